@@ -1,0 +1,74 @@
+# sentrybox. One command each: make, make check, make format, make lint, make asan, make fuzz, make bench, make docs.
+MAKEFLAGS += --no-builtin-rules
+B ?= build
+V ?= @
+
+WARN = -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wcast-function-type -Wpointer-arith \
+       -Wwrite-strings -Wundef -Werror
+CSTD = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -I$B/gen
+OPT ?= -O2 -g
+
+# The core (monitor, gofer, sentry, zygote and stub) has no library but libc: musl by default, glibc with CORE_LIBC=glibc
+# (sanitizers, unit tests).
+CORE_LIBC ?= musl
+ifeq ($(CORE_LIBC),musl)
+CORE_CC = musl-gcc
+CORE_INC = -Isentry/base/compat -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+else
+CORE_CC = gcc
+CORE_INC =
+endif
+CORE_CFLAGS = $(CSTD) $(OPT) $(WARN) $(CORE_INC) -fno-strict-aliasing -Wframe-larger-than=2048 -fno-stack-protector $(SAN)
+
+CORE_SRC = $(wildcard sentry/base/*.c sentry/host/*.c sentry/platform/*.c sentry/platform/notify/*.c \
+           sentry/platform/ptrace/*.c sentry/kernel/*.c sentry/mm/*.c sentry/loader/*.c sentry/vfs/*.c sentry/fs/*.c \
+           sentry/net/*.c sentry/trace/*.c syscalls/*.c runtime/core/*.c)
+CORE_ASM = $(wildcard sentry/kernel/*.S sentry/platform/*.S)
+CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
+
+CMD_SRC = $(wildcard runtime/*.c)
+CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
+CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
+
+INSPECT_SRC = $(wildcard runtime/inspect/*.c)
+INSPECT_OBJ = $(INSPECT_SRC:%.c=$B/inspect/%.o)
+
+.PHONY: all check clean
+all: $B/sentrybox $B/sentrybox-core $(if $(INSPECT_SRC),$B/sentrybox-inspect)
+
+$B/sentrybox-core: $(CORE_OBJ)
+	@echo "  LINK  $@"
+	$V$(CORE_CC) -static -no-pie $(OPT) $(SAN) -o $@ $^
+
+$B/sentrybox: $(CMD_OBJ)
+	@echo "  LINK  $@"
+	$Vgcc -static $(OPT) $(SAN) -o $@ $^ -ljson-c
+
+$B/sentrybox-inspect: $(INSPECT_OBJ)
+	@echo "  LINK  $@"
+	$Vgcc -static $(OPT) $(SAN) -o $@ $^ -lcapstone -lunwind-generic -lunwind -llzma
+
+$B/core/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$V$(CORE_CC) $(CORE_CFLAGS) -MMD -MP -c $< -o $@
+
+$B/core/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  AS    $<"
+	$V$(CORE_CC) $(CORE_CFLAGS) -MMD -MP -c $< -o $@
+
+$B/cmd/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$Vgcc $(CMD_CFLAGS) -MMD -MP -c $< -o $@
+
+$B/inspect/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$Vgcc $(CMD_CFLAGS) -MMD -MP -c $< -o $@
+
+clean:
+	rm -rf $B
+
+-include $(CORE_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(INSPECT_OBJ:.o=.d)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals: queues, handlers, sending. Delivery (frames, restarts) is task_return()'s, in kernel/signal_frame.c. */
+#ifndef SENTRY_KERNEL_SIGNAL_H
+#define SENTRY_KERNEL_SIGNAL_H
+
+#include "sentry/abi/signal.h"
+#include "sentry/base/list.h"
+#include "sentry/base/ref.h"
+
+struct task;
+struct thread_group;
+
+/* Pending signals. A standard signal is queued at most once, real-time ones up to RLIMIT_SIGPENDING. */
+struct sigqueue {
+	uint64_t set;      /* bit n-1: signal n is pending */
+	struct list infos; /* struct sigqueue_entry, oldest first */
+};
+
+/* Handlers, shared by CLONE_SIGHAND. */
+struct sighand {
+	struct ref ref;
+	struct linux_sigaction action[LINUX_NSIG]; /* [sig - 1] */
+};
+
+void sigqueue_init(struct sigqueue *q);
+void sigqueue_flush(struct sigqueue *q);
+
+/* Sends sig to one thread (tgkill, faults). info is copied; NULL stands for SI_KERNEL. 0 or -LINUX_EAGAIN (queue full).
+ * A forced signal (fault) is delivered though blocked or ignored: then the handler is reset, as force_sig does. */
+int signal_send_task(struct task *task, int sig, const struct linux_siginfo *info);
+int signal_force(struct task *task, int sig, const struct linux_siginfo *info);
+/* Sends sig to the process: the thread that takes it is chosen as Linux does (the leader if it wants it, else any). */
+int signal_send_group(struct thread_group *group, int sig, const struct linux_siginfo *info);
+struct process_group;
+int signal_send_pgrp(struct process_group *pgrp, int sig, const struct linux_siginfo *info);
+/* SI_USER from a task. */
+void siginfo_from_task(struct linux_siginfo *info, int sig, int code, const struct task *sender);
+
+/* A signal that would end a sleep or be delivered at return is pending for the task. */
+bool signal_pending(const struct task *task);
+/* Replaces the blocked mask (SIGKILL and SIGSTOP never blocked), and wakes what that unblocks. */
+void signal_set_mask(struct task *task, uint64_t mask);
+/* Takes the lowest pending signal in set off the queues (task's first). Returns its number or 0, fills info. */
+int signal_dequeue(struct task *task, uint64_t set, struct linux_siginfo *info);
+
+struct sighand *sighand_new(void) must_check;
+/* A copy, for fork without CLONE_SIGHAND. */
+struct sighand *sighand_dup(const struct sighand *s) must_check;
+void sighand_put(struct sighand *s);
+
+/*
+ * The last step of every call and event, on the task's coroutine: resolves restart codes, delivers signals (frames on
+ * the guest's stack by the platform's context), stops for job control, ends the task if it must go. ret is the
+ * handler's result; in_syscall is false for faults and kicks.
+ */
+void task_return(struct task *task, int64_t ret, bool in_syscall);
+
+#endif

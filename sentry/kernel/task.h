@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tasks and thread groups: what Linux calls threads and processes.
+ *
+ * A task is one guest thread: a coroutine in the sentry and a host thread in a stub. A thread group is a process. The
+ * address space (mm), descriptor table (files), fs_context (cwd, root, umask) and signal handlers are objects of their
+ * own, shared as clone(2) asks, so vfork's child shares its parent's mm.
+ *
+ *   platform event -> task's coroutine -> task_syscall() -> handler -> task_return() -> platform reply
+ *
+ * Invariants: a task belongs to exactly one group and is on its list until it is reaped; task->mm is NULL only while
+ * it exits; only the task's own coroutine changes its registers.
+ */
+#ifndef SENTRY_KERNEL_TASK_H
+#define SENTRY_KERNEL_TASK_H
+
+#include "sentry/base/list.h"
+#include "sentry/base/ref.h"
+#include "sentry/base/types.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/waitq.h"
+
+struct coroutine;
+struct file;
+struct files;
+struct fs_context;
+struct mm;
+struct platform_thread;
+struct posix_timers;
+struct regs;
+struct session;
+struct tty;
+
+#define LINUX_RLIM_NLIMITS 16
+#define LINUX_RLIM_INFINITY UINT64_MAX
+struct linux_rlimit {
+	uint64_t cur, max;
+};
+
+/* Resources used, getrusage(2). Times in ns. */
+struct rusage_account {
+	uint64_t utime, stime;
+	uint64_t minflt, majflt, nvcsw, nivcsw;
+	uint64_t maxrss_kib;
+};
+
+struct process_group {
+	struct ref ref;
+	int32_t pgid;
+	struct session *session; /* set once */
+	struct list groups;      /* thread_group.pgrp_link */
+};
+
+struct session {
+	struct ref ref;
+	int32_t sid;
+	struct tty *tty;             /* controlling terminal or NULL */
+	struct process_group *foreground; /* tty's; borrowed, cleared when that group dies */
+	struct list pgrps_unused;
+};
+
+enum group_stop { GROUP_RUNNING, GROUP_STOPPED };
+
+struct thread_group {
+	struct ref ref;
+	int32_t pid;                 /* the leader's tid */
+	struct task *leader;
+	struct list threads;         /* task.group_link */
+	uint32_t nthreads;           /* live ones */
+	struct thread_group *parent; /* NULL for init */
+	struct list children;        /* thread_group.sibling */
+	struct list sibling;
+	struct list all_link;        /* kernel.groups */
+	struct process_group *pgrp;  /* counted */
+	struct list pgrp_link;
+	struct waitq child_waitq;    /* wait4 sleepers of this group; woken by children */
+	struct waitq exit_waitq;     /* pidfd poll; woken with POLLIN when the group is a zombie */
+	int exit_signal;             /* to the parent; 0: none */
+	bool is_subreaper;
+
+	/* end */
+	bool exiting;                /* exit_group or a fatal signal: every thread must go */
+	bool zombie;                 /* no thread left, not yet reaped */
+	int exit_status;             /* wait(2) encoding */
+
+	/* job control */
+	enum group_stop stop;
+	int stop_signal;             /* while stopped */
+	bool stop_reported_pending;  /* a wait(WUNTRACED) may still report the stop */
+	bool continued_pending;      /* a wait(WCONTINUED) may still report it */
+	bool execed;                 /* setpgid by the parent gives EACCES */
+
+	struct sigqueue shared_pending;
+	struct linux_rlimit rlimits[LINUX_RLIM_NLIMITS];
+	struct posix_timers *timers; /* itimers and timer_create; NULL until used */
+	struct rusage_account dead_threads; /* of threads that ended */
+	struct rusage_account children_usage; /* of reaped children */
+	uint64_t start_ns;           /* loop clock */
+	int oom_score_adj;
+	bool dumpable;
+};
+
+/* A blocked call that restart_syscall(2) goes on with (nanosleep, futex, poll with a timeout). */
+struct restart_block {
+	int64_t (*fn)(struct task *task); /* NULL: none */
+	uint64_t data[6];
+};
+
+struct task {
+	struct ref ref;
+	int32_t tid;
+	struct thread_group *group; /* counted */
+	struct list group_link;
+	struct list all_link;       /* tid table */
+	char comm[16];              /* NUL-terminated */
+
+	/* shared or own, counted; NULL once the task is exiting */
+	struct mm *mm;
+	struct files *files;
+	struct fs_context *fs;
+	struct sighand *sighand;
+	struct cred *cred;
+
+	/* scheduling: see kernel/sched.c */
+	struct coroutine *co;
+	struct list run_link;
+	bool blocked;               /* in task_block */
+	bool woken;                 /* task_wake came */
+	enum wait_mode block_mode;
+	bool exiting;               /* runs task_exit: no more signals, blocks are killable no more */
+
+	/* platform */
+	struct platform_thread *pt; /* NULL before start and after the host thread is gone */
+
+	/* the call being served */
+	int syscall_nr;             /* -1 outside a call */
+	uint64_t syscall_args[6];
+	struct restart_block restart;
+
+	/* signals */
+	struct sigqueue pending;
+	uint64_t sigmask;           /* blocked */
+	uint64_t saved_sigmask;     /* restored by task_return when restore_sigmask */
+	bool restore_sigmask;
+	uint64_t sigtimedwait_set;  /* signals this task waits for in sigtimedwait; 0 otherwise */
+	struct linux_stack altstack;
+	struct waitq signalfd_waitq; /* woken when a signal is queued to this task or its group */
+
+	/* exit */
+	int exit_code;              /* wait(2) encoding of this thread's end */
+	gva_t clear_child_tid;
+	gva_t robust_list;
+	uint64_t robust_len;
+	int pdeath_signal;
+	struct task *vfork_parent;  /* sleeps until we exec or exit; NULL otherwise */
+
+	bool no_new_privs;
+	uint32_t personality;
+	int nice;
+	uint64_t timer_slack_ns;
+	uint64_t affinity;          /* CPU mask as the guest set it */
+	int sched_policy, sched_priority;
+	int ioprio;
+	struct rusage_account usage;
+	uint64_t start_ns;
+};
+
+static inline struct task *task_get(struct task *t)
+{
+	ref_get(&t->ref);
+	return t;
+}
+void task_put(struct task *t);
+static inline struct thread_group *group_get(struct thread_group *g)
+{
+	ref_get(&g->ref);
+	return g;
+}
+void group_put(struct thread_group *g);
+
+/* The task whose coroutine runs now; NULL in the event loop. */
+struct task *task_current(void);
+
+/* ---- pids (kernel/pid.c); borrowed results, NULL if there is none ---- */
+struct task *task_find(int32_t tid);
+struct thread_group *group_find(int32_t pid);
+struct process_group *pgrp_find(int32_t pgid);
+struct session *session_find(int32_t sid);
+/* All thread groups in order of pid, for /proc: the first with a pid >= from, or NULL. */
+struct thread_group *group_next(int32_t from);
+
+/* Permission: may the task do what needs this capability? */
+static inline bool task_capable(const struct task *t, int cap)
+{
+	return cred_capable(t->cred, cap);
+}
+
+/* The whole kernel's state that isn't an object of its own. */
+struct kernel {
+	struct list groups;         /* thread_group.all_link */
+	struct thread_group *init;
+	char hostname[65], domainname[65];
+	uint32_t ngroups, ntasks, max_tasks; /* --pids */
+	uint64_t boot_ns;           /* host monotonic at start: /proc/uptime counts from the host's boot, see time.c */
+	uint64_t memory_limit;      /* bytes; what /proc/meminfo shows as total */
+	uint64_t disk_limit;        /* bytes of file data; UINT64_MAX none */
+	uint32_t ncpus;             /* what the guest sees */
+	uint32_t cpu_permille;      /* --cpus * 1000; 0: no limit */
+};
+extern struct kernel kernel;
+
+/* ---- life (kernel/exit.c, kernel/fork.c, kernel/exec.c) ---- */
+
+/* Ends the calling thread: never returns to the guest. status is wait(2)-encoded. */
+void task_exit_thread(struct task *task, int status);
+/* Marks the whole group as ending with status; every thread notices at its next stop in the sentry. */
+void group_exit(struct thread_group *group, int status);
+/* True once the task must go (group exit or kill): handlers return, task_return() ends it. */
+bool task_dying(const struct task *task);
+
+struct clone_args {
+	uint64_t flags; /* LINUX_CLONE_* without the exit signal */
+	gva_t pidfd, child_tid, parent_tid;
+	int exit_signal;
+	gva_t stack; /* top of the new stack; 0: the parent's */
+	uint64_t tls;
+};
+/* clone(2) and friends. Returns the child's tid or -errno. */
+int64_t task_clone(struct task *task, const struct clone_args *args);
+
+/* The one path of a system call: called on the task's coroutine. Returns what goes into RAX. */
+int64_t task_syscall(struct task *task, int nr, const uint64_t args[6]);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Platforms: how guest code runs natively and how its system calls, faults and interruptions come to the sentry.
+ *
+ * A platform_mm is a host address space with at least one host thread in it; a platform_thread is a host thread that
+ * runs one task's guest code. Backends fill one ops table (platform_ops); callers use the inline wrappers and never
+ * name a backend. Handlers don't know how a call arrived:
+ *
+ *   plain event    number and arguments are known; only a value can go back (USER_NOTIF)
+ *   full event     the thread stands in the trap door: its whole context is known and can be changed, and native calls
+ *                  can be commanded in its address space (SECCOMP_RET_TRAP, faults, kicks)
+ *
+ * syscalls/table.def says which calls are TRAP, so that their handlers find a full event. Everything a thread reports is
+ * guest-controlled: registers, addresses, even the results of commanded calls.
+ */
+#ifndef SENTRY_PLATFORM_PLATFORM_H
+#define SENTRY_PLATFORM_PLATFORM_H
+
+#include "sentry/base/types.h"
+
+struct task;
+struct platform_mm;
+struct platform_thread;
+
+/* The stub region: nothing of the guest lies at or above STUB_BASE. See sentry/platform/stub/abi.h. */
+#define GUEST_MIN 0x10000UL
+#define GUEST_END 0x7ffe00000000UL /* first address that is not the guest's */
+
+/* A thread's general registers; amd64 sigcontext order where it matters is the platform's business. */
+struct regs {
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+	uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+	uint64_t fs_base, gs_base;
+	uint64_t orig_rax; /* the call number for a syscall event, else -1 */
+};
+
+enum platform_event_kind {
+	PLATFORM_SYSCALL,     /* nr, args */
+	PLATFORM_FAULT,       /* sig, code, addr, trapno, error_code: a full event */
+	PLATFORM_INTERRUPTED, /* platform_kick arrived: a full event */
+	PLATFORM_DEAD,        /* the host thread is gone (killed from outside, or it broke the protocol) */
+};
+
+struct platform_event {
+	enum platform_event_kind kind;
+	bool full;
+	int nr;
+	uint64_t args[6];
+	uint64_t ip;
+	int sig, code;
+	uint64_t addr, trapno, error_code;
+};
+
+enum platform_clone_kind {
+	PLATFORM_CLONE_THREAD, /* same mm, same process */
+	PLATFORM_CLONE_VFORK,  /* same mm, other process */
+	PLATFORM_CLONE_FORK,   /* copy of the mm */
+};
+
+/* A commanded native memory call. Host descriptors are passed to the stub for the call only. */
+enum platform_mm_op { PLATFORM_MMAP, PLATFORM_MUNMAP, PLATFORM_MPROTECT, PLATFORM_MADVISE, PLATFORM_MREMAP };
+struct platform_mm_cmd {
+	enum platform_mm_op op;
+	uint64_t addr, len;
+	int prot, flags;   /* MMAP: LINUX_MAP_* (FIXED is added); MADVISE: advice in flags */
+	int host_fd;       /* MMAP: -1 or a descriptor of ours, borrowed until the queue is flushed */
+	uint64_t off;
+	uint64_t new_addr; /* MREMAP: a move of len bytes to new_addr */
+};
+
+struct platform_ops {
+	const char *name;
+
+	/* Waits (the coroutine sleeps) for the task's next event. */
+	void (*next_event)(struct task *task, struct platform_event *ev);
+	/* Answers the pending event and lets the guest go on. Plain: value into RAX. Full: the context as it is in
+	 * context(); value is ignored. Queued memory commands are carried out on the way; the first that fails ends
+	 * them, and its error goes into RAX. */
+	void (*resume)(struct task *task, int64_t value);
+	/*
+	 * The thread's registers, to read and to change. After a plain event this first turns it into a full one, with
+	 * RAX = value (sleeps). NULL if the thread died meanwhile.
+	 */
+	struct regs *(*context)(struct task *task, int64_t value);
+	/* True if the pending event is a full one. */
+	bool (*is_full)(const struct task *task);
+
+	/* Queues a native memory call in pt's address space; full events only. -LINUX_ENOMEM if the queue can't grow. */
+	int (*mm_queue)(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
+	/* Carries out what is queued, now (sleeps). 0, the first error, or -LINUX_ESRCH if the thread died. */
+	int (*mm_flush)(struct task *task, struct platform_thread *pt);
+
+	/* A clean address space with one idle thread in a full event, for exec (sleeps). Returns a reference that belongs to the
+	 * caller until exec_commit or thread_kill. */
+	struct platform_thread *(*spawn)(struct task *task, int *err);
+	/* Makes pt the task's thread, with these registers at its next resume; the old thread ends. */
+	void (*exec_commit)(struct task *task, struct platform_thread *pt, const struct regs *regs);
+	/* A host thread for child, whose pending event is full with these registers; parent has a full event (sleeps).
+	 * 0, -LINUX_EAGAIN or -LINUX_ENOMEM. */
+	int (*clone)(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+	/* Ends the task's host thread for good (the whole host process with its last one). task->pt is NULL then. */
+	void (*thread_exit)(struct task *task);
+	void (*thread_kill)(struct platform_thread *pt); /* one that belongs to no task yet */
+	/* Makes a thread that runs guest code come in with PLATFORM_INTERRUPTED soon. Nothing if it's in the sentry. */
+	void (*kick)(struct task *task);
+
+	/* The address space of a thread, counted by it and by whoever holds it. */
+	struct platform_mm *(*thread_mm)(struct platform_thread *pt);
+	void (*mm_get)(struct platform_mm *pmm);
+	void (*mm_put)(struct platform_mm *pmm);
+	/* Copies guest memory. Returns the bytes copied before the first that can't be, 0..len: addresses at or above
+	 * GUEST_END can't. Obeys the guest's page protections. */
+	size_t (*mm_read)(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
+	size_t (*mm_write)(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+
+	/* Vector and x87 state in the kernel's signal-frame layout (XSAVE): size, copy of the full event's state to
+	 * guest memory, and back. 0 or -LINUX_EFAULT. */
+	size_t (*fpstate_size)(void);
+	int (*fpstate_save)(struct task *task, gva_t dst);
+	int (*fpstate_load)(struct task *task, gva_t src); /* src null: initial state */
+
+	/* Resident bytes of an address space now, for limits and /proc; 0 if unknown. */
+	uint64_t (*mm_resident)(struct platform_mm *pmm);
+	/* CPU time in ns the thread has used on the host (user, system). */
+	void (*thread_times)(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
+	/* The vDSO's place in every guest address space. */
+	uint64_t (*vdso_base)(void);
+};
+
+/* The one in use; set once at start. */
+extern const struct platform_ops *platform;
+
+#endif
