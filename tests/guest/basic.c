@@ -266,7 +266,7 @@ TEST_ALONE(gs_base_survives_system_calls_and_fork)
 
 TEST(unknown_system_calls_give_enosys)
 {
-        CHECK_ERR(syscall(335), ENOSYS);
+        CHECK_ERR(syscall(337), ENOSYS);
         CHECK_ERR(syscall(423), ENOSYS);
         CHECK_ERR(syscall(1000), ENOSYS);
         CHECK_ERR(syscall(100000), ENOSYS);

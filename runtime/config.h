@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the command tells the core: one flat, bounded structure in a memfd, written once by `sentrybox`, read-only for the
+ * roles, validated by config_check() before anything in it is believed. Strings live in one pool and are named by their
+ * offset; offset 0 is the empty string. No pointer, no parsing.
+ *
+ * Descriptors that go with it are inherited at the numbers given here (-1: none).
+ */
+#ifndef RUNTIME_CONFIG_H
+#define RUNTIME_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_MAGIC 0x53627830u /* "Sbx0" */
+#define CONFIG_VERSION 1
+#define CONFIG_FD 3 /* the memfd itself, in every role */
+
+#define CONFIG_MAX_MOUNTS 128
+#define CONFIG_MAX_EGRESS 64
+#define CONFIG_MAX_PATHS 256
+#define CONFIG_MAX_GROUPS 64
+#define CONFIG_MAX_PRESERVED 64
+#define CONFIG_POOL (2u << 20)
+
+typedef uint32_t cfg_str; /* offset in pool */
+
+enum config_platform { CONFIG_NOTIFY, CONFIG_PTRACE };
+
+enum config_mount_kind {
+	MOUNT_BIND,   /* source: a host directory or file behind gofer descriptor `dir_fd` */
+	MOUNT_TMPFS,
+	MOUNT_PROC,
+	MOUNT_SYSFS,
+	MOUNT_DEV,
+	MOUNT_DEVPTS,
+	MOUNT_MQUEUE,
+	MOUNT_CGROUP,
+	MOUNT_SHM,
+};
+
+struct config_mount {
+	enum config_mount_kind kind;
+	cfg_str source, target, options; /* options as /proc/mounts shows them */
+	uint64_t flags;                  /* MS_RDONLY ... */
+	uint64_t size;                   /* tmpfs limit in bytes, 0: none */
+	uint32_t mode;                   /* tmpfs root's mode, 0: default */
+	int32_t dir_fd;                  /* MOUNT_BIND: inherited descriptor (O_PATH) for the gofer */
+	bool source_is_file;
+};
+
+struct config_egress {
+	uint8_t family;                  /* 4 or 6 */
+	uint8_t prefix;
+	uint8_t addr[16];                /* network order; IPv4 in the first 4 */
+	uint16_t port_lo, port_hi;       /* host order, inclusive */
+	cfg_str text;                    /* as the user wrote it */
+};
+
+/* Rules on a path: hidden (as if it did not exist), masked (an empty file or directory), read-only. */
+enum config_path_kind { PATH_HIDE, PATH_MASK, PATH_READONLY };
+struct config_path {
+	enum config_path_kind kind;
+	cfg_str path;
+};
+
+struct config {
+	uint32_t magic, version;
+	uint32_t size; /* of the whole structure, pool included */
+
+	/* the program */
+	uint32_t argc, envc;
+	cfg_str argv, envv;          /* first string; the others follow in the pool, each NUL-terminated */
+	cfg_str cwd;
+	uint32_t uid, gid, umask;
+	uint32_t ngroups, groups[CONFIG_MAX_GROUPS];
+	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+	bool no_new_privs, terminal;
+	bool user_by_name;           /* `user` is looked up in the sandbox's /etc/passwd by the sentry */
+	cfg_str user;
+	uint16_t tty_rows, tty_cols;
+	struct {
+		bool set;
+		uint64_t cur, max;
+	} rlimits[16];
+	int32_t oom_score_adj;
+
+	/* files */
+	int32_t root_fd;             /* O_PATH directory for the gofer */
+	bool root_readonly;
+	bool root_is_host;           /* `do` on the host's own root: default list of hidden paths applies */
+	cfg_str hostname, domainname;
+	uint32_t nmounts, npaths;
+	struct config_mount mounts[CONFIG_MAX_MOUNTS];
+	struct config_path paths[CONFIG_MAX_PATHS];
+
+	/* limits; 0: none */
+	uint64_t memory_bytes, disk_bytes;
+	uint32_t max_tasks, cpu_permille;
+	uint64_t timeout_ms, idle_timeout_ms;
+
+	/* policy */
+	uint32_t negress;
+	struct config_egress egress[CONFIG_MAX_EGRESS];
+
+	/* the host side */
+	enum config_platform platform;
+	bool stats;
+	bool json;                   /* stdout and stderr are captured by the command through pipes */
+	int32_t strace_fd, debug_fd, audit_fd, result_fd; /* result_fd: struct sandbox_result is written there by the monitor */
+	int32_t copy_out_fd;         /* a socket the sentry streams --copy-out data to; -1 */
+	int32_t control_fd;          /* listening control socket, for `exec`, `kill`...; -1 */
+	uint32_t ncopy_out;
+	cfg_str copy_out[16];
+	uint32_t sandbox_uid, sandbox_gid; /* host ids of sentry, gofer, stubs */
+	bool drop_ids;               /* we are root: change to sandbox_uid/gid */
+	int32_t fail_call;           /* hidden: this call answers ENOSYS; -1: off */
+	uint64_t fail_alloc;         /* hidden: n-th allocation fails; 0: off */
+
+	uint32_t pool_len;
+	char pool[CONFIG_POOL];
+};
+
+/* 0, or a sentence that says what is wrong. Checks every offset, count and NUL. */
+const char *config_check(const struct config *c);
+static inline const char *config_str(const struct config *c, cfg_str off)
+{
+	return c->pool + off;
+}
+
+/* What the monitor reports when all is over, written to result_fd in one write. */
+#define RESULT_MAGIC 0x53627872u
+enum limit_hit { LIMIT_MEMORY = 1, LIMIT_PIDS = 2, LIMIT_DISK = 4, LIMIT_CPU = 8, LIMIT_WALL = 16, LIMIT_IDLE = 32 };
+struct sandbox_result {
+	uint32_t magic;
+	int32_t started;       /* the guest ran at least one instruction */
+	int32_t status;        /* wait(2) encoding of the guest's init */
+	uint32_t limits;       /* LIMIT_* */
+	uint64_t wall_ns, cpu_user_ns, cpu_sys_ns, max_memory_bytes;
+	uint64_t syscalls, denials;
+	int32_t start_errno;   /* why the program could not be started (ENOENT, EACCES, ENOEXEC), 0 if it was */
+	char error[512];       /* one line for our own failure; empty otherwise */
+};
+
+#endif
