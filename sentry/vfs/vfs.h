@@ -189,6 +189,10 @@ struct superblock_ops {
 	int (*statfs)(struct task *task, struct superblock *sb, struct linux_statfs *st); /* optional */
 };
 
+/* Gives sb its root directory: makes the dentry, sets sb->root and, if sb->dev is 0, the next anonymous device number.
+ * Takes the inode's reference, also on failure. 0 or -LINUX_ENOMEM. */
+int superblock_set_root(struct superblock *sb, struct inode *root) must_check;
+
 /* Mount flags, as mount(2)'s MS_*: RDONLY, NOSUID, NODEV, NOEXEC, NOATIME. */
 struct mount {
 	struct ref ref;
