@@ -26,7 +26,8 @@ CORE_SRC = $(wildcard sentry/base/*.c sentry/host/*.c sentry/platform/*.c sentry
 CORE_ASM = $(wildcard sentry/kernel/*.S sentry/platform/*.S)
 CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
-CMD_SRC = $(wildcard runtime/*.c)
+# What both sides must say alike is compiled into both.
+CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 

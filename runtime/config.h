@@ -10,6 +10,7 @@
 #define RUNTIME_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONFIG_MAGIC 0x53627830u /* "Sbx0" */
@@ -18,9 +19,10 @@
 
 #define CONFIG_MAX_MOUNTS 128
 #define CONFIG_MAX_EGRESS 64
-#define CONFIG_MAX_PATHS 256
+#define CONFIG_MAX_PATHS 1024
 #define CONFIG_MAX_GROUPS 64
 #define CONFIG_MAX_PRESERVED 64
+#define CONFIG_MAX_COPY_OUT 16
 #define CONFIG_POOL (2u << 20)
 
 typedef uint32_t cfg_str; /* offset in pool */
@@ -66,18 +68,18 @@ struct config_path {
 
 struct config {
 	uint32_t magic, version;
-	uint32_t size; /* of the whole structure, pool included */
+	uint32_t size; /* sizeof(struct config): the memfd always has this length, holes cost nothing */
 
 	/* the program */
 	uint32_t argc, envc;
 	cfg_str argv, envv;          /* first string; the others follow in the pool, each NUL-terminated */
-	cfg_str cwd;
+	cfg_str cwd;                 /* absolute */
+	bool cwd_create;             /* make it if it is missing (bundles); else that is an error before start */
 	uint32_t uid, gid, umask;
 	uint32_t ngroups, groups[CONFIG_MAX_GROUPS];
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
-	bool no_new_privs, terminal;
-	bool user_by_name;           /* `user` is looked up in the sandbox's /etc/passwd by the sentry */
-	cfg_str user;
+	bool no_new_privs;
+	bool terminal;               /* descriptors 0-2 are a terminal, to become the guest's controlling one */
 	uint16_t tty_rows, tty_cols;
 	struct {
 		bool set;
@@ -107,11 +109,16 @@ struct config {
 	enum config_platform platform;
 	bool stats;
 	bool json;                   /* stdout and stderr are captured by the command through pipes */
+	/*
+	 * Where the monitor writes its own lines for people (why the program could not be started, which limit ended it): a copy
+	 * of stderr; -1 when the command waits for the result and says it itself. The words come from runtime/core/result.c.
+	 */
+	int32_t message_fd;
 	int32_t strace_fd, debug_fd, audit_fd, result_fd; /* result_fd: struct sandbox_result is written there by the monitor */
-	int32_t copy_out_fd;         /* a socket the sentry streams --copy-out data to; -1 */
+	int32_t copy_out_fd;         /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
 	int32_t control_fd;          /* listening control socket, for `exec`, `kill`...; -1 */
 	uint32_t ncopy_out;
-	cfg_str copy_out[16];
+	cfg_str copy_out[CONFIG_MAX_COPY_OUT]; /* paths in the sandbox */
 	uint32_t sandbox_uid, sandbox_gid; /* host ids of sentry, gofer, stubs */
 	bool drop_ids;               /* we are root: change to sandbox_uid/gid */
 	int32_t fail_call;           /* hidden: this call answers ENOSYS; -1: off */
@@ -121,12 +128,18 @@ struct config {
 	char pool[CONFIG_POOL];
 };
 
-/* 0, or a sentence that says what is wrong. Checks every offset, count and NUL. */
+/*
+ * NULL, or a sentence that says what is wrong. Checks every offset, count, NUL, number and descriptor: what passed can be
+ * used without looking again.
+ */
 const char *config_check(const struct config *c);
 static inline const char *config_str(const struct config *c, cfg_str off)
 {
 	return c->pool + off;
 }
+
+/* The i-th of the strings that follow each other from `first` on (argv, envv); i within the count. */
+const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 
 /* What the monitor reports when all is over, written to result_fd in one write. */
 #define RESULT_MAGIC 0x53627872u
@@ -141,5 +154,16 @@ struct sandbox_result {
 	int32_t start_errno;   /* why the program could not be started (ENOENT, EACCES, ENOEXEC), 0 if it was */
 	char error[512];       /* one line for our own failure; empty otherwise */
 };
+
+/*
+ * runtime/core/result.c, shared by the monitor and the command. All the words a person reads at the end are made there.
+ * The exit status of `sentrybox do`: the program's own, 128+signal, 125 our failure, 126 not executable, 127 not found.
+ */
+int result_exit_status(const struct sandbox_result *r);
+/* If the program could not be started (start_errno) and no sentence is there yet, writes it into r->error. */
+void result_explain(struct sandbox_result *r, const struct config *c);
+/* "the limit on memory (64.0 MiB) was reached", or "" if no limit was; returns buf. */
+const char *result_limits(const struct sandbox_result *r, const struct config *c, char *buf, size_t size);
+extern const char *const limit_names[]; /* by bit: "memory", "pids", "disk", "cpu", "wall", "idle"; NULL at the end */
 
 #endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Validation of struct config, linked into the command (which refuses to start what it built wrongly) and into the core
+ * (which believes nothing it was handed until this says so). Everything is checked once, so that the readers need no
+ * checks: each string ends in the pool, each count is within its array, each descriptor is one the command may hand over.
+ *
+ * Nothing here is the guest's: the structure is written by the operator's command. The check is for a command and a core
+ * that disagree, and for a core that somebody else starts.
+ */
+#include "runtime/config.h"
+
+#include <string.h>
+
+#define LINUX_CAP_MASK ((1ULL << 41) - 1)
+#define INHERITED_FD_MIN 10
+#define INHERITED_FD_MAX 4096
+
+static bool str_ok(const struct config *c, cfg_str off)
+{
+	return off < c->pool_len;
+}
+
+static bool absolute(const struct config *c, cfg_str off)
+{
+	return str_ok(c, off) && c->pool[off] == '/';
+}
+
+/* n strings in a row, each with its NUL inside the pool. */
+static bool strings_ok(const struct config *c, cfg_str first, uint32_t n)
+{
+	uint32_t off = first;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (off >= c->pool_len)
+			return false;
+		off += (uint32_t)strnlen(c->pool + off, c->pool_len - off) + 1;
+	}
+	return off <= c->pool_len;
+}
+
+static bool fd_optional(int32_t fd)
+{
+	return fd == -1 || (fd >= INHERITED_FD_MIN && fd < INHERITED_FD_MAX);
+}
+
+static bool fd_given(int32_t fd)
+{
+	return fd != -1 && fd_optional(fd);
+}
+
+const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
+{
+	const char *s = c->pool + first;
+
+	while (i-- > 0)
+		s += strlen(s) + 1;
+	return s;
+}
+
+static const char *check_program(const struct config *c)
+{
+	if (c->argc == 0 || !strings_ok(c, c->argv, c->argc))
+		return "the program's arguments are missing or not in the pool";
+	if (!strings_ok(c, c->envv, c->envc))
+		return "the environment is not in the pool";
+	if (!absolute(c, c->cwd))
+		return "the working directory is not an absolute path";
+	if (c->ngroups > CONFIG_MAX_GROUPS)
+		return "too many supplementary groups";
+	if (c->uid == UINT32_MAX || c->gid == UINT32_MAX)
+		return "4294967295 is not a user or group id";
+	if ((c->cap_effective | c->cap_permitted | c->cap_inheritable | c->cap_bounding | c->cap_ambient) & ~LINUX_CAP_MASK)
+		return "a capability that doesn't exist";
+	if (c->cap_effective & ~c->cap_permitted)
+		return "an effective capability is not permitted";
+	if (c->cap_ambient & ~(c->cap_permitted & c->cap_inheritable))
+		return "an ambient capability is not both permitted and inheritable";
+	if (c->umask & ~0777U)
+		return "the umask is not an octal number up to 0777";
+	for (size_t i = 0; i < sizeof(c->rlimits) / sizeof(c->rlimits[0]); i++) {
+		if (c->rlimits[i].set && c->rlimits[i].cur > c->rlimits[i].max)
+			return "a resource limit's soft value is above its hard value";
+	}
+	if (c->oom_score_adj < -1000 || c->oom_score_adj > 1000)
+		return "oom_score_adj is not within -1000 and 1000";
+	return NULL;
+}
+
+static const char *check_files(const struct config *c)
+{
+	if (!fd_given(c->root_fd))
+		return "no descriptor for the root directory";
+	if (!str_ok(c, c->hostname) || !str_ok(c, c->domainname))
+		return "the host name is not in the pool";
+	if (strlen(config_str(c, c->hostname)) > 64 || strlen(config_str(c, c->domainname)) > 64)
+		return "the host name or domain name is longer than 64 bytes";
+	if (c->nmounts > CONFIG_MAX_MOUNTS)
+		return "too many mounts";
+	for (uint32_t i = 0; i < c->nmounts; i++) {
+		const struct config_mount *m = &c->mounts[i];
+
+		if (m->kind < MOUNT_BIND || m->kind > MOUNT_SHM)
+			return "a mount of an unknown kind";
+		if (!str_ok(c, m->source) || !str_ok(c, m->options) || !absolute(c, m->target))
+			return "a mount's strings are not in the pool, or its target is not absolute";
+		if ((m->kind == MOUNT_BIND) ? !fd_given(m->dir_fd) : m->dir_fd != -1)
+			return "a mount's descriptor is missing, or one too many";
+		if (m->mode & ~07777U)
+			return "a mount's mode is not an octal number up to 07777";
+	}
+	if (c->npaths > CONFIG_MAX_PATHS)
+		return "too many path rules";
+	for (uint32_t i = 0; i < c->npaths; i++) {
+		if (c->paths[i].kind < PATH_HIDE || c->paths[i].kind > PATH_READONLY || !absolute(c, c->paths[i].path))
+			return "a path rule is of an unknown kind or not absolute";
+	}
+	return NULL;
+}
+
+static const char *check_policy(const struct config *c)
+{
+	if (c->negress > CONFIG_MAX_EGRESS)
+		return "too many egress rules";
+	for (uint32_t i = 0; i < c->negress; i++) {
+		const struct config_egress *e = &c->egress[i];
+
+		if ((e->family != 4 && e->family != 6) || e->prefix > (e->family == 4 ? 32 : 128))
+			return "an egress rule's family or prefix is out of range";
+		if (e->port_lo == 0 || e->port_lo > e->port_hi)
+			return "an egress rule's ports are out of range";
+		if (!str_ok(c, e->text))
+			return "an egress rule's text is not in the pool";
+	}
+	if (c->platform != CONFIG_NOTIFY && c->platform != CONFIG_PTRACE)
+		return "an unknown platform";
+	return NULL;
+}
+
+static const char *check_host(const struct config *c)
+{
+	const int32_t fds[] = {c->message_fd, c->strace_fd,   c->debug_fd,   c->audit_fd,
+			       c->result_fd,  c->copy_out_fd, c->control_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (!fd_optional(fds[i]))
+			return "an inherited descriptor is out of range";
+	}
+	if (c->ncopy_out > CONFIG_MAX_COPY_OUT || (c->ncopy_out != 0 && c->copy_out_fd == -1))
+		return "too many paths to copy out, or no descriptor to copy them to";
+	for (uint32_t i = 0; i < c->ncopy_out; i++) {
+		if (!absolute(c, c->copy_out[i]))
+			return "a path to copy out is not absolute";
+	}
+	if (c->sandbox_uid == UINT32_MAX || c->sandbox_gid == UINT32_MAX)
+		return "the sandbox's host ids are not valid";
+	if (c->drop_ids && (c->sandbox_uid == 0 || c->sandbox_gid == 0))
+		return "the sandbox's own host ids may not be root's";
+	return NULL;
+}
+
+const char *config_check(const struct config *c)
+{
+	const char *bad;
+
+	if (c->magic != CONFIG_MAGIC || c->version != CONFIG_VERSION || c->size != sizeof(*c))
+		return "the configuration was written by another version of sentrybox";
+	if (c->pool_len == 0 || c->pool_len > CONFIG_POOL || c->pool[0] != '\0' || c->pool[c->pool_len - 1] != '\0')
+		return "the string pool is not terminated";
+	bad = check_program(c);
+	if (bad == NULL)
+		bad = check_files(c);
+	if (bad == NULL)
+		bad = check_policy(c);
+	if (bad == NULL)
+		bad = check_host(c);
+	return bad;
+}
