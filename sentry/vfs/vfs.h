@@ -58,6 +58,9 @@ struct kstat {
 #define ATTR_ATIME 16U
 #define ATTR_MTIME 32U
 #define ATTR_CTIME 64U
+#define ATTR_TIMES_SET 128U /* atime, mtime are the caller's (utimensat with times): the owner's right, not a writer's */
+#define ATTR_FORCE 256U     /* no permission checks: ftruncate, O_TRUNC, which were checked at open */
+#define ATTR_TOUCH 128U /* with ATIME and MTIME: they are "now", so that write permission is enough */
 struct iattr {
 	uint32_t valid; /* ATTR_* */
 	uint32_t mode;
@@ -125,6 +128,9 @@ struct inode {
 	struct ktimespec atime, mtime, ctime, btime;
 	uint32_t writers;            /* open files with FMODE_WRITE: exec of it gives ETXTBSY, maps of it are shared */
 	uint32_t exec_count;         /* running as an executable: open for writing gives ETXTBSY */
+	uint32_t seals;              /* LINUX_F_SEAL_*, kept by every write, truncate and map of memfs; F_SEAL_SEAL: no more */
+	bool linkable;               /* O_TMPFILE without O_EXCL: link(2) may name it though nlink is 0 */
+	struct dentry *alias;        /* borrowed: a dentry that shows it, the last one made; NULL if none */
 	struct file_lock_list *locks; /* flock, POSIX and OFD locks; NULL if none */
 	struct list watches;         /* inotify marks (struct inotify_mark.inode_link) */
 	void *private_data;          /* the filesystem's */
@@ -149,6 +155,12 @@ void inode_put(struct inode *i);
 int inode_permission(struct task *task, struct inode *inode, int mask) must_check;
 bool inode_owner_or_capable(struct task *task, const struct inode *inode);
 void inode_touch(struct inode *inode, uint32_t which); /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME = now */
+/* inode_permission, and -LINUX_EROFS for MAY_WRITE to what lies on a read-only mount (not to devices, FIFOs, sockets). */
+int path_permission(struct task *task, const struct path *path, int mask) must_check;
+/* -LINUX_EROFS on a read-only mount. */
+int path_want_write(const struct path *path) must_check;
+/* The calling file description (or path) was read: atime, as relatime and the mount's flags say. */
+void vfs_touch_atime(const struct path *path, struct inode *inode);
 static inline bool inode_is_dir(const struct inode *i)
 {
 	return (i->mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
@@ -180,6 +192,7 @@ struct superblock {
 	uint64_t next_ino;
 	uint32_t magic;          /* statfs */
 	bool nocache;            /* names are looked up at every walk (proc) */
+	bool readonly;           /* nothing in it can be changed, whatever the mount says: -LINUX_EROFS */
 	struct dentry *root;     /* counted */
 	void *private_data;
 };
@@ -215,6 +228,23 @@ static inline void path_get(struct path *p);
 void path_put(struct path *p);
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* The cached child of parent, or NULL. Returns a reference. */
+struct dentry *dentry_find(struct dentry *parent, const char *name, size_t len) must_check;
+/* Makes an unhashed, negative child of parent. Returns a reference; NULL if memory is out. */
+struct dentry *dentry_new(struct dentry *parent, const char *name, size_t len) must_check;
+/* Gives d its inode (takes the reference) and puts it into the cache, in place of one of the same name. */
+void dentry_add(struct dentry *d, struct inode *inode);
+/* The name is gone (unlink, rmdir): out of the cache; pinned ones lose their pin. */
+void dentry_drop(struct dentry *d);
+/* Renames d to new_parent/name of `target` (whose place it takes; target is dropped unless exchange). 0 or -ENOMEM, with
+ * nothing changed: filesystems prepare by dentry_move_prepare before they change anything. */
+struct dentry_move {
+	char *name, *other_name;
+};
+int dentry_move_prepare(struct dentry_move *m, const struct dentry *d, const struct dentry *target) must_check;
+void dentry_move_commit(struct dentry_move *m, struct dentry *d, struct dentry *target, bool exchange);
+void dentry_move_abort(struct dentry_move *m);
+bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); /* or the same */
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 static inline void path_get(struct path *p)
@@ -248,11 +278,65 @@ struct lookup_last {
 };
 int vfs_lookup_last(struct task *task, int dirfd, const char *name, unsigned flags, struct lookup_last *out) must_check;
 void lookup_last_put(struct lookup_last *l);
+
+/*
+ * What the calls that change names do behind their argument checks (vfs/namei.c): walk, permissions, sticky bit, umask,
+ * read-only mounts, the filesystem's op, the dentry cache, inotify. Names are walked from dirfd as by vfs_lookup. Errors
+ * in Linux's order.
+ */
+int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev) must_check;
+/* As vfs_mknod, and gives the new node's path (references): bind(2) of unix sockets. */
+int vfs_mknod_path(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev, struct path *out) must_check;
+int vfs_mkdir(struct task *task, int dirfd, const char *name, uint32_t mode) must_check;
+int vfs_symlink(struct task *task, const char *target, int dirfd, const char *name) must_check;
+/* flags: LINUX_AT_SYMLINK_FOLLOW, LINUX_AT_EMPTY_PATH. */
+int vfs_link(struct task *task, int olddirfd, const char *oldname, int newdirfd, const char *newname, unsigned flags) must_check;
+int vfs_unlink(struct task *task, int dirfd, const char *name) must_check;
+int vfs_rmdir(struct task *task, int dirfd, const char *name) must_check;
+/* flags: LINUX_RENAME_*. */
+int vfs_rename(struct task *task, int olddirfd, const char *oldname, int newdirfd, const char *newname, unsigned flags) must_check;
+/* The target of a symbolic link as readlink(2) shows it: a string to kfree. -LINUX_EINVAL if it is none. */
+int vfs_readlink(struct task *task, const struct path *path, char **target) must_check;
+/* truncate(2) and ftruncate(2) (file not NULL: opened for writing, no permission asked). */
+int vfs_truncate(struct task *task, const struct path *path, struct file *file, int64_t size) must_check;
+int vfs_statfs(struct task *task, const struct path *path, struct linux_statfs *st) must_check;
+/* Extended attributes; permission by namespace (xattr(7)). Lengths or -errno. */
+int64_t vfs_getxattr(struct task *task, const struct path *path, const char *name, void *value, size_t size);
+int vfs_setxattr(struct task *task, const struct path *path, const char *name, const void *value, size_t size, int flags) must_check;
+int64_t vfs_listxattr(struct task *task, const struct path *path, char *list, size_t size);
+int vfs_removexattr(struct task *task, const struct path *path, const char *name) must_check;
+/* lseek(2) by file->ops or the default. */
+int64_t vfs_llseek(struct task *task, struct file *file, int64_t off, int whence);
+/* The default for files with a size: SEEK_DATA/SEEK_HOLE see one block of data up to the end. */
+int64_t generic_llseek(struct task *task, struct file *file, int64_t off, int whence);
+/* fallocate(2): FMODE, seals, limits, then the file's op. */
+int vfs_fallocate(struct task *task, struct file *file, int mode, int64_t off, int64_t len) must_check;
+/* getdents64(2): -LINUX_ENOTDIR if file is no directory, -LINUX_ENOENT if it was removed, else iterate from file->pos. */
+int vfs_iterate(struct task *task, struct file *file, struct dir_emit *emit) must_check;
 /* The absolute name of a path as the task sees it (getcwd, /proc/self/fd): a string to kfree, " (deleted)" appended if so
  * and asked for. -LINUX_ENOENT if unreachable from the task's root (getcwd then says "(unreachable)"). */
 int vfs_path_name(struct task *task, const struct path *path, bool mark_deleted, char **out) must_check;
 
-/* The mount table. mount_root is set at start. */
+/*
+ * What vfs/modify.c tells the dentry cache after an op has succeeded (none of them fails or sleeps). The ops themselves
+ * (create, unlink, rename...) change only the filesystem's own records.
+ */
+/* A negative dentry has got its inode. Takes inode's reference. */
+void dentry_instantiate(struct dentry *d, struct inode *inode);
+/* Its name is gone: unhashed, unpinned; inode stays for those who hold the dentry. */
+void dentry_unlinked(struct dentry *d);
+/* old has taken the place (parent and name) of new_, which is unlinked; with exchange they have swapped places. */
+void dentry_renamed(struct dentry *old, struct dentry *new_, bool exchange);
+/* A path without a place in the tree ("pipe:[12]", as /proc/PID/fd shows it) to an inode of an unmounted superblock, so
+ * that opening it again by /proc/PID/fd works. Borrows inode; *out holds references. 0 or -LINUX_ENOMEM. */
+int vfs_anon_path(struct inode *inode, const char *name, struct path *out) must_check;
+/* The generic lseek of files with FMODE_SEEK, by inode->size. */
+int64_t vfs_llseek(struct task *task, struct file *file, int64_t off, int whence);
+
+/* The mount table. mount_root is set at start: by vfs_mount_root, before anything else. */
+int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
+/* The topmost mount on d in `parent`, or NULL. Borrowed. */
+struct mount *mount_find(const struct mount *parent, const struct dentry *d);
 extern struct mount *mount_root;
 extern struct list mount_list;
 /* Mounts sb at path (borrowed). source and options are copied. */
@@ -360,7 +444,12 @@ int64_t vfs_write(struct task *task, struct file *file, struct iobuf *buf, int64
 int64_t vfs_read_mem(struct task *task, struct file *file, void *dst, size_t len, int64_t pos);
 uint32_t vfs_poll(struct task *task, struct file *file, struct waiter *waiter);
 int vfs_getattr(struct task *task, struct inode *inode, const struct path *path, struct kstat *st) must_check;
+/* chmod, chown, utimensat, truncate: checks ownership, capabilities and read-only mounts (notify_change), clears setuid
+ * and setgid bits where Linux does, calls the op, tells inotify. path may be NULL (anonymous inodes). Changing times
+ * without ATTR_TIMES_SET means "now" and needs only write permission. */
 int vfs_setattr(struct task *task, const struct path *path, struct inode *inode, struct iattr *attr) must_check;
+/* Copies attr into the inode's fields; ctime becomes now. What setattr ops end with. */
+void inode_setattr(struct inode *inode, const struct iattr *attr);
 
 /* ---- descriptor tables (vfs/files.c) ---- */
 
@@ -390,11 +479,26 @@ struct fs_context {
 	struct path cwd, root;
 	uint32_t umask;
 };
+/* Of the sandbox's root: cwd and root are mount_root's, umask 022. */
+struct fs_context *fs_context_new(void) must_check;
 struct fs_context *fs_context_dup(const struct fs_context *c) must_check;
+/* Take path's references. */
+void fs_set_cwd(struct fs_context *c, const struct path *path);
+void fs_set_root(struct fs_context *c, const struct path *path);
 void fs_context_put(struct fs_context *c);
 
 struct ktimespec vfs_now(void);
 /* inotify: something happened to inode (IN_* mask), under name in its directory or NULL. Cheap if nobody watches. */
 void fsnotify(struct inode *inode, const char *name, uint32_t mask, uint32_t cookie);
+/* The same for the inode itself and, under its name, for the directory it is in. */
+void fsnotify_dentry(struct dentry *dentry, struct inode *inode, uint32_t mask);
+
+/* Called by the VFS, written beside what they belong to (locks.c, epoll.c, inotify.c); weak, so that a test may leave
+ * them out. */
+void locks_close_posix(struct task *task, struct file *file) __attribute__((weak)); /* one descriptor was closed */
+void locks_release_file(struct file *file) __attribute__((weak)); /* last reference: flock and OFD locks go */
+void locks_free(struct inode *inode) __attribute__((weak));       /* the inode goes: inode->locks isn't NULL */
+void epoll_release_file(struct file *file) __attribute__((weak)); /* last reference: file->epitems isn't empty */
+void inotify_free(struct inode *inode) __attribute__((weak));     /* the inode goes: inode->watches isn't empty */
 
 #endif
