@@ -6,6 +6,7 @@
 #include "sentry/abi/signal.h"
 #include "sentry/base/list.h"
 #include "sentry/base/ref.h"
+#include "sentry/base/types.h"
 
 struct task;
 struct thread_group;
@@ -36,12 +37,28 @@ int signal_send_pgrp(struct process_group *pgrp, int sig, const struct linux_sig
 /* SI_USER from a task. */
 void siginfo_from_task(struct linux_siginfo *info, int sig, int code, const struct task *sender);
 
-/* A signal that would end a sleep or be delivered at return is pending for the task. */
-bool signal_pending(const struct task *task);
+/* signal_pending(task) is in task.h: a flag. Recomputes it after the mask or the queues changed. */
+void signal_recalc(struct task *task);
 /* Replaces the blocked mask (SIGKILL and SIGSTOP never blocked), and wakes what that unblocks. */
 void signal_set_mask(struct task *task, uint64_t mask);
 /* Takes the lowest pending signal in set off the queues (task's first). Returns its number or 0, fills info. */
 int signal_dequeue(struct task *task, uint64_t set, struct linux_siginfo *info);
+
+/*
+ * A mask for the length of one call (ppoll, pselect6, epoll_pwait, sigsuspend). The call simply returns: task_return puts
+ * the old mask back, after handlers have run if the result is -EINTR or a restart code, else before. The second form
+ * reads the guest's sigset: -LINUX_EINVAL for a size other than 8, -LINUX_EFAULT; a null pointer changes nothing.
+ */
+void signal_temp_mask(struct task *task, uint64_t mask);
+int signal_temp_mask_from_guest(struct task *task, gva_t set, uint64_t size) must_check;
+
+/* kill(2)'s permission: 0 or -LINUX_EPERM. */
+int signal_may_send(const struct task *sender, const struct task *target, int sig) must_check;
+/* A fault of the task's own code: remembers what the frame needs, and forces the signal. */
+struct platform_event;
+void signal_fault(struct task *task, const struct platform_event *ev);
+/* SIGKILL from outside (monitor, limits): reaches init too. */
+void signal_kill_group(struct thread_group *group);
 
 struct sighand *sighand_new(void) must_check;
 /* A copy, for fork without CLONE_SIGHAND. */

@@ -34,6 +34,24 @@ struct tty;
 
 #define LINUX_RLIM_NLIMITS 16
 #define LINUX_RLIM_INFINITY UINT64_MAX
+enum {
+	LINUX_RLIMIT_CPU,
+	LINUX_RLIMIT_FSIZE,
+	LINUX_RLIMIT_DATA,
+	LINUX_RLIMIT_STACK,
+	LINUX_RLIMIT_CORE,
+	LINUX_RLIMIT_RSS,
+	LINUX_RLIMIT_NPROC,
+	LINUX_RLIMIT_NOFILE,
+	LINUX_RLIMIT_MEMLOCK,
+	LINUX_RLIMIT_AS,
+	LINUX_RLIMIT_LOCKS,
+	LINUX_RLIMIT_SIGPENDING,
+	LINUX_RLIMIT_MSGQUEUE,
+	LINUX_RLIMIT_NICE,
+	LINUX_RLIMIT_RTPRIO,
+	LINUX_RLIMIT_RTTIME,
+};
 struct linux_rlimit {
 	uint64_t cur, max;
 };
@@ -49,15 +67,15 @@ struct process_group {
 	struct ref ref;
 	int32_t pgid;
 	struct session *session; /* set once */
-	struct list groups;      /* thread_group.pgrp_link */
+	struct list groups;      /* thread_group.pgrp_link; zombies too until they are reaped */
 };
 
 struct session {
 	struct ref ref;
 	int32_t sid;
+	struct thread_group *leader; /* borrowed; NULL once it has exited */
 	struct tty *tty;             /* controlling terminal or NULL */
 	struct process_group *foreground; /* tty's; borrowed, cleared when that group dies */
-	struct list pgrps_unused;
 };
 
 enum group_stop { GROUP_RUNNING, GROUP_STOPPED };
@@ -68,7 +86,8 @@ struct thread_group {
 	struct task *leader;
 	struct list threads;         /* task.group_link */
 	uint32_t nthreads;           /* live ones */
-	struct thread_group *parent; /* NULL for init */
+	struct thread_group *parent; /* borrowed, never a zombie; NULL for init and what came from outside */
+	int32_t parent_tid;          /* the parent's thread that counts as ours: pdeath_signal, __WNOTHREAD */
 	struct list children;        /* thread_group.sibling */
 	struct list sibling;
 	struct list all_link;        /* kernel.groups */
@@ -78,20 +97,26 @@ struct thread_group {
 	struct waitq exit_waitq;     /* pidfd poll; woken with POLLIN when the group is a zombie */
 	int exit_signal;             /* to the parent; 0: none */
 	bool is_subreaper;
+	bool unkillable;             /* init: signals without a handler are dropped, SIGKILL too */
 
 	/* end */
 	bool exiting;                /* exit_group or a fatal signal: every thread must go */
 	bool zombie;                 /* no thread left, not yet reaped */
-	int exit_status;             /* wait(2) encoding */
+	int exit_status;             /* wait(2) encoding; set once exiting or zombie */
+	struct task *exec_task;      /* waits in execve for the other threads to go; NULL otherwise */
+	void (*exit_hook)(struct thread_group *group); /* parent NULL: called once it is a zombie; it is then reaped */
 
 	/* job control */
-	enum group_stop stop;
+	enum group_stop stop;        /* STOPPED once every thread sleeps in task_return */
+	uint32_t stop_count;         /* threads that a stop in progress still waits for */
 	int stop_signal;             /* while stopped */
 	bool stop_reported_pending;  /* a wait(WUNTRACED) may still report the stop */
 	bool continued_pending;      /* a wait(WCONTINUED) may still report it */
 	bool execed;                 /* setpgid by the parent gives EACCES */
 
 	struct sigqueue shared_pending;
+	struct task *signal_target;  /* the thread that got the last group signal: the next search starts there; borrowed */
+	struct list forks;           /* struct fork_in_progress: what is sent to many meanwhile reaches the child too */
 	struct linux_rlimit rlimits[LINUX_RLIM_NLIMITS];
 	struct posix_timers *timers; /* itimers and timer_create; NULL until used */
 	struct rusage_account dead_threads; /* of threads that ended */
@@ -129,6 +154,8 @@ struct task {
 	bool woken;                 /* task_wake came */
 	enum wait_mode block_mode;
 	bool exiting;               /* runs task_exit: no more signals, blocks are killable no more */
+	bool killed;                /* must go alone (another thread's execve); see task_dying */
+	bool dead;                  /* ended; a leader stays in the tables until its group is reaped */
 
 	/* platform */
 	struct platform_thread *pt; /* NULL before start and after the host thread is gone */
@@ -139,13 +166,17 @@ struct task {
 	struct restart_block restart;
 
 	/* signals */
+	bool sigpending;            /* what signal_pending() says: kept by signal_recalc, may be true too often */
+	bool stop_pending;          /* a group stop waits for this thread */
+	bool stopped;               /* sleeps in task_return until SIGCONT or death */
 	struct sigqueue pending;
 	uint64_t sigmask;           /* blocked */
 	uint64_t saved_sigmask;     /* restored by task_return when restore_sigmask */
 	bool restore_sigmask;
-	uint64_t sigtimedwait_set;  /* signals this task waits for in sigtimedwait; 0 otherwise */
+	uint64_t real_sigmask;      /* in sigtimedwait: the mask before the waited signals were let through; else 0 */
 	struct linux_stack altstack;
 	struct waitq signalfd_waitq; /* woken when a signal is queued to this task or its group */
+	uint64_t fault_addr, fault_trapno, fault_error; /* of the last fault: cr2, trapno, err in the signal frame */
 
 	/* exit */
 	int exit_code;              /* wait(2) encoding of this thread's end */
@@ -162,7 +193,8 @@ struct task {
 	uint64_t affinity;          /* CPU mask as the guest set it */
 	int sched_policy, sched_priority;
 	int ioprio;
-	struct rusage_account usage;
+	bool sched_reset_on_fork;
+	struct rusage_account usage; /* of host threads that are gone (exec); task_times adds the live one's */
 	uint64_t start_ns;
 };
 
@@ -196,12 +228,15 @@ static inline bool task_capable(const struct task *t, int cap)
 	return cred_capable(t->cred, cap);
 }
 
-/* The whole kernel's state that isn't an object of its own. */
+/* The whole kernel's state that isn't an object of its own (kernel/task.c). */
 struct kernel {
 	struct list groups;         /* thread_group.all_link */
 	struct thread_group *init;
 	char hostname[65], domainname[65];
-	uint32_t ngroups, ntasks, max_tasks; /* --pids */
+	uint32_t ngroups, ntasks;
+	uint32_t max_tasks;         /* --pids; 0: no limit */
+	int32_t pid_max;            /* pids are below it: /proc/sys/kernel/pid_max */
+	int32_t last_pid;
 	uint64_t boot_ns;           /* host monotonic at start: /proc/uptime counts from the host's boot, see time.c */
 	uint64_t memory_limit;      /* bytes; what /proc/meminfo shows as total */
 	uint64_t disk_limit;        /* bytes of file data; UINT64_MAX none */
@@ -212,12 +247,44 @@ extern struct kernel kernel;
 
 /* ---- life (kernel/exit.c, kernel/fork.c, kernel/exec.c) ---- */
 
-/* Ends the calling thread: never returns to the guest. status is wait(2)-encoded. */
-void task_exit_thread(struct task *task, int status);
+/*
+ * A new process from outside: the sandbox's first, which becomes init, or one that `exec` brings in (parent NULL). It has
+ * a session and process group of its own, default signals, unlimited rlimits, no mm and no platform thread yet. Takes the
+ * three references, also on failure. NULL if memory or pids are out. The caller starts it (task_start).
+ */
+struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs) must_check;
+/* kernel/sched.c: makes the task's coroutine and lets it run. Its first step for a cloned task is task_return(task, 0, true).
+ * The coroutine owns a reference, which task_exit_thread drops: the scheduler must not touch the task after that. */
+void task_start(struct task *task);
+/* kernel/init.c: init has ended with this wait(2) status: the sandbox is over. */
+void kernel_shutdown(int wait_status);
+
+/* Ends the calling thread, on its coroutine. status is wait(2)-encoded. */
+_Noreturn void task_exit_thread(struct task *task, int status);
 /* Marks the whole group as ending with status; every thread notices at its next stop in the sentry. */
 void group_exit(struct thread_group *group, int status);
 /* True once the task must go (group exit or kill): handlers return, task_return() ends it. */
-bool task_dying(const struct task *task);
+static inline bool task_dying(const struct task *task)
+{
+	return task->group->exiting || task->killed;
+}
+/* A signal that would end a sleep or be delivered at return is pending for the task, or it must stop or die. */
+static inline bool signal_pending(const struct task *task)
+{
+	return task->sigpending;
+}
+/*
+ * execve's part: every other thread ends and the caller becomes the leader, with the group's pid as its tid. Sleeps.
+ * -LINUX_EAGAIN if the group is ending or another thread is in execve.
+ */
+int group_kill_other_threads(struct task *task) must_check;
+/* execve's part, behind the point of no return: handlers and alternate stack reset, exec'd flags, vfork's parent woken,
+ * POSIX timers deleted. Needs the group to be single-threaded. -LINUX_ENOMEM before anything is changed. */
+int signals_on_exec(struct task *task) must_check;
+/* The child of a vfork no longer uses its parent's memory. signals_on_exec and exit call it. */
+void vfork_done(struct task *task);
+/* Adds the CPU time of the task's host thread to task->usage: before platform->exec_commit, which ends that thread. */
+void task_save_times(struct task *task);
 
 struct clone_args {
 	uint64_t flags; /* LINUX_CLONE_* without the exit signal */
@@ -228,6 +295,38 @@ struct clone_args {
 };
 /* clone(2) and friends. Returns the child's tid or -errno. */
 int64_t task_clone(struct task *task, const struct clone_args *args);
+
+/* CPU time in ns: of one task, of a whole group with its ended threads. */
+void task_times(const struct task *task, uint64_t *utime, uint64_t *stime);
+void group_times(const struct thread_group *group, uint64_t *utime, uint64_t *stime);
+/* As getrusage(RUSAGE_SELF) has it. */
+void group_usage(const struct thread_group *group, struct rusage_account *out);
+/* 'R', 'S', 'D', 'T' or 'Z', as /proc/PID/stat. */
+char task_state(const struct task *task);
+/* True if no member has a parent in another group of the same session: stops by the terminal are then ignored. */
+bool pgrp_is_orphaned(const struct process_group *pgrp);
+static inline int32_t group_ppid(const struct thread_group *g)
+{
+	return g->parent != NULL ? g->parent->pid : 0;
+}
+static inline uint64_t group_rlimit(const struct thread_group *g, int which)
+{
+	return g->rlimits[which].cur;
+}
+/* May task look into target (ptrace's rule: same ids, or CAP_SYS_PTRACE)? For /proc/PID and process_vm_readv. */
+bool task_may_inspect(const struct task *task, const struct task *target);
+
+/* ---- sessions and process groups (kernel/session.c) ---- */
+struct process_group *pgrp_get(struct process_group *p);
+void pgrp_put(struct process_group *p);
+struct session *session_get(struct session *s);
+void session_put(struct session *s);
+
+/* ---- pidfds (kernel/pidfd.c) ---- */
+/* The group behind a pidfd (borrowed, lives as long as file), or NULL if file isn't one. */
+struct thread_group *pidfd_group(struct file *file);
+/* Returns a reference to a new description for group. flags: LINUX_O_NONBLOCK. */
+struct file *pidfd_new(struct task *task, struct thread_group *group, uint32_t flags) must_check;
 
 /* The one path of a system call: called on the task's coroutine. Returns what goes into RAX. */
 int64_t task_syscall(struct task *task, int nr, const uint64_t args[6]);
