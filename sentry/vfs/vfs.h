@@ -280,25 +280,21 @@ int vfs_lookup_last(struct task *task, int dirfd, const char *name, unsigned fla
 void lookup_last_put(struct lookup_last *l);
 
 /*
- * What the calls that change names do behind their argument checks (vfs/namei.c): walk, permissions, sticky bit, umask,
- * read-only mounts, the filesystem's op, the dentry cache, inotify. Names are walked from dirfd as by vfs_lookup. Errors
- * in Linux's order.
+ * Changing names (vfs/modify.c): walk with vfs_lookup_last, check, then for
+ *
+ *	a new name	path_want_write, inode_permission(dir, MAY_WRITE | MAY_EXEC), ops->create/mkdir/..., dentry_add
+ *	a removed one	may_delete(), ops->unlink/rmdir (which lowers nlink), dentry_drop
+ *	rename		may_delete() of both, dentry_is_ancestor checks, dentry_move_prepare, ops->rename, dentry_move_commit
+ *
+ * Ops that may sleep check again what the walk found; a dentry that was given a name meanwhile is positive.
  */
-int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev) must_check;
-/* As vfs_mknod, and gives the new node's path (references): bind(2) of unix sockets. */
-int vfs_mknod_path(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev, struct path *out) must_check;
-int vfs_mkdir(struct task *task, int dirfd, const char *name, uint32_t mode) must_check;
-int vfs_symlink(struct task *task, const char *target, int dirfd, const char *name) must_check;
-/* flags: LINUX_AT_SYMLINK_FOLLOW, LINUX_AT_EMPTY_PATH. */
-int vfs_link(struct task *task, int olddirfd, const char *oldname, int newdirfd, const char *newname, unsigned flags) must_check;
-int vfs_unlink(struct task *task, int dirfd, const char *name) must_check;
-int vfs_rmdir(struct task *task, int dirfd, const char *name) must_check;
-/* flags: LINUX_RENAME_*. */
-int vfs_rename(struct task *task, int olddirfd, const char *oldname, int newdirfd, const char *newname, unsigned flags) must_check;
+/* May the task remove victim from its directory: write permission, sticky bit, mountpoint (-LINUX_EBUSY), and the type:
+ * is_dir as rmdir wants it (-LINUX_ENOTDIR, -LINUX_EISDIR). victim is positive. */
+int may_delete(struct task *task, const struct dentry *victim, bool is_dir) must_check;
+/* Write permission in dir for a new name; -LINUX_ENOENT if dir was removed. */
+int may_create(struct task *task, const struct dentry *dir) must_check;
 /* The target of a symbolic link as readlink(2) shows it: a string to kfree. -LINUX_EINVAL if it is none. */
 int vfs_readlink(struct task *task, const struct path *path, char **target) must_check;
-/* truncate(2) and ftruncate(2) (file not NULL: opened for writing, no permission asked). */
-int vfs_truncate(struct task *task, const struct path *path, struct file *file, int64_t size) must_check;
 int vfs_statfs(struct task *task, const struct path *path, struct linux_statfs *st) must_check;
 /* Extended attributes; permission by namespace (xattr(7)). Lengths or -errno. */
 int64_t vfs_getxattr(struct task *task, const struct path *path, const char *name, void *value, size_t size);
@@ -309,8 +305,6 @@ int vfs_removexattr(struct task *task, const struct path *path, const char *name
 int64_t vfs_llseek(struct task *task, struct file *file, int64_t off, int whence);
 /* The default for files with a size: SEEK_DATA/SEEK_HOLE see one block of data up to the end. */
 int64_t generic_llseek(struct task *task, struct file *file, int64_t off, int whence);
-/* fallocate(2): FMODE, seals, limits, then the file's op. */
-int vfs_fallocate(struct task *task, struct file *file, int mode, int64_t off, int64_t len) must_check;
 /* getdents64(2): -LINUX_ENOTDIR if file is no directory, -LINUX_ENOENT if it was removed, else iterate from file->pos. */
 int vfs_iterate(struct task *task, struct file *file, struct dir_emit *emit) must_check;
 /* The absolute name of a path as the task sees it (getcwd, /proc/self/fd): a string to kfree, " (deleted)" appended if so
@@ -490,15 +484,5 @@ void fs_context_put(struct fs_context *c);
 struct ktimespec vfs_now(void);
 /* inotify: something happened to inode (IN_* mask), under name in its directory or NULL. Cheap if nobody watches. */
 void fsnotify(struct inode *inode, const char *name, uint32_t mask, uint32_t cookie);
-/* The same for the inode itself and, under its name, for the directory it is in. */
-void fsnotify_dentry(struct dentry *dentry, struct inode *inode, uint32_t mask);
-
-/* Called by the VFS, written beside what they belong to (locks.c, epoll.c, inotify.c); weak, so that a test may leave
- * them out. */
-void locks_close_posix(struct task *task, struct file *file) __attribute__((weak)); /* one descriptor was closed */
-void locks_release_file(struct file *file) __attribute__((weak)); /* last reference: flock and OFD locks go */
-void locks_free(struct inode *inode) __attribute__((weak));       /* the inode goes: inode->locks isn't NULL */
-void epoll_release_file(struct file *file) __attribute__((weak)); /* last reference: file->epitems isn't empty */
-void inotify_free(struct inode *inode) __attribute__((weak));     /* the inode goes: inode->watches isn't empty */
 
 #endif
