@@ -60,7 +60,6 @@ struct kstat {
 #define ATTR_CTIME 64U
 #define ATTR_TIMES_SET 128U /* atime, mtime are the caller's (utimensat with times): the owner's right, not a writer's */
 #define ATTR_FORCE 256U     /* no permission checks: ftruncate, O_TRUNC, which were checked at open */
-#define ATTR_TOUCH 128U /* with ATIME and MTIME: they are "now", so that write permission is enough */
 struct iattr {
 	uint32_t valid; /* ATTR_* */
 	uint32_t mode;
@@ -311,21 +310,9 @@ int vfs_iterate(struct task *task, struct file *file, struct dir_emit *emit) mus
  * and asked for. -LINUX_ENOENT if unreachable from the task's root (getcwd then says "(unreachable)"). */
 int vfs_path_name(struct task *task, const struct path *path, bool mark_deleted, char **out) must_check;
 
-/*
- * What vfs/modify.c tells the dentry cache after an op has succeeded (none of them fails or sleeps). The ops themselves
- * (create, unlink, rename...) change only the filesystem's own records.
- */
-/* A negative dentry has got its inode. Takes inode's reference. */
-void dentry_instantiate(struct dentry *d, struct inode *inode);
-/* Its name is gone: unhashed, unpinned; inode stays for those who hold the dentry. */
-void dentry_unlinked(struct dentry *d);
-/* old has taken the place (parent and name) of new_, which is unlinked; with exchange they have swapped places. */
-void dentry_renamed(struct dentry *old, struct dentry *new_, bool exchange);
 /* A path without a place in the tree ("pipe:[12]", as /proc/PID/fd shows it) to an inode of an unmounted superblock, so
  * that opening it again by /proc/PID/fd works. Borrows inode; *out holds references. 0 or -LINUX_ENOMEM. */
 int vfs_anon_path(struct inode *inode, const char *name, struct path *out) must_check;
-/* The generic lseek of files with FMODE_SEEK, by inode->size. */
-int64_t vfs_llseek(struct task *task, struct file *file, int64_t off, int whence);
 
 /* The mount table. mount_root is set at start: by vfs_mount_root, before anything else. */
 int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
