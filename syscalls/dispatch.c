@@ -8,6 +8,7 @@
  */
 #include "syscalls/dispatch.h"
 
+#include "sentry/mm/mm.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
@@ -45,6 +46,8 @@ int64_t task_syscall(struct task *task, int nr, const uint64_t args[6])
 {
 	const struct syscall_row *row;
 
+	if (task->mm_inflight != NULL)
+		mm_settle_slow(task);
 	if (nr < 0 || nr >= SYSCALL_MAX || syscall_table[nr].name == NULL) {
 		trace_denied_call(task, nr, LINUX_ENOSYS);
 		return -LINUX_ENOSYS;

@@ -52,6 +52,8 @@ int host_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms);
 /* Host clocks, by the vDSO where it serves. */
 uint64_t host_clock_ns(int clock);
 int host_getrandom(void *buf, size_t len);
+/* A value of the sentry's own auxiliary vector (AT_HWCAP...); 0 if there is none. No host call. */
+uint64_t host_auxval(uint64_t type);
 void host_sched_yield(void);
 _Noreturn void host_exit(int status);
 

@@ -142,6 +142,7 @@ struct task {
 
 	/* shared or own, counted; NULL once the task is exiting */
 	struct mm *mm;
+	struct mm_inflight *mm_inflight; /* mm/inflight.c: native memory calls on their way; NULL if none */
 	struct files *files;
 	struct fs_context *fs;
 	struct sighand *sighand;

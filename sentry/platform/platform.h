@@ -112,6 +112,13 @@ struct platform_ops {
 	 * GUEST_END can't. Obeys the guest's page protections. */
 	size_t (*mm_read)(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 	size_t (*mm_write)(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+	/*
+	 * One atomic compare-and-exchange on an aligned word of the task's memory, for futexes (process_vm_writev isn't
+	 * atomic). *seen is the value found; the word was exchanged if *seen == old. 0 or -LINUX_EFAULT (unmapped or not
+	 * writable). May sleep. Where no thread of the address space can be made to do it, falls back to read, compare and
+	 * write: exact only while no other thread of it runs guest code.
+	 */
+	int (*cmpxchg32)(struct task *task, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *seen);
 
 	/* Vector and x87 state in the kernel's signal-frame layout (XSAVE): size, copy of the full event's state to
 	 * guest memory, and back. 0 or -LINUX_EFAULT. */
