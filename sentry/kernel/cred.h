@@ -33,8 +33,35 @@ struct cred *cred_new(kuid_t uid, kgid_t gid) must_check;
 /* Replaces the groups (copied, sorted). 0 or -LINUX_ENOMEM. c must not be shared yet. */
 int cred_set_groups(struct cred *c, const kgid_t *groups, uint32_t n) must_check;
 
+#define LINUX_NGROUPS_MAX 65536
+#define LINUX_SECBIT_NOROOT 0x1U
+#define LINUX_SECBIT_NO_SETUID_FIXUP 0x4U
+#define LINUX_SECBIT_KEEP_CAPS 0x10U
+#define LINUX_SECBIT_NO_CAP_AMBIENT_RAISE 0x40U
+
 struct file;
 struct task;
+
+/*
+ * The calls that change credentials: each makes a copy, checks, and installs it. 0 or -LINUX_EPERM, EINVAL, ENOMEM. An
+ * id of -1 (CRED_KEEP) stays as it is.
+ */
+#define CRED_KEEP UINT32_MAX
+int cred_setuid(struct task *task, kuid_t uid) must_check;
+int cred_setgid(struct task *task, kgid_t gid) must_check;
+int cred_setreuid(struct task *task, kuid_t ruid, kuid_t euid) must_check;
+int cred_setregid(struct task *task, kgid_t rgid, kgid_t egid) must_check;
+int cred_setresuid(struct task *task, kuid_t ruid, kuid_t euid, kuid_t suid) must_check;
+int cred_setresgid(struct task *task, kgid_t rgid, kgid_t egid, kgid_t sgid) must_check;
+kuid_t cred_setfsuid(struct task *task, kuid_t uid); /* the old one */
+kgid_t cred_setfsgid(struct task *task, kgid_t gid);
+int cred_setgroups(struct task *task, const kgid_t *groups, uint32_t n) must_check;
+int cred_capset(struct task *task, uint64_t effective, uint64_t permitted, uint64_t inheritable) must_check;
+int cred_drop_bounding(struct task *task, uint64_t cap) must_check;
+int cred_set_securebits(struct task *task, uint64_t bits) must_check;
+int cred_set_keepcaps(struct task *task, bool on) must_check;
+int cred_ambient(struct task *task, uint64_t op, uint64_t cap) must_check; /* PR_CAP_AMBIENT_*; is-set gives 0 or 1 */
+
 /*
  * The credentials a program gets by execve: set-user-ID bits (unless nosuid or no_new_privs), root's capabilities,
  * ambient ones. Returns a reference in *out; *secure is AT_SECURE. 0 or -LINUX_ENOMEM. The caller installs it behind the

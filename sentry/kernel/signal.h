@@ -57,6 +57,8 @@ int signal_may_send(const struct task *sender, const struct task *target, int si
 /* A fault of the task's own code: remembers what the frame needs, and forces the signal. */
 struct platform_event;
 void signal_fault(struct task *task, const struct platform_event *ev);
+/* Signals queued for a user's processes: /proc/PID/status, SigQ. */
+uint64_t signal_queued_of(uint32_t uid);
 /* SIGKILL from outside (monitor, limits): reaches init too. */
 void signal_kill_group(struct thread_group *group);
 

@@ -250,12 +250,13 @@ extern struct kernel kernel;
 
 /*
  * A new process from outside: the sandbox's first, which becomes init, or one that `exec` brings in (parent NULL). It has
- * a session and process group of its own, default signals, unlimited rlimits, no mm and no platform thread yet. Takes the
+ * a session and process group of its own, default signals, Linux's usual rlimits, no mm and no platform thread yet. Takes the
  * three references, also on failure. NULL if memory or pids are out. The caller starts it (task_start).
  */
 struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs) must_check;
 /* kernel/sched.c: makes the task's coroutine and lets it run. Its first step for a cloned task is task_return(task, 0, true).
- * The coroutine owns a reference, which task_exit_thread drops: the scheduler must not touch the task after that. */
+ * The reference that the maker returned is the coroutine's; task_exit_thread drops it: the scheduler must not touch the
+ * task after that (the tables have a reference of their own until it is reaped). */
 void task_start(struct task *task);
 /* kernel/init.c: init has ended with this wait(2) status: the sandbox is over. */
 void kernel_shutdown(int wait_status);

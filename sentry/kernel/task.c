@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tasks and thread groups as objects: making, linking, counting, freeing. How they begin is fork.c, how they end exit.c.
+ *
+ * References of a task: one is its coroutine's (dropped by task_exit_thread), one the tables' (dropped when it is
+ * reaped, for a leader together with its group). A group is referenced by the tables and by each of its tasks; pidfds
+ * take more, so a group may outlive its number.
+ *
+ *      task_alloc --> task_link (tables) --> task_start (coroutine) --> task_exit_thread --> task_unlink | group_reap
+ *
+ * Times: a task's CPU time is what its host thread has used (platform->thread_times) and what was saved from earlier
+ * host threads (execve changes them); a group adds its ended threads.
+ */
+#include "sentry/kernel/task_internal.h"
+
+#include "sentry/abi/capability.h"
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/mm/mm.h"
+#include "sentry/platform/platform.h"
+#include "sentry/vfs/vfs.h"
+
+#include <string.h>
+
+struct kernel kernel = {
+	.groups = LIST_INIT(kernel.groups),
+	.pid_max = 32768,
+	.ncpus = 1,
+	.disk_limit = UINT64_MAX,
+};
+
+struct task *task_alloc(void)
+{
+	struct task *t = kzalloc(sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	ref_init(&t->ref);
+	list_init(&t->group_link);
+	list_init(&t->all_link);
+	list_init(&t->run_link);
+	sigqueue_init(&t->pending);
+	waitq_init(&t->signalfd_waitq);
+	t->syscall_nr = -1;
+	t->altstack.flags = LINUX_SS_DISABLE;
+	t->timer_slack_ns = 50 * NSEC_PER_USEC;
+	t->affinity = UINT64_MAX;
+	t->start_ns = loop_now();
+	return t;
+}
+
+struct thread_group *group_alloc(void)
+{
+	struct thread_group *g = kzalloc(sizeof(*g));
+
+	if (g == NULL)
+		return NULL;
+	ref_init(&g->ref);
+	list_init(&g->threads);
+	list_init(&g->children);
+	list_init(&g->sibling);
+	list_init(&g->all_link);
+	list_init(&g->pgrp_link);
+	list_init(&g->forks);
+	waitq_init(&g->child_waitq);
+	waitq_init(&g->exit_waitq);
+	sigqueue_init(&g->shared_pending);
+	g->exit_signal = LINUX_SIGCHLD;
+	g->dumpable = true;
+	g->start_ns = loop_now();
+	return g;
+}
+
+void task_put(struct task *t)
+{
+	if (t == NULL || !ref_put(&t->ref))
+		return;
+	invariant(t->pt == NULL && t->mm == NULL && list_empty(&t->run_link));
+	sigqueue_flush(&t->pending);
+	if (t->sighand != NULL)
+		sighand_put(t->sighand);
+	if (t->cred != NULL)
+		cred_put(t->cred);
+	if (t->group != NULL)
+		group_put(t->group);
+	kfree(t);
+}
+
+void group_put(struct thread_group *g)
+{
+	if (g == NULL || !ref_put(&g->ref))
+		return;
+	invariant(list_empty(&g->threads) && list_empty(&g->children) && g->timers == NULL);
+	sigqueue_flush(&g->shared_pending);
+	if (g->pgrp != NULL)
+		pgrp_put(g->pgrp);
+	kfree(g);
+}
+
+void task_link(struct task *t)
+{
+	struct thread_group *g = t->group;
+
+	pid_attach(t->tid, PID_TASK, t);
+	list_add_tail(&g->threads, &t->group_link);
+	task_get(t);
+	g->nthreads++;
+	kernel.ntasks++;
+}
+
+struct task *group_any_thread(const struct thread_group *group)
+{
+	struct task *t;
+
+	list_for_each(t, &group->threads, group_link)
+		if (!t->exiting)
+			return t;
+	return NULL;
+}
+
+static void rlimits_default(struct linux_rlimit *lim)
+{
+	int i;
+
+	for (i = 0; i < LINUX_RLIM_NLIMITS; i++)
+		lim[i] = (struct linux_rlimit){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
+	lim[LINUX_RLIMIT_STACK].cur = 8 * MiB;
+	lim[LINUX_RLIMIT_CORE].cur = 0;
+	lim[LINUX_RLIMIT_NOFILE] = (struct linux_rlimit){1024, 1024 * 1024};
+	lim[LINUX_RLIMIT_MEMLOCK] = (struct linux_rlimit){8 * MiB, 8 * MiB};
+	lim[LINUX_RLIMIT_SIGPENDING] = (struct linux_rlimit){31696, 31696};
+	lim[LINUX_RLIMIT_NPROC] = (struct linux_rlimit){31696, 31696};
+	lim[LINUX_RLIMIT_MSGQUEUE] = (struct linux_rlimit){819200, 819200};
+	lim[LINUX_RLIMIT_NICE] = (struct linux_rlimit){0, 0};
+	lim[LINUX_RLIMIT_RTPRIO] = (struct linux_rlimit){0, 0};
+}
+
+/* A session and a process group of its own for a group that nobody in the sandbox made. */
+static int group_alone(struct thread_group *g)
+{
+	struct session *s = session_new(g->pid, g);
+	struct process_group *p;
+
+	if (s == NULL)
+		return -LINUX_ENOMEM;
+	p = pgrp_new(g->pid, s);
+	session_put(s); /* the process group has counted it */
+	if (p == NULL)
+		return -LINUX_ENOMEM;
+	group_set_pgrp(g, p);
+	pgrp_put(p);
+	return 0;
+}
+
+struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs)
+{
+	struct task *t = task_alloc();
+	struct thread_group *g = group_alloc();
+	struct sighand *sighand = sighand_new();
+	int32_t nr = 0;
+
+	if (t == NULL || g == NULL || sighand == NULL || pid_alloc(&nr) != 0)
+		goto free_all;
+	g->pid = nr;
+	if (group_alone(g) != 0)
+		goto free_all;
+	rlimits_default(g->rlimits);
+	t->tid = nr;
+	t->group = g; /* takes the first reference... */
+	group_get(g); /* ...and the tables have this one */
+	g->leader = t;
+	t->cred = cred;
+	t->files = files;
+	t->fs = fs;
+	t->sighand = sighand;
+	pid_attach(nr, PID_GROUP, g);
+	list_add_tail(&kernel.groups, &g->all_link);
+	kernel.ngroups++;
+	task_link(t);
+	if (kernel.init == NULL) {
+		kernel.init = g;
+		g->unkillable = true;
+	}
+	return t;
+
+free_all:
+	if (nr != 0)
+		pid_free(nr);
+	if (sighand != NULL)
+		sighand_put(sighand);
+	group_put(g);
+	task_put(t);
+	cred_put(cred);
+	files_put(NULL, files);
+	fs_context_put(fs);
+	return NULL;
+}
+
+/* ---- times and usage ---- */
+
+void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
+{
+	uint64_t u = 0, s = 0;
+
+	if (task->pt != NULL)
+		platform->thread_times(task->pt, &u, &s);
+	*utime = task->usage.utime + u;
+	*stime = task->usage.stime + s;
+}
+
+void task_save_times(struct task *task)
+{
+	uint64_t u = 0, s = 0, rss;
+
+	if (task->pt == NULL)
+		return;
+	platform->thread_times(task->pt, &u, &s);
+	task->usage.utime += u;
+	task->usage.stime += s;
+	if (task->mm != NULL && task->mm->pmm != NULL) {
+		rss = platform->mm_resident(task->mm->pmm) / KiB;
+		task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, rss);
+	}
+}
+
+void usage_add(struct rusage_account *to, const struct rusage_account *from)
+{
+	to->utime += from->utime;
+	to->stime += from->stime;
+	to->minflt += from->minflt;
+	to->majflt += from->majflt;
+	to->nvcsw += from->nvcsw;
+	to->nivcsw += from->nivcsw;
+	to->maxrss_kib = MAX(to->maxrss_kib, from->maxrss_kib);
+}
+
+void group_times(const struct thread_group *group, uint64_t *utime, uint64_t *stime)
+{
+	struct task *t;
+
+	*utime = group->dead_threads.utime;
+	*stime = group->dead_threads.stime;
+	list_for_each(t, &group->threads, group_link) {
+		uint64_t u, s;
+
+		task_times(t, &u, &s);
+		*utime += u;
+		*stime += s;
+	}
+}
+
+void group_usage(const struct thread_group *group, struct rusage_account *out)
+{
+	struct task *t;
+
+	*out = group->dead_threads;
+	list_for_each(t, &group->threads, group_link) {
+		struct rusage_account live = t->usage;
+
+		task_times(t, &live.utime, &live.stime);
+		if (t->mm != NULL && t->mm->pmm != NULL)
+			live.maxrss_kib = MAX(live.maxrss_kib, platform->mm_resident(t->mm->pmm) / KiB);
+		usage_add(out, &live);
+	}
+}
+
+char task_state(const struct task *task)
+{
+	if (task->dead)
+		return 'Z';
+	if (task->stopped)
+		return 'T';
+	if (!task->blocked)
+		return 'R';
+	return task->block_mode == WAIT_INTERRUPTIBLE ? 'S' : 'D';
+}
+
+bool task_may_inspect(const struct task *task, const struct task *target)
+{
+	const struct cred *c = task->cred, *tc = target->cred;
+
+	if (task->group == target->group)
+		return true;
+	if (cred_capable(c, LINUX_CAP_SYS_PTRACE))
+		return true;
+	if (c->fsuid != tc->uid || c->fsuid != tc->euid || c->fsuid != tc->suid || c->fsgid != tc->gid ||
+	    c->fsgid != tc->egid || c->fsgid != tc->sgid)
+		return false;
+	/* A program that was made privileged by execve, and one that has more than we, stays closed. */
+	return target->group->dumpable && (tc->cap_permitted & ~c->cap_permitted) == 0;
+}
