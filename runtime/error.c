@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors in words, and allocation that doesn't fail: see error.h and cleanup.h. */
+#include "runtime/error.h"
+#include "runtime/cleanup.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+static char *vformat(const char *fmt, va_list ap)
+{
+	char *s;
+
+	if (vasprintf(&s, fmt, ap) < 0) {
+		fputs("sentrybox: out of memory\n", stderr);
+		_exit(125);
+	}
+	return s;
+}
+
+static void set_text(struct error **err, char *text)
+{
+	if (*err == NULL) {
+		*err = xcalloc(1, sizeof(**err));
+		(*err)->status = 125;
+	}
+	free((*err)->text);
+	(*err)->text = text;
+}
+
+bool error_set(struct error **err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	set_text(err, vformat(fmt, ap));
+	va_end(ap);
+	return false;
+}
+
+bool error_errno(struct error **err, int errnum, const char *fmt, ...)
+{
+	cleanup_free char *what = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	what = vformat(fmt, ap);
+	va_end(ap);
+	set_text(err, xasprintf("%s: %s", what, strerror(errnum)));
+	return false;
+}
+
+bool error_wrap(struct error **err, const char *fmt, ...)
+{
+	cleanup_free char *what = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	what = vformat(fmt, ap);
+	va_end(ap);
+	set_text(err, xasprintf("%s: %s", what, *err != NULL ? (*err)->text : "unknown error"));
+	return false;
+}
+
+void error_free(struct error *err)
+{
+	if (err == NULL)
+		return;
+	free(err->text);
+	free(err);
+}
+
+int error_report(const struct error *err)
+{
+	fputs("sentrybox: ", stderr);
+	for (const char *p = err->text; *p != '\0'; p++) {
+		/* Names come from users, bundles and sandboxes: no control sequence of theirs reaches a terminal. */
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			fprintf(stderr, "\\x%02x", (unsigned char)*p);
+		else
+			fputc(*p, stderr);
+	}
+	fputc('\n', stderr);
+	return err->status;
+}
+
+static void *nonnull(void *p)
+{
+	if (p == NULL) {
+		fputs("sentrybox: out of memory\n", stderr);
+		_exit(125);
+	}
+	return p;
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+	return nonnull(calloc(n == 0 ? 1 : n, size));
+}
+
+void *xrealloc(void *p, size_t n, size_t size)
+{
+	return nonnull(reallocarray(p, n == 0 ? 1 : n, size));
+}
+
+char *xstrdup(const char *s)
+{
+	return nonnull(strdup(s));
+}
+
+char *xstrndup(const char *s, size_t n)
+{
+	return nonnull(strndup(s, n));
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	s = vformat(fmt, ap);
+	va_end(ap);
+	return s;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of the command: each reads its own words and returns the exit status. argv[0] is the verb. */
+#ifndef RUNTIME_VERBS_H
+#define RUNTIME_VERBS_H
+
+int verb_do(int argc, char **argv);
+void help_do(void);
+int verb_run(int argc, char **argv);
+void help_run(void);
+int verb_harness(int argc, char **argv);
+void help_harness(void);
+
+/* What `do` and `run` have in common once the configuration is built: become the monitor, or wait for it and report. */
+struct build;
+struct settings;
+int run_to_end(struct build *b, const struct settings *s);
+
+#endif
