@@ -77,7 +77,7 @@ int proc_pid_stat(struct task *task, struct pseudo_node *node, struct text_buf *
 	const struct task *t = node_task(node);
 	const struct mm *mm = t->mm;
 	const struct session *s = g->pgrp != NULL ? g->pgrp->session : NULL;
-	const struct tty *tty = s != NULL ? s->tty : NULL;
+	const struct tty *tty = task_tty(t);
 	bool inspect = task_may_inspect(task, t);
 	struct rusage_account own;
 	uint64_t utime, stime, ignored, caught;

@@ -130,7 +130,7 @@ void tty_set_winsize(struct tty *tty, const struct linux_winsize *ws);
 void tty_signal(struct tty *tty, int sig);
 /* The line is gone: the session's leader gets SIGHUP and SIGCONT, the session loses its terminal, all later use fails. */
 void tty_hangup(struct tty *tty);
-/* The session's leader ends: SIGHUP to the foreground group, the terminal is given up. */
-void tty_leader_exit(struct session *session);
+/* The session's leader ended (kernel/session.c has sent SIGHUP to the foreground group): the terminal is given up. */
+void tty_session_leader_exit(struct session *session);
 
 #endif
