@@ -58,7 +58,12 @@ struct pipe {
 };
 
 static const struct file_ops pipe_fops;
-static struct superblock pipefs = {.fs_type = "pipefs", .magic = LINUX_PIPEFS_MAGIC, .next_ino = 1};
+static const struct inode_ops pipe_iops;
+static struct superblock pipefs = {
+	.fs_type = "pipefs",
+	.magic = LINUX_PIPEFS_MAGIC,
+	.dev = LINUX_MKDEV(0, 0x0d),
+};
 
 #define WAKE_READERS (LINUX_POLLIN | LINUX_POLLRDNORM)
 #define WAKE_WRITERS (LINUX_POLLOUT | LINUX_POLLWRNORM)
@@ -341,6 +346,8 @@ static void pipe_release(struct file *file)
 	pipe_put(p);
 }
 
+static const struct inode_ops pipe_iops = {0};
+
 static const struct file_ops pipe_fops = {
 	.read = pipe_read,
 	.write = pipe_write,
@@ -580,7 +587,7 @@ static int pipe_files(struct task *task, uint32_t flags, struct file *files[2])
 	char name[32];
 	int err = -LINUX_ENOMEM;
 
-	inode = inode_new(&pipefs, 0, LINUX_S_IFIFO | 0600, NULL, &pipe_fops);
+	inode = inode_new(&pipefs, 0, LINUX_S_IFIFO | 0600, &pipe_iops, &pipe_fops);
 	if (inode == NULL)
 		return -LINUX_ENOMEM;
 	inode->uid = task->cred->fsuid;
