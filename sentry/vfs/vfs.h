@@ -153,6 +153,8 @@ void inode_put(struct inode *i);
 /* 0 or -LINUX_EACCES / -LINUX_EROFS... */
 int inode_permission(struct task *task, struct inode *inode, int mask) must_check;
 bool inode_owner_or_capable(struct task *task, const struct inode *inode);
+/* Owner and mode of a new inode in dir: fsuid, fsgid or a setgid directory's group. */
+void inode_init_owner(struct task *task, const struct inode *dir, struct inode *inode);
 void inode_touch(struct inode *inode, uint32_t which); /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME = now */
 /* inode_permission, and -LINUX_EROFS for MAY_WRITE to what lies on a read-only mount (not to devices, FIFOs, sockets). */
 int path_permission(struct task *task, const struct path *path, int mask) must_check;
@@ -167,8 +169,9 @@ static inline bool inode_is_dir(const struct inode *i)
 
 /* ---- dentries, mounts, paths ---- */
 
+#define DENTRY_INLINE_NAME 40
 struct dentry {
-	struct ref ref;
+	struct ref ref;          /* 0 while it waits on the list of unused dentries, see dentry.c */
 	struct dentry *parent;   /* counted; itself for a root */
 	struct inode *inode;     /* counted; NULL: negative */
 	struct superblock *sb;
@@ -181,7 +184,9 @@ struct dentry {
 	bool pinned;             /* memfs: holds a reference of its own while linked */
 	uint16_t name_len;
 	void *private_data;
-	char *name;              /* NUL-terminated */
+	struct list lru;         /* unused dentries, oldest first */
+	char *name;              /* NUL-terminated; inline_name or allocated */
+	char inline_name[DENTRY_INLINE_NAME];
 };
 
 struct superblock {
@@ -219,7 +224,7 @@ struct mount {
 };
 
 struct path {
-	struct mount *mount;
+	struct mount *mount;   /* NULL: a dentry of vfs_file_path, in no mount */
 	struct dentry *dentry;
 };
 
@@ -238,12 +243,14 @@ void dentry_drop(struct dentry *d);
 /* Renames d to new_parent/name of `target` (whose place it takes; target is dropped unless exchange). 0 or -ENOMEM, with
  * nothing changed: filesystems prepare by dentry_move_prepare before they change anything. */
 struct dentry_move {
-	char *name, *other_name;
+	char *name, *other_name; /* long names, allocated; NULL: they fit */
 };
 int dentry_move_prepare(struct dentry_move *m, const struct dentry *d, const struct dentry *target) must_check;
 void dentry_move_commit(struct dentry_move *m, struct dentry *d, struct dentry *target, bool exchange);
 void dentry_move_abort(struct dentry_move *m);
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); /* or the same */
+/* Frees every unused dentry: a test looks for leaks, memory is short. */
+void dentry_trim(void);
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 static inline void path_get(struct path *p)
@@ -273,10 +280,13 @@ struct lookup_last {
 	struct path parent;  /* references */
 	struct dentry *dentry; /* a reference; negative if the name doesn't exist */
 	bool trailing_slash;
-	bool dot;            /* last component is "." or "..": most calls give EINVAL/ENOTEMPTY/EEXIST */
+	bool dot;            /* last component is "." or "..", or the path is "/": most calls give EINVAL/ENOTEMPTY/EEXIST */
+	bool jumped;         /* a magic link led here: parent and dentry are the place itself, there is no name */
 };
 int vfs_lookup_last(struct task *task, int dirfd, const char *name, unsigned flags, struct lookup_last *out) must_check;
 void lookup_last_put(struct lookup_last *l);
+/* The path of l's dentry (positive), mounts on it crossed. Returns references; -LINUX_EXDEV under LOOKUP_NO_XDEV. */
+int vfs_last_path(const struct lookup_last *l, unsigned flags, struct path *out) must_check;
 
 /*
  * Changing names (vfs/modify.c): walk with vfs_lookup_last, check, then for
@@ -386,6 +396,7 @@ struct file {
 	uint32_t flags;         /* O_APPEND, O_NONBLOCK, O_DIRECT, O_ASYNC ... and the access mode: what F_GETFL shows */
 	int64_t pos;
 	struct cred *cred;      /* opener's */
+	const char *anon_name;  /* "anon_inode:[eventfd]", static; NULL for files with a path, pipes, sockets */
 	void *private_data;
 	struct list epitems;    /* epoll items that watch this file */
 	int owner_pid, owner_sig; /* F_SETOWN, F_SETSIG */
@@ -398,6 +409,11 @@ struct file *file_new(struct task *task, const struct path *path, struct inode *
 /* An anonymous file ("anon_inode:[eventfd]") with no name; private_data is the caller's. */
 struct file *file_new_anon(struct task *task, const char *name, const struct file_ops *ops, uint32_t flags,
 			   void *private_data) must_check;
+/* The file's path as magic links and AT_EMPTY_PATH use it. Returns references. Files without one (pipes, sockets,
+ * anonymous ones) get a dentry that stands alone, with mount NULL. -LINUX_ENOMEM. */
+int vfs_file_path(struct file *file, struct path *out) must_check;
+/* What /proc/PID/fd/N says: a path as vfs_path_name, "pipe:[ino]", "socket:[ino]", or anon_name. A string to kfree. */
+int vfs_file_name(struct task *task, struct file *file, char **out) must_check;
 static inline struct file *file_get(struct file *f)
 {
 	ref_get(&f->ref);
