@@ -123,6 +123,17 @@ struct vma *mm_find_prev(struct mm *mm, uint64_t addr);
 /* mmap(2): all checks, address choice, native call queued. Full event only. Returns the address or -errno. */
 int64_t mm_mmap(struct task *task, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t off);
 int mm_munmap(struct task *task, uint64_t addr, uint64_t len) must_check;
+/* The rest of the memory calls, each with all of its checks; those without "full event" make no native call. */
+int64_t mm_brk(struct task *task, uint64_t brk);                                              /* full event */
+int mm_mprotect(struct task *task, uint64_t addr, uint64_t len, int prot) must_check;         /* full event */
+int64_t mm_mremap(struct task *task, uint64_t old_addr, uint64_t old_len, uint64_t new_len, int flags,
+		  uint64_t new_addr);                                                         /* full event; sleeps */
+int mm_madvise(struct task *task, uint64_t addr, uint64_t len, int advice) must_check;        /* full event */
+int mm_remap_file_pages(struct task *task, uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags) must_check;
+int mm_msync(struct task *task, uint64_t addr, uint64_t len, int flags) must_check;           /* sleeps */
+int mm_mincore(struct task *task, uint64_t addr, uint64_t len, gva_t vec) must_check;
+int mm_mlock(struct task *task, uint64_t addr, uint64_t len, bool lock, bool onfault) must_check;
+int mm_mlockall(struct task *task, int flags) must_check; /* 0: munlockall */
 /* A shared-futex key or a page's identity: the file's inode and offset, or the anonymous shared id. false: private. */
 bool mm_shared_key(struct mm *mm, uint64_t addr, uint64_t *object, uint64_t *offset);
 /* A fault at addr, in a full event: if it lies below a MAP_GROWSDOWN mapping that may grow, the growth is queued and the

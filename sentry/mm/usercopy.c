@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The one door between guest memory and the sentry.
+ *
+ *	handler --> copy_from_guest --> segments that came with the call (later) --> platform->mm_read --> the stub
+ *
+ * Everything is copied once into the sentry's own memory. The platform obeys the guest's page protections, so a read of
+ * PROT_NONE memory or a write to read-only memory faults as it would in Linux. Ranges that wrap or reach GUEST_END are
+ * refused here before anything is touched; the platform refuses them again.
+ *
+ * The guest controls: every address and length, and, from its other threads, the bytes while we copy. So a string is cut
+ * at its first NUL by what was copied, never by looking twice, and callers check the copy only.
+ *
+ * Linux's access_ok() allows up to the end of the address space; here what lies above GUEST_END (stub, vDSO) can't be
+ * named in a call.
+ */
+#include "sentry/mm/usercopy.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/abi/fs.h"
+#include "sentry/base/alloc.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/platform/platform.h"
+
+#include <string.h>
+
+#define ZERO_CHUNK 512U
+#define STRING_CHUNK 256U
+
+static bool range_ok(uint64_t addr, size_t len)
+{
+	return addr <= GUEST_END && len <= GUEST_END - addr;
+}
+
+/* How much of [addr, addr + len) lies below GUEST_END. */
+static size_t range_clip(uint64_t addr, size_t len)
+{
+	if (addr >= GUEST_END)
+		return 0;
+	return MIN(len, (size_t)(GUEST_END - addr));
+}
+
+static struct platform_mm *task_pmm(struct task *task)
+{
+	return task->mm != NULL ? task->mm->pmm : NULL;
+}
+
+static size_t read_bytes(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len)
+{
+	if (pmm == NULL || len == 0)
+		return 0;
+	return platform->mm_read(pmm, dst, addr, len);
+}
+
+static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len)
+{
+	if (pmm == NULL || len == 0)
+		return 0;
+	return platform->mm_write(pmm, addr, src, len);
+}
+
+int copy_from_guest(struct task *task, void *dst, gva_t src, size_t len)
+{
+	/*
+	 * HOOK (in-segments): a call that came through the gate brings the bytes it will read in its mailbox, already
+	 * copied. They are looked up here by address and length before the guest's memory is.
+	 */
+	if (len == 0)
+		return 0;
+	if (!range_ok(src.v, len))
+		return -LINUX_EFAULT;
+	return read_bytes(task_pmm(task), dst, src.v, len) == len ? 0 : -LINUX_EFAULT;
+}
+
+int copy_to_guest(struct task *task, gva_t dst, const void *src, size_t len)
+{
+	if (len == 0)
+		return 0;
+	if (!range_ok(dst.v, len))
+		return -LINUX_EFAULT;
+	return write_bytes(task_pmm(task), dst.v, src, len) == len ? 0 : -LINUX_EFAULT;
+}
+
+size_t copy_from_guest_partial(struct task *task, void *dst, gva_t src, size_t len)
+{
+	return read_bytes(task_pmm(task), dst, src.v, range_clip(src.v, len));
+}
+
+size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size_t len)
+{
+	return write_bytes(task_pmm(task), dst.v, src, range_clip(dst.v, len));
+}
+
+int clear_guest(struct task *task, gva_t dst, size_t len)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+
+	if (!range_ok(dst.v, len))
+		return -LINUX_EFAULT;
+	while (len > 0) {
+		size_t n = MIN(len, sizeof(zeros));
+
+		if (write_bytes(task_pmm(task), dst.v, zeros, n) != n)
+			return -LINUX_EFAULT;
+		dst = gva_add(dst, n);
+		len -= n;
+	}
+	return 0;
+}
+
+/*
+ * Chunks end at page boundaries, so that a string which ends just before an unmapped page is read without touching it;
+ * the first chunk is short because most strings are.
+ */
+int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t size)
+{
+	size_t done = 0, chunk = STRING_CHUNK;
+
+	while (done < size) {
+		uint64_t at = src.v + done;
+		size_t n = MIN(MIN(size - done, chunk), (size_t)(PAGE_SIZE - at % PAGE_SIZE));
+		const char *nul;
+
+		if (at < src.v || copy_from_guest(task, dst + done, GVA(at), n) != 0)
+			return -LINUX_EFAULT;
+		nul = memchr(dst + done, '\0', n);
+		if (nul != NULL)
+			return nul - dst;
+		done += n;
+		chunk = PAGE_SIZE;
+	}
+	return -LINUX_ENAMETOOLONG;
+}
+
+int copy_path_from_guest(struct task *task, gva_t src, char **path)
+{
+	char *small, *large;
+	int64_t len;
+
+	*path = NULL;
+	small = kmalloc(STRING_CHUNK);
+	if (small == NULL)
+		return -LINUX_ENOMEM;
+	len = copy_string_from_guest(task, small, src, STRING_CHUNK);
+	if (len >= 0) {
+		*path = small;
+		return 0;
+	}
+	kfree(small);
+	if (len != -LINUX_ENAMETOOLONG)
+		return (int)len;
+	large = kmalloc(LINUX_PATH_MAX);
+	if (large == NULL)
+		return -LINUX_ENOMEM;
+	len = copy_string_from_guest(task, large, src, LINUX_PATH_MAX);
+	if (len < 0) {
+		kfree(large);
+		return (int)len;
+	}
+	*path = large;
+	return 0;
+}
+
+int copy_struct_from_guest(struct task *task, void *dst, size_t known, gva_t src, size_t size)
+{
+	uint8_t rest[ZERO_CHUNK];
+	size_t at = known;
+	int err;
+
+	while (at < size) {
+		size_t n = MIN(size - at, sizeof(rest));
+
+		/* Linux looks at the tail first, and callers have bounded size by a page. */
+		err = copy_from_guest(task, rest, gva_add(src, at), n);
+		if (err)
+			return err;
+		for (size_t i = 0; i < n; i++)
+			if (rest[i] != 0)
+				return -LINUX_E2BIG;
+		at += n;
+	}
+	memset(dst, 0, known);
+	return copy_from_guest(task, dst, src, MIN(known, size));
+}
+
+size_t mm_read_guest(struct mm *mm, void *dst, gva_t src, size_t len)
+{
+	return read_bytes(mm->pmm, dst, src.v, range_clip(src.v, len));
+}
+
+size_t mm_write_guest(struct mm *mm, gva_t dst, const void *src, size_t len)
+{
+	return write_bytes(mm->pmm, dst.v, src, range_clip(dst.v, len));
+}
