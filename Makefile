@@ -54,6 +54,29 @@ $B/core/%.o: %.c
 	@echo "  CC    $<"
 	$V$(CORE_CC) $(CORE_CFLAGS) -MMD -MP -c $< -o $@
 
+# The stub: a flat image, freestanding, made once and embedded as bytes.
+STUB_CFLAGS = -std=gnu17 -O2 -g0 $(WARN) -ffreestanding -nostdlib -static -fpie -fvisibility=hidden -fno-stack-protector \
+              -fcf-protection=none -fno-asynchronous-unwind-tables -mfsgsbase -mgeneral-regs-only \
+              -fno-tree-loop-distribute-patterns -fno-jump-tables -I.
+$B/stub.elf: sentry/platform/stub/stub.c sentry/platform/stub/abi.h sentry/platform/stub/stub.ld
+	@mkdir -p $(@D)
+	@echo "  STUB  $@"
+	$Vgcc $(STUB_CFLAGS) -Wl,-T,sentry/platform/stub/stub.ld -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		sentry/platform/stub/stub.c -o $@
+$B/stub.bin: $B/stub.elf
+	$Vobjcopy -O binary -j .text $< $@
+$B/core/sentry/platform/stub_image.o: $B/stub.bin
+$B/core/sentry/platform/stub_image.o: CORE_CFLAGS += -DSTUB_BIN='"$B/stub.bin"'
+
+# The roles' filters: compiled by libseccomp on the build machine.
+$B/gen-filters: runtime/tools/gen-filters.c runtime/core/filters.def
+	@mkdir -p $(@D)
+	$Vgcc $(CSTD) -O1 -Wall -Werror -o $@ $< -lseccomp
+$B/gen/filters.h: $B/gen-filters
+	@mkdir -p $(@D)
+	$V$< > $@
+$B/core/runtime/core/seal.o: $B/gen/filters.h
+
 $B/core/%.o: %.S
 	@mkdir -p $(@D)
 	@echo "  AS    $<"

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the sentry tells the monitor over their socket (SOCK_SEQPACKET, one structure a message). The monitor takes it as a
+ * guest's word: a sentry that was taken over can lie about its guest, and gains nothing by it.
+ */
+#ifndef RUNTIME_CORE_CONTROL_PROTOCOL_H
+#define RUNTIME_CORE_CONTROL_PROTOCOL_H
+
+#include <stdint.h>
+
+enum control_type {
+	CONTROL_STARTED = 1, /* the first program is about to run */
+	CONTROL_ENDED,       /* the guest's init has ended: status */
+	CONTROL_FAILED,      /* no start: start_errno of the program (0: our own failure), text */
+	CONTROL_ACTIVITY,    /* the guest has made a call since the last one (idle time-out only) */
+};
+
+struct control_message {
+	uint32_t type;
+	int32_t status;
+	int32_t start_errno;
+	uint32_t limits;
+	uint64_t syscalls, denials;
+	char text[480];
+};
+
+/* Descriptors of the roles besides 0-2 and the configuration at 3. Those named in the configuration keep their numbers,
+ * which are 10 or more. */
+#define SENTRY_CONTROL_FD 4
+#define SENTRY_GOFER_FD 5
+#define SENTRY_DIAL_FD 6
+#define GOFER_SOCKET_FD 4
+
+/* The roles, by argv[1] of sentrybox-core. */
+int monitor_main(void);
+int sentry_main(void);
+int gofer_main(void);
+
+struct config;
+/* Maps descriptor 3 and checks it; prints one line and ends with 125 if it is not to be believed. */
+const struct config *core_config(void);
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor: the trusted part of a running sandbox, and what an engine sees as the container's init.
+ *
+ *	command --exec--> monitor --spawn--> sentry, gofer
+ *	                     |  control messages (result), dial requests
+ *	                     |  SIGCHLD, timers, signals to pass on
+ *	                     v
+ *	              kills what is left, writes the result, ends with the guest's status
+ *
+ * It is a child subreaper: stubs whose sentry died come to it, and nothing is left when it ends. Its own end by SIGKILL ends
+ * the sentry (PDEATHSIG) and with it every stub. What the sentry says is believed only about the guest's own fate; a dial's
+ * address is checked here against the policy before anything is connected.
+ */
+#include "runtime/config.h"
+#include "runtime/core/control_protocol.h"
+#include "runtime/core/dial.h"
+#include "runtime/core/memory_watch.h"
+#include "runtime/core/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NSEC_PER_MSEC 1000000ULL
+#define CAP_DAC_READ_SEARCH 2
+#define MAX_POLLFDS 320
+
+struct monitor {
+	const struct config *cfg;
+	pid_t sentry, gofer;
+	int control, dial;  /* our ends */
+	int signals;        /* signalfd */
+	bool sentry_gone;
+	bool ended;         /* the guest's status is known */
+	uint64_t start_ns, last_activity_ns;
+	struct sandbox_result result;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+static void set_error(struct monitor *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void set_error(struct monitor *m, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (m->result.error[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	vsnprintf(m->result.error, sizeof(m->result.error), fmt, ap);
+	va_end(ap);
+}
+
+/* Moves a descriptor out of the way of the fixed numbers 3..9. */
+static int high_fd(int fd)
+{
+	int n = fcntl(fd, F_DUPFD_CLOEXEC, 256);
+
+	close(fd);
+	return n;
+}
+
+static int make_pair(int out[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, out) < 0)
+		return -errno;
+	out[0] = high_fd(out[0]);
+	out[1] = high_fd(out[1]);
+	return out[0] < 0 || out[1] < 0 ? -EMFILE : 0;
+}
+
+static int start_roles(struct monitor *m)
+{
+	const struct config *c = m->cfg;
+	int control[2], gofer[2], dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
+	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd};
+	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
+	unsigned nkeep = 0;
+	bool root = geteuid() == 0;
+
+	if (cfg_fd < 0 || make_pair(control) < 0 || make_pair(gofer) < 0 || make_pair(dial) < 0)
+		return -EMFILE;
+	gofer_keep[nkeep++] = c->root_fd;
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		if (c->mounts[i].kind == MOUNT_BIND)
+			gofer_keep[nkeep++] = c->mounts[i].dir_fd;
+	m->sentry = spawn_role(&(struct spawn){
+		.role = "sentry",
+		.fds = {cfg_fd, control[1], gofer[0], dial[1]},
+		.nfds = 4,
+		.keep = sentry_keep,
+		.nkeep = sizeof(sentry_keep) / sizeof(sentry_keep[0]),
+		.drop_ids = c->drop_ids,
+		.uid = c->sandbox_uid,
+		.gid = c->sandbox_gid,
+	});
+	if (m->sentry < 0) {
+		int err = m->sentry;
+
+		m->sentry = 0;
+		return err;
+	}
+	/* The gofer serves files with the caller's ids; as root it needs to read what only root may, and to write where a
+	 * writable bind was given. */
+	m->gofer = spawn_role(&(struct spawn){
+		.role = "gofer",
+		.fds = {cfg_fd, gofer[1]},
+		.nfds = 2,
+		.keep = gofer_keep,
+		.nkeep = nkeep,
+		.keep_caps = root ? gofer_caps(c) : 0,
+	});
+	close(control[1]);
+	close(gofer[0]);
+	close(gofer[1]);
+	close(dial[1]);
+	close(cfg_fd);
+	m->control = control[0];
+	m->dial = dial[0];
+	if (m->gofer < 0) {
+		int err = m->gofer;
+
+		m->gofer = 0;
+		return err;
+	}
+	return 0;
+}
+
+static void control_ready(struct monitor *m)
+{
+	struct control_message msg;
+	ssize_t n = recv(m->control, &msg, sizeof(msg), MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		close(m->control);
+		m->control = -1;
+		return;
+	}
+	if (n != (ssize_t)sizeof(msg))
+		return;
+	msg.text[sizeof(msg.text) - 1] = '\0';
+	m->last_activity_ns = now_ns();
+	switch (msg.type) {
+	case CONTROL_STARTED:
+		m->result.started = 1;
+		break;
+	case CONTROL_ENDED:
+	case CONTROL_FAILED:
+		if (m->ended)
+			break;
+		m->ended = true;
+		m->result.status = msg.status;
+		m->result.limits |= msg.limits;
+		m->result.syscalls = msg.syscalls;
+		m->result.denials = msg.denials;
+		m->result.start_errno = msg.start_errno;
+		if (msg.type == CONTROL_FAILED) {
+			m->result.started = 0;
+			if (msg.text[0] != '\0')
+				set_error(m, "%s", msg.text);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+/* Whoever is still our child after the sentry's end: stubs that came to us as their subreaper. */
+static void kill_children(void)
+{
+	char path[64], buf[8192];
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	for (char *p = buf; *p != '\0';) {
+		long pid = strtol(p, &p, 10);
+
+		if (pid > 1)
+			kill((pid_t)pid, SIGKILL);
+		while (*p == ' ')
+			p++;
+	}
+}
+
+static void reap(struct monitor *m)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+		m->result.cpu_user_ns += (uint64_t)ru.ru_utime.tv_sec * 1000000000ULL + (uint64_t)ru.ru_utime.tv_usec * 1000;
+		m->result.cpu_sys_ns += (uint64_t)ru.ru_stime.tv_sec * 1000000000ULL + (uint64_t)ru.ru_stime.tv_usec * 1000;
+		if (pid == m->sentry) {
+			m->sentry_gone = true;
+			m->sentry = 0;
+			/* Its last message may still be in the socket. */
+			while (m->control >= 0 && !m->ended) {
+				struct pollfd p = {m->control, POLLIN, 0};
+
+				if (poll(&p, 1, 0) <= 0)
+					break;
+				control_ready(m);
+			}
+			if (!m->ended) {
+				if (WIFSIGNALED(status))
+					set_error(m, "the sentry was killed by signal %d", WTERMSIG(status));
+				else
+					set_error(m, "the sentry ended with status %d", WEXITSTATUS(status));
+			}
+		} else if (pid == m->gofer) {
+			m->gofer = 0;
+			if (!m->sentry_gone && !m->ended)
+				set_error(m, "the gofer ended early (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
+					  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			if (m->sentry > 0 && !m->ended)
+				kill(m->sentry, SIGKILL);
+		}
+	}
+	if (m->sentry_gone && m->gofer > 0)
+		kill(m->gofer, SIGKILL);
+}
+
+static void stop_by_limit(struct monitor *m, uint32_t limit)
+{
+	m->result.limits |= limit;
+	m->result.status = SIGKILL;
+	m->ended = true;
+	if (m->sentry > 0)
+		kill(m->sentry, SIGKILL);
+}
+
+/* Milliseconds until a time limit is due, -1 for none; ends the sandbox if one is over. */
+static int check_time(struct monitor *m)
+{
+	const struct config *c = m->cfg;
+	uint64_t now = now_ns();
+	int64_t left = -1;
+
+	if (m->ended)
+		return -1;
+	if (c->timeout_ms != 0) {
+		uint64_t used = (now - m->start_ns) / NSEC_PER_MSEC;
+
+		if (used >= c->timeout_ms) {
+			stop_by_limit(m, LIMIT_WALL);
+			return -1;
+		}
+		left = (int64_t)(c->timeout_ms - used);
+	}
+	if (c->idle_timeout_ms != 0) {
+		uint64_t used = (now - m->last_activity_ns) / NSEC_PER_MSEC;
+
+		if (used >= c->idle_timeout_ms) {
+			stop_by_limit(m, LIMIT_IDLE);
+			return -1;
+		}
+		if (left < 0 || (int64_t)(c->idle_timeout_ms - used) < left)
+			left = (int64_t)(c->idle_timeout_ms - used);
+	}
+	return left < 0 ? -1 : (int)(left < 1000000 ? left + 1 : 1000000);
+}
+
+static void signals_ready(struct monitor *m)
+{
+	struct signalfd_siginfo si;
+
+	while (read(m->signals, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGCHLD)
+			continue;
+		/* Passed on to the guest's init by the sentry; a signal of the terminal reaches the guest by itself only
+		 * if it owns the terminal, so all of them go this way. */
+		if (m->control >= 0) {
+			struct control_message msg = {.type = (uint32_t)si.ssi_signo, .status = 0};
+
+			send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT);
+		}
+	}
+}
+
+static void run(struct monitor *m)
+{
+	while (!m->sentry_gone || m->gofer > 0) {
+		struct pollfd fds[MAX_POLLFDS];
+		int n = 0, ndial, timeout, memory;
+
+		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
+		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
+		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
+		ndial = dial_pollfds(fds + n, MAX_POLLFDS - n);
+		timeout = check_time(m);
+		memory = memory_watch(m->cfg, m->sentry);
+		if (memory < 0) {
+			stop_by_limit(m, LIMIT_MEMORY);
+		} else if (memory > 0 && (timeout < 0 || memory < timeout)) {
+			timeout = memory;
+		}
+		if (dial_timeout() >= 0 && (timeout < 0 || dial_timeout() < timeout))
+			timeout = dial_timeout();
+		poll(fds, (nfds_t)(n + ndial), timeout);
+		if (fds[0].revents != 0)
+			signals_ready(m);
+		if (fds[1].revents != 0)
+			control_ready(m);
+		if (fds[2].revents != 0 && dial_handle(m->dial, m->cfg) < 0) {
+			close(m->dial);
+			m->dial = -1;
+		}
+		dial_ready(fds + n, ndial);
+		reap(m);
+		if (m->sentry_gone) {
+			kill_children();
+			if (m->gofer <= 0)
+				break;
+		}
+	}
+	/* What the sentry could not reap any more. */
+	for (unsigned i = 0; i < 1000; i++) {
+		int status;
+
+		kill_children();
+		if (waitpid(-1, &status, 0) < 0 && errno == ECHILD)
+			break;
+	}
+}
+
+static void say(const struct monitor *m, const char *line)
+{
+	if (m->cfg->message_fd >= 0)
+		dprintf(m->cfg->message_fd, "sentrybox: %s\n", line);
+}
+
+int monitor_main(void)
+{
+	struct monitor m = {.cfg = core_config(), .control = -1, .dial = -1};
+	struct rlimit core = {1, 1};
+	sigset_t mask;
+	char limits[256];
+	int err;
+
+	m.start_ns = m.last_activity_ns = now_ns();
+	m.result.magic = RESULT_MAGIC;
+	prctl(PR_SET_NAME, "sbx-monitor", 0, 0, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &core);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	for (int sig = 1; sig < 32; sig++)
+		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGUSR1 || sig == SIGUSR2 || sig == SIGTERM ||
+		    sig == SIGWINCH || sig == SIGCONT)
+			sigaddset(&mask, sig);
+	m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m.signals >= 0)
+		m.signals = high_fd(m.signals);
+	err = start_roles(&m);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	/* Nobody but root may look into us; the roles got a copy of nothing secret. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (err < 0) {
+		set_error(&m, "cannot start the sandbox's processes: %s", strerror(-err));
+		if (m.sentry > 0)
+			kill(m.sentry, SIGKILL);
+	}
+	if (m.sentry > 0 || m.gofer > 0)
+		run(&m);
+	m.result.wall_ns = now_ns() - m.start_ns;
+	m.result.max_memory_bytes = memory_watch_peak();
+	result_explain(&m.result, m.cfg);
+	if (m.result.error[0] != '\0')
+		say(&m, m.result.error);
+	else if (m.result.limits != 0 && result_limits(&m.result, m.cfg, limits, sizeof(limits))[0] != '\0')
+		say(&m, limits);
+	if (m.cfg->result_fd >= 0)
+		while (write(m.cfg->result_fd, &m.result, sizeof(m.result)) < 0 && errno == EINTR)
+			;
+	return result_exit_status(&m.result);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sealing the roles: Landlock and seccomp. What each may still do is in runtime/core/filters.def. */
+#ifndef RUNTIME_CORE_SEAL_H
+#define RUNTIME_CORE_SEAL_H
+
+/* No path of the host and no new TCP connection any more, where the kernel has Landlock; nothing otherwise. */
+void seal_landlock_sentry(void);
+/* Installs the role's seccomp filter. Ends the process if that fails: never unsealed. */
+void seal_sentry(void);
+void seal_gofer(void);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sentry's role: from exec to sealed, then the event loop.
+ *
+ * Everything that needs the host's help happens here, before the first guest instruction: signals, the loop's epoll
+ * descriptor, Landlock, the zygote, then the sentry's own filter. Landlock comes before the zygote, which inherits it:
+ * after it, we would be cut off from our own stubs. From seal_sentry() on the process can open, connect and execute nothing.
+ */
+#include "runtime/config.h"
+#include "runtime/core/control_protocol.h"
+#include "runtime/core/seal.h"
+
+#include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/init.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/loop_internal.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+#include "sentry/trace/trace.h"
+#include "syscalls/dispatch.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+static struct host_watch child_watch, control_watch;
+
+static void send_control(const struct control_message *msg)
+{
+	struct iovec iov = {(void *)msg, sizeof(*msg)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	host_sendmsg(SENTRY_CONTROL_FD, &m, MSG_NOSIGNAL);
+}
+
+void control_started(void)
+{
+	struct control_message msg = {.type = CONTROL_STARTED};
+
+	send_control(&msg);
+}
+
+void control_failed(int start_errno, const char *text)
+{
+	struct control_message msg = {.type = CONTROL_FAILED, .start_errno = start_errno};
+
+	snprintf(msg.text, sizeof(msg.text), "%s", text != NULL ? text : "");
+	send_control(&msg);
+}
+
+void control_ended(int status)
+{
+	struct control_message msg = {.type = CONTROL_ENDED, .status = status};
+
+	msg.limits = audit_limits();
+	msg.denials = audit_denials();
+	for (unsigned i = 0; i < SYSCALL_MAX; i++)
+		msg.syscalls += syscall_counts[i];
+	send_control(&msg);
+}
+
+static void child_ready(struct host_watch *w, uint32_t events)
+{
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (host_read(w->fd, &si, sizeof(si)) == (int64_t)sizeof(si))
+		;
+	notify_reap();
+}
+
+/* The monitor passes on a signal it was sent: type holds its number. */
+static void control_ready(struct host_watch *w, uint32_t events)
+{
+	struct control_message msg;
+	struct iovec iov = {&msg, sizeof(msg)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	int64_t n = host_recvmsg(w->fd, &m, MSG_DONTWAIT);
+
+	(void)events;
+	if (n == 0) {
+		notify_kill_all();
+		host_exit(125); /* the monitor is gone */
+	}
+	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
+		struct linux_siginfo info = {.signo = (int32_t)msg.type, .code = LINUX_SI_USER};
+
+		signal_send_group(kernel.init, (int)msg.type, &info);
+	}
+}
+
+static int watch_children(void)
+{
+	sigset_t mask;
+	int fd;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -1 : host_watch_add(&child_watch, fd, POLLIN, child_ready);
+}
+
+int sentry_main(void)
+{
+	const struct config *cfg = core_config();
+	const char *step = "";
+	char text[256];
+	int err;
+
+	prctl(PR_SET_NAME, "sbx-sentry", 0, 0, 0);
+	signal(SIGPIPE, SIG_IGN);
+	/* Signals of the terminal are the monitor's to pass on. */
+	for (int sig = 1; sig < 32; sig++)
+		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGTSTP || sig == SIGTTIN ||
+		    sig == SIGTTOU)
+			signal(sig, SIG_IGN);
+	log_fd = cfg->debug_fd;
+	trace_init(cfg->strace_fd);
+	audit_init(cfg->audit_fd);
+	err = loop_init();
+	if (err == 0)
+		err = watch_children();
+	if (err == 0)
+		err = host_watch_add(&control_watch, SENTRY_CONTROL_FD, POLLIN, control_ready);
+	if (err < 0) {
+		control_failed(0, "cannot set up the event loop");
+		return 125;
+	}
+	kernel_prepare(cfg);
+	seal_landlock_sentry();
+	err = notify_boot(&step);
+	if (err < 0) {
+		if (err <= -1000)
+			snprintf(text, sizeof(text), "cannot start the platform: %s failed at step %d", step, -1000 - err);
+		else
+			snprintf(text, sizeof(text), "cannot start the platform: %s: %s", step, strerror(-err));
+		control_failed(0, text);
+		return 125;
+	}
+	seal_sentry();
+	if (cfg->memory_bytes != 0)
+		alloc_set_limit(cfg->memory_bytes);
+	if (cfg->fail_alloc != 0)
+		alloc_fail_nth(cfg->fail_alloc);
+	if (cfg->fail_call >= 0)
+		syscall_disable(cfg->fail_call);
+	err = kernel_start(cfg);
+	if (err < 0) {
+		snprintf(text, sizeof(text), "cannot set up the sandbox: %s", strerror(-err));
+		control_failed(0, text);
+		return 125;
+	}
+	loop_run();
+	notify_kill_all();
+	return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a role: a child that gives up everything before it executes this program again.
+ *
+ * The order matters: the bounding set needs CAP_SETPCAP, ids need CAP_SETUID, and a change of ids clears the parent-death
+ * signal. So: descriptors, core limit, bounding set, groups, ids, capabilities, no-new-privileges, PDEATHSIG, check of the
+ * parent, exec. The exec makes the new process dumpable again, which the sentry's access to its stubs needs.
+ */
+#include "runtime/core/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CAP_LAST 40
+
+static int drop_privileges(const struct spawn *s)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2] = {0};
+
+	for (int cap = 0; cap <= CAP_LAST; cap++)
+		if (!(s->keep_caps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			break; /* not ours to drop: without CAP_SETPCAP no exec can gain it either (no-new-privileges) */
+	if (s->drop_ids) {
+		if (s->keep_caps != 0)
+			prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+		if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0 ||
+		    syscall(SYS_setresuid, s->uid, s->uid, s->uid) < 0)
+			return -1;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t caps = (uint32_t)(s->keep_caps >> (32 * i));
+
+		data[i].effective = data[i].permitted = data[i].inheritable = caps;
+	}
+	if (syscall(SYS_capset, &head, data) < 0 && s->keep_caps != 0)
+		return -1;
+	/* Ambient: what survives the exec of a program without file capabilities. */
+	for (int cap = 0; cap <= CAP_LAST; cap++)
+		if (s->keep_caps >> cap & 1)
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static _Noreturn void child(const struct spawn *s, int parent)
+{
+	/* 1, not 0: only 1 keeps a piped core handler of the host from parsing guest memory. */
+	struct rlimit core = {1, 1};
+	char *argv[] = {"sentrybox-core", (char *)s->role, NULL}, *envp[] = {NULL};
+	int high[SPAWN_MAX_FDS];
+	unsigned top = 3 + s->nfds;
+
+	setrlimit(RLIMIT_CORE, &core);
+	for (unsigned i = 0; i < s->nfds; i++)
+		high[i] = s->fds[i] < 0 ? -1 : fcntl(s->fds[i], F_DUPFD_CLOEXEC, 512);
+	for (unsigned i = 0; i < s->nfds; i++)
+		if (high[i] < 0 ? s->fds[i] >= 0 : dup2(high[i], (int)(3 + i)) < 0)
+			_exit(124);
+	if (syscall(SYS_close_range, top, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+		for (int fd = (int)top; fd < 1024; fd++)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	for (unsigned i = 0; i < s->nfds; i++)
+		if (s->fds[i] < 0)
+			close((int)(3 + i));
+	for (unsigned i = 0; i < s->nkeep; i++)
+		if (s->keep[i] >= 0)
+			fcntl(s->keep[i], F_SETFD, 0);
+	if (drop_privileges(s) < 0)
+		_exit(123);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent)
+		_exit(122);
+	execve("/proc/self/exe", argv, envp);
+	_exit(121);
+}
+
+int spawn_role(const struct spawn *s)
+{
+	int parent = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0)
+		child(s, parent);
+	return pid < 0 ? -errno : pid;
+}

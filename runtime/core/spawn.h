@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the monitor starts the sentry and the gofer: see spawn.c. */
+#ifndef RUNTIME_CORE_SPAWN_H
+#define RUNTIME_CORE_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPAWN_MAX_FDS 8
+
+struct spawn {
+	const char *role;
+	int fds[SPAWN_MAX_FDS]; /* these become 3, 4, 5 ... in the child; -1 leaves a hole closed */
+	unsigned nfds;
+	const int *keep;        /* descriptors >= 10 that keep their numbers */
+	unsigned nkeep;
+	bool drop_ids;
+	uint32_t uid, gid;
+	uint64_t keep_caps;     /* effective, permitted and inheritable after the change of ids */
+};
+
+/* Returns the child's pid or -errno. The child has no capability but keep_caps, no-new-privileges, dies with us, and
+ * executes this program for its role with an empty environment. */
+int spawn_role(const struct spawn *s);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host calls of the sentry, one wrapper each: libc's convention of -1 and errno ends here.
+ */
+#include "sentry/host/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESULT(call)                                                                                                   \
+	({                                                                                                             \
+		__auto_type _ret = (call);                                                                             \
+		_ret < 0 ? -errno : _ret;                                                                              \
+	})
+
+int host_close(int fd)
+{
+	return RESULT(close(fd));
+}
+
+int64_t host_read(int fd, void *buf, size_t len)
+{
+	return RESULT(read(fd, buf, len));
+}
+
+int64_t host_write(int fd, const void *buf, size_t len)
+{
+	return RESULT(write(fd, buf, len));
+}
+
+int64_t host_readv(int fd, const struct iovec *iov, int n)
+{
+	return RESULT(readv(fd, iov, n));
+}
+
+int64_t host_writev(int fd, const struct iovec *iov, int n)
+{
+	return RESULT(writev(fd, iov, n));
+}
+
+int64_t host_pread(int fd, void *buf, size_t len, int64_t off)
+{
+	return RESULT(pread(fd, buf, len, off));
+}
+
+int64_t host_pwrite(int fd, const void *buf, size_t len, int64_t off)
+{
+	return RESULT(pwrite(fd, buf, len, off));
+}
+
+int64_t host_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return RESULT(recvmsg(fd, msg, flags));
+}
+
+int64_t host_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return RESULT(sendmsg(fd, msg, flags));
+}
+
+int host_shutdown(int fd, int how)
+{
+	return RESULT(shutdown(fd, how));
+}
+
+int host_getsockopt(int fd, int level, int name, void *val, unsigned *len)
+{
+	return RESULT(getsockopt(fd, level, name, val, len));
+}
+
+int host_memfd_create(const char *name, unsigned flags)
+{
+	return RESULT(memfd_create(name, flags));
+}
+
+int host_ftruncate(int fd, int64_t size)
+{
+	return RESULT(ftruncate(fd, size));
+}
+
+int host_fallocate(int fd, int mode, int64_t off, int64_t len)
+{
+	return RESULT(fallocate(fd, mode, off, len));
+}
+
+int host_fcntl(int fd, int cmd, uint64_t arg)
+{
+	return RESULT(fcntl(fd, cmd, arg));
+}
+
+int host_ioctl(int fd, unsigned long req, void *arg)
+{
+	/* Requests are 32 bits wide; musl's prototype takes an int. */
+	return (int)RESULT(syscall(SYS_ioctl, fd, req, arg));
+}
+
+int host_fstat_blocks(int fd, int64_t *size, int64_t *blocks)
+{
+	struct stat st;
+	int err = RESULT(fstat(fd, &st));
+
+	if (err < 0)
+		return err;
+	*size = st.st_size;
+	*blocks = st.st_blocks;
+	return 0;
+}
+
+void *host_mmap(size_t len, int prot, int flags, int fd, int64_t off, int *err)
+{
+	void *p = mmap(NULL, len, prot, flags, fd, off);
+
+	if (p == MAP_FAILED) {
+		*err = -errno;
+		return NULL;
+	}
+	*err = 0;
+	return p;
+}
+
+int host_munmap(void *addr, size_t len)
+{
+	return RESULT(munmap(addr, len));
+}
+
+int host_mprotect(void *addr, size_t len, int prot)
+{
+	return RESULT(mprotect(addr, len, prot));
+}
+
+int host_madvise(void *addr, size_t len, int advice)
+{
+	return RESULT(madvise(addr, len, advice));
+}
+
+int64_t host_process_vm_readv(int pid, const struct iovec *local, int nlocal, const struct iovec *remote, int nremote)
+{
+	return RESULT(process_vm_readv(pid, local, (unsigned long)nlocal, remote, (unsigned long)nremote, 0));
+}
+
+int64_t host_process_vm_writev(int pid, const struct iovec *local, int nlocal, const struct iovec *remote, int nremote)
+{
+	return RESULT(process_vm_writev(pid, local, (unsigned long)nlocal, remote, (unsigned long)nremote, 0));
+}
+
+int host_tgkill(int tgid, int tid, int sig)
+{
+	return (int)RESULT(syscall(SYS_tgkill, tgid, tid, sig));
+}
+
+int host_kill(int pid, int sig)
+{
+	return RESULT(kill(pid, sig));
+}
+
+int host_wait(int pid, int *status, bool block)
+{
+	return RESULT(waitpid(pid, status, block ? 0 : WNOHANG));
+}
+
+int host_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns)
+{
+	struct timespec ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+
+	return RESULT(ppoll(fds, n, timeout_ns < 0 ? NULL : &ts, NULL));
+}
+
+int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	return RESULT(epoll_ctl(epfd, op, fd, ev));
+}
+
+int host_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms)
+{
+	return RESULT(epoll_wait(epfd, ev, n, timeout_ms));
+}
+
+uint64_t host_clock_ns(int clock)
+{
+	struct timespec ts = {0, 0};
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+int host_getrandom(void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = getrandom((char *)buf + done, len - done, 0);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			done += (size_t)n;
+	}
+	return 0;
+}
+
+void host_sched_yield(void)
+{
+	sched_yield();
+}
+
+void host_exit(int status)
+{
+	_exit(status);
+}

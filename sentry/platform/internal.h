@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between a platform backend, the event loop and the start of the sentry. */
+#ifndef SENTRY_PLATFORM_INTERNAL_H
+#define SENTRY_PLATFORM_INTERNAL_H
+
+#include "sentry/base/types.h"
+
+extern const struct platform_ops notify_platform;
+
+/* Before sealing: makes the zygote and the listener. 0 or -errno; *step names what failed. */
+int notify_boot(const char **step);
+/* The descriptor the loop polls, and what it calls when it is ready. */
+extern int platform_event_fd;
+extern void (*platform_dispatch)(uint32_t revents);
+void notify_dispatch(uint32_t revents);
+/* A host child has ended. */
+void notify_reap(void);
+/* The sandbox ends: kills every stub. */
+void notify_kill_all(void);
+
+#endif

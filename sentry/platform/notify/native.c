@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Native calls commanded in a guest's address space.
+ *
+ * They are queued while a handler runs and carried out by the thread in its trap door, when it resumes or at a flush. The
+ * filter notifies those that could do harm (descriptors, the stub region); each is compared with what is expected here.
+ * A host descriptor is put into the stub's (empty) table for the batch only: ADDFD, the call, close.
+ */
+#include "sentry/platform/notify/notify.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/abi/mman.h"
+#include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/stub_filter.h"
+
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+int native_queue_call(struct platform_thread *pt, const struct native_call *call)
+{
+	if (pt->state == THREAD_DEAD)
+		return -LINUX_ESRCH;
+	if (pt->nqueue == pt->queue_cap) {
+		unsigned cap = pt->queue_cap != 0 ? pt->queue_cap * 2 : 16;
+		struct native_call *bigger = krealloc(pt->queue, cap * sizeof(*bigger));
+
+		if (bigger == NULL)
+			return -LINUX_ENOMEM;
+		pt->queue = bigger;
+		pt->queue_cap = cap;
+	}
+	pt->queue[pt->nqueue++] = *call;
+	return 0;
+}
+
+int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
+{
+	struct native_call call = {.host_fd = -1};
+	uint64_t *a = call.cmd.args;
+
+	/* Nothing commanded by a handler reaches the stub region, whatever the vma tree believes. */
+	if (cmd->addr > GUEST_END || cmd->len > GUEST_END - cmd->addr)
+		return -LINUX_EINVAL;
+	a[0] = cmd->addr;
+	a[1] = cmd->len;
+	switch (cmd->op) {
+	case PLATFORM_MMAP:
+		call.cmd.nr = SYS_mmap;
+		a[2] = (uint64_t)cmd->prot;
+		a[3] = (uint64_t)(cmd->flags | LINUX_MAP_FIXED);
+		if (cmd->host_fd < 0) {
+			a[3] |= LINUX_MAP_ANONYMOUS;
+			a[4] = (uint64_t)-1;
+		} else {
+			a[5] = cmd->off;
+			call.host_fd = cmd->host_fd;
+		}
+		break;
+	case PLATFORM_MUNMAP:
+		call.cmd.nr = SYS_munmap;
+		break;
+	case PLATFORM_MPROTECT:
+		call.cmd.nr = SYS_mprotect;
+		a[2] = (uint64_t)cmd->prot;
+		break;
+	case PLATFORM_MADVISE:
+		call.cmd.nr = SYS_madvise;
+		a[2] = (uint64_t)cmd->flags;
+		break;
+	case PLATFORM_MREMAP:
+		/* Only a move: equal, non-zero sizes. */
+		if (cmd->len == 0 || cmd->new_addr > GUEST_END || cmd->len > GUEST_END - cmd->new_addr)
+			return -LINUX_EINVAL;
+		call.cmd.nr = SYS_mremap;
+		a[2] = cmd->len;
+		a[3] = LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED;
+		a[4] = cmd->new_addr;
+		break;
+	}
+	return native_queue_call(pt, &call);
+}
+
+static unsigned nargs_of(int64_t nr)
+{
+	switch (nr) {
+	case SYS_mmap:
+		return 6;
+	case SYS_mremap:
+		return 5;
+	case SYS_munmap:
+		return 2;
+	default:
+		return 3;
+	}
+}
+
+/* Room for a close behind each call that passes a descriptor. */
+#define BATCH (STUB_MAX_CMDS - 8)
+#define BATCH_FDS 8
+
+bool native_load(struct platform_thread *pt)
+{
+	int passed[BATCH_FDS], numbers[BATCH_FDS];
+	unsigned nfds = 0, n = 0, taken = 0;
+	volatile struct stub_cmd *out = pt->mailbox->cmds;
+
+	while (taken < pt->nqueue && n < BATCH) {
+		struct native_call *call = &pt->queue[taken];
+
+		if (call->host_fd >= 0) {
+			unsigned i = 0;
+
+			while (i < nfds && passed[i] != call->host_fd)
+				i++;
+			if (i == BATCH_FDS)
+				break;
+			if (i == nfds) {
+				struct seccomp_notif_addfd addfd = {
+					.id = pt->notif,
+					.srcfd = (uint32_t)call->host_fd,
+				};
+				int fd = host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+
+				if (fd < 0)
+					fd = 0x7fffffff; /* the call then fails by itself */
+				passed[nfds] = call->host_fd;
+				numbers[nfds++] = fd;
+			}
+			call->cmd.args[4] = (uint64_t)numbers[i];
+		}
+		if (!stub_filter_free(call->cmd.nr, call->cmd.args))
+			notify_expect(pt, call->cmd.nr, nargs_of(call->cmd.nr), call->cmd.args);
+		memcpy((void *)&out[n++], &call->cmd, sizeof(call->cmd));
+		taken++;
+	}
+	for (unsigned i = 0; i < nfds; i++) {
+		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
+
+		memcpy((void *)&out[n++], &close, sizeof(close));
+	}
+	pt->mailbox->ncmds = n;
+	pt->nqueue -= taken;
+	memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
+	return n != 0;
+}
+
+int native_flush(struct task *task, struct platform_thread *pt)
+{
+	(void)task;
+	while (pt->nqueue != 0) {
+		if (pt->state != THREAD_FULL)
+			return -LINUX_ESRCH;
+		native_load(pt);
+		notify_action(pt, STUB_RUN, THREAD_RUNNING);
+		if (!notify_wait(pt, &pt->event_ready))
+			return -LINUX_ESRCH;
+		pt->event_ready = false;
+		/* What was expected of a batch that stopped early never comes. */
+		pt->expected_next = pt->nexpected = 0;
+		if (pt->result < 0) {
+			pt->nqueue = 0;
+			return (int)pt->result;
+		}
+	}
+	return 0;
+}

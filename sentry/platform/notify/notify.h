@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the notify platform: its objects, shared by notify.c (events), thread.c (life), native.c (commands). */
+#ifndef SENTRY_PLATFORM_NOTIFY_NOTIFY_H
+#define SENTRY_PLATFORM_NOTIFY_NOTIFY_H
+
+#include "sentry/base/list.h"
+#include "sentry/base/ref.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/platform/platform.h"
+#include "sentry/platform/stub/abi.h"
+
+struct seccomp_notif;
+
+/* A host address space. It lives as long as someone holds it; its memory is reachable while a host process has it. */
+struct platform_mm {
+	struct ref ref;
+	struct list procs;          /* host_proc.mm_link: processes that share it (vfork) */
+	uint64_t areas[AREA_MAX / 64]; /* bit n: area n is taken */
+	struct list dying;          /* threads whose host thread may still run on their area */
+};
+
+/* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
+struct host_proc {
+	int pid;
+	struct platform_mm *mm;     /* counted */
+	struct list mm_link, all_link;
+	struct list threads;        /* platform_thread.proc_link */
+	bool killed;
+};
+
+enum thread_state {
+	THREAD_NEW,      /* commanded, not heard of yet */
+	THREAD_ATTACHED, /* has said HELLO */
+	THREAD_GUEST,    /* runs guest code, or is about to */
+	THREAD_PLAIN,    /* a plain call waits for its answer */
+	THREAD_FULL,     /* in the trap door, waits for an action */
+	THREAD_RUNNING,  /* carries out commands; STUB_DONE will come */
+	THREAD_CLONING,  /* STUB_CLONED will come */
+	THREAD_EXITING,  /* was told to end itself */
+	THREAD_DEAD,
+};
+
+/* A call that the stub was told to make and that the filter notifies: compared word by word. */
+struct expected_call {
+	int64_t nr;
+	uint64_t args[6];
+	unsigned nargs;
+};
+
+struct native_call {
+	struct stub_cmd cmd;
+	int host_fd; /* to be passed as args[4]; -1: none */
+};
+
+struct platform_thread {
+	struct task *task;          /* who runs on it, or waits for it; NULL: nobody */
+	struct host_proc *proc;     /* NULL until known */
+	struct list proc_link, tid_link, new_link;
+	int tid;                    /* host's; 0 until known */
+	uint64_t token;             /* presented by the new thread; 0 once used */
+	enum thread_state state;
+	bool makes_process;         /* presents its token by HELLO, not by its first trap */
+	unsigned area;
+	struct mailbox *mailbox;    /* shared with the guest: hostile */
+	int mailbox_fd;
+	uint64_t notif;             /* id of the notification that waits for an answer */
+	bool event_ready;
+	struct platform_event event;
+	bool kicked;                /* a kick is on its way */
+	struct ktimer kick_timer;   /* it must arrive */
+	int64_t result;             /* of STUB_DONE and STUB_CLONED */
+	struct regs regs;
+	uint64_t fpstate, fpstate_size; /* as reported: hostile */
+	struct expected_call *expected;
+	unsigned nexpected, expected_next, expected_cap;
+	struct native_call *queue;
+	unsigned nqueue, queue_cap;
+};
+
+extern int notify_listener;
+extern uint64_t notify_vdso;
+
+/* ---- notify.c ---- */
+void notify_send(uint64_t id, int64_t value);
+void notify_continue(uint64_t id);
+/* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
+bool notify_wait(struct platform_thread *pt, const bool *flag);
+void notify_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);
+/* Answers a thread that is in the trap door. */
+void notify_action(struct platform_thread *pt, enum stub_action action, enum thread_state state);
+
+/* ---- thread.c ---- */
+struct platform_thread *thread_find(int tid);
+struct platform_thread *thread_new(struct task *task) must_check;
+/* The new thread that holds this token, or NULL; the token is used up. */
+struct platform_thread *thread_claim(uint64_t token, bool process);
+int thread_bind(struct platform_thread *pt, int tid, struct host_proc *proc) must_check;
+void thread_died(struct platform_thread *pt);
+void thread_free(struct platform_thread *pt);
+struct host_proc *proc_new(int pid, struct platform_mm *mm) must_check;
+void proc_kill(struct host_proc *proc);
+/* Reaps host processes that ended. */
+void notify_reap(void);
+void zygote_ready(uint64_t notif);
+extern int zygote_tid;
+extern bool zygote_expects_clone;
+
+void notify_thread_timer_init(struct platform_thread *pt);
+struct platform_thread *notify_spawn(struct task *task, int *err);
+void notify_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
+int notify_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+void notify_thread_exit(struct task *task);
+void notify_thread_kill(struct platform_thread *pt);
+struct platform_mm *notify_thread_mm(struct platform_thread *pt);
+void notify_mm_get(struct platform_mm *pmm);
+void notify_mm_put(struct platform_mm *pmm);
+
+/* ---- native.c ---- */
+int native_queue_call(struct platform_thread *pt, const struct native_call *call);
+int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
+int native_flush(struct task *task, struct platform_thread *pt);
+/* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
+bool native_load(struct platform_thread *pt);
+
+size_t notify_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
+size_t notify_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+size_t notify_fpstate_size(void);
+int notify_fpstate_save(struct task *task, gva_t dst);
+int notify_fpstate_load(struct task *task, gva_t src);
+uint64_t notify_mm_resident(struct platform_mm *pmm);
+void notify_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
+uint64_t notify_vdso_base(void);
+
+#endif

@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The notify platform's threads, processes and address spaces: how they are made, found and ended.
+ *
+ * A new host thread is commanded with a random token in hand; it presents the token in its first doorbell, which binds
+ * the host's thread id to our object. Ids recycle in seconds, tokens don't.
+ *
+ *	spawn     zygote clones itself; the child says HELLO, maps its mailbox, enters the trap door
+ *	fork      a thread in the trap door clones its process; the child does the same
+ *	thread    a thread maps a new area, clones into it; the child enters the trap door with its token
+ *
+ * All host processes are our children (CLONE_PARENT), so a pid stays theirs until notify_reap() has taken it. A
+ * thread-group leader is never let go before its process (process_vm_readv by its id would fail): it stays parked.
+ */
+#include "sentry/platform/notify/notify.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/coroutine.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#define CLONE_VM 0x100UL
+#define CLONE_THREAD_FLAGS 0x50f00UL /* VM | FS | FILES | SIGHAND | THREAD | SYSVSEM */
+#define CLONE_PARENT 0x8000UL
+#define SIGCHLD 17UL
+#define FPSTATE_MAX 16384U
+
+static struct list tid_table[1024];
+static struct list new_threads = LIST_INIT(new_threads);
+static struct list all_procs = LIST_INIT(all_procs);
+static struct list spawn_queue = LIST_INIT(spawn_queue); /* platform_thread.proc_link: waits for the zygote */
+static uint64_t zygote_notif;
+static bool zygote_is_ready, tables_ready;
+int zygote_tid;
+bool zygote_expects_clone;
+
+static struct list *tid_bucket(int tid)
+{
+	if (!tables_ready) {
+		for (unsigned i = 0; i < ARRAY_LEN(tid_table); i++)
+			list_init(&tid_table[i]);
+		tables_ready = true;
+	}
+	return &tid_table[(unsigned)tid % ARRAY_LEN(tid_table)];
+}
+
+struct platform_thread *thread_find(int tid)
+{
+	struct platform_thread *pt;
+
+	list_for_each (pt, tid_bucket(tid), tid_link)
+		if (pt->tid == tid)
+			return pt;
+	return NULL;
+}
+
+struct platform_thread *thread_new(struct task *task)
+{
+	struct platform_thread *pt = kzalloc(sizeof(*pt));
+	int err;
+
+	if (pt == NULL)
+		return NULL;
+	list_init(&pt->proc_link);
+	list_init(&pt->tid_link);
+	list_init(&pt->new_link);
+	pt->task = task;
+	notify_thread_timer_init(pt);
+	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
+		goto fail;
+	pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, pt->mailbox_fd, 0, &err);
+	if (pt->mailbox == NULL)
+		goto fail;
+	do {
+		if (host_getrandom(&pt->token, sizeof(pt->token)) < 0)
+			goto unmap;
+		pt->token >>= 8; /* a reply must not look like an error */
+	} while (pt->token == 0);
+	pt->mailbox->token = pt->token;
+	list_add_tail(&new_threads, &pt->new_link);
+	return pt;
+unmap:
+	host_munmap(pt->mailbox, MAILBOX_SIZE);
+fail:
+	if (pt->mailbox_fd >= 0)
+		host_close(pt->mailbox_fd);
+	kfree(pt);
+	return NULL;
+}
+
+struct platform_thread *thread_claim(uint64_t token, bool process)
+{
+	struct platform_thread *pt;
+
+	if (token == 0)
+		return NULL;
+	list_for_each (pt, &new_threads, new_link) {
+		if (pt->token == token && pt->makes_process == process) {
+			list_del(&pt->new_link);
+			pt->token = 0;
+			return pt;
+		}
+	}
+	return NULL;
+}
+
+struct host_proc *proc_new(int pid, struct platform_mm *mm)
+{
+	struct host_proc *proc = kzalloc(sizeof(*proc));
+
+	if (proc == NULL)
+		return NULL;
+	proc->pid = pid;
+	proc->mm = mm;
+	notify_mm_get(mm);
+	list_init(&proc->threads);
+	list_add_tail(&mm->procs, &proc->mm_link);
+	list_add_tail(&all_procs, &proc->all_link);
+	return proc;
+}
+
+static struct platform_mm *mm_create(void)
+{
+	struct platform_mm *mm = kzalloc(sizeof(*mm));
+
+	if (mm == NULL)
+		return NULL;
+	ref_init(&mm->ref);
+	list_init(&mm->procs);
+	list_init(&mm->dying);
+	return mm;
+}
+
+/* Binds a claimed thread to its host id. A process's first thread finds its (prepared) process object waiting. */
+int thread_bind(struct platform_thread *pt, int tid, struct host_proc *proc)
+{
+	(void)proc;
+	if (pt->proc == NULL || thread_find(tid) != NULL)
+		return -LINUX_ESRCH;
+	pt->tid = tid;
+	if (pt->proc->pid == 0)
+		pt->proc->pid = tid;
+	list_add_tail(tid_bucket(tid), &pt->tid_link);
+	return 0;
+}
+
+void thread_died(struct platform_thread *pt)
+{
+	pt->state = THREAD_DEAD;
+	ktimer_cancel(&pt->kick_timer);
+	list_del(&pt->tid_link);
+	list_del(&pt->new_link);
+	if (pt->task != NULL)
+		sched_ready(pt->task);
+}
+
+static void proc_put(struct host_proc *proc)
+{
+	if (!list_empty(&proc->threads) || proc->pid != 0)
+		return;
+	list_del(&proc->mm_link);
+	list_del(&proc->all_link);
+	notify_mm_put(proc->mm);
+	kfree(proc);
+}
+
+void thread_free(struct platform_thread *pt)
+{
+	struct host_proc *proc = pt->proc;
+
+	if (pt->state != THREAD_DEAD)
+		thread_died(pt);
+	list_del(&pt->proc_link);
+	host_munmap(pt->mailbox, MAILBOX_SIZE);
+	host_close(pt->mailbox_fd);
+	kfree(pt->expected);
+	kfree(pt->queue);
+	kfree(pt);
+	if (proc != NULL)
+		proc_put(proc);
+}
+
+void proc_kill(struct host_proc *proc)
+{
+	if (proc->killed || proc->pid == 0)
+		return;
+	proc->killed = true;
+	host_kill(proc->pid, LINUX_SIGKILL);
+}
+
+void notify_reap(void)
+{
+	struct platform_thread *pt, *tmp;
+	struct host_proc *proc, *next;
+	int pid, status;
+
+	while ((pid = host_wait(-1, &status, false)) > 0) {
+		if (pid == zygote_tid)
+			PANIC("the zygote has ended, status %#x", (unsigned)status);
+		list_for_each_safe (proc, next, &all_procs, all_link) {
+			if (proc->pid != pid)
+				continue;
+			proc->pid = 0;
+			proc->killed = true;
+			list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+				if (pt->task != NULL)
+					thread_died(pt);
+				else
+					thread_free(pt);
+			}
+			if (list_empty(&proc->threads))
+				proc_put(proc);
+			break;
+		}
+	}
+}
+
+void notify_kill_all(void)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link)
+		proc_kill(proc);
+	if (zygote_tid > 0)
+		host_kill(zygote_tid, LINUX_SIGKILL);
+}
+
+/* ---- the zygote ---- */
+
+static void zygote_next(void)
+{
+	struct platform_thread *pt;
+
+	if (!zygote_is_ready || list_empty(&spawn_queue))
+		return;
+	pt = list_first(&spawn_queue, struct platform_thread, new_link);
+	zygote_is_ready = false;
+	list_move_tail(&new_threads, &pt->new_link);
+	zygote_expects_clone = true;
+	notify_send(zygote_notif, (int64_t)pt->token);
+}
+
+void zygote_ready(uint64_t notif)
+{
+	zygote_notif = notif;
+	zygote_is_ready = true;
+	zygote_expects_clone = false;
+	zygote_next();
+}
+
+/* An idle thread in a clean address space, bound to nothing: the caller's. */
+struct platform_thread *notify_spawn(struct task *task, int *err)
+{
+	struct platform_mm *mm = mm_create();
+	struct platform_thread *pt;
+
+	*err = -LINUX_ENOMEM;
+	if (mm == NULL)
+		return NULL;
+	pt = thread_new(task);
+	if (pt == NULL)
+		goto put_mm;
+	pt->makes_process = true;
+	pt->proc = proc_new(0, mm);
+	if (pt->proc == NULL)
+		goto free_thread;
+	list_add_tail(&pt->proc->threads, &pt->proc_link);
+	mm->areas[0] |= 1;
+	notify_mm_put(mm); /* the process holds it */
+	list_move_tail(&spawn_queue, &pt->new_link);
+	zygote_next();
+	if (!notify_wait(pt, &pt->event_ready)) {
+		thread_free(pt);
+		*err = -LINUX_ENOMEM;
+		return NULL;
+	}
+	pt->event_ready = false;
+	*err = 0;
+	return pt;
+free_thread:
+	thread_free(pt);
+put_mm:
+	notify_mm_put(mm);
+	return NULL;
+}
+
+void notify_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
+{
+	struct platform_thread *old = task->pt;
+
+	invariant(pt->state == THREAD_FULL || pt->state == THREAD_DEAD);
+	pt->task = task;
+	pt->regs = *regs;
+	task->pt = pt;
+	if (old != NULL) {
+		old->task = NULL;
+		if (old->proc != NULL && old->proc->pid != 0)
+			proc_kill(old->proc);
+		else
+			thread_free(old);
+	}
+}
+
+/* ---- clones ---- */
+
+static int area_alloc(struct platform_mm *mm)
+{
+	struct platform_thread *pt, *tmp;
+
+	list_for_each_safe (pt, tmp, &mm->dying, new_link) {
+		if (pt->proc != NULL && pt->proc->pid != 0 && host_tgkill(pt->proc->pid, pt->tid, 0) == 0)
+			continue;
+		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
+		list_del(&pt->new_link);
+		thread_free(pt);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(mm->areas); i++) {
+		if (mm->areas[i] != UINT64_MAX) {
+			unsigned bit = (unsigned)__builtin_ctzll(~mm->areas[i]);
+
+			mm->areas[i] |= 1ULL << bit;
+			return (int)(i * 64 + bit);
+		}
+	}
+	return -LINUX_EAGAIN;
+}
+
+/* Queues the calls that map a new area in the parent's address space: stack, then the mailbox. */
+static int queue_area(struct platform_thread *parent, struct platform_thread *pt)
+{
+	uint64_t base = STUB_AREAS + pt->area * AREA_SIZE;
+	struct native_call stack = {
+		.cmd = {SYS_mmap, {base + MAILBOX_SIZE, AREA_SIZE - MAILBOX_SIZE, 3, 0x4032, (uint64_t)-1, 0}},
+		.host_fd = -1,
+	};
+	struct native_call mailbox = {
+		.cmd = {SYS_mmap, {base, MAILBOX_SIZE, 3, 0x11, 0, 0}},
+		.host_fd = pt->mailbox_fd,
+	};
+	struct native_call dontfork = {
+		.cmd = {SYS_madvise, {base, MAILBOX_SIZE, 10, 0, 0, 0}},
+		.host_fd = -1,
+	};
+	int err;
+
+	if ((err = native_queue_call(parent, &stack)) < 0 || (err = native_queue_call(parent, &mailbox)) < 0 ||
+	    (err = native_queue_call(parent, &dontfork)) < 0)
+		return err;
+	return 0;
+}
+
+int notify_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
+		 const struct regs *regs)
+{
+	struct platform_thread *parent = parent_task->pt, *pt;
+	struct platform_mm *mm;
+	uint64_t args[6] = {0};
+	int err, area;
+
+	invariant(parent != NULL);
+	if (parent->state != THREAD_FULL)
+		return -LINUX_EAGAIN;
+	mm = parent->proc->mm;
+	pt = thread_new(parent_task); /* the parent waits for it */
+	if (pt == NULL)
+		return -LINUX_ENOMEM;
+	err = -LINUX_ENOMEM;
+	if (kind == PLATFORM_CLONE_FORK) {
+		struct platform_mm *copy = mm_create();
+
+		if (copy == NULL)
+			goto fail;
+		pt->makes_process = true;
+		pt->area = parent->area;
+		/* The other threads' areas are dead memory in the copy; they may be used anew. */
+		copy->areas[pt->area / 64] |= 1ULL << (pt->area % 64);
+		pt->proc = proc_new(0, copy);
+		notify_mm_put(copy);
+		if (pt->proc == NULL)
+			goto fail;
+		list_add_tail(&pt->proc->threads, &pt->proc_link);
+		args[0] = CLONE_PARENT | SIGCHLD;
+		notify_expect(parent, SYS_clone, 5, args);
+		parent->mailbox->token = pt->token;
+		notify_action(parent, STUB_FORK, THREAD_CLONING);
+	} else {
+		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
+
+		area = area_alloc(mm);
+		if (area < 0) {
+			err = area;
+			goto fail;
+		}
+		pt->area = (unsigned)area;
+		if (kind == PLATFORM_CLONE_THREAD) {
+			pt->proc = parent->proc;
+		} else {
+			pt->proc = proc_new(0, mm);
+			if (pt->proc == NULL)
+				goto free_area;
+		}
+		list_add_tail(&pt->proc->threads, &pt->proc_link);
+		err = queue_area(parent, pt);
+		if (err == 0)
+			err = native_flush(parent_task, parent);
+		if (err < 0)
+			goto free_area;
+		args[0] = flags;
+		notify_expect(parent, SYS_clone, 1, args);
+		parent->mailbox->clone_flags = flags;
+		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
+		notify_action(parent, STUB_CLONE, THREAD_CLONING);
+	}
+	/* The parent reports the result, the child its arrival, in either order. */
+	if (!notify_wait(parent, &parent->event_ready)) {
+		err = -LINUX_ESRCH;
+		goto orphan;
+	}
+	parent->event_ready = false;
+	if (parent->result < 0) {
+		err = parent->result == -LINUX_ENOMEM ? -LINUX_ENOMEM : -LINUX_EAGAIN;
+		goto free_area;
+	}
+	while (!pt->event_ready && pt->state != THREAD_DEAD && parent->state != THREAD_DEAD)
+		coroutine_suspend();
+	if (!pt->event_ready) {
+		err = -LINUX_EAGAIN;
+		goto orphan;
+	}
+	pt->event_ready = false;
+	pt->regs = *regs;
+	pt->task = child_task;
+	child_task->pt = pt;
+	return 0;
+orphan:
+	/* It may still come: without a task it is parked and ends with its process. */
+	pt->task = NULL;
+	list_del(&pt->new_link);
+	return err;
+free_area:
+	if (kind != PLATFORM_CLONE_FORK)
+		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
+fail:
+	pt->task = NULL;
+	thread_free(pt);
+	return err;
+}
+
+void notify_thread_exit(struct task *task)
+{
+	struct platform_thread *pt = task->pt, *other;
+	bool alone = true;
+
+	task->pt = NULL;
+	if (pt == NULL)
+		return;
+	pt->task = NULL;
+	if (pt->state == THREAD_DEAD) {
+		thread_free(pt);
+		return;
+	}
+	list_for_each (other, &pt->proc->threads, proc_link)
+		if (other != pt && other->task != NULL)
+			alone = false;
+	if (alone) {
+		proc_kill(pt->proc);
+		return;
+	}
+	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. */
+	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL)
+		return;
+	uint64_t args[6] = {0};
+
+	notify_expect(pt, SYS_exit, 1, args);
+	list_add_tail(&pt->proc->mm->dying, &pt->new_link);
+	notify_action(pt, STUB_EXIT, THREAD_EXITING);
+}
+
+void notify_thread_kill(struct platform_thread *pt)
+{
+	pt->task = NULL;
+	if (pt->proc != NULL && pt->proc->pid != 0)
+		proc_kill(pt->proc);
+	else
+		thread_free(pt);
+}
+
+/* ---- address spaces ---- */
+
+struct platform_mm *notify_thread_mm(struct platform_thread *pt)
+{
+	return pt->proc->mm;
+}
+
+void notify_mm_get(struct platform_mm *mm)
+{
+	ref_get(&mm->ref);
+}
+
+void notify_mm_put(struct platform_mm *mm)
+{
+	if (ref_put(&mm->ref))
+		kfree(mm);
+}
+
+/* A live process of the address space, or 0. */
+static int mm_pid(const struct platform_mm *mm)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &mm->procs, mm_link)
+		if (proc->pid != 0 && !proc->killed)
+			return proc->pid;
+	return 0;
+}
+
+static bool guest_range(uint64_t addr, size_t len)
+{
+	return addr < GUEST_END && len <= GUEST_END - addr;
+}
+
+/* A short transfer stops at the iovec's page: repeat page by page to find how far it goes. */
+static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec l = {(char *)local + done, len - done};
+		struct iovec r = {(void *)(addr + done), len - done}; // NOLINT
+		int64_t n = write ? host_process_vm_writev(pid, &l, 1, &r, 1) : host_process_vm_readv(pid, &l, 1, &r, 1);
+
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+		if (done < len && (addr + done) % PAGE_SIZE == 0)
+			break; /* stopped at an unmapped page */
+	}
+	return done;
+}
+
+size_t notify_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+{
+	int pid = mm_pid(mm);
+
+	if (pid == 0 || len == 0)
+		return 0;
+	if (!guest_range(addr, len)) {
+		if (addr >= GUEST_END)
+			return 0;
+		len = GUEST_END - addr;
+	}
+	return transfer(pid, false, dst, addr, len);
+}
+
+size_t notify_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
+{
+	int pid = mm_pid(mm);
+
+	if (pid == 0 || len == 0)
+		return 0;
+	if (!guest_range(addr, len)) {
+		if (addr >= GUEST_END)
+			return 0;
+		len = GUEST_END - addr;
+	}
+	return transfer(pid, true, (void *)src, addr, len);
+}
+
+uint64_t notify_mm_resident(struct platform_mm *mm)
+{
+	(void)mm;
+	return 0; /* the sealed sentry can't open /proc; the monitor samples */
+}
+
+/* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. */
+#define PROCESS_CPUCLOCK(pid, which) ((int)((~(unsigned)(pid) << 3) | (which)))
+
+void notify_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
+{
+	uint64_t user, both;
+
+	*utime = *stime = 0;
+	/* Only whole processes can be asked from outside: the leader's thread answers for all. */
+	if (pt->proc == NULL || pt->proc->pid == 0 || pt->tid != pt->proc->pid)
+		return;
+	both = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 0));
+	user = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 1));
+	*utime = MIN(user, both);
+	*stime = both - *utime;
+}
+
+uint64_t notify_vdso_base(void)
+{
+	return notify_vdso;
+}
+
+/* ---- vector state ---- */
+
+static size_t xsave_size;
+
+size_t notify_fpstate_size(void)
+{
+	if (xsave_size == 0) {
+		uint32_t a = 0xd, b, c = 0, d;
+
+		/* CPUID.0DH: EBX, bytes of the enabled state; 4 more for the frame's second magic. */
+		__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+		xsave_size = b + 4;
+	}
+	return xsave_size;
+}
+
+static int stub_transfer(struct platform_thread *pt, bool write, void *buf, uint64_t addr, size_t len)
+{
+	/* The stub region is ours to reach here; addresses the guest forged lead only to its own memory. */
+	if (pt->proc->pid == 0 || transfer(pt->proc->pid, write, buf, addr, len) != len)
+		return -LINUX_EFAULT;
+	return 0;
+}
+
+int notify_fpstate_save(struct task *task, gva_t dst)
+{
+	struct platform_thread *pt = task->pt;
+	size_t len = notify_fpstate_size(), have;
+	uint8_t *buf;
+	int err;
+
+	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
+		return -LINUX_EFAULT;
+	have = MIN(pt->fpstate_size, len);
+	buf = kzalloc(len);
+	if (buf == NULL)
+		return -LINUX_EFAULT;
+	err = stub_transfer(pt, false, buf, pt->fpstate, have);
+	if (err == 0 && notify_mm_write(pt->proc->mm, dst.v, buf, len) != len)
+		err = -LINUX_EFAULT;
+	kfree(buf);
+	return err;
+}
+
+#define FP_XSTATE_MAGIC1 0x46505853U
+#define FP_LEGACY 512U
+#define FP_SW_RESERVED 464U
+
+int notify_fpstate_load(struct task *task, gva_t src)
+{
+	struct platform_thread *pt = task->pt;
+	size_t len = notify_fpstate_size(), have;
+	uint8_t *buf, *own;
+	uint32_t magic, size;
+	int err = -LINUX_EFAULT;
+
+	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
+		return -LINUX_EFAULT;
+	have = MIN(pt->fpstate_size, len);
+	if (have < FP_LEGACY + 64)
+		return -LINUX_EFAULT;
+	buf = kzalloc(len);
+	own = kzalloc(len);
+	if (buf == NULL || own == NULL)
+		goto out;
+	/* The frame's own trailer (sizes, magics) stays; state comes from the guest's image, as far as it says it goes. */
+	err = stub_transfer(pt, false, own, pt->fpstate, have);
+	if (err < 0)
+		goto out;
+	if (src.v == 0) {
+		static const uint8_t control[] = {0x7f, 0x03}; /* FCW */
+
+		memset(own, 0, FP_SW_RESERVED);
+		memcpy(own, control, sizeof(control));
+		own[24] = 0x80; /* MXCSR 0x1f80 */
+		own[25] = 0x1f;
+		memset(own + FP_LEGACY, 0, have - FP_LEGACY - 4);
+	} else {
+		size_t n = notify_mm_read(pt->proc->mm, buf, src.v, len);
+
+		err = -LINUX_EFAULT;
+		if (n < FP_LEGACY)
+			goto out;
+		memcpy(&magic, buf + FP_SW_RESERVED, 4);
+		memcpy(&size, buf + FP_SW_RESERVED + 4, 4);
+		memcpy(own, buf, FP_SW_RESERVED);
+		if (magic == FP_XSTATE_MAGIC1 && size <= n && size >= FP_LEGACY + 64 && size <= have) {
+			memcpy(own + FP_LEGACY, buf + FP_LEGACY, size - FP_LEGACY - 4);
+		} else {
+			/* Legacy state only: x87 and SSE come from it, the rest is initial. */
+			memset(own + FP_LEGACY, 0, have - FP_LEGACY - 4);
+			own[FP_LEGACY] = 3;
+		}
+	}
+	err = stub_transfer(pt, true, own, pt->fpstate, have);
+out:
+	kfree(buf);
+	kfree(own);
+	return err;
+}

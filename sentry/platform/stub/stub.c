@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stub: the few hundred instructions of ours that live in every guest address space.
+ *
+ * All of it is the trap door and the zygote. A thread enters the trap door by a signal: a system call that the filter
+ * answers with SECCOMP_RET_TRAP, a fault, a kick by the sentry, or an int3 of ours when it has just been made. The
+ * handler writes the context into the thread's mailbox, rings the doorbell (a notified getppid, in which it sleeps), and
+ * does what the sentry answers: commanded native calls, a clone, or back to the guest with new registers.
+ *
+ *	guest --signal--> stub_handler --doorbell--> sentry --action--> stub_handler --rt_sigreturn--> guest
+ *
+ * The zygote is a process with nothing but this image; it clones itself on request, and each clone becomes a guest
+ * process.
+ *
+ * Invariants: no data, no libc, no stack but the area's; every native call is either harmless whoever makes it (the
+ * filter allows it unasked) or compared word by word by the sentry. The guest can read this code, jump into it with any
+ * registers and overwrite its area: it gains nothing that its own system calls would not give it.
+ *
+ * When the listener is gone every notified call gives ENOSYS: the only thing left is exit_group, which the filter allows.
+ */
+#include "sentry/platform/stub/abi.h"
+
+#define NR_CLOSE 3
+#define NR_MMAP 9
+#define NR_MUNMAP 11
+#define NR_MADVISE 28
+#define NR_CLONE 56
+#define NR_EXIT 60
+#define NR_GETPPID 110
+#define NR_PRCTL 157
+#define NR_EXIT_GROUP 231
+#define NR_SECCOMP 317
+#define NR_CLOSE_RANGE 436
+
+#define CLONE_PARENT 0x8000UL
+#define SIGCHLD 17
+#define SIGTRAP_NR 5
+#define PAGE 4096UL
+
+#define STR_(x) #x
+#define STR(x) STR_(x)
+
+extern char stub_start_trap[]; /* the int3 of new threads */
+
+/* The one syscall instruction of the image besides the sigreturn's (the filter names that one's address). */
+static inline int64_t call6(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	int64_t ret;
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r9 __asm__("r9") = f;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static int64_t doorbell(enum stub_op op, uint64_t arg)
+{
+	int64_t ret = call6(NR_GETPPID, STUB_MAGIC, op, arg, 0, 0, 0);
+
+	while (ret == -38) /* no listener any more */
+		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
+	return ret;
+}
+
+/* A new host process: dies with the sentry, tells who it is, maps its own mailbox at area. */
+static void attach(uint64_t area, uint64_t token)
+{
+	int64_t fd;
+
+	call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, 0, 0, 0, 0);
+	fd = doorbell(STUB_HELLO, token);
+	call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0);
+	call6(NR_MADVISE, area, MAILBOX_SIZE, 10 /* MADV_DONTFORK */, 0, 0, 0);
+	call6(NR_CLOSE, (uint64_t)fd, 0, 0, 0, 0, 0);
+}
+
+/* Carries out the commands; the number that succeeded. Stops at the first error, which is left in mailbox->result. */
+static uint64_t run_commands(struct mailbox *m)
+{
+	uint64_t n = m->ncmds, i;
+
+	m->result = 0;
+	for (i = 0; i < n && i < STUB_MAX_CMDS; i++) {
+		struct stub_cmd *c = &m->cmds[i];
+		int64_t ret = call6(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
+
+		if (ret < 0 && ret > -4096 && c->nr != NR_CLOSE) {
+			m->result = (uint64_t)ret;
+			break;
+		}
+	}
+	return i;
+}
+
+struct stub_siginfo {
+	int32_t signo, err, code, pad;
+	uint64_t addr;
+};
+
+/* The kernel's struct ucontext, as rt_sigreturn reads it. */
+struct stub_ucontext {
+	uint64_t flags, link;
+	uint64_t ss_sp;
+	uint32_t ss_flags, ss_pad;
+	uint64_t ss_size;
+	uint64_t gregs[23]; /* 18: cs..ss, 19: err, 20: trapno, 21: oldmask, 22: cr2 */
+	uint64_t fpstate;
+	uint64_t reserved[8];
+	uint64_t sigmask;
+};
+#define GREG_RSP 15
+#define GREG_RIP 16
+#define GREG_RAX 13
+
+/* sw_reserved of the XSAVE image: bytes 464.. of the legacy area: magic1, extended_size, ... */
+static uint64_t fpstate_size(uint64_t fp)
+{
+	const uint32_t *sw = (const uint32_t *)(fp + 464);
+
+	if (fp == 0)
+		return 0;
+	return sw[0] == 0x46505853 ? sw[1] : 512;
+}
+
+int64_t stub_clone_in_area(uint64_t flags, uint64_t sp);
+
+/*
+ * Makes a thread (or a vfork child) that starts on its own area: our own signal frame, vector state and all, is copied
+ * to the top of the new alternate stack with the mask emptied and RIP at stub_start_trap; the child's first act is the
+ * rt_sigreturn of it, which sets its alternate stack too.
+ */
+static int64_t clone_in_area(struct mailbox *m, const struct stub_ucontext *uc)
+{
+	uint64_t area = m->clone_area;
+	uint64_t from = (uint64_t)uc;
+	uint64_t to_end = uc->fpstate != 0 ? uc->fpstate + fpstate_size(uc->fpstate) : from + sizeof(*uc);
+	uint64_t len = to_end - from;
+	/* The image keeps its alignment to 64 bytes. */
+	uint64_t to = ((area + AREA_SIZE - len) & ~4095UL) - 4096 + (from & 4095UL);
+	struct stub_ucontext *child = (struct stub_ucontext *)to;
+	const uint64_t *src = (const uint64_t *)from;
+	uint64_t *dst = (uint64_t *)to;
+
+	for (uint64_t i = 0; i < len / 8; i++)
+		dst[i] = src[i];
+	if (uc->fpstate != 0)
+		child->fpstate = to + (uc->fpstate - from);
+	child->ss_sp = area + AREA_STACK;
+	child->ss_flags = 0;
+	child->ss_size = AREA_SIZE - AREA_STACK;
+	child->sigmask = 0;
+	child->gregs[GREG_RIP] = (uint64_t)stub_start_trap;
+	child->gregs[GREG_RSP] = to;
+	return stub_clone_in_area(m->clone_flags, to);
+}
+
+/* Entered by the kernel on the area's alternate stack, with every signal blocked. */
+void stub_handler(int sig, const struct stub_siginfo *si, struct stub_ucontext *uc);
+__attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, struct stub_ucontext *uc)
+{
+	uint64_t area = (uint64_t)__builtin_frame_address(0) & ~(AREA_SIZE - 1);
+	struct mailbox *m = (struct mailbox *)area;
+	uint64_t token = 0, fs, gs, old_fs, old_gs;
+	int64_t action;
+
+	m->reason = (uint64_t)sig;
+	m->si_code = (uint64_t)(int64_t)si->code;
+	m->si_addr = si->addr;
+	for (int i = 0; i < STUB_NREGS; i++)
+		m->regs[i] = uc->gregs[i];
+	m->error_code = uc->gregs[19];
+	m->trapno = uc->gregs[20];
+	m->cr2 = uc->gregs[22];
+	m->fpstate = uc->fpstate;
+	m->fpstate_size = fpstate_size(uc->fpstate);
+	__asm__ volatile("rdfsbase %0" : "=r"(fs));
+	__asm__ volatile("rdgsbase %0" : "=r"(gs));
+	m->fs_base = old_fs = fs;
+	m->gs_base = old_gs = gs;
+	if (sig == SIGTRAP_NR && uc->gregs[GREG_RIP] == (uint64_t)stub_start_trap + 1) {
+		m->reason = STUB_REASON_START;
+		token = m->token;
+	}
+	action = doorbell(STUB_TRAP, token);
+	for (;;) {
+		switch (action) {
+		case STUB_RUN:
+			action = doorbell(STUB_DONE, run_commands(m));
+			continue;
+		case STUB_FORK:
+			token = m->token;
+			action = call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
+			if (action == 0) {
+				attach(area, token);
+				m->reason = STUB_REASON_START;
+				m->fpstate = uc->fpstate;
+				m->fpstate_size = fpstate_size(uc->fpstate);
+				action = doorbell(STUB_TRAP, token);
+			} else {
+				action = doorbell(STUB_CLONED, (uint64_t)action);
+			}
+			continue;
+		case STUB_CLONE:
+			action = doorbell(STUB_CLONED, (uint64_t)clone_in_area(m, uc));
+			continue;
+		case STUB_EXIT:
+			call6(NR_EXIT, 0, 0, 0, 0, 0, 0);
+			continue;
+		case STUB_RUN_RESUME:
+			run_commands(m);
+			if (m->result != 0)
+				m->regs[GREG_RAX] = m->result;
+			break;
+		default:
+			break;
+		}
+		break;
+	}
+	for (int i = 0; i < STUB_NREGS; i++)
+		uc->gregs[i] = m->regs[i];
+	uc->sigmask = 0;
+	fs = m->fs_base;
+	gs = m->gs_base;
+	if (fs != old_fs)
+		__asm__ volatile("wrfsbase %0" ::"r"(fs));
+	if (gs != old_gs)
+		__asm__ volatile("wrgsbase %0" ::"r"(gs));
+}
+
+/*
+ * The zygote's life. boot is the filter program; the sentry has mapped our area 0 (mailbox shared with it) and moved us
+ * here with the stack in it. We drop the rest of the sentry's memory, install the filter, tell the listener's number, forget all descriptors (the table was
+ * shared until now, so that the sentry has the listener), and serve.
+ */
+struct stub_fprog {
+	uint16_t len;
+	uint64_t filter;
+};
+
+__attribute__((used, noreturn)) void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags);
+void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags)
+{
+	volatile struct zygote_boot *boot = (volatile struct zygote_boot *)STUB_AREAS;
+	int64_t fd;
+
+	call6(NR_MUNMAP, 0, STUB_BASE, 0, 0, 0, 0);
+	__asm__ volatile("wrfsbase %0" ::"r"(0UL));
+	__asm__ volatile("wrgsbase %0" ::"r"(0UL));
+	fd = call6(NR_SECCOMP, 1 /* SECCOMP_SET_MODE_FILTER */, filter_flags, (uint64_t)prog, 0, 0, 0);
+	boot->listener = fd == 0 ? -22 : fd;
+	call6(NR_CLOSE_RANGE, 0, ~0U, 2 /* CLOSE_RANGE_UNSHARE */, 0, 0, 0);
+	for (;;) {
+		uint64_t token = (uint64_t)doorbell(STUB_ZYGOTE_READY, 0);
+
+		if (call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0) == 0) {
+			attach(STUB_AREAS, token);
+			((struct mailbox *)STUB_AREAS)->token = token;
+			__asm__ volatile("jmp stub_start_trap");
+			__builtin_unreachable();
+		}
+	}
+}
+
+__asm__(".section .text.head,\"ax\",@progbits\n"
+	/* Fixed entries at the start of the image: see notify/boot.c. 0x00: zygote(prog, flags), 0x10: handler,
+	 * 0x20: restorer. */
+	".globl stub_zygote_entry\nstub_zygote_entry:\n\tjmp stub_zygote\n"
+	".balign 16\n\tjmp stub_handler\n"
+	".balign 16\nstub_restorer:\n\tmov $15,%eax\n"
+	".globl stub_sigreturn\nstub_sigreturn:\n\tsyscall\n\thlt\n"
+	".balign 16\n.globl stub_start_trap\nstub_start_trap:\n\tint3\n\thlt\n"
+	".text\n"
+	/* rdi: clone flags, rsi: the child's frame. The child sets PDEATHSIG (it may be a process of its own) and returns
+	 * from the frame. */
+	".globl stub_clone_in_area\nstub_clone_in_area:\n"
+	"\txor %edx,%edx\n\txor %r10d,%r10d\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
+	"\ttest %rax,%rax\n\tjz 1f\n\tret\n"
+	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
+	"\tjmp stub_restorer\n");

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seccomp filter of stubs: see stub_filter.c. */
+#ifndef SENTRY_PLATFORM_STUB_FILTER_H
+#define SENTRY_PLATFORM_STUB_FILTER_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STUB_FILTER_MAX 512
+
+/*
+ * Writes the program into out; the number of instructions. sigreturn_ip is the address behind the stub's sigreturn
+ * instruction, text_end the end of the stub's text. notify is the action for calls that come to the sentry
+ * (SECCOMP_RET_USER_NOTIF or SECCOMP_RET_TRACE).
+ */
+unsigned stub_filter_build(struct sock_filter out[STUB_FILTER_MAX], uint64_t sigreturn_ip, uint64_t text_end,
+			   uint32_t notify);
+
+/* True if the filter lets the stub make this call unasked: it is not notified. */
+bool stub_filter_free(int64_t nr, const uint64_t args[6]);
+
+#endif
