@@ -55,7 +55,8 @@ static _Noreturn void child(const struct spawn *s, int parent)
 {
 	/* 1, not 0: only 1 keeps a piped core handler of the host from parsing guest memory. */
 	struct rlimit core = {1, 1};
-	char *argv[] = {"sentrybox-core", (char *)s->role, NULL}, *envp[] = {NULL};
+	static char name[] = "sentrybox-core";
+	char *argv[] = {name, (char *)(uintptr_t)s->role, NULL}, *envp[] = {NULL};
 	int high[SPAWN_MAX_FDS];
 	unsigned top = 3 + s->nfds;
 

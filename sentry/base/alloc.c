@@ -74,7 +74,7 @@ char *kstrndup(const char *s, size_t n)
 
 char *kstrdup(const char *s)
 {
-	return kstrndup(s, SIZE_MAX - 1);
+	return kstrndup(s, strlen(s));
 }
 
 void kfree(void *p)
