@@ -16,15 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-int proc_file_name(struct task *task, struct file *file, char **out)
-{
-	if (file->path.dentry == NULL) {
-		*out = kstrdup("anon_inode:[unknown]");
-		return *out == NULL ? -LINUX_ENOMEM : 0;
-	}
-	return vfs_path_name(task, &file->path, true, out);
-}
-
 static int path_copy(const struct path *path, struct path *out)
 {
 	if (path->dentry == NULL)
@@ -51,7 +42,7 @@ static int fd_readlink(struct task *task, struct pseudo_node *node, char **targe
 
 	if (file == NULL)
 		return -LINUX_ENOENT;
-	err = proc_file_name(task, file, target);
+	err = vfs_file_name(task, file, target);
 	file_put(file);
 	return err;
 }
@@ -63,7 +54,7 @@ static int fd_follow(unused_arg struct task *task, struct pseudo_node *node, str
 
 	if (file == NULL)
 		return -LINUX_ENOENT;
-	err = path_copy(&file->path, out);
+	err = vfs_file_path(file, out);
 	file_put(file);
 	return err;
 }

@@ -38,9 +38,6 @@ struct proc_ref *proc_ref_new(struct thread_group *group, struct task *task) mus
 /* A pseudo_entry's check: who may look into the process's memory and descriptors. 0 or -LINUX_EACCES. */
 int proc_check_access(struct task *task, struct pseudo_node *node);
 
-/* The name of what a file is, as /proc/PID/fd shows it: a string to kfree. */
-int proc_file_name(struct task *task, struct file *file, char **out) must_check;
-
 const char *proc_state_name(char state);
 /* Host time as the ticks since boot of /proc/PID/stat. */
 uint64_t proc_boot_ns(uint64_t loop_ns);

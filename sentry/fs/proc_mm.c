@@ -113,7 +113,7 @@ static void show_vma(struct task *task, const struct mm *mm, const struct vma *v
 		dev = v->file->inode->sb->dev;
 		ino = v->file->inode->ino;
 		off = v->file_off;
-		if (proc_file_name(task, v->file, &path) == 0)
+		if (vfs_file_name(task, v->file, &path) == 0)
 			name = path;
 	} else if (v->shm != NULL) {
 		dev = 1;
