@@ -96,3 +96,50 @@ clean:
 	rm -rf $B
 
 -include $(CORE_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(INSPECT_OBJ:.o=.d)
+
+# ---- tests ----
+# Unit tests run against the core built with glibc; Criterion gives main().
+G = $B/glibc
+UNIT_SRC = $(shell find tests/unit -name '*_test.c' 2>/dev/null)
+UNIT_OBJ = $(UNIT_SRC:%.c=$G/%.o)
+UNIT_CORE = $(filter-out runtime/core/main.c,$(CORE_SRC))
+UNIT_CORE_OBJ = $(UNIT_CORE:%.c=$G/%.o) $(CORE_ASM:%.S=$G/%.o)
+G_CFLAGS = $(CSTD) $(OPT) $(WARN) -fno-strict-aliasing $(SAN)
+
+$G/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (glibc)"
+	$Vgcc $(G_CFLAGS) -MMD -MP -c $< -o $@
+$G/%.o: %.S
+	@mkdir -p $(@D)
+	$Vgcc $(G_CFLAGS) -MMD -MP -c $< -o $@
+$G/sentry/platform/stub_image.o: $B/stub.bin
+$G/sentry/platform/stub_image.o: G_CFLAGS += -DSTUB_BIN='"$B/stub.bin"'
+$G/runtime/core/seal.o: $B/gen/filters.h
+
+$B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion
+
+.PHONY: deps test-deps unit guest e2e check quickstart payloads check-table docs format lint
+deps:
+	@scripts/install-deps build
+test-deps:
+	@scripts/install-deps test
+
+unit: $B/tests/unit
+	@$B/tests/unit --quiet 2>&1 | tests/lib/criterion-summary
+
+check: test-deps
+	@$(MAKE) --no-print-directory all
+	@tests/lib/check unit guest e2e
+
+quickstart: deps
+	@$(MAKE) --no-print-directory all
+	@examples/quickstart.sh
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+-include $(UNIT_OBJ:.o=.d) $(UNIT_CORE_OBJ:.o=.d)

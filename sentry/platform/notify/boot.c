@@ -138,7 +138,7 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 		.handler = STUB_BASE + ENTRY_HANDLER,
 		.flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | 0x04000000,
 		.restorer = STUB_BASE + ENTRY_RESTORER,
-		.mask = ~0ULL,
+		.mask = ~(LINUX_SIGMASK(LINUX_SIGSEGV) | LINUX_SIGMASK(LINUX_SIGBUS)),
 	};
 	struct kernel_sigaction dfl = {0};
 	struct {

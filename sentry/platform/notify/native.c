@@ -132,7 +132,7 @@ bool native_load(struct platform_thread *pt)
 			}
 			call->cmd.args[4] = (uint64_t)numbers[i];
 		}
-		if (!stub_filter_free(call->cmd.nr, call->cmd.args))
+		if (call->cmd.nr >= 0 && !stub_filter_free(call->cmd.nr, call->cmd.args))
 			notify_expect(pt, call->cmd.nr, nargs_of(call->cmd.nr), call->cmd.args);
 		memcpy((void *)&out[n++], &call->cmd, sizeof(call->cmd));
 		taken++;
@@ -146,6 +146,27 @@ bool native_load(struct platform_thread *pt)
 	pt->nqueue -= taken;
 	memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
 	return n != 0;
+}
+
+int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *seen)
+{
+	struct native_call call = {
+		.cmd = {STUB_CMD_CMPXCHG, {addr, old, new_value}},
+		.host_fd = -1,
+	};
+	struct platform_thread *pt = task->pt;
+	int err;
+
+	if (addr >= GUEST_END - 4)
+		return -LINUX_EFAULT;
+	/* Only a thread of the address space can do it: ours, in its trap door. */
+	if (platform->context(task, 0) == NULL)
+		return -LINUX_ESRCH;
+	err = native_queue_call(pt, &call);
+	if (err == 0)
+		err = native_flush(task, pt);
+	*seen = (uint32_t) * (volatile uint64_t *)&pt->mailbox->value;
+	return err;
 }
 
 int native_flush(struct task *task, struct platform_thread *pt)

@@ -457,6 +457,7 @@ const struct platform_ops notify_platform = {
 	.mm_put = notify_mm_put,
 	.mm_read = notify_mm_read,
 	.mm_write = notify_mm_write,
+	.cmpxchg32 = native_cmpxchg32,
 	.fpstate_size = notify_fpstate_size,
 	.fpstate_save = notify_fpstate_save,
 	.fpstate_load = notify_fpstate_load,

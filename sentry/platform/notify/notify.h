@@ -118,6 +118,7 @@ void notify_mm_put(struct platform_mm *pmm);
 /* ---- native.c ---- */
 int native_queue_call(struct platform_thread *pt, const struct native_call *call);
 int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
+int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *seen);
 int native_flush(struct task *task, struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);

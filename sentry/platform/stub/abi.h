@@ -60,6 +60,9 @@ struct stub_cmd {
 	uint64_t args[6];
 };
 
+/* Not a call: compares and exchanges the 32-bit word at args[0], old args[1], new args[2]; -EFAULT if it can't. */
+#define STUB_CMD_CMPXCHG (-2)
+
 #define STUB_MAX_CMDS 64
 
 /* Registers in the order of the signal frame's gregs: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags. */
@@ -70,7 +73,8 @@ struct mailbox {
 	uint64_t reason;            /* signal number, or STUB_REASON_START */
 	uint64_t si_code, si_addr, trapno, error_code, cr2;
 	uint64_t fpstate, fpstate_size; /* where the frame's XSAVE image lies, in this address space */
-	uint64_t result;            /* of the last command */
+	uint64_t result;            /* error of the command that failed, or 0 */
+	uint64_t value;             /* what STUB_CMD_CMPXCHG saw */
 	/* both ways */
 	uint64_t regs[STUB_NREGS];
 	uint64_t fs_base, gs_base;

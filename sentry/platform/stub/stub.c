@@ -78,6 +78,9 @@ static void attach(uint64_t area, uint64_t token)
 	call6(NR_CLOSE, (uint64_t)fd, 0, 0, 0, 0, 0);
 }
 
+extern char stub_cmpxchg_insn[], stub_cmpxchg_fault[];
+int64_t stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
+
 /* Carries out the commands; the number that succeeded. Stops at the first error, which is left in mailbox->result. */
 static uint64_t run_commands(struct mailbox *m)
 {
@@ -86,8 +89,14 @@ static uint64_t run_commands(struct mailbox *m)
 	m->result = 0;
 	for (i = 0; i < n && i < STUB_MAX_CMDS; i++) {
 		struct stub_cmd *c = &m->cmds[i];
-		int64_t ret = call6(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
+		int64_t ret;
 
+		if (c->nr == STUB_CMD_CMPXCHG) {
+			ret = stub_cmpxchg(c->args[0], c->args[1], c->args[2]);
+			m->value = (uint64_t)ret;
+		} else {
+			ret = call6(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
+		}
 		if (ret < 0 && ret > -4096 && c->nr != NR_CLOSE) {
 			m->result = (uint64_t)ret;
 			break;
@@ -158,7 +167,10 @@ static int64_t clone_in_area(struct mailbox *m, const struct stub_ucontext *uc)
 	return stub_clone_in_area(m->clone_flags, to);
 }
 
-/* Entered by the kernel on the area's alternate stack, with every signal blocked. */
+/*
+ * Entered by the kernel on the area's alternate stack, with every signal blocked but SIGSEGV and SIGBUS: the one
+ * instruction of ours that touches guest memory may fault.
+ */
 void stub_handler(int sig, const struct stub_siginfo *si, struct stub_ucontext *uc);
 __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, struct stub_ucontext *uc)
 {
@@ -167,6 +179,10 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	uint64_t token = 0, fs, gs, old_fs, old_gs;
 	int64_t action;
 
+	if (uc->gregs[GREG_RIP] == (uint64_t)stub_cmpxchg_insn) {
+		uc->gregs[GREG_RIP] = (uint64_t)stub_cmpxchg_fault;
+		return;
+	}
 	m->reason = (uint64_t)sig;
 	m->si_code = (uint64_t)(int64_t)si->code;
 	m->si_addr = si->addr;
@@ -280,4 +296,8 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	"\txor %edx,%edx\n\txor %r10d,%r10d\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
 	"\ttest %rax,%rax\n\tjz 1f\n\tret\n"
 	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
-	"\tjmp stub_restorer\n");
+	"\tjmp stub_restorer\n"
+	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. */
+	".globl stub_cmpxchg\nstub_cmpxchg:\n\tmov %esi,%eax\n"
+	".globl stub_cmpxchg_insn\nstub_cmpxchg_insn:\n\tlock cmpxchg %edx,(%rdi)\n\tmov %eax,%eax\n\tret\n"
+	".globl stub_cmpxchg_fault\nstub_cmpxchg_fault:\n\tmov $-14,%rax\n\tret\n");
