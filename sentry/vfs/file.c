@@ -13,6 +13,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/epoll.h"
+#include "sentry/vfs/fasync.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/locks.h"
 
@@ -94,6 +95,8 @@ void file_put(struct file *file)
 		fsnotify_file(file, (file->mode & FMODE_WRITE) ? LINUX_IN_CLOSE_WRITE : LINUX_IN_CLOSE_NOWRITE);
 	if (!list_empty(&file->epitems))
 		epoll_file_released(file);
+	if (file->fasync != NULL)
+		fasync_stop(file);
 	if (file->inode->locks != NULL)
 		locks_release_file(file);
 	if (file->ops->release != NULL)

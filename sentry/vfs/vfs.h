@@ -399,8 +399,9 @@ struct file {
 	const char *anon_name;  /* "anon_inode:[eventfd]", static; NULL for files with a path, pipes, sockets */
 	void *private_data;
 	struct list epitems;    /* epoll items that watch this file */
-	int owner_pid, owner_sig; /* F_SETOWN, F_SETSIG */
-	struct file_lock_owner *unused_;
+	int owner_pid, owner_sig; /* F_SETOWN (negative: a process group), F_SETSIG */
+	bool owner_is_thread;     /* F_SETOWN_EX with F_OWNER_TID */
+	struct fasync *fasync;    /* O_ASYNC: see vfs/fasync.c; NULL if off */
 };
 
 /* Makes a description: takes nothing, references path (may be NULL) and inode. */
