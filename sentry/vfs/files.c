@@ -125,6 +125,20 @@ struct files *files_get(struct files *f)
 	return f;
 }
 
+int files_unshare(struct task *task)
+{
+	struct files *old = task->files, *own;
+
+	if (old->ref.count == 1)
+		return 0;
+	own = files_dup(old);
+	if (own == NULL)
+		return -LINUX_ENOMEM;
+	task->files = own;
+	files_put(task, old);
+	return 0;
+}
+
 /* Takes fd's description out of the table; the caller owns its reference. NULL if there is none. */
 static struct file *take(struct files *f, uint32_t fd)
 {

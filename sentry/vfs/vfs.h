@@ -464,6 +464,8 @@ int fd_install(struct task *task, struct file *file, int min, bool cloexec) must
 /* dup2: closes what was there. Takes the reference. */
 int fd_install_at(struct task *task, struct file *file, int fd, bool cloexec) must_check;
 int fd_close(struct task *task, int fd);
+/* Gives the task a table of its own if others share it: for execve. 0 or -LINUX_ENOMEM. */
+int files_unshare(struct task *task) must_check;
 void files_close_on_exec(struct task *task);
 bool fd_cloexec(struct task *task, int fd);
 int fd_set_cloexec(struct task *task, int fd, bool on);
