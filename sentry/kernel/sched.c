@@ -100,6 +100,8 @@ static void task_main(void *arg)
 	struct task *task = arg;
 	struct platform_event ev;
 
+	if (task->boot != NULL)
+		task->boot(task);
 	task_return(task, 0, true);
 	for (;;) {
 		platform->next_event(task, &ev);
@@ -120,6 +122,12 @@ static void task_main(void *arg)
 			task_exit_thread(task, LINUX_SIGKILL);
 		}
 	}
+}
+
+void task_start_with(struct task *task, void (*boot)(struct task *task))
+{
+	task->boot = boot;
+	task_start(task);
 }
 
 void task_start(struct task *task)

@@ -694,13 +694,32 @@ static int kill_all(struct task *sender, int sig, const struct linux_siginfo *in
 	return count != 0 ? result : -LINUX_ESRCH;
 }
 
+int signal_wait(struct task *task, uint64_t set, uint64_t deadline, struct linux_siginfo *info)
+{
+	int sig, err = 0;
+
+	set &= ~SIG_UNBLOCKABLE;
+	sig = signal_dequeue(task, set, info);
+	if (sig != 0 || deadline == 0)
+		return sig != 0 ? sig : -LINUX_EAGAIN;
+	/* Let through what is waited for, so that its arrival wakes us; its default must not happen. */
+	task->real_sigmask = task->sigmask;
+	signal_set_mask(task, task->sigmask & ~set);
+	while (err == 0 && (signal_pending_set(task) & set) == 0)
+		err = task_block(task, WAIT_INTERRUPTIBLE, deadline);
+	signal_set_mask(task, task->real_sigmask);
+	task->real_sigmask = 0;
+	sig = signal_dequeue(task, set, info);
+	if (sig != 0)
+		return sig;
+	return err == -LINUX_ETIMEDOUT ? -LINUX_EAGAIN : -LINUX_EINTR;
+}
+
 int signal_send_many(struct task *task, int32_t pid, int sig)
 {
 	struct linux_siginfo info;
 
 	siginfo_from_task(&info, sig, LINUX_SI_USER, task);
-	if (sig < 0 || sig > LINUX_NSIG)
-		return -LINUX_EINVAL;
 	if (pid == -1)
 		return kill_all(task, sig, &info);
 	if (pid == INT32_MIN)

@@ -150,6 +150,7 @@ struct task {
 
 	/* scheduling: see kernel/sched.c */
 	struct coroutine *co;
+	void (*boot)(struct task *task); /* kernel/sched.c: runs before anything else; NULL for cloned tasks */
 	struct list run_link;
 	bool blocked;               /* in task_block */
 	bool woken;                 /* task_wake came */
@@ -285,6 +286,8 @@ int group_kill_other_threads(struct task *task) must_check;
 int signals_on_exec(struct task *task) must_check;
 /* The child of a vfork no longer uses its parent's memory. signals_on_exec and exit call it. */
 void vfork_done(struct task *task);
+/* What others wait for in our memory: robust futexes, CLEARTID. Before the task leaves it, by exit or execve. */
+void task_leave_memory(struct task *task);
 /* Adds the CPU time of the task's host thread to task->usage: before platform->exec_commit, which ends that thread. */
 void task_save_times(struct task *task);
 
@@ -293,6 +296,7 @@ struct clone_args {
 	gva_t pidfd, child_tid, parent_tid;
 	int exit_signal;
 	gva_t stack; /* top of the new stack; 0: the parent's */
+	int32_t set_tid; /* clone3: the wanted number, 0: any */
 	uint64_t tls;
 };
 /* clone(2) and friends. Returns the child's tid or -errno. */

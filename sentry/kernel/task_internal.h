@@ -104,6 +104,8 @@ struct fork_in_progress {
 	struct list link; /* thread_group.forks */
 	uint64_t set;
 };
+/* Waits for one of set (rt_sigtimedwait): its number, -LINUX_EAGAIN at the deadline (0: doesn't wait), -LINUX_EINTR. */
+int signal_wait(struct task *task, uint64_t set, uint64_t deadline, struct linux_siginfo *info) must_check;
 /* kill(2) with pid 0, -1 or negative. */
 int signal_send_many(struct task *task, int32_t pid, int sig);
 int signal_kill_one(struct task *sender, struct thread_group *target, int sig, const struct linux_siginfo *info);
