@@ -152,9 +152,10 @@ struct exec_args {
 	size_t strings_len, strings_cap;
 	uint32_t argc, envc;
 	char *execfn;       /* AT_EXECFN; the interpreter handling rewrites argv */
+	size_t limit;       /* bytes of strings and pointers to them; 0: the most there ever are, 6 MiB */
 	bool path_inaccessible; /* execfn names a close-on-exec descriptor: scripts can't be run from it */
 };
-/* Appends one string. -LINUX_ENOMEM. The caller counts it in argc or envc. */
+/* Appends one string. -LINUX_ENOMEM, -LINUX_E2BIG. The caller counts it in argc or envc. */
 int exec_args_add(struct exec_args *a, const char *s, size_t len) must_check;
 void exec_args_free(struct exec_args *a);
 /* The whole of execve for a task with a full event, or the first program of the sandbox (no old address space). Replaces

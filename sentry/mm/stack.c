@@ -63,35 +63,47 @@ int mm_stack_map(struct mm *mm, struct platform_thread *pt, uint64_t top, uint64
 	return 0;
 }
 
-void mm_stack_trim(struct mm *mm, uint64_t used)
+/* The lowest part of the stack in the tree, or NULL. */
+static struct vma *lowest(struct mm *mm)
 {
-	struct vma *v = mm_find(mm, mm->stack_top - 1);
-	uint64_t start = MAX(PAGE_DOWN(used), mm->stack_floor);
+	struct vma *v = mm_find_next(mm, mm->stack_floor);
 
-	if (v == NULL || start >= v->end || start < v->start)
-		return;
+	return v != NULL && v->name == vma_name_stack ? v : NULL;
+}
+
+static void set_start(struct mm *mm, struct vma *v, uint64_t start)
+{
 	vma_account(mm, v, -1);
 	v->start = start; /* the order in the tree stays: nothing lies between */
 	vma_account(mm, v, 1);
+}
+
+void mm_stack_trim(struct mm *mm, uint64_t used)
+{
+	struct vma *v = lowest(mm);
+	uint64_t start = PAGE_DOWN(used);
+
+	if (v != NULL && start > v->start && start < v->end)
+		set_start(mm, v, start);
+}
+
+void mm_stack_grow(struct mm *mm, uint64_t used)
+{
+	struct vma *v = lowest(mm);
+	uint64_t start = MAX(PAGE_DOWN(used), mm->stack_floor);
+
+	if (v != NULL && start < v->start)
+		set_start(mm, v, start);
 }
 
 void mm_stack_touch(struct task *task)
 {
 	struct mm *mm = task->mm;
 	const struct regs *regs;
-	uint64_t start;
-	struct vma *v;
 
 	if (mm->stack_floor == 0 || !platform->is_full(task))
 		return;
 	regs = platform->context(task, 0);
-	if (regs == NULL || regs->rsp < mm->stack_floor || regs->rsp >= mm->stack_top)
-		return;
-	start = PAGE_DOWN(regs->rsp);
-	v = mm_find_next(mm, start);
-	if (v == NULL || v->start <= start || v->name != vma_name_stack)
-		return;
-	vma_account(mm, v, -1);
-	v->start = start;
-	vma_account(mm, v, 1);
+	if (regs != NULL && regs->rsp >= mm->stack_floor && regs->rsp < mm->stack_top)
+		mm_stack_grow(mm, regs->rsp);
 }

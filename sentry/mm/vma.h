@@ -111,8 +111,10 @@ extern const char vma_name_stack[], vma_name_heap[];
 void mm_stack_touch(struct task *task);
 /* Maps the main stack of a new address space: stack_top, stack_floor and the vma. */
 int mm_stack_map(struct mm *mm, struct platform_thread *pt, uint64_t top, uint64_t rlimit, bool executable) must_check;
-/* The vma shows the stack from used upwards only. For exec. */
+/* The vma shows the stack from used upwards only. */
 void mm_stack_trim(struct mm *mm, uint64_t used);
+/* The stack is used down to here. */
+void mm_stack_grow(struct mm *mm, uint64_t used);
 /* The bytes of address space kept for the main stack under this limit. */
 uint64_t mm_stack_size(uint64_t rlimit);
 
