@@ -102,13 +102,21 @@ static void add_capture(json_object *o, const char *key, const struct capture *c
 	}
 }
 
+static json_object *seconds(uint64_t ns)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu.%06llu", (unsigned long long)(ns / 1000000000), (unsigned long long)(ns / 1000 % 1000000));
+	return json_object_new_double_s((double)ns / 1e9, text);
+}
+
 static json_object *resources(const struct sandbox_result *r)
 {
 	json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "wall_seconds", json_object_new_double((double)r->wall_ns / 1e9));
-	json_object_object_add(o, "cpu_user_seconds", json_object_new_double((double)r->cpu_user_ns / 1e9));
-	json_object_object_add(o, "cpu_system_seconds", json_object_new_double((double)r->cpu_sys_ns / 1e9));
+	json_object_object_add(o, "wall_seconds", seconds(r->wall_ns));
+	json_object_object_add(o, "cpu_user_seconds", seconds(r->cpu_user_ns));
+	json_object_object_add(o, "cpu_system_seconds", seconds(r->cpu_sys_ns));
 	json_object_object_add(o, "max_memory_bytes", json_object_new_int64((int64_t)r->max_memory_bytes));
 	json_object_object_add(o, "syscalls", json_object_new_int64((int64_t)r->syscalls));
 	return o;

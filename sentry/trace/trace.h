@@ -20,6 +20,18 @@ void trace_exited(struct task *task, int status);
 /* Where the lines go: a host descriptor opened before sealing, -1 off. */
 void trace_init(int fd);
 
+/* The last calls of all tasks, for the crash report: noted before each call is served. */
+#define TRACE_RECENT 32
+struct trace_recent {
+	int32_t tid, nr;
+	uint64_t args[6];
+};
+void trace_remember(const struct task *task, int nr, const uint64_t args[6]);
+/* The i-th last one, 0 the latest; NULL if there were fewer. */
+const struct trace_recent *trace_recall(unsigned i);
+/* Makes crash reports (base/panic.h) tell the task and these calls. */
+void trace_crash_init(void);
+
 /*
  * A denial: what the guest asked, why not, which rule said so, and what would be allowed. Written as one JSON line to the
  * audit descriptor and kept (the first 1,000) for the result. reason and rule are short fixed words:
@@ -30,6 +42,12 @@ void audit_deny(struct task *task, const char *what, const char *object, const c
 void trace_denied_call(struct task *task, int nr, int err);
 /* A limit was hit: "memory", "pids", "disk", "cpu", "wall", "idle". Recorded once each. */
 void audit_limit(const char *limit);
+/* The audit log's descriptor (-1: counted only). */
 void audit_init(int fd);
+uint64_t audit_denials(void);
+uint32_t audit_limits(void); /* LIMIT_* bits of runtime/config.h */
+/* For the result: LIMIT_* bits of runtime/config.h, and how many denials there were. */
+uint32_t audit_limits(void);
+uint64_t audit_denials(void);
 
 #endif

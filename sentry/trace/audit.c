@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Denials, told so that a person or a program can act on them. One JSON line each:
+ *
+ *	{"time":1234567890.123,"pid":2,"tid":2,"comm":"curl","call":"connect","object":"198.51.100.1:80",
+ *	 "rule":"egress","reason":"no --egress-allow rule matches","allowed":"127.0.0.1:8080","count":1}
+ *
+ * The guest controls comm and object, and how often a thing is denied. Repeats are folded: within a window of recent
+ * denials, one that equals another but for its time is counted and not written again until its count reaches a power of
+ * ten. After AUDIT_LINES_MAX lines one last line says so, and only counting goes on: the log can't fill a disk.
+ *
+ * A limit that was hit is an event too: {"time":...,"limit":"memory"}.
+ */
+#include "sentry/trace/trace.h"
+
+#include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
+#include "sentry/trace/format.h"
+#include "sentry/trace/names.h"
+#include "syscalls/dispatch.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define AUDIT_LINES_MAX 10000
+#define RECENT 64
+
+static int audit_fd = -1;
+static uint64_t denials, lines;
+static uint32_t limits;
+static struct {
+	uint64_t hash;
+	uint64_t count;
+} seen[RECENT];
+
+void audit_init(int fd)
+{
+	audit_fd = fd;
+}
+
+uint64_t audit_denials(void)
+{
+	return denials;
+}
+
+uint32_t audit_limits(void)
+{
+	return limits;
+}
+
+/* JSON strings: everything that isn't plain ASCII goes as \u00XX, whatever encoding the guest meant. */
+static void add_json(struct text *t, const char *key, const char *value)
+{
+	text_add(t, ",\"%s\":\"", key);
+	for (const unsigned char *p = (const unsigned char *)value; *p != '\0' && p - (const unsigned char *)value < 512; p++) {
+		if (*p == '"' || *p == '\\')
+			text_add(t, "\\%c", *p);
+		else if (*p >= 0x20 && *p < 0x7f)
+			text_add(t, "%c", *p);
+		else
+			text_add(t, "\\u%04x", *p);
+	}
+	text_add(t, "\"");
+}
+
+static void begin_line(struct text *t)
+{
+	uint64_t now = host_clock_ns(CLOCK_REALTIME);
+
+	t->len = 0;
+	text_add(t, "{\"time\":%llu.%03llu", (unsigned long long)(now / NSEC_PER_SEC),
+		 (unsigned long long)(now / NSEC_PER_MSEC % 1000));
+}
+
+static void write_line(struct text *t)
+{
+	if (audit_fd < 0 || lines > AUDIT_LINES_MAX)
+		return;
+	if (lines++ == AUDIT_LINES_MAX) {
+		begin_line(t);
+		add_json(t, "reason", "the audit log is full: denials are only counted from here on");
+	}
+	text_add(t, "}\n");
+	/* One write a line: the log may be shared by several sandboxes. */
+	host_write(audit_fd, t->buf, t->len);
+}
+
+static uint64_t hash_add(uint64_t h, const void *p, size_t len)
+{
+	for (const uint8_t *b = p; len-- > 0; b++)
+		h = (h ^ *b) * 0x100000001b3ULL;
+	return h;
+}
+
+/* How often this very denial has come lately, this time included. */
+static uint64_t count_repeat(uint64_t hash)
+{
+	unsigned slot = hash % RECENT;
+
+	if (seen[slot].hash != hash) {
+		seen[slot].hash = hash;
+		seen[slot].count = 0;
+	}
+	return ++seen[slot].count;
+}
+
+static bool power_of_ten(uint64_t n)
+{
+	while (n >= 10 && n % 10 == 0)
+		n /= 10;
+	return n == 1;
+}
+
+void audit_deny(struct task *task, const char *what, const char *object, const char *rule, const char *reason,
+		const char *allowed)
+{
+	static struct text t; /* nothing here sleeps */
+	uint64_t hash = 0xcbf29ce484222325ULL, count;
+
+	denials++;
+	hash = hash_add(hash, &task->tid, sizeof(task->tid));
+	hash = hash_add(hash, what, strlen(what) + 1);
+	hash = hash_add(hash, object, strlen(object) + 1);
+	hash = hash_add(hash, rule, strlen(rule));
+	count = count_repeat(hash);
+	if (!power_of_ten(count))
+		return;
+	begin_line(&t);
+	text_add(&t, ",\"pid\":%d,\"tid\":%d", task->group != NULL ? task->group->pid : task->tid, task->tid);
+	add_json(&t, "comm", task->comm);
+	add_json(&t, "call", what);
+	if (object[0] != '\0')
+		add_json(&t, "object", object);
+	add_json(&t, "rule", rule);
+	add_json(&t, "reason", reason);
+	if (allowed != NULL && allowed[0] != '\0')
+		add_json(&t, "allowed", allowed);
+	text_add(&t, ",\"count\":%llu", (unsigned long long)count);
+	write_line(&t);
+}
+
+/*
+ * Calls that no sandbox serves. Those that every libc tries on its way (rseq, and numbers newer than this kernel) are
+ * answered without a word: they are probes, not attempts.
+ */
+void trace_denied_call(struct task *task, int nr, int err)
+{
+	const struct syscall_row *row = nr >= 0 && nr < SYSCALL_MAX ? &syscall_table[nr] : NULL;
+	char number[32], reason[64];
+	const char *name = errno_name(err);
+
+	if (row != NULL && row->name != NULL && strcmp(name != NULL ? name : "", "ENOSYS") == 0)
+		return;
+	snprintf(number, sizeof(number), "%d", nr);
+	snprintf(reason, sizeof(reason), "not served in a sandbox: %s", name != NULL ? name : "refused");
+	audit_deny(task, row != NULL && row->name != NULL ? row->name : number, "", "syscall", reason, NULL);
+}
+
+void audit_limit(const char *limit)
+{
+	static const char *const names[] = {"memory", "pids", "disk", "cpu", "wall", "idle"}; /* enum limit_hit */
+	static struct text t;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(limit, names[i]) != 0 || (limits & (1U << i)) != 0)
+			continue;
+		limits |= 1U << i;
+		begin_line(&t);
+		add_json(&t, "limit", limit);
+		write_line(&t);
+	}
+}
