@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,11 @@
 #include <unistd.h>
 
 #define NSEC_PER_MSEC 1000000ULL
+#define CAP_CHOWN 0
+#define CAP_DAC_OVERRIDE 1
 #define CAP_DAC_READ_SEARCH 2
+#define CAP_FOWNER 3
+#define CAP_FSETID 4
 #define MAX_POLLFDS 320
 
 struct monitor {
@@ -85,6 +90,20 @@ static int make_pair(int out[2])
 	out[0] = high_fd(out[0]);
 	out[1] = high_fd(out[1]);
 	return out[0] < 0 || out[1] < 0 ? -EMFILE : 0;
+}
+
+#define CAP(n) (1ULL << (n))
+
+/* What the gofer keeps of root: reading what only root may; where a writable bind was given, what changing files as root
+ * takes. */
+static uint64_t gofer_caps(const struct config *c)
+{
+	uint64_t caps = CAP(CAP_DAC_READ_SEARCH);
+
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		if (c->mounts[i].kind == MOUNT_BIND && !(c->mounts[i].flags & 1 /* MS_RDONLY */))
+			caps |= CAP(CAP_DAC_OVERRIDE) | CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_FSETID);
+	return caps;
 }
 
 static int start_roles(struct monitor *m)
@@ -322,8 +341,8 @@ static void run(struct monitor *m)
 		} else if (memory > 0 && (timeout < 0 || memory < timeout)) {
 			timeout = memory;
 		}
-		if (dial_timeout() >= 0 && (timeout < 0 || dial_timeout() < timeout))
-			timeout = dial_timeout();
+		if (dial_timeout_ms() >= 0 && (timeout < 0 || dial_timeout_ms() < timeout))
+			timeout = dial_timeout_ms();
 		poll(fds, (nfds_t)(n + ndial), timeout);
 		if (fds[0].revents != 0)
 			signals_ready(m);
@@ -333,7 +352,7 @@ static void run(struct monitor *m)
 			close(m->dial);
 			m->dial = -1;
 		}
-		dial_ready(fds + n, ndial);
+		dial_ready(m->dial, fds + n, ndial);
 		reap(m);
 		if (m->sentry_gone) {
 			kill_children();

@@ -188,6 +188,7 @@ void loop_run(void)
 {
 	struct pollfd fds[2] = {{.fd = platform_event_fd, .events = POLLIN}, {.fd = epoll_fd, .events = POLLIN}};
 	bool busy = false;
+	int64_t timeout;
 
 	while (!stopping) {
 		now = 0;
@@ -197,7 +198,10 @@ void loop_run(void)
 		if (stopping)
 			break;
 		/* After work new work may be ready; look without sleeping. */
-		if (host_poll(fds, 2, busy && !sched_idle() ? 0 : until_next()) <= 0)
+		timeout = busy && !sched_idle() ? 0 : until_next();
+		if (timeout != 0)
+			notify_before_sleep();
+		if (host_poll(fds, 2, timeout) <= 0)
 			continue;
 		if (fds[0].revents & POLLHUP)
 			PANIC("the listener has no filtered task any more");

@@ -9,6 +9,8 @@ struct task;
 
 
 
+/* As task_start, but boot runs first on the coroutine: the sandbox's first process loads its program there. */
+void task_start_with(struct task *task, void (*boot)(struct task *task));
 /* Puts the task on the run queue, whatever it waits for: for platforms. */
 void sched_ready(struct task *task);
 /* Takes it off (it ends). */

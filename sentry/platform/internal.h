@@ -13,6 +13,8 @@ int notify_boot(const char **step);
 extern int platform_event_fd;
 extern void (*platform_dispatch)(uint32_t revents);
 void notify_dispatch(uint32_t revents);
+/* The loop is about to sleep. */
+void notify_before_sleep(void);
 /* A host child has ended. */
 void notify_reap(void);
 /* The sandbox ends: kills every stub. */

@@ -32,6 +32,11 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
 #define KICK_SIGNAL LINUX_SIGSTKFLT
 #define CLONE_PARENT 0x8000UL
 #define KICK_DEADLINE (10 * NSEC_PER_SEC)
@@ -39,9 +44,34 @@
 int notify_listener = -1;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
+int notify_running;
+
+/*
+ * SYNC_WAKE_UP puts whoever is woken on the waker's CPU. That is right when the other side would sleep otherwise, and
+ * collapses all guest threads onto one CPU when it is kept with several of them running: so it is on while the sentry
+ * sleeps, and for an answer only while the threads in guest code leave a CPU to us.
+ */
+static int sync_now = -1;
+
+static void notify_sync(bool on)
+{
+	if (sync_now == on)
+		return;
+	sync_now = on;
+	host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+		   (void *)(on ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0UL));
+}
+
+void notify_before_sleep(void)
+{
+	notify_sync(true);
+}
+
 void notify_send(uint64_t id, int64_t value)
 {
 	struct seccomp_notif_resp resp = {.id = id};
+
+	notify_sync(notify_running <= 1 || notify_running < (int)kernel.ncpus);
 
 	if (value < 0 && value >= -4095)
 		resp.error = (int32_t)value;
@@ -125,7 +155,7 @@ static void deliver(struct platform_thread *pt)
 
 void notify_action(struct platform_thread *pt, enum stub_action action, enum thread_state state)
 {
-	pt->state = state;
+	thread_set_state(pt, state);
 	pt->event_ready = false;
 	notify_send(pt->notif, action);
 }
@@ -143,7 +173,7 @@ static void op_hello(const struct seccomp_notif *n, int tid)
 		broke_protocol(pt, tid, n);
 		return;
 	}
-	pt->state = THREAD_ATTACHED;
+	thread_set_state(pt, THREAD_ATTACHED);
 	addfd.srcfd = (uint32_t)pt->mailbox_fd;
 	fd = host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
 	if (fd < 0)
@@ -212,7 +242,7 @@ static void op_trap(struct platform_thread *pt, const struct seccomp_notif *n, i
 			broke_protocol(NULL, tid, n);
 			return;
 		}
-		pt->state = THREAD_ATTACHED;
+		thread_set_state(pt, THREAD_ATTACHED);
 	}
 	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
 	    pt->expected_next < pt->nexpected) {
@@ -220,7 +250,7 @@ static void op_trap(struct platform_thread *pt, const struct seccomp_notif *n, i
 		return;
 	}
 	pt->notif = n->id;
-	pt->state = THREAD_FULL;
+	thread_set_state(pt, THREAD_FULL);
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
 	read_mailbox(pt);
@@ -250,7 +280,7 @@ static void doorbell(struct platform_thread *pt, const struct seccomp_notif *n, 
 		if (pt == NULL || pt->state != (n->data.args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
 			break;
 		pt->notif = n->id;
-		pt->state = THREAD_FULL;
+		thread_set_state(pt, THREAD_FULL);
 		pt->result = (int64_t)n->data.args[2];
 		if (n->data.args[1] == STUB_DONE) {
 			int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
@@ -324,7 +354,7 @@ void notify_dispatch(uint32_t revents)
 		return;
 	}
 	pt->notif = n.id;
-	pt->state = THREAD_PLAIN;
+	thread_set_state(pt, THREAD_PLAIN);
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
 	pt->event.nr = n.data.nr;
@@ -366,7 +396,7 @@ static void notify_resume(struct task *task, int64_t value)
 	if (pt == NULL || pt->state == THREAD_DEAD)
 		return;
 	if (pt->state == THREAD_PLAIN) {
-		pt->state = THREAD_GUEST;
+		thread_set_state(pt, THREAD_GUEST);
 		notify_send(pt->notif, value);
 		return;
 	}
@@ -410,7 +440,7 @@ static struct regs *notify_context(struct task *task, int64_t value)
 	if (pt->state == THREAD_FULL)
 		return &pt->regs;
 	invariant(pt->state == THREAD_PLAIN);
-	pt->state = THREAD_GUEST;
+	thread_set_state(pt, THREAD_GUEST);
 	pt->event_ready = false;
 	send_kick(pt);
 	notify_send(pt->notif, value);

@@ -78,6 +78,14 @@ struct platform_thread {
 };
 
 extern int notify_listener;
+extern int notify_running; /* threads in THREAD_GUEST */
+
+static inline void thread_set_state(struct platform_thread *pt, enum thread_state state)
+{
+	notify_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
+	pt->state = state;
+}
+
 extern uint64_t notify_vdso;
 
 /* ---- notify.c ---- */

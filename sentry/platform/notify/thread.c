@@ -156,7 +156,7 @@ int thread_bind(struct platform_thread *pt, int tid, struct host_proc *proc)
 
 void thread_died(struct platform_thread *pt)
 {
-	pt->state = THREAD_DEAD;
+	thread_set_state(pt, THREAD_DEAD);
 	ktimer_cancel(&pt->kick_timer);
 	list_del(&pt->tid_link);
 	list_del(&pt->new_link);

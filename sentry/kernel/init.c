@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's start: mounts, descriptors 0-2, the first process.
+ *
+ *	kernel_start --> coroutine of init: mounts (asks the gofer) --> stdio --> user, cwd --> task_exec --> task's loop
+ *
+ * The first process is made before there is anything to run, because everything that may sleep needs a task. It works as
+ * root of the sandbox until its own credentials are set, just before the exec. A failure up to there is reported as "could
+ * not start", with the errno that becomes 126 or 127.
+ */
+#include "sentry/kernel/init.h"
+
+#include "runtime/config.h"
+#include "runtime/core/control_protocol.h"
+#include "sentry/abi/capability.h"
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
+#include "sentry/fs/bindfs.h"
+#include "sentry/fs/hostfile.h"
+#include "sentry/fs/lower.h"
+#include "sentry/fs/memfs.h"
+#include "sentry/fs/pseudo_mounts.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/coroutine.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/net/net.h"
+#include "sentry/platform/platform.h"
+#include "sentry/trace/trace.h"
+#include "sentry/vfs/modify.h"
+#include "sentry/vfs/vfs.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+#define DEFAULT_DISK_LIMIT (4 * GiB)
+
+static const struct config *cfg;
+
+void kernel_prepare(const struct config *c)
+{
+	struct sysinfo si;
+	cpu_set_t set;
+
+	cfg = c;
+	CPU_ZERO(&set);
+	kernel.ncpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+	if (c->cpu_permille != 0)
+		kernel.ncpus = MAX(1U, MIN(kernel.ncpus, (c->cpu_permille + 999) / 1000));
+	kernel.cpu_permille = c->cpu_permille;
+	kernel.memory_limit = c->memory_bytes;
+	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
+		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;
+	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(DEFAULT_DISK_LIMIT, kernel.memory_limit / 2);
+	kernel.max_tasks = c->max_tasks;
+	kernel.boot_ns = host_clock_ns(CLOCK_MONOTONIC);
+	snprintf(kernel.hostname, sizeof(kernel.hostname), "%s", config_str(c, c->hostname));
+	snprintf(kernel.domainname, sizeof(kernel.domainname), "%s",
+		 c->domainname != 0 ? config_str(c, c->domainname) : "(none)");
+}
+
+/* ---- mounts ---- */
+
+static struct superblock *new_tmpfs(uint32_t mode, uint64_t size, int *err)
+{
+	return memfs_new_superblock(&(struct memfs_options){.fs_type = "tmpfs", .mode = mode, .size = size}, err);
+}
+
+static struct superblock *bind_superblock(struct task *task, const struct config_mount *m, unsigned index, int *err)
+{
+	struct memfs_options o = {.fs_type = "overlay", .readonly = true};
+
+	if (!(m->flags & LINUX_MS_RDONLY))
+		return bindfs_new_superblock(task, index, err);
+	o.lower = lower_tree_open(task, index, err);
+	return o.lower == NULL ? NULL : memfs_new_superblock(&o, err);
+}
+
+static struct superblock *mount_superblock(struct task *task, const struct config_mount *m, unsigned index, int *err)
+{
+	*err = -LINUX_ENOMEM;
+	switch (m->kind) {
+	case MOUNT_BIND:
+		return bind_superblock(task, m, index, err);
+	case MOUNT_TMPFS:
+	case MOUNT_SHM:
+		return new_tmpfs(m->mode != 0 ? m->mode : 01777, m->size, err);
+	case MOUNT_PROC:
+		return proc_new_superblock();
+	case MOUNT_SYSFS:
+		return sys_new_superblock();
+	case MOUNT_DEV:
+		return dev_new_superblock();
+	case MOUNT_DEVPTS:
+		return devpts_new_superblock();
+	case MOUNT_MQUEUE:
+		return mqueue_new_superblock();
+	case MOUNT_CGROUP:
+		return cgroup_new_superblock();
+	}
+	*err = -LINUX_EINVAL;
+	return NULL;
+}
+
+static int mount_one(struct task *task, const struct config_mount *m, unsigned bind_index, char *what, size_t size)
+{
+	const char *target = config_str(cfg, m->target);
+	struct superblock *sb;
+	struct path where;
+	int err;
+
+	snprintf(what, size, "mounting %s", target);
+	sb = mount_superblock(task, m, bind_index, &err);
+	if (sb == NULL)
+		return err;
+	err = memfs_make_path(task, target, m->kind == MOUNT_BIND && m->source_is_file, &where);
+	if (err < 0)
+		return err;
+	err = vfs_mount(sb, sb->root, &where, m->flags, config_str(cfg, m->source), config_str(cfg, m->options));
+	path_put(&where);
+	return err;
+}
+
+static int mount_all(struct task *task, char *what, size_t size)
+{
+	struct memfs_options root = {.fs_type = "overlay"};
+	struct path path;
+	unsigned bind = 1; /* the gofer's directory 0 is the root */
+	int err;
+
+	snprintf(what, size, "the root filesystem");
+	err = gofer_client_start(SENTRY_GOFER_FD);
+	if (err < 0)
+		return err;
+	root.lower = lower_tree_open(task, 0, &err);
+	if (root.lower == NULL)
+		return err;
+	err = memfs_mount_root(&root, 0, "none", "");
+	if (err < 0)
+		return err;
+	path.mount = mount_root;
+	path.dentry = mount_root->root;
+	fs_set_root(task->fs, &path);
+	fs_set_cwd(task->fs, &path);
+	for (uint32_t i = 0; i < cfg->nmounts; i++) {
+		const struct config_mount *m = &cfg->mounts[i];
+
+		err = mount_one(task, m, m->kind == MOUNT_BIND ? bind++ : 0, what, size);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* A hidden file is gone, as if removed in memory; what can't be removed is covered by something empty. */
+static int apply_path_rule(struct task *task, enum config_path_kind kind, const char *name, const struct path *path)
+{
+	bool dir = inode_is_dir(path->dentry->inode);
+	struct superblock *sb;
+	struct dentry *cover;
+	int err;
+
+	switch (kind) {
+	case PATH_READONLY:
+		return vfs_mount(path->mount->sb, path->dentry, path, path->mount->flags | LINUX_MS_RDONLY, "none", "");
+	case PATH_HIDE:
+		if (!dir && vfs_unlink(task, LINUX_AT_FDCWD, name) == 0)
+			return 0;
+		break;
+	case PATH_MASK:
+		break;
+	}
+	sb = new_tmpfs(kind == PATH_HIDE ? 0700 : 0755, 0, &err);
+	if (sb == NULL)
+		return err;
+	if (dir)
+		return vfs_mount(sb, sb->root, path, LINUX_MS_RDONLY, "none", "");
+	err = memfs_make(task, sb->root, "empty", LINUX_S_IFREG | 0444, 0, NULL, 0, 0, &cover);
+	if (err < 0)
+		return err;
+	err = vfs_mount(sb, cover, path, LINUX_MS_RDONLY, "none", "");
+	dentry_put(cover);
+	return err;
+}
+
+/* Hidden, masked and read-only paths. A path that does not exist needs no hiding. */
+static int apply_path_rules(struct task *task, char *what, size_t size)
+{
+	for (uint32_t i = 0; i < cfg->npaths; i++) {
+		const char *name = config_str(cfg, cfg->paths[i].path);
+		struct path path;
+		int err = vfs_lookup(task, LINUX_AT_FDCWD, name, 0, &path);
+
+		if (err == -LINUX_ENOENT || err == -LINUX_ENOTDIR)
+			continue;
+		snprintf(what, size, "the rule for %s", name);
+		if (err < 0)
+			return err;
+		err = apply_path_rule(task, cfg->paths[i].kind, name, &path);
+		path_put(&path);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- the process ---- */
+
+static int open_stdio(struct task *task)
+{
+	static const uint32_t flags[] = {LINUX_O_RDONLY, LINUX_O_WRONLY, LINUX_O_WRONLY};
+
+	for (int fd = 0; fd < 3; fd++) {
+		int mode = host_fcntl(fd, 3 /* F_GETFL */, 0), got;
+		struct file *file;
+
+		if (mode < 0)
+			continue; /* closed by the caller: closed for the guest */
+		file = hostfile_new(task, fd, (uint32_t)mode & LINUX_O_ACCMODE ? (uint32_t)mode & 3 : flags[fd] & 0);
+		if (file == NULL)
+			return -LINUX_ENOMEM;
+		got = fd_install_at(task, file, fd, false);
+		if (got < 0)
+			return got;
+	}
+	return 0;
+}
+
+static int become_user(struct task *task)
+{
+	struct cred *c = cred_dup(task->cred);
+
+	if (c == NULL)
+		return -LINUX_ENOMEM;
+	c->uid = c->euid = c->suid = c->fsuid = cfg->uid;
+	c->gid = c->egid = c->sgid = c->fsgid = cfg->gid;
+	c->cap_effective = cfg->cap_effective;
+	c->cap_permitted = cfg->cap_permitted;
+	c->cap_inheritable = cfg->cap_inheritable;
+	c->cap_bounding = cfg->cap_bounding;
+	c->cap_ambient = cfg->cap_ambient;
+	if (cred_set_groups(c, cfg->groups, cfg->ngroups) < 0) {
+		cred_put(c);
+		return -LINUX_ENOMEM;
+	}
+	cred_put(task->cred);
+	task->cred = c;
+	task->no_new_privs = cfg->no_new_privs;
+	task->fs->umask = cfg->umask;
+	task->group->oom_score_adj = cfg->oom_score_adj;
+	for (unsigned i = 0; i < LINUX_RLIM_NLIMITS; i++)
+		if (cfg->rlimits[i].set)
+			task->group->rlimits[i] = (struct linux_rlimit){cfg->rlimits[i].cur, cfg->rlimits[i].max};
+	return 0;
+}
+
+static int enter_cwd(struct task *task, char *what, size_t size)
+{
+	const char *cwd = config_str(cfg, cfg->cwd);
+	struct path path;
+	int err;
+
+	snprintf(what, size, "the working directory %s", cwd);
+	err = cfg->cwd_create ? memfs_make_path(task, cwd, false, &path) :
+				vfs_lookup(task, LINUX_AT_FDCWD, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
+	if (err < 0)
+		return err;
+	fs_set_cwd(task->fs, &path);
+	path_put(&path);
+	return 0;
+}
+
+static char **string_array(cfg_str first, uint32_t n)
+{
+	char **v = kcalloc((size_t)n + 1, sizeof(*v));
+
+	for (uint32_t i = 0; v != NULL && i < n; i++)
+		v[i] = (char *)(uintptr_t)config_nth(cfg, first, i);
+	return v;
+}
+
+static const char *path_of(char **envp)
+{
+	for (; *envp != NULL; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+static _Noreturn void cannot_start(struct task *task, int start_errno, const char *what, int err)
+{
+	char text[480] = "";
+
+	if (what != NULL)
+		snprintf(text, sizeof(text), "cannot set up the sandbox: %s: %s", what, strerror(-err));
+	control_failed(start_errno, text);
+	log_debug("start failed: %s (%d)", text, err);
+	loop_stop(125);
+	for (;;) {
+		(void)task;
+		coroutine_suspend();
+	}
+}
+
+/* Runs first on init's coroutine; returns with the program's first context waiting in a full event. */
+static void boot_init(struct task *task)
+{
+	char what[320] = "";
+	char **argv, **envp;
+	int err;
+
+	err = mount_all(task, what, sizeof(what));
+	if (err == 0)
+		err = apply_path_rules(task, what, sizeof(what));
+	if (cfg->root_readonly && mount_root != NULL)
+		mount_root->flags |= LINUX_MS_RDONLY;
+	if (err == 0) {
+		snprintf(what, sizeof(what), "descriptors 0 to 2");
+		err = open_stdio(task);
+	}
+	if (err == 0)
+		err = enter_cwd(task, what, sizeof(what));
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the user's credentials");
+		err = become_user(task);
+	}
+	if (err < 0)
+		cannot_start(task, 0, what, err);
+	argv = string_array(cfg->argv, cfg->argc);
+	envp = string_array(cfg->envv, cfg->envc);
+	if (argv == NULL || envp == NULL)
+		cannot_start(task, 0, "memory for the arguments", -LINUX_ENOMEM);
+	control_started();
+	err = kernel_exec_first(task, argv[0], path_of(envp), argv, envp);
+	if (err < 0)
+		cannot_start(task, -err, NULL, err);
+	kfree(argv);
+	kfree(envp);
+}
+
+int kernel_start(const struct config *c)
+{
+	struct cred *cred = cred_new(0, 0);
+	struct files *files = files_new();
+	struct fs_context *fs = fs_context_new();
+	struct task *task;
+	int err;
+
+	(void)c;
+	if (cred == NULL || files == NULL || fs == NULL)
+		return -LINUX_ENOMEM;
+	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
+	dev_init();
+	err = net_init(cfg, SENTRY_DIAL_FD);
+	if (err < 0)
+		return err;
+	task = task_new_process(cred, files, fs);
+	if (task == NULL)
+		return -LINUX_ENOMEM;
+	kernel.init = task->group;
+	task_start_with(task, boot_init);
+	return 0;
+}
+
+void kernel_shutdown(int wait_status)
+{
+	control_ended(wait_status);
+	loop_stop(0);
+}
