@@ -110,6 +110,16 @@ int host_ioctl(int fd, unsigned long req, void *arg)
 	return (int)RESULT(syscall(SYS_ioctl, fd, req, arg));
 }
 
+int host_fstat(int fd, struct stat *st)
+{
+	return RESULT(fstat(fd, st));
+}
+
+int64_t host_lseek(int fd, int64_t off, int whence)
+{
+	return RESULT(lseek(fd, off, whence));
+}
+
 int host_fstat_blocks(int fd, int64_t *size, int64_t *blocks)
 {
 	struct stat st;

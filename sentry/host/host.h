@@ -35,6 +35,9 @@ int host_fcntl(int fd, int cmd, uint64_t arg);
 int host_ioctl(int fd, unsigned long req, void *arg);
 /* Blocks of 512 bytes and size of a descriptor's file. */
 int host_fstat_blocks(int fd, int64_t *size, int64_t *blocks);
+struct stat;
+int host_fstat(int fd, struct stat *st);
+int64_t host_lseek(int fd, int64_t off, int whence);
 /* NULL and *err = -errno on failure. Never PROT_EXEC (the filter refuses). */
 void *host_mmap(size_t len, int prot, int flags, int fd, int64_t off, int *err);
 int host_munmap(void *addr, size_t len);
