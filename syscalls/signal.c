@@ -185,7 +185,7 @@ SYSCALL_DEFINE3(tgkill, int, tgid, int, tid, int, sig)
 /* Nobody but the process itself may pretend that a signal comes from the kernel or from kill. */
 static bool forged(const struct task *task, int32_t to, const struct linux_siginfo *info)
 {
-	return (info->code >= 0 || info->code == LINUX_SI_TKILL) && task->group->pid != to;
+	return (info->code >= 0 || info->code == LINUX_SI_TKILL) && task->tid != to;
 }
 
 SYSCALL_DEFINE3(rt_sigqueueinfo, int, pid, int, sig, gva_t, uinfo)

@@ -124,6 +124,7 @@ struct thread_group {
 	uint64_t start_ns;           /* loop clock */
 	int oom_score_adj;
 	bool dumpable;
+	bool thp_disabled;           /* PR_SET_THP_DISABLE: remembered only */
 };
 
 /* A blocked call that restart_syscall(2) goes on with (nanosleep, futex, poll with a timeout). */
