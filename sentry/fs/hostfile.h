@@ -5,13 +5,17 @@
 
 #include "sentry/vfs/vfs.h"
 
+struct tty;
+
 /*
- * A description on host_fd, which it takes (also on failure). flags: access mode and O_APPEND, O_NONBLOCK as the guest
- * shall see them. Returns a reference, or NULL if memory is out. Where start opened a pipe or terminal anew, the host's
- * O_NONBLOCK may be set on a description of our own; if it is set, it is made use of; it is never changed here.
+ * A description on host_fd, which it takes (also on failure). flags: O_NONBLOCK as the guest shall see it; access mode and
+ * O_APPEND are the host descriptor's. Returns a reference, or NULL if memory is out. Where start opened a pipe or terminal
+ * anew, the host's O_NONBLOCK may be set on a description of our own; if it is set, it is made use of; it is never
+ * changed here. SIGPIPE must be ignored in the sentry.
  */
 struct file *hostfile_new(struct task *task, int host_fd, uint32_t flags) must_check;
-/* True if the file is a host terminal. */
-bool file_is_host_tty(const struct file *file);
+/* The host terminal behind the file, or NULL: start makes it the first session's (tty_set_controlling). Descriptors of
+ * the same terminal have the same one. Borrowed. */
+struct tty *file_host_tty(const struct file *file);
 
 #endif
