@@ -22,6 +22,7 @@ static const struct verb {
 	void (*help)(void);
 } verbs[] = {
 	{"do", "run a command on a read-only view of this machine, written things in memory", verb_do, help_do},
+	{"run", "run an OCI bundle", verb_run, help_run},
 };
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

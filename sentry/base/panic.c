@@ -73,9 +73,9 @@ static void begin_report(void)
 
 static _Noreturn void end_report(uintptr_t sp)
 {
-	print_stack(sp);
 	if (panic_more != NULL)
 		panic_more();
+	print_stack(sp); /* last: a stack pointer may be what went wrong */
 	panic_line("sentrybox: the sandbox has been ended");
 	host_exit(125);
 }
