@@ -7,6 +7,7 @@
 #define SENTRY_FS_PSEUDO_MOUNTS_H
 
 struct superblock;
+struct tty;
 
 struct superblock *proc_new_superblock(void);
 /* A tmpfs with the usual nodes and links and the directories pts, shm and mqueue to mount on. */
@@ -17,6 +18,9 @@ struct superblock *sys_new_superblock(void);
 struct superblock *cgroup_new_superblock(void);
 /* The one POSIX message queue namespace: every call gives the same superblock. */
 struct superblock *mqueue_new_superblock(void);
+
+/* What /dev/console opens (counted); NULL: none. */
+void dev_set_console(struct tty *tty);
 
 /* Character devices (null, zero, tty...) into the registry; once, before the first open. */
 void dev_init(void);

@@ -98,6 +98,8 @@ void tty_output_ready(struct tty *tty);
 /* New settings, with what changing modes does to bytes already there. */
 void tty_set_termios(struct tty *tty, const struct linux_termios2 *t);
 void tty_flush_input(struct tty *tty);
+/* Would tty_receive take a byte now? */
+bool tty_can_receive(const struct tty *tty);
 /* Bytes that a read could give now. */
 size_t tty_readable(const struct tty *tty);
 /* ^S and ^Q, TCXONC. */

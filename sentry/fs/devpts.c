@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pseudoterminals and the filesystem /dev/pts (pty(7)).
+ *
+ *	master: write --> tty_receive()  the slave's line discipline  tty_read()  <-- read :slave
+ *	        read  <-- ring <-- ops->output()                      tty_write() <-- write
+ *
+ * Opening ptmx makes a pair and a node for its slave. The pair lives as long as the master is open or anybody holds the
+ * slave (descriptors, a session); the node goes with the master, and the slave is hung up then. When the last slave
+ * descriptor closes, the master reads what is left and then EIO, until the slave is opened again.
+ *
+ * There is one set of ptys, whatever is mounted where: every mount of devpts shows them all.
+ * The guest controls the number of ptys (at most PTY_MAX), and all that goes through them: the ring is RING bytes.
+ */
+#include "sentry/fs/devpts.h"
+
+#include "sentry/abi/capability.h"
+#include "sentry/abi/errno.h"
+#include "sentry/abi/signal.h"
+#include "sentry/abi/termios.h"
+#include "sentry/base/alloc.h"
+#include "sentry/fs/pseudo_mounts.h"
+#include "sentry/kernel/ipc.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/tty.h"
+#include "sentry/mm/usercopy.h"
+#include "sentry/vfs/chrdev.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PTS_MAJOR 136
+#define TTY_GID 5 /* group tty: may write to terminals (write(1), wall(1)) */
+#define RING (16 * KiB) /* a power of two */
+
+struct pty {
+	struct tty slave;      /* its reference count is the pair's: the master holds one */
+	uint32_t index;
+	struct inode *inode;   /* the node in /dev/pts, counted; NULL once the master is closed */
+	bool locked;           /* until unlockpt(3) */
+	uint32_t slave_opens;  /* descriptions of the slave */
+	bool slave_closed;     /* there were some, and now there are none */
+	bool packet_mode;      /* TIOCPKT */
+	uint8_t packet_bits;   /* what the master hasn't been told yet */
+	struct waitq waitq;    /* the master's readers and writers */
+	uint64_t head, tail;   /* of ring: head - tail <= RING */
+	uint8_t ring[RING];
+};
+
+static struct pty *ptys[PTY_MAX];
+uint32_t pty_count;
+
+static const struct file_ops master_ops, slave_ops;
+static const struct file_ops unopened_ops;
+static const struct tty_ops pty_tty_ops;
+
+static struct pty *tty_pty(struct tty *tty)
+{
+	return container_of(tty, struct pty, slave);
+}
+
+/* ---- the ring: what the slave's side has written ---- */
+
+static size_t pty_output(struct tty *tty, const uint8_t *data, size_t len)
+{
+	struct pty *pty = tty_pty(tty);
+	size_t n = MIN(len, RING - (pty->head - pty->tail)), i;
+
+	for (i = 0; i < n; i++)
+		pty->ring[(pty->head + i) & (RING - 1)] = data[i];
+	pty->head += n;
+	if (n != 0)
+		waitq_wake(&pty->waitq, LINUX_POLLIN | LINUX_POLLRDNORM);
+	return n;
+}
+
+static size_t pty_room(struct tty *tty)
+{
+	struct pty *pty = tty_pty(tty);
+
+	return RING - (pty->head - pty->tail);
+}
+
+static void pty_flush_output(struct tty *tty)
+{
+	struct pty *pty = tty_pty(tty);
+
+	pty->tail = pty->head;
+	waitq_wake(&tty->waitq, LINUX_POLLOUT | LINUX_POLLWRNORM);
+}
+
+static void pty_unthrottle(struct tty *tty)
+{
+	waitq_wake(&tty_pty(tty)->waitq, LINUX_POLLOUT | LINUX_POLLWRNORM);
+}
+
+static void pty_packet(struct tty *tty, uint8_t bits)
+{
+	static const uint8_t opposite[][2] = {
+		{LINUX_TIOCPKT_STOP, LINUX_TIOCPKT_START},
+		{LINUX_TIOCPKT_DOSTOP, LINUX_TIOCPKT_NOSTOP},
+	};
+	struct pty *pty = tty_pty(tty);
+	unsigned i;
+
+	if (!pty->packet_mode)
+		return;
+	for (i = 0; i < ARRAY_LEN(opposite); i++) {
+		if (bits & opposite[i][0])
+			pty->packet_bits &= (uint8_t)~opposite[i][1];
+		if (bits & opposite[i][1])
+			pty->packet_bits &= (uint8_t)~opposite[i][0];
+	}
+	pty->packet_bits |= bits;
+	waitq_wake(&pty->waitq, LINUX_POLLIN | LINUX_POLLPRI | LINUX_POLLRDNORM);
+}
+
+static void pty_free(struct tty *tty)
+{
+	kfree(tty_pty(tty));
+}
+
+/* ---- the slave ---- */
+
+static int slave_attach(struct task *task, struct tty *tty, struct file *file)
+{
+	struct pty *pty = tty_pty(tty);
+
+	if (tty->hung_up)
+		return -LINUX_EIO;
+	file->ops = &slave_ops;
+	file->private_data = tty_get(tty);
+	file->mode = (file->mode & ~FMODE_SEEK) | FMODE_STREAM;
+	pty->slave_opens++;
+	pty->slave_closed = false;
+	tty_opened(task, tty, file);
+	return 0;
+}
+
+static const struct tty_ops pty_tty_ops = {
+	.output = pty_output,
+	.room = pty_room,
+	.open = slave_attach,
+	.free = pty_free,
+	.unthrottle = pty_unthrottle,
+	.flush_output = pty_flush_output,
+	.packet = pty_packet,
+};
+
+static int slave_open(struct task *task, struct inode *inode, struct file *file)
+{
+	uint32_t index = LINUX_MINOR(inode->rdev);
+	struct pty *pty = index < PTY_MAX ? ptys[index] : NULL;
+
+	if (pty == NULL || pty->locked)
+		return -LINUX_EIO;
+	if (pty->slave.exclusive && !task_capable(task, LINUX_CAP_SYS_ADMIN))
+		return -LINUX_EBUSY;
+	return slave_attach(task, &pty->slave, file);
+}
+
+static void slave_release(struct file *file)
+{
+	struct tty *tty = file->private_data;
+	struct pty *pty = tty_pty(tty);
+
+	if (--pty->slave_opens == 0) {
+		pty->slave_closed = true;
+		waitq_wake(&pty->waitq, LINUX_POLLIN | LINUX_POLLHUP);
+	}
+	tty_put(tty);
+}
+
+static int64_t slave_read(struct task *task, struct file *file, struct iobuf *buf, unused_arg int64_t *pos)
+{
+	return tty_read(task, file->private_data, buf, file_nonblock(file, buf));
+}
+
+static int64_t slave_write(struct task *task, struct file *file, struct iobuf *buf, unused_arg int64_t *pos)
+{
+	return tty_write(task, file->private_data, buf, file_nonblock(file, buf));
+}
+
+static uint32_t slave_poll(unused_arg struct task *task, struct file *file, struct waiter *waiter)
+{
+	return tty_poll(file->private_data, waiter);
+}
+
+static int64_t slave_ioctl(struct task *task, struct file *file, unsigned cmd, uint64_t arg)
+{
+	return tty_ioctl(task, file->private_data, file, false, cmd, arg);
+}
+
+static const struct file_ops slave_ops = {
+	.read = slave_read,
+	.write = slave_write,
+	.poll = slave_poll,
+	.ioctl = slave_ioctl,
+	.release = slave_release,
+};
+
+/* ---- the master ---- */
+
+static struct superblock pts_sb;
+static const struct inode_ops node_iops;
+
+/* Makes a pair with its node. Returns one reference, the master's. */
+static struct pty *pty_new(struct task *task, int *err)
+{
+	struct pty *pty;
+	char name[24];
+	uint32_t i;
+
+	for (i = 0; i < PTY_MAX && ptys[i] != NULL; i++)
+		;
+	*err = -LINUX_ENOSPC;
+	if (i == PTY_MAX)
+		return NULL;
+	*err = -LINUX_ENOMEM;
+	pty = kmalloc(sizeof(*pty));
+	if (pty == NULL)
+		return NULL;
+	snprintf(name, sizeof(name), "pts/%u", i);
+	memset(pty, 0, offsetof(struct pty, ring));
+	tty_init(&pty->slave, &pty_tty_ops, name, LINUX_MKDEV(PTS_MAJOR, i));
+	pty->slave.is_pty = true;
+	pty->index = i;
+	pty->locked = true;
+	waitq_init(&pty->waitq);
+	pty->inode = inode_new(&pts_sb, i + 3, LINUX_S_IFCHR | 0620, &node_iops, &slave_ops);
+	if (pty->inode == NULL) {
+		kfree(pty);
+		return NULL;
+	}
+	pty->inode->rdev = pty->slave.dev;
+	pty->inode->uid = task->cred->fsuid;
+	pty->inode->gid = TTY_GID;
+	ptys[i] = pty;
+	pty_count++;
+	*err = 0;
+	return pty;
+}
+
+static int ptmx_open(struct task *task, unused_arg struct inode *inode, struct file *file)
+{
+	int err;
+	struct pty *pty = pty_new(task, &err);
+
+	if (pty == NULL)
+		return err;
+	file->ops = &master_ops;
+	file->private_data = pty;
+	file->mode = (file->mode & ~FMODE_SEEK) | FMODE_STREAM;
+	return 0;
+}
+
+static void master_release(struct file *file)
+{
+	struct pty *pty = file->private_data;
+	struct inode *inode = pty->inode;
+
+	ptys[pty->index] = NULL;
+	pty_count--;
+	pty->inode = NULL;
+	inode->nlink = 0;
+	inode_put(inode);
+	tty_hangup(&pty->slave);
+	tty_put(&pty->slave);
+}
+
+static int64_t master_copy(struct pty *pty, struct iobuf *buf)
+{
+	int64_t done = 0;
+
+	while (buf->left != 0 && pty->tail != pty->head) {
+		uint64_t at = pty->tail & (RING - 1);
+		size_t n = MIN(MIN(buf->left, pty->head - pty->tail), RING - at);
+		size_t put = iobuf_put(buf, pty->ring + at, n);
+
+		pty->tail += put;
+		done += (int64_t)put;
+		if (put < n)
+			return done != 0 ? done : -LINUX_EFAULT;
+	}
+	return done;
+}
+
+/* In packet mode a read gives either one byte of news, or a zero and then data. */
+static int64_t master_read(struct task *task, struct file *file, struct iobuf *buf, unused_arg int64_t *pos)
+{
+	struct pty *pty = file->private_data;
+	int64_t head = 0, n;
+
+	if (buf->left == 0)
+		return 0;
+	for (;;) {
+		int err;
+
+		if (pty->packet_mode && pty->packet_bits != 0) {
+			uint8_t bits = pty->packet_bits;
+
+			pty->packet_bits = 0;
+			return iobuf_put(buf, &bits, 1) == 1 ? 1 : -LINUX_EFAULT;
+		}
+		if (pty->head != pty->tail)
+			break;
+		if (pty->slave_closed)
+			return -LINUX_EIO;
+		if (file_nonblock(file, buf))
+			return -LINUX_EAGAIN;
+		err = task_wait_until(task, &pty->waitq, LINUX_POLLIN | LINUX_POLLHUP | LINUX_POLLPRI, WAIT_INTERRUPTIBLE,
+				      WAIT_FOREVER);
+		if (err != 0)
+			return err;
+	}
+	if (pty->packet_mode) {
+		uint8_t zero = LINUX_TIOCPKT_DATA;
+
+		if (iobuf_put(buf, &zero, 1) != 1)
+			return -LINUX_EFAULT;
+		head = 1;
+	}
+	n = master_copy(pty, buf);
+	tty_output_ready(&pty->slave);
+	return n < 0 ? n : head + n;
+}
+
+static int64_t master_write(struct task *task, struct file *file, struct iobuf *buf, unused_arg int64_t *pos)
+{
+	struct pty *pty = file->private_data;
+	uint8_t chunk[256];
+	int64_t done = 0;
+
+	while (buf->left != 0) {
+		size_t n, taken;
+		int err;
+
+		if (pty->slave.hung_up)
+			return done != 0 ? done : -LINUX_EIO;
+		if (tty_can_receive(&pty->slave)) {
+			n = iobuf_get(buf, chunk, MIN(buf->left, sizeof(chunk)));
+			if (n == 0)
+				return done != 0 ? done : -LINUX_EFAULT;
+			taken = tty_receive(&pty->slave, chunk, n);
+			iobuf_revert(buf, n - taken);
+			done += (int64_t)taken;
+			continue;
+		}
+		if (file_nonblock(file, buf))
+			return done != 0 ? done : -LINUX_EAGAIN;
+		err = task_wait_until(task, &pty->waitq, LINUX_POLLOUT, WAIT_INTERRUPTIBLE, WAIT_FOREVER);
+		if (err != 0)
+			return done != 0 ? done : err;
+	}
+	return done;
+}
+
+static uint32_t master_poll(unused_arg struct task *task, struct file *file, struct waiter *waiter)
+{
+	struct pty *pty = file->private_data;
+	uint32_t mask = 0;
+
+	if (waiter != NULL)
+		waitq_add(&pty->waitq, waiter);
+	if (pty->head != pty->tail)
+		mask |= LINUX_POLLIN | LINUX_POLLRDNORM;
+	if (pty->packet_mode && pty->packet_bits != 0)
+		mask |= LINUX_POLLPRI | LINUX_POLLIN | LINUX_POLLRDNORM;
+	if (pty->slave_closed)
+		mask |= LINUX_POLLHUP;
+	if (tty_can_receive(&pty->slave))
+		mask |= LINUX_POLLOUT | LINUX_POLLWRNORM;
+	return mask;
+}
+
+/* The slave's place in the first devpts that is mounted; none: no path. Returns references. */
+static bool slave_path(struct pty *pty, struct path *out)
+{
+	struct mount *m;
+	struct dentry *d;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", pty->index);
+	list_for_each(m, &mount_list, link) {
+		if (m->sb != &pts_sb)
+			continue;
+		d = dentry_find(m->root, name, strlen(name));
+		if (d != NULL && d->inode != pty->inode) {
+			dentry_drop(d);
+			dentry_put(d);
+			d = NULL;
+		}
+		if (d == NULL) {
+			d = dentry_new(m->root, name, strlen(name));
+			if (d == NULL)
+				return false;
+			dentry_add(d, inode_get(pty->inode));
+		}
+		out->mount = mount_get(m);
+		out->dentry = d;
+		return true;
+	}
+	return false;
+}
+
+/* TIOCGPTPEER: a descriptor of the slave without walking to it. */
+static int64_t open_peer(struct task *task, struct pty *pty, uint64_t flags)
+{
+	struct path path;
+	struct file *file;
+	bool named;
+	int err;
+
+	if (flags & ~(uint64_t)(LINUX_O_ACCMODE | LINUX_O_NOCTTY | LINUX_O_CLOEXEC | LINUX_O_NONBLOCK))
+		return -LINUX_EINVAL;
+	if (pty->locked)
+		return -LINUX_EIO;
+	named = slave_path(pty, &path);
+	file = file_new(task, named ? &path : NULL, pty->inode, &unopened_ops, (uint32_t)flags);
+	if (named)
+		path_put(&path);
+	if (file == NULL)
+		return -LINUX_ENOMEM;
+	file->flags |= (uint32_t)flags & LINUX_O_NOCTTY;
+	err = slave_attach(task, &pty->slave, file);
+	file->flags &= ~LINUX_O_NOCTTY;
+	if (err != 0) {
+		file_put(file);
+		return err;
+	}
+	return fd_install(task, file, 0, (flags & LINUX_O_CLOEXEC) != 0);
+}
+
+static int64_t master_flush(struct pty *pty, uint64_t which)
+{
+	if (which > 2)
+		return -LINUX_EINVAL;
+	if (which != 1) {
+		pty_flush_output(&pty->slave);
+		pty_packet(&pty->slave, LINUX_TIOCPKT_FLUSHWRITE);
+	}
+	if (which != 0)
+		tty_flush_input(&pty->slave);
+	return 0;
+}
+
+static int64_t master_ioctl(struct task *task, struct file *file, unsigned cmd, uint64_t arg)
+{
+	struct pty *pty = file->private_data;
+	int32_t n;
+
+	switch (cmd) {
+	case LINUX_TIOCGPTN:
+		n = (int32_t)pty->index;
+		return put_guest(task, GVA(arg), &n);
+	case LINUX_TIOCSPTLCK:
+		if (get_guest(task, &n, GVA(arg)) != 0)
+			return -LINUX_EFAULT;
+		pty->locked = n != 0;
+		return 0;
+	case LINUX_TIOCGPTLCK:
+		n = pty->locked;
+		return put_guest(task, GVA(arg), &n);
+	case LINUX_TIOCGPTPEER:
+		return open_peer(task, pty, arg);
+	case LINUX_TIOCPKT:
+		if (get_guest(task, &n, GVA(arg)) != 0)
+			return -LINUX_EFAULT;
+		if (n != 0 && !pty->packet_mode)
+			pty->packet_bits = 0;
+		pty->packet_mode = n != 0;
+		return 0;
+	case LINUX_TIOCGPKT:
+		n = pty->packet_mode;
+		return put_guest(task, GVA(arg), &n);
+	case LINUX_TIOCSIG:
+		if (arg < 1 || arg > LINUX_NSIG)
+			return -LINUX_EINVAL;
+		tty_signal(&pty->slave, (int)arg);
+		return 0;
+	case LINUX_TCFLSH:
+		return master_flush(pty, arg);
+	case LINUX_FIONREAD:
+		n = (int32_t)(pty->head - pty->tail);
+		return put_guest(task, GVA(arg), &n);
+	case LINUX_TIOCGDEV:
+		n = (int32_t)LINUX_MKDEV(5, 2);
+		return put_guest(task, GVA(arg), &n);
+	default:
+		return tty_ioctl(task, &pty->slave, file, true, cmd, arg);
+	}
+}
+
+static const struct file_ops master_ops = {
+	.read = master_read,
+	.write = master_write,
+	.poll = master_poll,
+	.ioctl = master_ioctl,
+	.release = master_release,
+};
+
+/* ---- the filesystem ---- */
+
+static const struct inode_ops node_iops; /* a device node: the registry opens it */
+
+static struct inode *ptmx_node;
+
+static int root_lookup(unused_arg struct task *task, unused_arg struct inode *dir, struct dentry *dentry,
+		       struct inode **out)
+{
+	const char *s = dentry->name;
+	uint32_t n = 0;
+
+	if (strcmp(s, "ptmx") == 0) {
+		*out = inode_get(ptmx_node);
+		return 0;
+	}
+	if (*s == '\0' || (*s == '0' && s[1] != '\0'))
+		return -LINUX_ENOENT;
+	for (; *s != '\0'; s++) {
+		if (*s < '0' || *s > '9')
+			return -LINUX_ENOENT;
+		n = n * 10 + (uint32_t)(*s - '0');
+		if (n >= PTY_MAX)
+			return -LINUX_ENOENT;
+	}
+	if (ptys[n] == NULL)
+		return -LINUX_ENOENT;
+	*out = inode_get(ptys[n]->inode);
+	return 0;
+}
+
+/* Cookies: 1 and 2 follow the dots, 3 ptmx, i + 4 slave i. */
+static int root_iterate(unused_arg struct task *task, struct file *file, struct dir_emit *emit)
+{
+	static const struct {
+		const char *name;
+		uint64_t ino;
+		uint32_t type;
+	} fixed[] = {{".", 1, LINUX_DT_DIR}, {"..", 1, LINUX_DT_DIR}, {"ptmx", 2, LINUX_DT_CHR}};
+	char name[16];
+
+	for (; file->pos >= 0 && file->pos < (int64_t)ARRAY_LEN(fixed); file->pos++) {
+		const char *n = fixed[file->pos].name;
+
+		if (!emit->add(emit, n, strlen(n), fixed[file->pos].ino, fixed[file->pos].type, file->pos + 1))
+			return 0;
+	}
+	for (; file->pos >= 3 && file->pos - 3 < PTY_MAX; file->pos++) {
+		int64_t i = file->pos - 3;
+
+		if (ptys[i] == NULL)
+			continue;
+		snprintf(name, sizeof(name), "%lld", (long long)i);
+		if (!emit->add(emit, name, strlen(name), (uint64_t)i + 3, LINUX_DT_CHR, file->pos + 1))
+			return 0;
+	}
+	return 0;
+}
+
+static const struct inode_ops root_iops = {.lookup = root_lookup};
+static const struct file_ops root_fops = {.iterate = root_iterate};
+
+static struct superblock pts_sb = {
+	.fs_type = "devpts",
+	.magic = LINUX_DEVPTS_SUPER_MAGIC,
+	.nocache = true,
+};
+
+struct superblock *devpts_new_superblock(void)
+{
+	struct inode *root;
+
+	if (pts_sb.root != NULL)
+		return &pts_sb;
+	ptmx_node = inode_new(&pts_sb, 2, LINUX_S_IFCHR | 0666, &node_iops, NULL);
+	if (ptmx_node == NULL)
+		return NULL;
+	ptmx_node->rdev = LINUX_MKDEV(5, 2);
+	root = inode_new(&pts_sb, 1, LINUX_S_IFDIR | 0755, &root_iops, &root_fops);
+	if (root == NULL)
+		return NULL;
+	root->nlink = 2;
+	return superblock_set_root(&pts_sb, root) == 0 ? &pts_sb : NULL;
+}
+
+int devpts_init(void)
+{
+	int err = chrdev_register(5, 2, &master_ops, ptmx_open);
+
+	if (err == 0)
+		err = chrdev_register(PTS_MAJOR, CHRDEV_ANY_MINOR, &slave_ops, slave_open);
+	return err;
+}
