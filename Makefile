@@ -8,6 +8,7 @@ WARN = -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wc
        -Wwrite-strings -Wundef -Werror
 CSTD = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -I$B/gen
 OPT ?= -O2 -g
+LINK_STATIC ?= -static
 
 # The core (monitor, gofer, sentry, zygote and stub) has no library but libc: musl by default, glibc with CORE_LIBC=glibc
 # (sanitizers, unit tests).
@@ -40,15 +41,15 @@ all: $B/sentrybox $B/sentrybox-core $(if $(INSPECT_SRC),$B/sentrybox-inspect)
 
 $B/sentrybox-core: $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$V$(CORE_CC) -static -no-pie $(OPT) $(SAN) -o $@ $^
+	$V$(CORE_CC) $(LINK_STATIC) -no-pie $(OPT) $(SAN) -o $@ $^
 
 $B/sentrybox: $(CMD_OBJ)
 	@echo "  LINK  $@"
-	$Vgcc -static $(OPT) $(SAN) -o $@ $^ -ljson-c
+	$Vgcc $(LINK_STATIC) $(OPT) $(SAN) -o $@ $^ -ljson-c
 
 $B/sentrybox-inspect: $(INSPECT_OBJ)
 	@echo "  LINK  $@"
-	$Vgcc -static $(OPT) $(SAN) -o $@ $^ -lcapstone -lunwind-generic -lunwind -llzma
+	$Vgcc $(LINK_STATIC) $(OPT) $(SAN) -o $@ $^ -lcapstone -lunwind-generic -lunwind -llzma
 
 $B/core/%.o: %.c
 	@mkdir -p $(@D)
@@ -126,7 +127,13 @@ $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@echo "  LINK  $@"
 	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion
 
-.PHONY: deps test-deps unit guest e2e check quickstart payloads check-table docs format lint
+# The same programs with AddressSanitizer and UBSan, in a directory of their own.
+asan:
+	@$(MAKE) --no-print-directory B=build/asan CORE_LIBC=glibc OPT="-O1 -g" \
+		SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
+		LINK_STATIC= all
+
+.PHONY: asan deps test-deps unit guest e2e check quickstart payloads check-table docs format lint
 deps:
 	@scripts/install-deps build
 test-deps:

@@ -25,6 +25,19 @@ struct coroutine {
 
 void coroutine_switch(void **save_sp, void *load_sp);
 
+/* AddressSanitizer must be told which stack we are on. */
+#ifdef __SANITIZE_ADDRESS__
+void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size);
+void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size);
+static const void *loop_bottom;
+static size_t loop_size;
+#define LEAVE_TO(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
+#define ARRIVED(save, bottom, size) __sanitizer_finish_switch_fiber(save, bottom, size)
+#else
+#define LEAVE_TO(save, bottom, size) ((void)(save))
+#define ARRIVED(save, bottom, size) ((void)(save))
+#endif
+
 static struct coroutine *current;
 static void *loop_sp;
 static struct coroutine *pool;
@@ -73,6 +86,7 @@ static void stack_put(struct coroutine *co)
 
 static _Noreturn void entry(void)
 {
+	ARRIVED(NULL, &loop_bottom, &loop_size);
 	current->fn(current->arg);
 	PANIC("a coroutine returned");
 }
@@ -98,9 +112,13 @@ struct coroutine *coroutine_new(void (*fn)(void *), void *arg)
 
 void coroutine_resume(struct coroutine *co)
 {
+	void *fake = NULL;
+
 	invariant(current == NULL);
 	current = co;
+	LEAVE_TO(&fake, stack_base(co) + PAGE_SIZE, STACK_SIZE);
 	coroutine_switch(&loop_sp, co->sp);
+	ARRIVED(fake, NULL, NULL);
 	current = NULL;
 	if (ended != NULL) {
 		stack_put(ended);
@@ -111,15 +129,19 @@ void coroutine_resume(struct coroutine *co)
 void coroutine_suspend(void)
 {
 	struct coroutine *co = current;
+	void *fake = NULL;
 
 	invariant(co != NULL);
+	LEAVE_TO(&fake, loop_bottom, loop_size);
 	coroutine_switch(&co->sp, loop_sp);
+	ARRIVED(fake, &loop_bottom, &loop_size);
 }
 
 void coroutine_exit(void)
 {
 	invariant(current != NULL && ended == NULL);
 	ended = current;
+	LEAVE_TO(NULL, loop_bottom, loop_size);
 	coroutine_switch(&current->sp, loop_sp);
 	__builtin_unreachable();
 }
