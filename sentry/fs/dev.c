@@ -12,6 +12,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/memfs.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/fs/devpts.h"
 #include "sentry/host/host.h"
@@ -158,6 +159,48 @@ static int console_open(struct task *task, unused_arg struct inode *inode, struc
 }
 
 /* ---- the directory ---- */
+
+struct superblock *dev_new_superblock(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t mode;
+		uint64_t rdev;
+		const char *target;
+	} nodes[] = {
+		{"null", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 3), NULL},
+		{"zero", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 5), NULL},
+		{"full", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 7), NULL},
+		{"random", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 8), NULL},
+		{"urandom", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 9), NULL},
+		{"tty", LINUX_S_IFCHR | 0666, LINUX_MKDEV(5, 0), NULL},
+		{"ptmx", LINUX_S_IFLNK | 0777, 0, "pts/ptmx"},
+		{"fd", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd"},
+		{"stdin", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd/0"},
+		{"stdout", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd/1"},
+		{"stderr", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd/2"},
+		{"pts", LINUX_S_IFDIR | 0755, 0, NULL},
+		{"shm", LINUX_S_IFDIR | 01777, 0, NULL},
+		{"mqueue", LINUX_S_IFDIR | 01777, 0, NULL},
+	};
+	struct memfs_options options = {.fs_type = "tmpfs", .mode = 0755, .size = 64 * MiB};
+	struct superblock *sb;
+	unsigned i;
+	int err;
+
+	sb = memfs_new_superblock(&options, &err);
+	if (sb == NULL)
+		return NULL;
+	/* A superblock that is only half filled is never mounted: it stays, as the start fails. */
+	for (i = 0; i < ARRAY_LEN(nodes); i++) {
+		err = memfs_make(NULL, sb->root, nodes[i].name, nodes[i].mode, nodes[i].rdev, nodes[i].target, 0, 0, NULL);
+		if (err != 0)
+			return NULL;
+	}
+	if (console != NULL && memfs_make(NULL, sb->root, "console", LINUX_S_IFCHR | 0620, LINUX_MKDEV(5, 1), NULL, 0, 5, NULL) != 0)
+		return NULL;
+	return sb;
+}
 
 void dev_init(void)
 {

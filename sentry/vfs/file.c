@@ -20,8 +20,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* O_CREAT and the like act once, at open; O_CLOEXEC belongs to the descriptor. */
-#define FLAGS_NOT_KEPT (LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC | O_EXEC_INTERNAL)
+/* O_CREAT and the like act once, at open; O_CLOEXEC belongs to the descriptor. O_NOCTTY stays until the driver's open has
+ * seen it (vfs/open.c). */
+#define FLAGS_NOT_KEPT (LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_TRUNC | LINUX_O_CLOEXEC | O_EXEC_INTERNAL)
 
 static uint32_t mode_from(const struct inode *inode, uint32_t flags)
 {

@@ -155,6 +155,7 @@ static int open_path(struct open *o, const struct path *path, struct file **out)
 	if (file == NULL)
 		return -LINUX_ENOMEM;
 	err = open_kind(o->task, inode, file);
+	file->flags &= ~LINUX_O_NOCTTY;
 	if (err != 0) {
 		file_abandon(file);
 		return err;
