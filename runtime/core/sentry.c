@@ -12,6 +12,7 @@
 
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
+#include "sentry/base/panic.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/loop.h"
@@ -122,6 +123,8 @@ int sentry_main(void)
 		    sig == SIGTTOU)
 			signal(sig, SIG_IGN);
 	log_fd = cfg->debug_fd;
+	panic_init(cfg->debug_fd >= 0 ? cfg->debug_fd : 2);
+	trace_crash_init();
 	trace_init(cfg->strace_fd);
 	audit_init(cfg->audit_fd);
 	err = loop_init();
