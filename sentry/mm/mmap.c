@@ -128,6 +128,7 @@ int mm_back(struct task *task, struct vma_desc *d)
 	if (d->shm != NULL) {
 		d->host_fd = d->shm->host_fd;
 		d->host_off = d->file_off;
+		d->native_private = (d->max_prot & LINUX_PROT_WRITE) == 0;
 		return 0;
 	}
 	if (d->file == NULL)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the System V IPC calls share (sysvipc(7)), and shared memory (shmget(2), shmctl(2)). */
+#ifndef SENTRY_ABI_IPC_H
+#define SENTRY_ABI_IPC_H
+
+#include <stdint.h>
+
+#define LINUX_IPC_PRIVATE 0
+#define LINUX_IPC_CREAT 01000
+#define LINUX_IPC_EXCL 02000
+#define LINUX_IPC_NOWAIT 04000
+#define LINUX_IPC_RMID 0
+#define LINUX_IPC_SET 1
+#define LINUX_IPC_STAT 2
+#define LINUX_IPC_INFO 3
+
+struct linux_ipc_perm {
+	int32_t key;
+	uint32_t uid, gid, cuid, cgid, mode;
+	uint16_t seq, pad2;
+	uint32_t pad3;
+	uint64_t unused[2];
+};
+_Static_assert(sizeof(struct linux_ipc_perm) == 48, "struct ipc64_perm");
+
+#define LINUX_SHM_RDONLY 010000
+#define LINUX_SHM_RND 020000
+#define LINUX_SHM_REMAP 040000
+#define LINUX_SHM_EXEC 0100000
+#define LINUX_SHM_HUGETLB 04000
+#define LINUX_SHM_NORESERVE 010000
+#define LINUX_SHM_LOCK 11
+#define LINUX_SHM_UNLOCK 12
+#define LINUX_SHM_STAT 13
+#define LINUX_SHM_INFO 14
+#define LINUX_SHM_STAT_ANY 15
+#define LINUX_SHM_DEST 01000
+#define LINUX_SHM_LOCKED 02000
+
+struct linux_shmid_ds {
+	struct linux_ipc_perm perm;
+	uint64_t segsz;
+	int64_t atime, dtime, ctime;
+	int32_t cpid, lpid;
+	uint64_t nattch, unused[2];
+};
+_Static_assert(sizeof(struct linux_shmid_ds) == 112, "struct shmid64_ds");
+
+struct linux_shminfo {
+	uint64_t shmmax, shmmin, shmmni, shmseg, shmall, unused[4];
+};
+struct linux_shm_info {
+	int32_t used_ids, pad;
+	uint64_t tot, rss, swp, swap_attempts, swap_successes;
+};
+
+#endif
