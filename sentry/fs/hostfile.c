@@ -37,7 +37,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -210,7 +209,10 @@ static int64_t read_regular(struct hostfile *h, struct file *file, void *buf, si
 			*pos += n;
 		return n;
 	}
-	return host_read(h->fd, buf, len);
+	n = host_read(h->fd, buf, len);
+	if (n > 0)
+		file->pos += n;
+	return n;
 }
 
 static int64_t hostfile_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
@@ -277,8 +279,12 @@ static int64_t write_some(struct hostfile *h, struct file *file, struct iobuf *b
 		n = host_pwrite(h->fd, mem, got, *pos);
 		if (n > 0)
 			*pos += n;
+	} else if (h->kind == KIND_REGULAR) {
+		n = host_write(h->fd, mem, got);
+		if (n > 0)
+			file->pos += n;
 	} else {
-		n = h->kind == KIND_REGULAR ? host_write(h->fd, mem, got) : try_write(h, mem, got);
+		n = try_write(h, mem, got);
 	}
 	if (n < (int64_t)got)
 		iobuf_revert(buf, got - (size_t)MAX(n, (int64_t)0));
@@ -599,24 +605,12 @@ static struct inode *make_inode(struct task *task, struct hostfile *h, const str
 	return inode;
 }
 
-/* The name that /proc/self/fd shows. */
-static void make_name(const struct hostfile *h, uint64_t ino, char *name, size_t size)
-{
-	static const char *const words[] = {
-		[KIND_REGULAR] = "host", [KIND_PIPE] = "pipe",  [KIND_SOCKET] = "socket",
-		[KIND_TTY] = "tty",      [KIND_DEVICE] = "host",
-	};
-
-	snprintf(name, size, "%s:[%llu]", words[h->kind], (unsigned long long)ino);
-}
-
 /* The description, by the sandbox's own /dev/console where a terminal has that name, so that ttyname(3) finds it. */
 static struct file *make_file(struct task *task, struct hostfile *h, const struct stat *st, uint32_t flags)
 {
 	struct file *file = NULL;
 	struct inode *inode = NULL;
-	struct path path;
-	char name[32];
+	struct path path = {0};
 	int err = -LINUX_ENOENT;
 
 	if (h->kind == KIND_TTY && task_current() == task)
@@ -625,21 +619,23 @@ static struct file *make_file(struct task *task, struct hostfile *h, const struc
 		path_put(&path);
 		err = -LINUX_ENOENT;
 	}
-	if (err != 0) {
+	if (err == 0) {
+		file = file_new(task, &path, path.dentry->inode, &hostfile_fops, flags);
+		path_put(&path);
+	} else {
 		inode = make_inode(task, h, st);
 		if (inode == NULL)
 			return NULL;
-		make_name(h, inode->ino, name, sizeof(name));
-		err = vfs_anon_path(inode, name, &path);
+		file = file_new(task, NULL, inode, h->kind == KIND_REGULAR ? &regular_fops : &hostfile_fops, flags);
+		inode_put(inode);
 	}
-	if (err == 0) {
-		file = file_new(task, &path, path.dentry->inode,
-				h->kind == KIND_REGULAR ? &regular_fops : &hostfile_fops, flags);
-		path_put(&path);
-	}
-	inode_put(inode);
 	if (file == NULL)
 		return NULL;
+	/* Pipes and sockets are named by their kind. */
+	if (h->kind == KIND_REGULAR || h->kind == KIND_DEVICE)
+		file->anon_name = "host:[file]";
+	else if (h->kind == KIND_TTY && err != 0)
+		file->anon_name = "host:[tty]";
 	ref_get(&h->ref);
 	file->private_data = h;
 	if (h->kind == KIND_REGULAR) {

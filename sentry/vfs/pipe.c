@@ -28,9 +28,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/usercopy.h"
-#include "sentry/vfs/inotify.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define PIPE_DEFAULT_SLOTS 16U
@@ -184,8 +182,6 @@ static int64_t pipe_read(struct task *task, struct file *file, struct iobuf *buf
 	}
 	if (was_full && !full(p))
 		waitq_wake(&p->waitq, WAKE_WRITERS);
-	if (done > 0)
-		fsnotify_file(file, LINUX_IN_ACCESS);
 	return done;
 }
 
@@ -290,7 +286,6 @@ static int64_t pipe_write(struct task *task, struct file *file, struct iobuf *bu
 	if (done > 0) {
 		waitq_wake(&p->waitq, WAKE_READERS);
 		inode_touch(p->inode, ATTR_MTIME | ATTR_CTIME);
-		fsnotify_file(file, LINUX_IN_MODIFY);
 	}
 	return done;
 }
@@ -566,9 +561,9 @@ put_pipe:
 }
 
 /* One end of a new pipe; inode->fifo is set and holds one count for the caller. */
-static struct file *pipe_end(struct task *task, const struct path *path, struct pipe *p, uint32_t flags)
+static struct file *pipe_end(struct task *task, struct pipe *p, uint32_t flags)
 {
-	struct file *file = file_new(task, path, p->inode, &pipe_fops, flags);
+	struct file *file = file_new(task, NULL, p->inode, &pipe_fops, flags);
 
 	if (file == NULL)
 		return NULL;
@@ -584,43 +579,31 @@ static struct file *pipe_end(struct task *task, const struct path *path, struct 
 
 static int pipe_files(struct task *task, uint32_t flags, struct file *files[2])
 {
-	struct inode *inode;
-	struct path path;
+	struct inode *inode = inode_new(&pipefs, 0, LINUX_S_IFIFO | 0600, &pipe_iops, &pipe_fops);
 	struct pipe *p;
-	char name[32];
 	int err = -LINUX_ENOMEM;
 
-	inode = inode_new(&pipefs, 0, LINUX_S_IFIFO | 0600, &pipe_iops, &pipe_fops);
 	if (inode == NULL)
 		return -LINUX_ENOMEM;
 	inode->uid = task->cred->fsuid;
 	inode->gid = task->cred->fsgid;
-	snprintf(name, sizeof(name), "pipe:[%llu]", (unsigned long long)inode->ino);
-	err = vfs_anon_path(inode, name, &path);
-	if (err)
-		goto put_inode;
 	p = pipe_new(inode);
-	if (p == NULL) {
-		err = -LINUX_ENOMEM;
-		goto put_path;
-	}
+	if (p == NULL)
+		goto put_inode;
 	inode->fifo = p;
 	p->files++;
 	p->wcount = 1;
-	err = -LINUX_ENOMEM;
-	files[0] = pipe_end(task, &path, p, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK));
+	files[0] = pipe_end(task, p, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK));
 	if (files[0] == NULL)
-		goto drop_pipe;
-	files[1] = pipe_end(task, &path, p, LINUX_O_WRONLY | (flags & (LINUX_O_NONBLOCK | LINUX_O_DIRECT)));
+		goto put_pipe;
+	files[1] = pipe_end(task, p, LINUX_O_WRONLY | (flags & (LINUX_O_NONBLOCK | LINUX_O_DIRECT)));
 	if (files[1] == NULL) {
 		file_put(files[0]);
-		goto drop_pipe;
+		goto put_pipe;
 	}
 	err = 0;
-drop_pipe:
+put_pipe:
 	pipe_put(p);
-put_path:
-	path_put(&path);
 put_inode:
 	inode_put(inode);
 	return err;

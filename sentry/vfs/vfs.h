@@ -320,10 +320,6 @@ int vfs_iterate(struct task *task, struct file *file, struct dir_emit *emit) mus
  * and asked for. -LINUX_ENOENT if unreachable from the task's root (getcwd then says "(unreachable)"). */
 int vfs_path_name(struct task *task, const struct path *path, bool mark_deleted, char **out) must_check;
 
-/* A path without a place in the tree ("pipe:[12]", as /proc/PID/fd shows it) to an inode of an unmounted superblock, so
- * that opening it again by /proc/PID/fd works. Borrows inode; *out holds references. 0 or -LINUX_ENOMEM. */
-int vfs_anon_path(struct inode *inode, const char *name, struct path *out) must_check;
-
 /* The mount table. mount_root is set at start: by vfs_mount_root, before anything else. */
 int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
 /* The topmost mount on d in `parent`, or NULL. Borrowed. */
