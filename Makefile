@@ -22,7 +22,7 @@ CORE_INC =
 endif
 CORE_CFLAGS = $(CSTD) $(OPT) $(WARN) $(CORE_INC) -fno-strict-aliasing -Wframe-larger-than=2048 -fno-stack-protector $(SAN)
 
-CORE_SRC = $(wildcard sentry/base/*.c sentry/host/*.c sentry/platform/*.c sentry/platform/notify/*.c \
+CORE_SRC = $(wildcard sentry/base/*.c sentry/host/*.c sentry/platform/*.c sentry/platform/stubs/*.c sentry/platform/notify/*.c \
            sentry/platform/ptrace/*.c sentry/kernel/*.c sentry/mm/*.c sentry/loader/*.c sentry/vfs/*.c sentry/fs/*.c \
            sentry/net/*.c sentry/trace/*.c syscalls/*.c runtime/core/*.c)
 CORE_ASM = $(wildcard sentry/kernel/*.S sentry/platform/*.S)

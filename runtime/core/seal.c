@@ -69,8 +69,12 @@ static void install(const struct sock_filter *filter, size_t n, const char *role
 	_exit(125);
 }
 
-void seal_sentry(void)
+void seal_sentry(bool with_ptrace)
 {
+	if (with_ptrace) {
+		install(sentry_ptrace_filter, sizeof(sentry_ptrace_filter) / sizeof(sentry_ptrace_filter[0]), "sentry");
+		return;
+	}
 	install(sentry_filter, sizeof(sentry_filter) / sizeof(sentry_filter[0]), "sentry");
 }
 

@@ -73,7 +73,7 @@ static void child_ready(struct host_watch *w, uint32_t events)
 	(void)events;
 	while (host_read(w->fd, &si, sizeof(si)) == (int64_t)sizeof(si))
 		;
-	notify_reap();
+	stubs_reap();
 }
 
 /* The monitor passes on a signal it was sent: type holds its number. */
@@ -86,7 +86,7 @@ static void control_ready(struct host_watch *w, uint32_t events)
 
 	(void)events;
 	if (n == 0) {
-		notify_kill_all();
+		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
 	}
 	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
@@ -138,7 +138,7 @@ int sentry_main(void)
 	}
 	kernel_prepare(cfg);
 	seal_landlock_sentry();
-	err = notify_boot(&step);
+	err = cfg->platform == CONFIG_PTRACE ? ptrace_boot(&step) : notify_boot(&step);
 	if (err < 0) {
 		if (err <= -1000)
 			snprintf(text, sizeof(text), "cannot start the platform: %s failed at step %d", step, -1000 - err);
@@ -147,7 +147,7 @@ int sentry_main(void)
 		control_failed(0, text);
 		return 125;
 	}
-	seal_sentry();
+	seal_sentry(cfg->platform == CONFIG_PTRACE);
 	if (cfg->memory_bytes != 0)
 		alloc_set_limit(cfg->memory_bytes);
 	if (cfg->fail_alloc != 0)
@@ -161,6 +161,6 @@ int sentry_main(void)
 		return 125;
 	}
 	loop_run();
-	notify_kill_all();
+	stubs_kill_all();
 	return 0;
 }

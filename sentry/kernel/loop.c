@@ -200,11 +200,9 @@ void loop_run(void)
 		/* After work new work may be ready; look without sleeping. */
 		timeout = busy && !sched_idle() ? 0 : until_next();
 		if (timeout != 0)
-			notify_before_sleep();
+			stubs_before_sleep();
 		if (host_poll(fds, 2, timeout) <= 0)
 			continue;
-		if (fds[0].revents & POLLHUP)
-			PANIC("the listener has no filtered task any more");
 		if (fds[0].revents != 0)
 			platform_dispatch((uint32_t)fds[0].revents);
 		if (fds[1].revents != 0)

@@ -5,19 +5,20 @@
 
 #include "sentry/base/types.h"
 
-extern const struct platform_ops notify_platform;
+extern const struct platform_ops notify_platform, ptrace_platform;
 
-/* Before sealing: makes the zygote and the listener. 0 or -errno; *step names what failed. */
+/* Before sealing: makes the zygote and the way calls come to us. 0 or -errno (below -1000: the zygote ended at step
+ * -1000 - error); *step names what failed. */
 int notify_boot(const char **step);
+int ptrace_boot(const char **step);
 /* The descriptor the loop polls, and what it calls when it is ready. */
 extern int platform_event_fd;
 extern void (*platform_dispatch)(uint32_t revents);
-void notify_dispatch(uint32_t revents);
 /* The loop is about to sleep. */
-void notify_before_sleep(void);
-/* A host child has ended. */
-void notify_reap(void);
+void stubs_before_sleep(void);
+/* A host child has ended or stopped. */
+void stubs_reap(void);
 /* The sandbox ends: kills every stub. */
-void notify_kill_all(void);
+void stubs_kill_all(void);
 
 #endif

@@ -1,497 +1,127 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The notify platform's events: what arrives on the seccomp listener and what goes back.
+ * The notify platform's transport: seccomp user notification.
  *
- *	RECV --> doorbell?  stub_op: hello, trap, done, cloned, zygote ready
- *	     \-> stub text? must equal the next expected call: CONTINUE
- *	     \-> guest      a plain event for the task that runs on this thread
+ * One listener serves all stubs; the loop sleeps in poll() on it. A call is received, answered by SEND (a value, or
+ * CONTINUE), and a descriptor goes into the caller's table by ADDFD. Numbers: about 5 us a call on one CPU.
  *
- * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a
- * doorbell is believed only in a state that waits for it, a stub's call only if it equals what was commanded, word by
- * word, from the sentry's own memory. Anything else ends the guest process, which can only have broken itself.
- *
- * Interrupting a thread: a signal that comes before RECV makes it enter the trap door at once (the call is notified again
- * later); one that comes after RECV waits until our answer and is taken before any guest instruction. So "tgkill, then
- * SEND" turns a plain event into a full one without losing the call's result (needs WAIT_KILLABLE_RECV, Linux 5.19).
+ * SYNC_WAKE_UP puts whoever is woken on the waker's CPU. That is right when the other side would sleep otherwise, and
+ * collapses all guest threads onto one CPU when it is kept with several of them running: so it is on while the sentry
+ * sleeps, and for an answer only while the threads in guest code leave a CPU to us.
  */
-#include "sentry/platform/notify/notify.h"
-
 #include "sentry/abi/errno.h"
-#include "sentry/base/alloc.h"
-#include "sentry/base/log.h"
 #include "sentry/host/host.h"
-#include "sentry/kernel/coroutine.h"
-#include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-#define KICK_SIGNAL LINUX_SIGSTKFLT
-#define CLONE_PARENT 0x8000UL
-#define KICK_DEADLINE (10 * NSEC_PER_SEC)
-
-int notify_listener = -1;
-static bool zygote_booted; /* it has dropped the descriptors it shared with us */
-
-int notify_running;
-
-/*
- * SYNC_WAKE_UP puts whoever is woken on the waker's CPU. That is right when the other side would sleep otherwise, and
- * collapses all guest threads onto one CPU when it is kept with several of them running: so it is on while the sentry
- * sleeps, and for an answer only while the threads in guest code leave a CPU to us.
- */
+static int listener = -1;
 static int sync_now = -1;
 
-static void notify_sync(bool on)
+static void set_sync(bool on)
 {
 	if (sync_now == on)
 		return;
 	sync_now = on;
-	host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-		   (void *)(on ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0UL));
+	/* Linux 6.6; without it everything is slower, nothing is wrong. */
+	host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (void *)(on ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0UL));
 }
 
-void notify_before_sleep(void)
+static void before_sleep(void)
 {
-	notify_sync(true);
+	set_sync(true);
 }
 
-void notify_send(uint64_t id, int64_t value)
+static void answer(uint64_t id, int64_t value)
 {
 	struct seccomp_notif_resp resp = {.id = id};
 
-	notify_sync(notify_running <= 1 || notify_running < (int)kernel.ncpus);
-
+	set_sync(stubs_running <= 1 || stubs_running < (int)kernel.ncpus);
 	if (value < 0 && value >= -4095)
 		resp.error = (int32_t)value;
 	else
 		resp.val = value;
 	/* ENOENT: the thread was killed meanwhile; its end comes as a child's death. */
-	host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+	host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
-void notify_continue(uint64_t id)
+static void proceed(uint64_t id)
 {
 	struct seccomp_notif_resp resp = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
-	host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+	host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
-bool notify_wait(struct platform_thread *pt, const bool *flag)
+static int pass_fd(uint64_t id, int fd, bool and_answer)
 {
-	while (!*flag && pt->state != THREAD_DEAD)
-		coroutine_suspend();
-	return pt->state != THREAD_DEAD;
+	struct seccomp_notif_addfd addfd = {
+		.id = id,
+		.srcfd = (uint32_t)fd,
+		.flags = and_answer ? SECCOMP_ADDFD_FLAG_SEND : 0,
+	};
+
+	return host_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
 }
 
-void notify_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args)
-{
-	struct expected_call *e;
+static const struct stub_transport notify_transport = {
+	.answer = answer,
+	.proceed = proceed,
+	.pass_fd = pass_fd,
+	.before_sleep = before_sleep,
+};
 
-	if (pt->expected_next == pt->nexpected)
-		pt->expected_next = pt->nexpected = 0;
-	if (pt->nexpected == pt->expected_cap) {
-		unsigned cap = pt->expected_cap != 0 ? pt->expected_cap * 2 : 16;
-		struct expected_call *bigger = krealloc(pt->expected, cap * sizeof(*bigger));
-
-		/* Without the entry the call will not match and the guest process ends: closed. */
-		if (bigger == NULL)
-			return;
-		pt->expected = bigger;
-		pt->expected_cap = cap;
-	}
-	e = &pt->expected[pt->nexpected++];
-	e->nr = nr;
-	e->nargs = nargs;
-	memcpy(e->args, args, nargs * sizeof(*args));
-}
-
-static bool matches_expected(struct platform_thread *pt, const struct seccomp_notif *n)
-{
-	const struct expected_call *e;
-
-	if (pt->expected_next >= pt->nexpected)
-		return false;
-	e = &pt->expected[pt->expected_next];
-	if (e->nr != n->data.nr)
-		return false;
-	for (unsigned i = 0; i < e->nargs; i++)
-		if (e->args[i] != n->data.args[i])
-			return false;
-	pt->expected_next++;
-	return true;
-}
-
-/* The guest process did what no stub does. It can only have harmed itself; it ends. */
-static void broke_protocol(struct platform_thread *pt, int tid, const struct seccomp_notif *n)
-{
-	log_debug("thread %d: unexpected call %d at %#llx (%#llx, %#llx, %#llx), state %d", tid, n->data.nr,
-		  (unsigned long long)n->data.instruction_pointer, (unsigned long long)n->data.args[0],
-		  (unsigned long long)n->data.args[1], (unsigned long long)n->data.args[2],
-		  pt != NULL ? (int)pt->state : -1);
-	if (pt != NULL && pt->proc != NULL)
-		proc_kill(pt->proc);
-	else
-		host_kill(tid, LINUX_SIGKILL);
-}
-
-static void deliver(struct platform_thread *pt)
-{
-	pt->event_ready = true;
-	if (pt->task != NULL)
-		sched_ready(pt->task);
-}
-
-void notify_action(struct platform_thread *pt, enum stub_action action, enum thread_state state)
-{
-	thread_set_state(pt, state);
-	pt->event_ready = false;
-	notify_send(pt->notif, action);
-}
-
-/* ---- the doorbell ---- */
-
-static void op_hello(const struct seccomp_notif *n, int tid)
-{
-	struct platform_thread *pt = thread_claim(n->data.args[2], true);
-	struct seccomp_notif_addfd addfd = {.id = n->id, .flags = SECCOMP_ADDFD_FLAG_SEND};
-	uint64_t args[6];
-	int fd;
-
-	if (pt == NULL || thread_bind(pt, tid, NULL) < 0) {
-		broke_protocol(pt, tid, n);
-		return;
-	}
-	thread_set_state(pt, THREAD_ATTACHED);
-	addfd.srcfd = (uint32_t)pt->mailbox_fd;
-	fd = host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
-	if (fd < 0)
-		return; /* it died */
-	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
-	args[1] = MAILBOX_SIZE;
-	args[2] = 3;
-	args[3] = 0x11;
-	args[4] = (uint64_t)fd;
-	args[5] = 0;
-	notify_expect(pt, SYS_mmap, 6, args);
-}
-
-/* Copies what the stub reports. Every word of it is the guest's. */
-static void read_mailbox(struct platform_thread *pt)
-{
-	const volatile struct mailbox *m = pt->mailbox;
-	struct platform_event *ev = &pt->event;
-	uint64_t *regs = (uint64_t *)&pt->regs;
-
-	_Static_assert(offsetof(struct regs, eflags) == 17 * 8, "regs begins in the frame's order");
-	for (unsigned i = 0; i < STUB_NREGS; i++)
-		regs[i] = m->regs[i];
-	pt->regs.fs_base = m->fs_base;
-	pt->regs.gs_base = m->gs_base;
-	pt->regs.orig_rax = UINT64_MAX;
-	pt->fpstate = m->fpstate;
-	pt->fpstate_size = m->fpstate_size;
-	memset(ev, 0, sizeof(*ev));
-	ev->full = true;
-	ev->ip = pt->regs.rip;
-	switch (m->reason) {
-	case LINUX_SIGSYS:
-		ev->kind = PLATFORM_SYSCALL;
-		ev->nr = (int)pt->regs.rax;
-		pt->regs.orig_rax = pt->regs.rax;
-		ev->args[0] = pt->regs.rdi;
-		ev->args[1] = pt->regs.rsi;
-		ev->args[2] = pt->regs.rdx;
-		ev->args[3] = pt->regs.r10;
-		ev->args[4] = pt->regs.r8;
-		ev->args[5] = pt->regs.r9;
-		break;
-	case KICK_SIGNAL:
-	case STUB_REASON_START:
-		ev->kind = PLATFORM_INTERRUPTED;
-		break;
-	default:
-		ev->kind = PLATFORM_FAULT;
-		ev->sig = (int)(m->reason & 63);
-		ev->code = (int)m->si_code;
-		ev->addr = m->si_addr;
-		ev->trapno = m->trapno;
-		ev->error_code = m->error_code;
-		if (ev->sig == 0)
-			ev->sig = LINUX_SIGSEGV;
-		break;
-	}
-}
-
-static void op_trap(struct platform_thread *pt, const struct seccomp_notif *n, int tid)
-{
-	if (pt == NULL && n->data.args[2] != 0) {
-		pt = thread_claim(n->data.args[2], false);
-		if (pt == NULL || thread_bind(pt, tid, NULL) < 0) {
-			broke_protocol(NULL, tid, n);
-			return;
-		}
-		thread_set_state(pt, THREAD_ATTACHED);
-	}
-	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
-	    pt->expected_next < pt->nexpected) {
-		broke_protocol(pt, tid, n);
-		return;
-	}
-	pt->notif = n->id;
-	thread_set_state(pt, THREAD_FULL);
-	pt->kicked = false;
-	ktimer_cancel(&pt->kick_timer);
-	read_mailbox(pt);
-	deliver(pt);
-}
-
-static void doorbell(struct platform_thread *pt, const struct seccomp_notif *n, int tid)
-{
-	switch (n->data.args[1]) {
-	case STUB_ZYGOTE_READY:
-		if (tid != zygote_tid)
-			break;
-		zygote_ready(n->id);
-		return;
-	case STUB_HELLO:
-		if (pt != NULL || tid == zygote_tid)
-			break;
-		op_hello(n, tid);
-		return;
-	case STUB_TRAP:
-		if (tid == zygote_tid)
-			break;
-		op_trap(pt, n, tid);
-		return;
-	case STUB_DONE:
-	case STUB_CLONED:
-		if (pt == NULL || pt->state != (n->data.args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
-			break;
-		pt->notif = n->id;
-		thread_set_state(pt, THREAD_FULL);
-		pt->result = (int64_t)n->data.args[2];
-		if (n->data.args[1] == STUB_DONE) {
-			int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
-
-			if (error != 0)
-				pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
-		}
-		deliver(pt);
-		return;
-	default:
-		break;
-	}
-	broke_protocol(pt, tid, n);
-}
-
-/* No guest code ever ran in the zygote: it makes the calls it was told to make, or the sentry is broken. */
-static void zygote_call(const struct seccomp_notif *n)
-{
-	const uint64_t *a = (const uint64_t *)n->data.args;
-
-	if (n->data.nr == SYS_close_range && !zygote_booted && a[0] == 0 && a[1] == ~0U && a[2] == 2) {
-		zygote_booted = true;
-	} else if (n->data.nr == SYS_clone && zygote_expects_clone && a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && a[1] == 0) {
-		zygote_expects_clone = false;
-	} else {
-		PANIC("the zygote made call %d", n->data.nr);
-	}
-	notify_continue(n->id);
-}
-
-void notify_dispatch(uint32_t revents)
+static void dispatch(uint32_t revents)
 {
 	struct seccomp_notif n;
-	struct platform_thread *pt;
-	uint64_t ip;
-	int tid;
+	struct stub_call c;
 
+	if (revents & POLLHUP)
+		PANIC("the listener has no filtered task any more");
 	if (!(revents & POLLIN))
 		return;
 	memset(&n, 0, sizeof(n));
-	if (host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+	if (host_ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
 		return; /* a signal was first, or the thread died */
-	tid = (int)n.pid;
-	ip = n.data.instruction_pointer;
 	if (n.data.arch != AUDIT_ARCH_X86_64) {
-		notify_send(n.id, -LINUX_ENOSYS);
+		answer(n.id, -LINUX_ENOSYS);
 		return;
 	}
-	pt = thread_find(tid);
-	if (n.data.nr == SYS_getppid && n.data.args[0] == STUB_MAGIC && ip >= STUB_BASE) {
-		doorbell(pt, &n, tid);
-		return;
-	}
-	if (tid == zygote_tid) {
-		zygote_call(&n);
-		return;
-	}
-	if (pt == NULL) {
-		broke_protocol(NULL, tid, &n);
-		return;
-	}
-	if (ip >= STUB_BASE) {
-		if (matches_expected(pt, &n))
-			notify_continue(n.id);
-		else
-			broke_protocol(pt, tid, &n);
-		return;
-	}
-	if (pt->state != THREAD_GUEST) {
-		broke_protocol(pt, tid, &n);
-		return;
-	}
-	pt->notif = n.id;
-	thread_set_state(pt, THREAD_PLAIN);
-	pt->event.kind = PLATFORM_SYSCALL;
-	pt->event.full = false;
-	pt->event.nr = n.data.nr;
-	pt->event.ip = ip;
-	memcpy(pt->event.args, n.data.args, sizeof(pt->event.args));
-	deliver(pt);
+	c.id = n.id;
+	c.tid = (int)n.pid;
+	c.nr = n.data.nr;
+	c.ip = n.data.instruction_pointer;
+	memcpy(c.args, n.data.args, sizeof(c.args));
+	stubs_call(&c);
 }
 
-/* ---- ops ---- */
-
-static void notify_next_event(struct task *task, struct platform_event *ev)
+int notify_boot(const char **step)
 {
-	struct platform_thread *pt = task->pt;
+	int fd;
 
-	if (pt == NULL || !notify_wait(pt, &pt->event_ready)) {
-		memset(ev, 0, sizeof(*ev));
-		ev->kind = PLATFORM_DEAD;
-		return;
-	}
-	pt->event_ready = false;
-	*ev = pt->event;
+	transport = &notify_transport;
+	platform = &notify_platform;
+	platform_dispatch = dispatch;
+	fd = zygote_boot(SECCOMP_RET_USER_NOTIF,
+			 SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, -1, NULL, step);
+	if (fd < 0)
+		return fd;
+	listener = platform_event_fd = fd;
+	fcntl(listener, F_SETFD, FD_CLOEXEC);
+	set_sync(true);
+	return 0;
 }
-
-static void store_regs(struct platform_thread *pt)
-{
-	volatile struct mailbox *m = pt->mailbox;
-	const uint64_t *regs = (const uint64_t *)&pt->regs;
-
-	for (unsigned i = 0; i < STUB_NREGS; i++)
-		m->regs[i] = regs[i];
-	m->fs_base = pt->regs.fs_base;
-	m->gs_base = pt->regs.gs_base;
-}
-
-static void notify_resume(struct task *task, int64_t value)
-{
-	struct platform_thread *pt = task->pt;
-
-	if (pt == NULL || pt->state == THREAD_DEAD)
-		return;
-	if (pt->state == THREAD_PLAIN) {
-		thread_set_state(pt, THREAD_GUEST);
-		notify_send(pt->notif, value);
-		return;
-	}
-	invariant(pt->state == THREAD_FULL);
-	while (pt->nqueue > STUB_MAX_CMDS / 2)
-		if (native_flush(task, pt) < 0)
-			break;
-	if (pt->state == THREAD_DEAD)
-		return;
-	store_regs(pt);
-	if (native_load(pt))
-		notify_action(pt, STUB_RUN_RESUME, THREAD_GUEST);
-	else
-		notify_action(pt, STUB_RESUME, THREAD_GUEST);
-}
-
-static void kick_overdue(struct ktimer *t)
-{
-	struct platform_thread *pt = container_of(t, struct platform_thread, kick_timer);
-
-	log_debug("thread %d did not answer its kick: killed", pt->tid);
-	if (pt->proc != NULL)
-		proc_kill(pt->proc);
-}
-
-static void send_kick(struct platform_thread *pt)
-{
-	if (pt->kicked)
-		return;
-	pt->kicked = true;
-	ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
-	host_tgkill(pt->proc->pid, pt->tid, KICK_SIGNAL);
-}
-
-static struct regs *notify_context(struct task *task, int64_t value)
-{
-	struct platform_thread *pt = task->pt;
-
-	if (pt == NULL || pt->state == THREAD_DEAD)
-		return NULL;
-	if (pt->state == THREAD_FULL)
-		return &pt->regs;
-	invariant(pt->state == THREAD_PLAIN);
-	thread_set_state(pt, THREAD_GUEST);
-	pt->event_ready = false;
-	send_kick(pt);
-	notify_send(pt->notif, value);
-	if (!notify_wait(pt, &pt->event_ready))
-		return NULL;
-	pt->event_ready = false;
-	return pt->state == THREAD_FULL ? &pt->regs : NULL;
-}
-
-static bool notify_is_full(const struct task *task)
-{
-	return task->pt != NULL && task->pt->state == THREAD_FULL;
-}
-
-static void notify_kick(struct task *task)
-{
-	struct platform_thread *pt = task->pt;
-
-	if (pt != NULL && pt->state == THREAD_GUEST && pt->proc != NULL && !pt->event_ready)
-		send_kick(pt);
-}
-
-void notify_thread_timer_init(struct platform_thread *pt)
-{
-	ktimer_init(&pt->kick_timer, kick_overdue);
-}
-
-const struct platform_ops notify_platform = {
-	.name = "notify",
-	.next_event = notify_next_event,
-	.resume = notify_resume,
-	.context = notify_context,
-	.is_full = notify_is_full,
-	.mm_queue = native_queue,
-	.mm_flush = native_flush,
-	.spawn = notify_spawn,
-	.exec_commit = notify_exec_commit,
-	.clone = notify_clone,
-	.thread_exit = notify_thread_exit,
-	.thread_kill = notify_thread_kill,
-	.kick = notify_kick,
-	.thread_mm = notify_thread_mm,
-	.mm_get = notify_mm_get,
-	.mm_put = notify_mm_put,
-	.mm_read = notify_mm_read,
-	.mm_write = notify_mm_write,
-	.cmpxchg32 = native_cmpxchg32,
-	.fpstate_size = notify_fpstate_size,
-	.fpstate_save = notify_fpstate_save,
-	.fpstate_load = notify_fpstate_load,
-	.mm_resident = notify_mm_resident,
-	.thread_times = notify_thread_times,
-	.vdso_base = notify_vdso_base,
-};

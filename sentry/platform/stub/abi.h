@@ -34,6 +34,8 @@
 
 /* The doorbell: getppid(STUB_MAGIC, op, arg). Every outer filter allows getppid, so ours alone decides. */
 #define STUB_MAGIC 0x5e17c0deUL
+/* ptrace: the descriptor by which stubs are handed others (there is no ADDFD). */
+#define STUB_SOCKET_FD 1000
 enum stub_op {
 	STUB_ZYGOTE_READY = 1, /* the zygote waits for work: the answer is a token */
 	STUB_HELLO,            /* arg: token. A new host process; the answer is the descriptor of its mailbox */
@@ -88,7 +90,8 @@ _Static_assert(sizeof(struct mailbox) <= MAILBOX_SIZE, "the mailbox fits its pag
 
 /* What the sentry leaves in area 0 of the zygote before it enters the stub at zygote_entry. */
 struct zygote_boot {
-	volatile int64_t listener;  /* the descriptor number, or -errno; 0 until known (shared: in the zygote's mailbox) */
+	volatile int64_t listener; /* 1 + what seccomp(2) gave (the listener's number), or -errno; 0 until known */
+	volatile int64_t go;       /* ptrace: the zygote waits until it is traced */
 };
 
 #endif

@@ -257,8 +257,8 @@ struct stub_fprog {
 	uint64_t filter;
 };
 
-__attribute__((used, noreturn)) void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags);
-void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags)
+__attribute__((used, noreturn)) void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags, uint64_t keep_fd);
+void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags, uint64_t keep_fd)
 {
 	volatile struct zygote_boot *boot = (volatile struct zygote_boot *)STUB_AREAS;
 	int64_t fd;
@@ -267,8 +267,10 @@ void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags)
 	__asm__ volatile("wrfsbase %0" ::"r"(0UL));
 	__asm__ volatile("wrgsbase %0" ::"r"(0UL));
 	fd = call6(NR_SECCOMP, 1 /* SECCOMP_SET_MODE_FILTER */, filter_flags, (uint64_t)prog, 0, 0, 0);
-	boot->listener = fd == 0 ? -22 : fd;
-	call6(NR_CLOSE_RANGE, 0, ~0U, 2 /* CLOSE_RANGE_UNSHARE */, 0, 0, 0);
+	boot->listener = fd < 0 ? fd : fd + 1;
+	call6(NR_CLOSE_RANGE, keep_fd != 0 ? keep_fd + 1 : 0, ~0U, 2 /* CLOSE_RANGE_UNSHARE */, 0, 0, 0);
+	if (keep_fd != 0)
+		call6(NR_CLOSE_RANGE, 0, keep_fd - 1, 0, 0, 0, 0);
 	for (;;) {
 		uint64_t token = (uint64_t)doorbell(STUB_ZYGOTE_READY, 0);
 

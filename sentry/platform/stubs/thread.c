@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The notify platform's threads, processes and address spaces: how they are made, found and ended.
+ * Stubs' threads, processes and address spaces: how they are made, found and ended.
  *
  * A new host thread is commanded with a random token in hand; it presents the token in its first doorbell, which binds
  * the host's thread id to our object. Ids recycle in seconds, tokens don't.
@@ -9,10 +9,10 @@
  *	fork      a thread in the trap door clones its process; the child does the same
  *	thread    a thread maps a new area, clones into it; the child enters the trap door with its token
  *
- * All host processes are our children (CLONE_PARENT), so a pid stays theirs until notify_reap() has taken it. A
+ * All host processes are our children (CLONE_PARENT), so a pid stays theirs until stubs_reap() has taken it. A
  * thread-group leader is never let go before its process (process_vm_readv by its id would fail): it stays parked.
  */
-#include "sentry/platform/notify/notify.h"
+#include "sentry/platform/stubs/stubs.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -38,7 +38,7 @@ static struct list tid_table[1024];
 static struct list new_threads = LIST_INIT(new_threads);
 static struct list all_procs = LIST_INIT(all_procs);
 static struct list spawn_queue = LIST_INIT(spawn_queue); /* platform_thread.proc_link: waits for the zygote */
-static uint64_t zygote_notif;
+static uint64_t zygote_call_id;
 static bool zygote_is_ready, tables_ready;
 int zygote_tid;
 bool zygote_expects_clone;
@@ -74,7 +74,7 @@ struct platform_thread *thread_new(struct task *task)
 	list_init(&pt->tid_link);
 	list_init(&pt->new_link);
 	pt->task = task;
-	notify_thread_timer_init(pt);
+	stubs_thread_timer_init(pt);
 	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
 		goto fail;
@@ -122,7 +122,7 @@ struct host_proc *proc_new(int pid, struct platform_mm *mm)
 		return NULL;
 	proc->pid = pid;
 	proc->mm = mm;
-	notify_mm_get(mm);
+	stubs_mm_get(mm);
 	list_init(&proc->threads);
 	list_add_tail(&mm->procs, &proc->mm_link);
 	list_add_tail(&all_procs, &proc->all_link);
@@ -142,9 +142,8 @@ static struct platform_mm *mm_create(void)
 }
 
 /* Binds a claimed thread to its host id. A process's first thread finds its (prepared) process object waiting. */
-int thread_bind(struct platform_thread *pt, int tid, struct host_proc *proc)
+int thread_bind(struct platform_thread *pt, int tid)
 {
-	(void)proc;
 	if (pt->proc == NULL || thread_find(tid) != NULL)
 		return -LINUX_ESRCH;
 	pt->tid = tid;
@@ -166,11 +165,11 @@ void thread_died(struct platform_thread *pt)
 
 static void proc_put(struct host_proc *proc)
 {
-	if (!list_empty(&proc->threads) || proc->pid != 0)
+	if (!list_empty(&proc->threads) || proc->pid != 0 || proc->ending)
 		return;
 	list_del(&proc->mm_link);
 	list_del(&proc->all_link);
-	notify_mm_put(proc->mm);
+	stubs_mm_put(proc->mm);
 	kfree(proc);
 }
 
@@ -198,34 +197,44 @@ void proc_kill(struct host_proc *proc)
 	host_kill(proc->pid, LINUX_SIGKILL);
 }
 
-void notify_reap(void)
+/* A child of ours has ended for good: the host process that it was, or (ptrace) one of its threads. */
+void stubs_child_ended(int pid, int status)
 {
 	struct platform_thread *pt, *tmp;
 	struct host_proc *proc, *next;
-	int pid, status;
 
-	while ((pid = host_wait(-1, &status, false)) > 0) {
-		if (pid == zygote_tid)
-			PANIC("the zygote has ended, status %#x", (unsigned)status);
-		list_for_each_safe (proc, next, &all_procs, all_link) {
-			if (proc->pid != pid)
-				continue;
-			proc->pid = 0;
-			proc->killed = true;
-			list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
-				if (pt->task != NULL)
-					thread_died(pt);
-				else
-					thread_free(pt);
-			}
-			if (list_empty(&proc->threads))
-				proc_put(proc);
-			break;
+	if (pid == zygote_tid)
+		PANIC("the zygote has ended, status %#x", (unsigned)status);
+	list_for_each_safe (proc, next, &all_procs, all_link) {
+		if (proc->pid != pid)
+			continue;
+		proc->pid = 0;
+		proc->killed = proc->ending = true;
+		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			if (pt->task != NULL)
+				thread_died(pt);
+			else
+				thread_free(pt);
 		}
+		proc->ending = false;
+		proc_put(proc);
+		return;
 	}
 }
 
-void notify_kill_all(void)
+void stubs_reap(void)
+{
+	int pid, status;
+
+	if (platform == &ptrace_platform) {
+		ptrace_reap();
+		return;
+	}
+	while ((pid = host_wait(-1, &status, false)) > 0)
+		stubs_child_ended(pid, status);
+}
+
+void stubs_kill_all(void)
 {
 	struct host_proc *proc;
 
@@ -247,19 +256,24 @@ static void zygote_next(void)
 	zygote_is_ready = false;
 	list_move_tail(&new_threads, &pt->new_link);
 	zygote_expects_clone = true;
-	notify_send(zygote_notif, (int64_t)pt->token);
+	transport->answer(zygote_call_id, (int64_t)pt->token);
 }
 
-void zygote_ready(uint64_t notif)
+void zygote_ready(uint64_t call_id)
 {
-	zygote_notif = notif;
+	zygote_call_id = call_id;
 	zygote_is_ready = true;
 	zygote_expects_clone = false;
 	zygote_next();
 }
 
+bool zygote_waits(void)
+{
+	return zygote_is_ready;
+}
+
 /* An idle thread in a clean address space, bound to nothing: the caller's. */
-struct platform_thread *notify_spawn(struct task *task, int *err)
+struct platform_thread *stubs_spawn(struct task *task, int *err)
 {
 	struct platform_mm *mm = mm_create();
 	struct platform_thread *pt;
@@ -276,10 +290,10 @@ struct platform_thread *notify_spawn(struct task *task, int *err)
 		goto free_thread;
 	list_add_tail(&pt->proc->threads, &pt->proc_link);
 	mm->areas[0] |= 1;
-	notify_mm_put(mm); /* the process holds it */
+	stubs_mm_put(mm); /* the process holds it */
 	list_move_tail(&spawn_queue, &pt->new_link);
 	zygote_next();
-	if (!notify_wait(pt, &pt->event_ready)) {
+	if (!stubs_wait(pt, &pt->event_ready)) {
 		thread_free(pt);
 		*err = -LINUX_ENOMEM;
 		return NULL;
@@ -290,11 +304,11 @@ struct platform_thread *notify_spawn(struct task *task, int *err)
 free_thread:
 	thread_free(pt);
 put_mm:
-	notify_mm_put(mm);
+	stubs_mm_put(mm);
 	return NULL;
 }
 
-void notify_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
+void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
 {
 	struct platform_thread *old = task->pt;
 
@@ -359,7 +373,7 @@ static int queue_area(struct platform_thread *parent, struct platform_thread *pt
 	return 0;
 }
 
-int notify_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
+int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
 		 const struct regs *regs)
 {
 	struct platform_thread *parent = parent_task->pt, *pt;
@@ -385,14 +399,14 @@ int notify_clone(struct task *parent_task, struct task *child_task, enum platfor
 		/* The other threads' areas are dead memory in the copy; they may be used anew. */
 		copy->areas[pt->area / 64] |= 1ULL << (pt->area % 64);
 		pt->proc = proc_new(0, copy);
-		notify_mm_put(copy);
+		stubs_mm_put(copy);
 		if (pt->proc == NULL)
 			goto fail;
 		list_add_tail(&pt->proc->threads, &pt->proc_link);
 		args[0] = CLONE_PARENT | SIGCHLD;
-		notify_expect(parent, SYS_clone, 5, args);
+		stubs_expect(parent, SYS_clone, 5, args);
 		parent->mailbox->token = pt->token;
-		notify_action(parent, STUB_FORK, THREAD_CLONING);
+		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
 
@@ -416,13 +430,13 @@ int notify_clone(struct task *parent_task, struct task *child_task, enum platfor
 		if (err < 0)
 			goto free_area;
 		args[0] = flags;
-		notify_expect(parent, SYS_clone, 1, args);
+		stubs_expect(parent, SYS_clone, 1, args);
 		parent->mailbox->clone_flags = flags;
 		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
-		notify_action(parent, STUB_CLONE, THREAD_CLONING);
+		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
 	}
 	/* The parent reports the result, the child its arrival, in either order. */
-	if (!notify_wait(parent, &parent->event_ready)) {
+	if (!stubs_wait(parent, &parent->event_ready)) {
 		err = -LINUX_ESRCH;
 		goto orphan;
 	}
@@ -456,7 +470,7 @@ fail:
 	return err;
 }
 
-void notify_thread_exit(struct task *task)
+void stubs_thread_exit(struct task *task)
 {
 	struct platform_thread *pt = task->pt, *other;
 	bool alone = true;
@@ -481,12 +495,12 @@ void notify_thread_exit(struct task *task)
 		return;
 	uint64_t args[6] = {0};
 
-	notify_expect(pt, SYS_exit, 1, args);
+	stubs_expect(pt, SYS_exit, 1, args);
 	list_add_tail(&pt->proc->mm->dying, &pt->new_link);
-	notify_action(pt, STUB_EXIT, THREAD_EXITING);
+	stubs_action(pt, STUB_EXIT, THREAD_EXITING);
 }
 
-void notify_thread_kill(struct platform_thread *pt)
+void stubs_thread_kill(struct platform_thread *pt)
 {
 	pt->task = NULL;
 	if (pt->proc != NULL && pt->proc->pid != 0)
@@ -497,17 +511,17 @@ void notify_thread_kill(struct platform_thread *pt)
 
 /* ---- address spaces ---- */
 
-struct platform_mm *notify_thread_mm(struct platform_thread *pt)
+struct platform_mm *stubs_thread_mm(struct platform_thread *pt)
 {
 	return pt->proc->mm;
 }
 
-void notify_mm_get(struct platform_mm *mm)
+void stubs_mm_get(struct platform_mm *mm)
 {
 	ref_get(&mm->ref);
 }
 
-void notify_mm_put(struct platform_mm *mm)
+void stubs_mm_put(struct platform_mm *mm)
 {
 	if (ref_put(&mm->ref))
 		kfree(mm);
@@ -548,7 +562,7 @@ static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t l
 	return done;
 }
 
-size_t notify_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
 {
 	int pid = mm_pid(mm);
 
@@ -562,7 +576,7 @@ size_t notify_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t l
 	return transfer(pid, false, dst, addr, len);
 }
 
-size_t notify_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
+size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
 {
 	int pid = mm_pid(mm);
 
@@ -576,7 +590,7 @@ size_t notify_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, s
 	return transfer(pid, true, (void *)src, addr, len);
 }
 
-uint64_t notify_mm_resident(struct platform_mm *mm)
+uint64_t stubs_mm_resident(struct platform_mm *mm)
 {
 	(void)mm;
 	return 0; /* the sealed sentry can't open /proc; the monitor samples */
@@ -585,7 +599,7 @@ uint64_t notify_mm_resident(struct platform_mm *mm)
 /* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. */
 #define PROCESS_CPUCLOCK(pid, which) ((int)((~(unsigned)(pid) << 3) | (which)))
 
-void notify_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
+void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
 {
 	uint64_t user, both;
 
@@ -599,16 +613,16 @@ void notify_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *
 	*stime = both - *utime;
 }
 
-uint64_t notify_vdso_base(void)
+uint64_t stubs_vdso_base(void)
 {
-	return notify_vdso;
+	return stubs_vdso;
 }
 
 /* ---- vector state ---- */
 
 static size_t xsave_size;
 
-size_t notify_fpstate_size(void)
+size_t stubs_fpstate_size(void)
 {
 	if (xsave_size == 0) {
 		uint32_t a = 0xd, b, c = 0, d;
@@ -628,10 +642,10 @@ static int stub_transfer(struct platform_thread *pt, bool write, void *buf, uint
 	return 0;
 }
 
-int notify_fpstate_save(struct task *task, gva_t dst)
+int stubs_fpstate_save(struct task *task, gva_t dst)
 {
 	struct platform_thread *pt = task->pt;
-	size_t len = notify_fpstate_size(), have;
+	size_t len = stubs_fpstate_size(), have;
 	uint8_t *buf;
 	int err;
 
@@ -642,7 +656,7 @@ int notify_fpstate_save(struct task *task, gva_t dst)
 	if (buf == NULL)
 		return -LINUX_EFAULT;
 	err = stub_transfer(pt, false, buf, pt->fpstate, have);
-	if (err == 0 && notify_mm_write(pt->proc->mm, dst.v, buf, len) != len)
+	if (err == 0 && stubs_mm_write(pt->proc->mm, dst.v, buf, len) != len)
 		err = -LINUX_EFAULT;
 	kfree(buf);
 	return err;
@@ -652,10 +666,10 @@ int notify_fpstate_save(struct task *task, gva_t dst)
 #define FP_LEGACY 512U
 #define FP_SW_RESERVED 464U
 
-int notify_fpstate_load(struct task *task, gva_t src)
+int stubs_fpstate_load(struct task *task, gva_t src)
 {
 	struct platform_thread *pt = task->pt;
-	size_t len = notify_fpstate_size(), have;
+	size_t len = stubs_fpstate_size(), have;
 	uint8_t *buf, *own;
 	uint32_t magic, size;
 	int err = -LINUX_EFAULT;
@@ -682,7 +696,7 @@ int notify_fpstate_load(struct task *task, gva_t src)
 		own[25] = 0x1f;
 		memset(own + FP_LEGACY, 0, have - FP_LEGACY - 4);
 	} else {
-		size_t n = notify_mm_read(pt->proc->mm, buf, src.v, len);
+		size_t n = stubs_mm_read(pt->proc->mm, buf, src.v, len);
 
 		err = -LINUX_EFAULT;
 		if (n < FP_LEGACY)

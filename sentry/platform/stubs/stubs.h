@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the notify platform: its objects, shared by notify.c (events), thread.c (life), native.c (commands). */
-#ifndef SENTRY_PLATFORM_NOTIFY_NOTIFY_H
-#define SENTRY_PLATFORM_NOTIFY_NOTIFY_H
+/*
+ * Inside of the platforms that run guests in stubs: the objects shared by events.c (what arrives), thread.c (life), native.c
+ * (commands), boot.c (the zygote), and by the transports notify and ptrace.
+ */
+#ifndef SENTRY_PLATFORM_STUBS_STUBS_H
+#define SENTRY_PLATFORM_STUBS_STUBS_H
 
 #include "sentry/base/list.h"
 #include "sentry/base/ref.h"
@@ -9,7 +12,28 @@
 #include "sentry/platform/platform.h"
 #include "sentry/platform/stub/abi.h"
 
-struct seccomp_notif;
+/* A call that stands waiting in the host: made by tid, from ip. */
+struct stub_call {
+	uint64_t id; /* what the transport knows it by */
+	int tid;
+	int64_t nr;
+	uint64_t ip;
+	uint64_t args[6];
+};
+
+/* How calls come to the sentry and answers go back. */
+struct stub_transport {
+	/* The call returns value; it is not made. */
+	void (*answer)(uint64_t id, int64_t value);
+	/* The call is made by the host after all. */
+	void (*proceed)(uint64_t id);
+	/* Puts a copy of our descriptor into the caller's table: its number there, or -errno if it died. With `answer` the call
+	 * returns that number. */
+	int (*pass_fd)(uint64_t id, int fd, bool answer);
+	/* The loop is going to sleep. */
+	void (*before_sleep)(void);
+};
+extern const struct stub_transport *transport;
 
 /* A host address space. It lives as long as someone holds it; its memory is reachable while a host process has it. */
 struct platform_mm {
@@ -26,6 +50,7 @@ struct host_proc {
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
 	bool killed;
+	bool ending;                /* its threads are being freed: it goes last */
 };
 
 enum thread_state {
@@ -63,7 +88,7 @@ struct platform_thread {
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
 	int mailbox_fd;
-	uint64_t notif;             /* id of the notification that waits for an answer */
+	uint64_t call_id;           /* of the call that waits for an answer */
 	bool event_ready;
 	struct platform_event event;
 	bool kicked;                /* a kick is on its way */
@@ -77,51 +102,55 @@ struct platform_thread {
 	unsigned nqueue, queue_cap;
 };
 
-extern int notify_listener;
-extern int notify_running; /* threads in THREAD_GUEST */
+extern int stubs_running; /* threads in THREAD_GUEST */
 
 static inline void thread_set_state(struct platform_thread *pt, enum thread_state state)
 {
-	notify_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
+	stubs_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
 	pt->state = state;
 }
 
-extern uint64_t notify_vdso;
+extern uint64_t stubs_vdso;
 
-/* ---- notify.c ---- */
-void notify_send(uint64_t id, int64_t value);
-void notify_continue(uint64_t id);
+/* ---- events.c ---- */
+void stubs_call(const struct stub_call *c);
 /* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
-bool notify_wait(struct platform_thread *pt, const bool *flag);
-void notify_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);
+bool stubs_wait(struct platform_thread *pt, const bool *flag);
+void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);
 /* Answers a thread that is in the trap door. */
-void notify_action(struct platform_thread *pt, enum stub_action action, enum thread_state state);
+void stubs_action(struct platform_thread *pt, enum stub_action action, enum thread_state state);
+
+/* ---- boot.c ---- */
+int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*before_go)(void), const char **step);
+/* ptrace/ptrace.c: serves what the zygote does while it boots. */
+void ptrace_boot_turn(void);
+void ptrace_reap(void);
 
 /* ---- thread.c ---- */
 struct platform_thread *thread_find(int tid);
 struct platform_thread *thread_new(struct task *task) must_check;
 /* The new thread that holds this token, or NULL; the token is used up. */
 struct platform_thread *thread_claim(uint64_t token, bool process);
-int thread_bind(struct platform_thread *pt, int tid, struct host_proc *proc) must_check;
+int thread_bind(struct platform_thread *pt, int tid) must_check;
 void thread_died(struct platform_thread *pt);
 void thread_free(struct platform_thread *pt);
 struct host_proc *proc_new(int pid, struct platform_mm *mm) must_check;
 void proc_kill(struct host_proc *proc);
-/* Reaps host processes that ended. */
-void notify_reap(void);
-void zygote_ready(uint64_t notif);
+void stubs_child_ended(int pid, int status);
+void zygote_ready(uint64_t call_id);
 extern int zygote_tid;
+bool zygote_waits(void);
 extern bool zygote_expects_clone;
 
-void notify_thread_timer_init(struct platform_thread *pt);
-struct platform_thread *notify_spawn(struct task *task, int *err);
-void notify_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
-int notify_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
-void notify_thread_exit(struct task *task);
-void notify_thread_kill(struct platform_thread *pt);
-struct platform_mm *notify_thread_mm(struct platform_thread *pt);
-void notify_mm_get(struct platform_mm *pmm);
-void notify_mm_put(struct platform_mm *pmm);
+void stubs_thread_timer_init(struct platform_thread *pt);
+struct platform_thread *stubs_spawn(struct task *task, int *err);
+void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
+int stubs_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+void stubs_thread_exit(struct task *task);
+void stubs_thread_kill(struct platform_thread *pt);
+struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
+void stubs_mm_get(struct platform_mm *pmm);
+void stubs_mm_put(struct platform_mm *pmm);
 
 /* ---- native.c ---- */
 int native_queue_call(struct platform_thread *pt, const struct native_call *call);
@@ -131,13 +160,13 @@ int native_flush(struct task *task, struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
 
-size_t notify_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
-size_t notify_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
-size_t notify_fpstate_size(void);
-int notify_fpstate_save(struct task *task, gva_t dst);
-int notify_fpstate_load(struct task *task, gva_t src);
-uint64_t notify_mm_resident(struct platform_mm *pmm);
-void notify_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
-uint64_t notify_vdso_base(void);
+size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
+size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+size_t stubs_fpstate_size(void);
+int stubs_fpstate_save(struct task *task, gva_t dst);
+int stubs_fpstate_load(struct task *task, gva_t src);
+uint64_t stubs_mm_resident(struct platform_mm *pmm);
+void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
+uint64_t stubs_vdso_base(void);
 
 #endif

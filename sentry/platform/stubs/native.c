@@ -6,7 +6,7 @@
  * filter notifies those that could do harm (descriptors, the stub region); each is compared with what is expected here.
  * A host descriptor is put into the stub's (empty) table for the batch only: ADDFD, the call, close.
  */
-#include "sentry/platform/notify/notify.h"
+#include "sentry/platform/stubs/stubs.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
@@ -15,9 +15,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/platform/stub_filter.h"
 
-#include <linux/seccomp.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 int native_queue_call(struct platform_thread *pt, const struct native_call *call)
@@ -119,11 +117,7 @@ bool native_load(struct platform_thread *pt)
 			if (i == BATCH_FDS)
 				break;
 			if (i == nfds) {
-				struct seccomp_notif_addfd addfd = {
-					.id = pt->notif,
-					.srcfd = (uint32_t)call->host_fd,
-				};
-				int fd = host_ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
+				int fd = transport->pass_fd(pt->call_id, call->host_fd, false);
 
 				if (fd < 0)
 					fd = 0x7fffffff; /* the call then fails by itself */
@@ -133,7 +127,7 @@ bool native_load(struct platform_thread *pt)
 			call->cmd.args[4] = (uint64_t)numbers[i];
 		}
 		if (call->cmd.nr >= 0 && !stub_filter_free(call->cmd.nr, call->cmd.args))
-			notify_expect(pt, call->cmd.nr, nargs_of(call->cmd.nr), call->cmd.args);
+			stubs_expect(pt, call->cmd.nr, nargs_of(call->cmd.nr), call->cmd.args);
 		memcpy((void *)&out[n++], &call->cmd, sizeof(call->cmd));
 		taken++;
 	}
@@ -176,8 +170,8 @@ int native_flush(struct task *task, struct platform_thread *pt)
 		if (pt->state != THREAD_FULL)
 			return -LINUX_ESRCH;
 		native_load(pt);
-		notify_action(pt, STUB_RUN, THREAD_RUNNING);
-		if (!notify_wait(pt, &pt->event_ready))
+		stubs_action(pt, STUB_RUN, THREAD_RUNNING);
+		if (!stubs_wait(pt, &pt->event_ready))
 			return -LINUX_ESRCH;
 		pt->event_ready = false;
 		/* What was expected of a batch that stopped early never comes. */

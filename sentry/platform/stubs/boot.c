@@ -5,11 +5,12 @@
  * A child of ours that shares the descriptor table (CLONE_FILES) turns itself into the zygote without an exec: it moves
  * the vDSO, reserves the stub region, maps the stub's text (from a sealed memfd) and area 0, sets the signal handlers,
  * and jumps into the stub, which unmaps everything else and installs the filter. The listener's number appears in the
- * shared table; nothing can wake us then, so we yield on a shared word while the child lives.
+ * shared table; nothing can wake us then, so we yield on a shared word while the child lives. Under ptrace the child waits
+ * until it is traced, and keeps one socket.
  *
  * Nothing of the sentry's memory, descriptors or signal handlers is left in the zygote when it serves.
  */
-#include "sentry/platform/notify/notify.h"
+#include "sentry/platform/stubs/stubs.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -20,27 +21,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
+#include <linux/filter.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
 
 /* The stub's image, made by the build (stub_image.S). Offsets of its fixed entries: see stub.c's head. */
 extern const char stub_image[], stub_image_end[];
@@ -54,7 +47,7 @@ extern const char stub_image[], stub_image_end[];
 const struct platform_ops *platform;
 int platform_event_fd = -1;
 void (*platform_dispatch)(uint32_t revents);
-uint64_t notify_vdso;
+uint64_t stubs_vdso;
 
 struct host_range {
 	uint64_t start, end;
@@ -66,6 +59,9 @@ static struct {
 	struct host_range vdso[3]; /* vvar, vvar_vclock, vdso, ascending */
 	unsigned nvdso;
 	int image_fd, mailbox_fd;
+	uint64_t filter_flags, keep_fd;
+	volatile struct zygote_boot *shared;
+	bool wait_for_go;
 	int parent;
 } boot;
 
@@ -204,7 +200,7 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 			 "jmp *%1"
 			 :
 			 : "r"(stack_top), "r"(STUB_BASE + ENTRY_ZYGOTE), "D"(stack_top),
-			   "S"(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+			   "S"(boot.filter_flags), "d"(boot.keep_fd)
 			 : "memory");
 	__builtin_unreachable();
 fail:
@@ -217,6 +213,8 @@ static _Noreturn void zygote_child(void)
 	raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
 	if (raw(SYS_getppid, 0, 0, 0, 0, 0, 0) != boot.parent)
 		raw(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+	while (boot.wait_for_go && boot.shared->go == 0)
+		raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	/* A session of its own: Ctrl-C at the terminal is the guest's business, not the stubs'. */
 	raw(SYS_setsid, 0, 0, 0, 0, 0, 0);
 	raw(SYS_prctl, PR_SET_NAME, (uint64_t) "sbx-stub", 0, 0, 0, 0);
@@ -251,18 +249,24 @@ static int image_file(void)
 	return fd;
 }
 
-int notify_boot(const char **step)
+/*
+ * Makes the zygote with a filter that ends in `action`. before_go, if any, is called when the child exists and waits; it
+ * must set boot->go. Returns the number of the listener (0 if none was asked for) or -errno.
+ */
+int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*before_go)(void), const char **step)
 {
 	struct mailbox *m;
 	volatile struct zygote_boot *zb;
-	int err, status;
+	int err = 0, status;
 
 	*step = "FSGSBASE instructions (Linux 5.9 and a CPU of 2012 or later)";
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
 		return -ENOSYS;
 	find_vdso();
 	boot.nfilter = stub_filter_build(boot.filter, SIGRETURN_IP, STUB_BASE + PAGE_ALIGN((uint64_t)(stub_image_end - stub_image)),
-					 SECCOMP_RET_USER_NOTIF);
+					 action);
+	boot.filter_flags = filter_flags;
+	boot.keep_fd = keep_fd > 0 ? (uint64_t)keep_fd : 0;
 	*step = "memfd for the stub";
 	boot.image_fd = image_file();
 	if (boot.image_fd < 0)
@@ -277,15 +281,26 @@ int notify_boot(const char **step)
 	boot.parent = getpid();
 
 	*step = "clone of the zygote";
+	boot.shared = zb;
+	boot.wait_for_go = before_go != NULL;
 	zygote_tid = (int)raw(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0, 0);
 	if (zygote_tid == 0)
 		zygote_child();
 	if (zygote_tid < 0)
 		return zygote_tid;
+	if (before_go != NULL) {
+		*step = "tracing the zygote (is ptrace allowed here?)";
+		err = before_go();
+		zb->go = err < 0 ? -1 : 1;
+		if (err < 0)
+			return err;
+	}
 
-	*step = "seccomp listener (Linux 5.19 or later; is one installed by an outer sandbox?)";
+	*step = "the seccomp filter (Linux 5.19 or later; is a listener installed by an outer sandbox?)";
 	for (unsigned i = 0; zb->listener == 0; i++) {
-		if (i % 64 == 63 && waitpid(zygote_tid, &status, WNOHANG) == zygote_tid) {
+		if (before_go != NULL)
+			ptrace_boot_turn();
+		else if (i % 64 == 63 && waitpid(zygote_tid, &status, WNOHANG) == zygote_tid) {
 			*step = "start of the zygote";
 			return WIFEXITED(status) ? -1000 - WEXITSTATUS(status) : -ECHILD;
 		}
@@ -293,18 +308,11 @@ int notify_boot(const char **step)
 	}
 	if (zb->listener < 0)
 		return (int)zb->listener;
-	notify_listener = (int)zb->listener;
-	fcntl(notify_listener, F_SETFD, FD_CLOEXEC);
-	/* Wakes the sentry on the caller's CPU (6.6); without it everything is slower, nothing is wrong. */
-	ioctl(notify_listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-	platform_event_fd = notify_listener;
-	platform_dispatch = notify_dispatch;
-	platform = &notify_platform;
+	err = (int)zb->listener - 1;
 	if (boot.nvdso != 0)
-		notify_vdso = STUB_VDSO + (boot.vdso[boot.nvdso - 1].start - boot.vdso[0].start);
+		stubs_vdso = STUB_VDSO + (boot.vdso[boot.nvdso - 1].start - boot.vdso[0].start);
 	munmap(m, MAILBOX_SIZE);
 	close(boot.mailbox_fd);
 	close(boot.image_fd);
-	err = 0;
 	return err;
 }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the sentry asks of the gofer, and what it gets: messages on a SOCK_SEQPACKET socketpair, one structure with its
+ * bytes behind it in each. Both sides check every length; neither believes the other.
+ *
+ *	sentry                              gofer
+ *	gofer_request, path, argument  -->  opens beneath the root's directory, acts
+ *	                              <--   gofer_reply, records (MORE: another message follows), a descriptor
+ *
+ * A node is named by its path from a root: components by single slashes, none of them empty, "." or "..", no leading or
+ * trailing slash; "" is the root itself. Nothing is kept between requests, so the gofer holds no handles that a guest
+ * could use up, and symbolic links are never followed.
+ */
+#ifndef RUNTIME_CORE_GOFER_PROTOCOL_H
+#define RUNTIME_CORE_GOFER_PROTOCOL_H
+
+#include <stdint.h>
+
+#define GOFER_MESSAGE_MAX 65536U
+#define GOFER_PATH_MAX 32768U     /* bytes of a path */
+#define GOFER_NAME_MAX 255U
+#define GOFER_TARGET_MAX 4095U    /* bytes of a symbolic link */
+#define GOFER_XATTRS_MAX (GOFER_MESSAGE_MAX - 1024U)
+
+/* Roots: 0 is config.root_fd, i + 1 is config.mounts[i].dir_fd. */
+
+enum gofer_op {
+	GOFER_LOOKUP = 1, /* one record */
+	GOFER_LIST,       /* a directory: its records, "." and ".." left out */
+	GOFER_OPEN,       /* a regular file: a descriptor; flags. dev and ino, if ino isn't 0, must be the file's */
+	GOFER_XATTRS,     /* all extended attributes: struct gofer_xattr, name, value; each */
+	GOFER_STATFS,     /* struct gofer_statfs */
+	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
+	GOFER_CREATE = GOFER_WRITING, /* mode: one record, and a descriptor open for reading and writing; EEXIST */
+	GOFER_MKDIR,      /* mode: one record */
+	GOFER_MKNOD,      /* mode, a FIFO's or socket's: one record */
+	GOFER_SYMLINK,    /* argument: the target; one record */
+	GOFER_LINK,       /* argument: the new path; one record, the new name's */
+	GOFER_UNLINK,
+	GOFER_RMDIR,
+	GOFER_RENAME,     /* argument: the new path; flags: LINUX_RENAME_* */
+	GOFER_SETATTR,    /* valid and the fields it names: one record. dev and ino as for OPEN */
+	GOFER_SETXATTR,   /* argument: name, NUL, value; flags: XATTR_* */
+	GOFER_REMOVEXATTR, /* argument: name, NUL */
+	GOFER_OPS,
+};
+
+#define GOFER_OPEN_WRITE 1U /* for reading and writing; else for reading */
+
+/* gofer_request.valid, as struct iattr's of the sentry */
+#define GOFER_ATTR_MODE 1U
+#define GOFER_ATTR_UID 2U
+#define GOFER_ATTR_GID 4U
+#define GOFER_ATTR_SIZE 8U
+#define GOFER_ATTR_ATIME 16U
+#define GOFER_ATTR_MTIME 32U
+#define GOFER_ATTR_ALL 63U
+
+struct gofer_request {
+	uint32_t id;        /* chosen by the sentry, returned in each reply */
+	uint16_t op, root;
+	uint32_t flags, mode;
+	uint64_t dev, ino;
+	uint32_t valid, uid, gid;
+	uint32_t atime_nsec, mtime_nsec;
+	uint32_t path_len, arg_len;
+	uint32_t pad;
+	uint64_t size;
+	int64_t atime_sec, mtime_sec;
+	/* path, then the argument; no NULs between */
+};
+_Static_assert(sizeof(struct gofer_request) == 88, "no holes");
+
+#define GOFER_REPLY_MORE 1U
+
+struct gofer_reply {
+	uint32_t id;
+	int32_t err;        /* 0 or a negative errno; records only with 0 */
+	uint32_t flags;
+	uint32_t count;     /* records in this message */
+	/* records */
+};
+_Static_assert(sizeof(struct gofer_reply) == 16, "no holes");
+
+#define GOFER_HAS_XATTRS 1U
+#define GOFER_WRITABLE_FS 2U
+
+/* One name: the record, name and target behind it, padded to 8 bytes. */
+struct gofer_record {
+	uint64_t dev, ino, size, blocks, rdev;
+	int64_t atime_sec, mtime_sec, ctime_sec;
+	uint32_t atime_nsec, mtime_nsec, ctime_nsec;
+	uint32_t mode, nlink, uid, gid;
+	uint16_t name_len, target_len;
+	uint32_t flags;
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct gofer_record) == 104, "no holes");
+#define GOFER_RECORD_SIZE(name_len, target_len)                                                                        \
+	((sizeof(struct gofer_record) + (name_len) + (target_len) + 7UL) & ~7UL)
+
+/* Padded to 8 bytes. */
+struct gofer_xattr {
+	uint32_t name_len, value_len;
+};
+#define GOFER_XATTR_SIZE(name_len, value_len) ((sizeof(struct gofer_xattr) + (name_len) + (value_len) + 7UL) & ~7UL)
+
+struct gofer_statfs {
+	uint64_t bsize, blocks, bfree, bavail, files, ffree;
+};
+
+#endif

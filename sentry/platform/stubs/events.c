@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events of stubs: the calls that reach the sentry, and what goes back. How they travel (seccomp notifications, ptrace
+ * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
+ *
+ *	call --> doorbell?  stub_op: hello, trap, done, cloned, zygote ready
+ *	     \-> stub text? must equal the next expected call: CONTINUE
+ *	     \-> guest      a plain event for the task that runs on this thread
+ *
+ * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a
+ * doorbell is believed only in a state that waits for it, a stub's call only if it equals what was commanded, word by
+ * word, from the sentry's own memory. Anything else ends the guest process, which can only have broken itself.
+ *
+ * Interrupting a thread: a signal that comes before RECV makes it enter the trap door at once (the call is notified again
+ * later); one that comes after RECV waits until our answer and is taken before any guest instruction. So "tgkill, then
+ * SEND" turns a plain event into a full one without losing the call's result (needs WAIT_KILLABLE_RECV, Linux 5.19).
+ */
+#include "sentry/platform/stubs/stubs.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/coroutine.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+#define KICK_SIGNAL LINUX_SIGSTKFLT
+#define CLONE_PARENT 0x8000UL
+#define KICK_DEADLINE (10 * NSEC_PER_SEC)
+
+const struct stub_transport *transport;
+int stubs_running;
+static bool zygote_booted; /* it has dropped the descriptors it shared with us */
+
+void stubs_before_sleep(void)
+{
+	transport->before_sleep();
+}
+
+bool stubs_wait(struct platform_thread *pt, const bool *flag)
+{
+	while (!*flag && pt->state != THREAD_DEAD)
+		coroutine_suspend();
+	return pt->state != THREAD_DEAD;
+}
+
+void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args)
+{
+	struct expected_call *e;
+
+	if (pt->expected_next == pt->nexpected)
+		pt->expected_next = pt->nexpected = 0;
+	if (pt->nexpected == pt->expected_cap) {
+		unsigned cap = pt->expected_cap != 0 ? pt->expected_cap * 2 : 16;
+		struct expected_call *bigger = krealloc(pt->expected, cap * sizeof(*bigger));
+
+		/* Without the entry the call will not match and the guest process ends: closed. */
+		if (bigger == NULL)
+			return;
+		pt->expected = bigger;
+		pt->expected_cap = cap;
+	}
+	e = &pt->expected[pt->nexpected++];
+	e->nr = nr;
+	e->nargs = nargs;
+	memcpy(e->args, args, nargs * sizeof(*args));
+}
+
+static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
+{
+	const struct expected_call *e;
+
+	if (pt->expected_next >= pt->nexpected)
+		return false;
+	e = &pt->expected[pt->expected_next];
+	if (e->nr != c->nr)
+		return false;
+	for (unsigned i = 0; i < e->nargs; i++)
+		if (e->args[i] != c->args[i])
+			return false;
+	pt->expected_next++;
+	return true;
+}
+
+/* The guest process did what no stub does. It can only have harmed itself; it ends. */
+static void broke_protocol(struct platform_thread *pt, const struct stub_call *c)
+{
+	log_debug("thread %d: unexpected call %lld at %#llx (%#llx, %#llx, %#llx), state %d", c->tid, (long long)c->nr,
+		  (unsigned long long)c->ip, (unsigned long long)c->args[0],
+		  (unsigned long long)c->args[1], (unsigned long long)c->args[2],
+		  pt != NULL ? (int)pt->state : -1);
+	if (pt != NULL && pt->proc != NULL)
+		proc_kill(pt->proc);
+	else
+		host_kill(c->tid, LINUX_SIGKILL);
+}
+
+static void deliver(struct platform_thread *pt)
+{
+	pt->event_ready = true;
+	if (pt->task != NULL)
+		sched_ready(pt->task);
+}
+
+void stubs_action(struct platform_thread *pt, enum stub_action action, enum thread_state state)
+{
+	thread_set_state(pt, state);
+	pt->event_ready = false;
+	transport->answer(pt->call_id, action);
+}
+
+/* ---- the doorbell ---- */
+
+static void op_hello(const struct stub_call *c)
+{
+	struct platform_thread *pt = thread_claim(c->args[2], true);
+	uint64_t args[6];
+	int fd;
+
+	if (pt == NULL || thread_bind(pt, c->tid) < 0) {
+		broke_protocol(pt, c);
+		return;
+	}
+	thread_set_state(pt, THREAD_ATTACHED);
+	fd = transport->pass_fd(c->id, pt->mailbox_fd, true);
+	if (fd < 0)
+		return; /* it died */
+	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
+	args[1] = MAILBOX_SIZE;
+	args[2] = 3;
+	args[3] = 0x11;
+	args[4] = (uint64_t)fd;
+	args[5] = 0;
+	stubs_expect(pt, SYS_mmap, 6, args);
+}
+
+/* Copies what the stub reports. Every word of it is the guest's. */
+static void read_mailbox(struct platform_thread *pt)
+{
+	const volatile struct mailbox *m = pt->mailbox;
+	struct platform_event *ev = &pt->event;
+	uint64_t *regs = (uint64_t *)&pt->regs;
+
+	_Static_assert(offsetof(struct regs, eflags) == 17 * 8, "regs begins in the frame's order");
+	for (unsigned i = 0; i < STUB_NREGS; i++)
+		regs[i] = m->regs[i];
+	pt->regs.fs_base = m->fs_base;
+	pt->regs.gs_base = m->gs_base;
+	pt->regs.orig_rax = UINT64_MAX;
+	pt->fpstate = m->fpstate;
+	pt->fpstate_size = m->fpstate_size;
+	memset(ev, 0, sizeof(*ev));
+	ev->full = true;
+	ev->ip = pt->regs.rip;
+	switch (m->reason) {
+	case LINUX_SIGSYS:
+		ev->kind = PLATFORM_SYSCALL;
+		ev->nr = (int)pt->regs.rax;
+		pt->regs.orig_rax = pt->regs.rax;
+		ev->args[0] = pt->regs.rdi;
+		ev->args[1] = pt->regs.rsi;
+		ev->args[2] = pt->regs.rdx;
+		ev->args[3] = pt->regs.r10;
+		ev->args[4] = pt->regs.r8;
+		ev->args[5] = pt->regs.r9;
+		break;
+	case KICK_SIGNAL:
+	case STUB_REASON_START:
+		ev->kind = PLATFORM_INTERRUPTED;
+		break;
+	default:
+		ev->kind = PLATFORM_FAULT;
+		ev->sig = (int)(m->reason & 63);
+		ev->code = (int)m->si_code;
+		ev->addr = m->si_addr;
+		ev->trapno = m->trapno;
+		ev->error_code = m->error_code;
+		if (ev->sig == 0)
+			ev->sig = LINUX_SIGSEGV;
+		break;
+	}
+}
+
+static void op_trap(struct platform_thread *pt, const struct stub_call *c)
+{
+	if (pt == NULL && c->args[2] != 0) {
+		pt = thread_claim(c->args[2], false);
+		if (pt == NULL || thread_bind(pt, c->tid) < 0) {
+			broke_protocol(NULL, c);
+			return;
+		}
+		thread_set_state(pt, THREAD_ATTACHED);
+	}
+	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
+	    pt->expected_next < pt->nexpected) {
+		broke_protocol(pt, c);
+		return;
+	}
+	pt->call_id = c->id;
+	thread_set_state(pt, THREAD_FULL);
+	pt->kicked = false;
+	ktimer_cancel(&pt->kick_timer);
+	read_mailbox(pt);
+	deliver(pt);
+}
+
+static void doorbell(struct platform_thread *pt, const struct stub_call *c)
+{
+	switch (c->args[1]) {
+	case STUB_ZYGOTE_READY:
+		if (c->tid != zygote_tid)
+			break;
+		zygote_booted = true;
+		zygote_ready(c->id);
+		return;
+	case STUB_HELLO:
+		if (pt != NULL || c->tid == zygote_tid)
+			break;
+		op_hello(c);
+		return;
+	case STUB_TRAP:
+		if (c->tid == zygote_tid)
+			break;
+		op_trap(pt, c);
+		return;
+	case STUB_DONE:
+	case STUB_CLONED:
+		if (pt == NULL || pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
+			break;
+		pt->call_id = c->id;
+		thread_set_state(pt, THREAD_FULL);
+		pt->result = (int64_t)c->args[2];
+		if (c->args[1] == STUB_DONE) {
+			int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
+
+			if (error != 0)
+				pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
+		}
+		deliver(pt);
+		return;
+	default:
+		break;
+	}
+	broke_protocol(pt, c);
+}
+
+/* No guest code ever ran in the zygote: it makes the calls it was told to make, or the sentry is broken. */
+static void zygote_call(const struct stub_call *c)
+{
+	const uint64_t *a = c->args;
+
+	/* It forgets descriptors: all, or all but one in two calls. */
+	if (c->nr == SYS_close_range && !zygote_booted) {
+		;
+	} else if (c->nr == SYS_clone && zygote_expects_clone && a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && a[1] == 0) {
+		zygote_expects_clone = false;
+	} else {
+		PANIC("the zygote made call %lld", (long long)c->nr);
+	}
+	transport->proceed(c->id);
+}
+
+void stubs_call(const struct stub_call *c)
+{
+	struct platform_thread *pt = thread_find(c->tid);
+
+	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && c->ip >= STUB_BASE) {
+		doorbell(pt, c);
+		return;
+	}
+	if (c->tid == zygote_tid) {
+		zygote_call(c);
+		return;
+	}
+	if (pt == NULL) {
+		broke_protocol(NULL, c);
+		return;
+	}
+	if (c->ip >= STUB_BASE) {
+		if (matches_expected(pt, c))
+			transport->proceed(c->id);
+		else
+			broke_protocol(pt, c);
+		return;
+	}
+	if (pt->state != THREAD_GUEST) {
+		broke_protocol(pt, c);
+		return;
+	}
+	pt->call_id = c->id;
+	thread_set_state(pt, THREAD_PLAIN);
+	pt->event.kind = PLATFORM_SYSCALL;
+	pt->event.full = false;
+	pt->event.nr = (int)c->nr;
+	pt->event.ip = c->ip;
+	memcpy(pt->event.args, c->args, sizeof(pt->event.args));
+	deliver(pt);
+}
+
+/* ---- ops ---- */
+
+static void stubs_next_event(struct task *task, struct platform_event *ev)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || !stubs_wait(pt, &pt->event_ready)) {
+		memset(ev, 0, sizeof(*ev));
+		ev->kind = PLATFORM_DEAD;
+		return;
+	}
+	pt->event_ready = false;
+	*ev = pt->event;
+}
+
+static void store_regs(struct platform_thread *pt)
+{
+	volatile struct mailbox *m = pt->mailbox;
+	const uint64_t *regs = (const uint64_t *)&pt->regs;
+
+	for (unsigned i = 0; i < STUB_NREGS; i++)
+		m->regs[i] = regs[i];
+	m->fs_base = pt->regs.fs_base;
+	m->gs_base = pt->regs.gs_base;
+}
+
+static void stubs_resume(struct task *task, int64_t value)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || pt->state == THREAD_DEAD)
+		return;
+	if (pt->state == THREAD_PLAIN) {
+		thread_set_state(pt, THREAD_GUEST);
+		transport->answer(pt->call_id, value);
+		return;
+	}
+	invariant(pt->state == THREAD_FULL);
+	while (pt->nqueue > STUB_MAX_CMDS / 2)
+		if (native_flush(task, pt) < 0)
+			break;
+	if (pt->state == THREAD_DEAD)
+		return;
+	store_regs(pt);
+	if (native_load(pt))
+		stubs_action(pt, STUB_RUN_RESUME, THREAD_GUEST);
+	else
+		stubs_action(pt, STUB_RESUME, THREAD_GUEST);
+}
+
+static void kick_overdue(struct ktimer *t)
+{
+	struct platform_thread *pt = container_of(t, struct platform_thread, kick_timer);
+
+	log_debug("thread %d did not answer its kick: killed", pt->tid);
+	if (pt->proc != NULL)
+		proc_kill(pt->proc);
+}
+
+static void send_kick(struct platform_thread *pt)
+{
+	if (pt->kicked)
+		return;
+	pt->kicked = true;
+	ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+	host_tgkill(pt->proc->pid, pt->tid, KICK_SIGNAL);
+}
+
+static struct regs *stubs_context(struct task *task, int64_t value)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || pt->state == THREAD_DEAD)
+		return NULL;
+	if (pt->state == THREAD_FULL)
+		return &pt->regs;
+	invariant(pt->state == THREAD_PLAIN);
+	thread_set_state(pt, THREAD_GUEST);
+	pt->event_ready = false;
+	send_kick(pt);
+	transport->answer(pt->call_id, value);
+	if (!stubs_wait(pt, &pt->event_ready))
+		return NULL;
+	pt->event_ready = false;
+	return pt->state == THREAD_FULL ? &pt->regs : NULL;
+}
+
+static bool stubs_is_full(const struct task *task)
+{
+	return task->pt != NULL && task->pt->state == THREAD_FULL;
+}
+
+static void stubs_kick(struct task *task)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt != NULL && pt->state == THREAD_GUEST && pt->proc != NULL && !pt->event_ready)
+		send_kick(pt);
+}
+
+void stubs_thread_timer_init(struct platform_thread *pt)
+{
+	ktimer_init(&pt->kick_timer, kick_overdue);
+}
+
+/* Both platforms are this one; what differs is the transport. */
+const struct platform_ops notify_platform = {
+	.name = "notify",
+	.next_event = stubs_next_event,
+	.resume = stubs_resume,
+	.context = stubs_context,
+	.is_full = stubs_is_full,
+	.mm_queue = native_queue,
+	.mm_flush = native_flush,
+	.spawn = stubs_spawn,
+	.exec_commit = stubs_exec_commit,
+	.clone = stubs_clone,
+	.thread_exit = stubs_thread_exit,
+	.thread_kill = stubs_thread_kill,
+	.kick = stubs_kick,
+	.thread_mm = stubs_thread_mm,
+	.mm_get = stubs_mm_get,
+	.mm_put = stubs_mm_put,
+	.mm_read = stubs_mm_read,
+	.mm_write = stubs_mm_write,
+	.cmpxchg32 = native_cmpxchg32,
+	.fpstate_size = stubs_fpstate_size,
+	.fpstate_save = stubs_fpstate_save,
+	.fpstate_load = stubs_fpstate_load,
+	.mm_resident = stubs_mm_resident,
+	.thread_times = stubs_thread_times,
+	.vdso_base = stubs_vdso_base,
+};
+
+const struct platform_ops ptrace_platform = {
+	.name = "ptrace",
+	.next_event = stubs_next_event,
+	.resume = stubs_resume,
+	.context = stubs_context,
+	.is_full = stubs_is_full,
+	.mm_queue = native_queue,
+	.mm_flush = native_flush,
+	.spawn = stubs_spawn,
+	.exec_commit = stubs_exec_commit,
+	.clone = stubs_clone,
+	.thread_exit = stubs_thread_exit,
+	.thread_kill = stubs_thread_kill,
+	.kick = stubs_kick,
+	.thread_mm = stubs_thread_mm,
+	.mm_get = stubs_mm_get,
+	.mm_put = stubs_mm_put,
+	.mm_read = stubs_mm_read,
+	.mm_write = stubs_mm_write,
+	.cmpxchg32 = native_cmpxchg32,
+	.fpstate_size = stubs_fpstate_size,
+	.fpstate_save = stubs_fpstate_save,
+	.fpstate_load = stubs_fpstate_load,
+	.mm_resident = stubs_mm_resident,
+	.thread_times = stubs_thread_times,
+	.vdso_base = stubs_vdso_base,
+};
