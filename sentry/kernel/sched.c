@@ -16,6 +16,7 @@
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -83,6 +84,11 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 {
 	struct linux_siginfo info = {.signo = ev->sig, .code = ev->code};
 
+	task->syscall_nr = -1;
+	if (ev->sig == LINUX_SIGSEGV && ev->code == LINUX_SEGV_MAPERR && mm_fault_grow(task, ev->addr)) {
+		task_return(task, 0, false); /* a MAP_GROWSDOWN mapping has grown: the instruction runs again */
+		return;
+	}
 	info.fault.addr = ev->addr;
 	/* int3 and single steps carry no address of their own. */
 	if (ev->sig == LINUX_SIGTRAP)
@@ -91,7 +97,6 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 	task->fault_error = ev->error_code;
 	task->fault_addr = ev->addr;
 	signal_force(task, ev->sig, &info);
-	task->syscall_nr = -1;
 	task_return(task, 0, false);
 }
 
