@@ -98,6 +98,8 @@ void file_put(struct file *file)
 		epoll_file_released(file);
 	if (file->fasync != NULL)
 		fasync_stop(file);
+	if (inotify_nmarks != 0)
+		dnotify_release(file);
 	if (file->inode->locks != NULL)
 		locks_release_file(file);
 	if (file->ops->release != NULL)

@@ -16,6 +16,7 @@
 extern uint32_t inotify_nmarks;
 
 int inotify_open(struct task *task, int flags) must_check;
+bool file_is_inotify(const struct file *file);
 /* The watch descriptor, or -errno. Borrows the inode. */
 int inotify_watch(struct task *task, struct file *file, struct inode *inode, uint32_t mask) must_check;
 int inotify_unwatch(struct task *task, struct file *file, int wd) must_check;
@@ -41,5 +42,7 @@ void fsnotify_unmounted(struct superblock *sb);
 
 /* F_NOTIFY (dnotify): sig is the file's owner_sig or SIGIO. */
 int dnotify_set(struct task *task, struct file *file, uint64_t mask) must_check;
+/* The description is going (vfs/file.c). */
+void dnotify_release(struct file *file);
 
 #endif
