@@ -293,6 +293,7 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 		list_add_tail(&g->parent->children, &g->sibling);
 	group_set_pgrp(g, self->pgrp);
 	task_link(child);
+	timers_rlimit_cpu(g);
 }
 
 /* The child runs on its parent's memory, and often on its stack: the parent waits until it has left it. */

@@ -26,6 +26,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time.h"
 #include "sentry/mm/mm.h"
 #include "sentry/net/net.h"
 #include "sentry/platform/platform.h"
@@ -60,6 +61,7 @@ void kernel_prepare(const struct config *c)
 	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(DEFAULT_DISK_LIMIT, kernel.memory_limit / 2);
 	kernel.max_tasks = c->max_tasks;
 	kernel.boot_ns = host_clock_ns(CLOCK_MONOTONIC);
+	time_init();
 	snprintf(kernel.hostname, sizeof(kernel.hostname), "%s", config_str(c, c->hostname));
 	snprintf(kernel.domainname, sizeof(kernel.domainname), "%s",
 		 c->domainname != 0 ? config_str(c, c->domainname) : "(none)");

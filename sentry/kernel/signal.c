@@ -92,11 +92,15 @@ void sigqueue_init(struct sigqueue *q)
 	list_init(&q->infos);
 }
 
-static void entry_free(struct sigqueue_entry *e)
+/* taken: somebody gets the signal; else it is thrown away. */
+static void entry_free(struct sigqueue_entry *e, bool taken)
 {
 	list_del(&e->link);
-	if (e->timer != NULL)
-		return; /* lies in the timer */
+	if (e->timer != NULL) { /* the entry lies in the timer */
+		if (!taken)
+			timers_discarded(e->timer);
+		return;
+	}
 	user_uncharge(e->user);
 	kfree(e);
 }
@@ -110,7 +114,7 @@ static void sigqueue_flush_set(struct sigqueue *q, uint64_t set)
 	q->set &= ~set;
 	list_for_each_safe(e, tmp, &q->infos, link)
 		if (LINUX_SIGMASK(e->info.signo) & set)
-			entry_free(e);
+			entry_free(e, false);
 }
 
 void sigqueue_flush(struct sigqueue *q)
@@ -148,7 +152,7 @@ static void sigqueue_take(struct sigqueue *q, int sig, struct linux_siginfo *inf
 		found = true;
 		*info = e->info;
 		*timer = e->timer;
-		entry_free(e);
+		entry_free(e, true);
 	}
 	if (!more)
 		q->set &= ~LINUX_SIGMASK(sig);
@@ -618,7 +622,7 @@ int signal_send_timer(struct sigqueue_entry *e, struct task *task, struct thread
 
 	if (to_group)
 		task = group->leader->exiting ? group_any_thread(group) : group->leader;
-	if (task == NULL || task->dead || !signal_prepare(task, sig, false))
+	if (task == NULL || task->exiting || !signal_prepare(task, sig, false))
 		return 1;
 	if (!list_empty(&e->link))
 		return 1; /* not taken yet: an overrun */

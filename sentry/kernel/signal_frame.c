@@ -22,6 +22,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sigframe.h"
+#include "sentry/kernel/membarrier.h"
 #include "sentry/kernel/signal_frame.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
@@ -333,6 +334,8 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 {
 	struct regs *regs;
 
+	if (task->barrier_pending)
+		memory_barrier_passed(task);
 	for (;;) {
 		/* The temporary mask of ppoll and its like ends here, unless it was a signal that ended the call. */
 		if (!is_restart(ret) && ret != -LINUX_EINTR)
@@ -363,7 +366,7 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 	/* rt_sigreturn's result is a restored register, whatever it looks like. */
 	bool restartable = in_syscall && task->syscall_nr != -1;
 
-	if (__builtin_expect(task->sigpending || task->restore_sigmask || (restartable && is_restart(ret)) ||
+	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending || (restartable && is_restart(ret)) ||
 			     platform->is_full(task), 0))
 		slow_return(task, ret, restartable);
 	else

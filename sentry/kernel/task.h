@@ -125,6 +125,7 @@ struct thread_group {
 	int oom_score_adj;
 	bool dumpable;
 	bool thp_disabled;           /* PR_SET_THP_DISABLE: remembered only */
+	uint32_t membarrier;         /* membarrier(2): commands registered for */
 };
 
 /* A blocked call that restart_syscall(2) goes on with (nanosleep, futex, poll with a timeout). */
@@ -176,6 +177,7 @@ struct task {
 	uint64_t sigmask;           /* blocked */
 	uint64_t saved_sigmask;     /* restored by task_return when restore_sigmask */
 	bool restore_sigmask;
+	bool barrier_pending;       /* another task waits for us to come in (membarrier) */
 	uint64_t real_sigmask;      /* in sigtimedwait: the mask before the waited signals were let through; else 0 */
 	struct linux_stack altstack;
 	struct waitq signalfd_waitq; /* woken when a signal is queued to this task or its group */

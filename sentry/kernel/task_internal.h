@@ -130,6 +130,7 @@ void timers_exit(struct thread_group *group);           /* the last thread ended
 void timers_task_exit(struct task *task);               /* timers that signal this thread */
 void timers_exec(struct thread_group *group);           /* timer_create's go, itimers stay */
 void timers_dequeued(struct posix_timer *timer, struct linux_siginfo *info);
+void timers_discarded(struct posix_timer *timer);
 void timers_sigalrm_dequeued(struct thread_group *group);
 void timers_rlimit_cpu(struct thread_group *group);     /* RLIMIT_CPU was set */
 

@@ -112,6 +112,21 @@ bool time_deadline(int clock, uint64_t ns, uint64_t *deadline)
 	}
 }
 
+static uint64_t coarse_resolution = 4 * NSEC_PER_MSEC;
+
+void time_init(void)
+{
+	struct timespec ts;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &ts) == 0 && ts.tv_sec == 0)
+		coarse_resolution = (uint64_t)ts.tv_nsec;
+}
+
+uint64_t time_coarse_resolution(void)
+{
+	return coarse_resolution;
+}
+
 uint64_t timespec_to_ns(const struct linux_timespec *ts)
 {
 	if (ts->sec >= INT64_MAX / (int64_t)NSEC_PER_SEC)

@@ -35,6 +35,10 @@ int clock_read(struct task *task, int clock, uint64_t *ns) must_check;
 bool time_deadline(int clock, uint64_t ns, uint64_t *deadline) must_check;
 uint64_t time_deadline_in(uint64_t ns); /* from now */
 
+/* ns between two steps of the coarse clocks, as the host's kernel is built: asked by time_init, before sealing. */
+void time_init(void);
+uint64_t time_coarse_resolution(void);
+
 /* True if the value is one the kernel accepts: 0 <= nsec < 10^9, sec >= 0. */
 static inline bool timespec_valid(const struct linux_timespec *ts)
 {
