@@ -8,6 +8,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/fs/proc_internal.h"
 #include "sentry/kernel/ipc.h"
+#include "sentry/mm/shm.h"
 #include "sentry/net/net.h"
 
 #include <string.h>
@@ -83,11 +84,19 @@ static int msg_show(unused_arg struct task *task, unused_arg struct pseudo_node 
 	return 0;
 }
 
-/* mm/shm.c: one call per segment. */
 static int shm_show(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
+	struct linux_shmid_ds ds;
+	uint64_t resident;
+	int id;
+
 	text_puts(b, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      "
 		     "dtime      ctime                   rss                  swap\n");
+	for (unsigned i = 0; shm_next(&i, &id, &ds, &resident); i++)
+		text_printf(b, "%10d %10d  %4o %21llu %5d %5d %6llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n", ds.perm.key,
+			    id, ds.perm.mode, (unsigned long long)ds.segsz, ds.cpid, ds.lpid, (unsigned long long)ds.nattch,
+			    ds.perm.uid, ds.perm.gid, ds.perm.cuid, ds.perm.cgid, (long long)ds.atime, (long long)ds.dtime,
+			    (long long)ds.ctime, (unsigned long long)resident, 0U);
 	return 0;
 }
 
