@@ -9,6 +9,8 @@
 
 #include "sentry/abi/ioctl.h"
 #include "sentry/abi/signal.h"
+#include "sentry/fs/memfs.h"
+#include "sentry/mm/mm.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/locks.h"
@@ -171,23 +173,52 @@ static int64_t lock_cmd(struct task *task, struct file *file, int fd, int cmd, g
 	(LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |                            \
 	 LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC)
 
-static bool has_seals(const struct file *file)
+/* tmpfs files have seals too, but only the one that says that none can be added. */
+static int64_t get_seals(const struct file *file)
 {
-	return (file->inode->mode & LINUX_S_IFMT) == LINUX_S_IFREG && file->inode->sb->magic == LINUX_TMPFS_MAGIC;
+	if (memfs_is_memfd(file->inode))
+		return file->inode->seals;
+	if ((file->inode->mode & LINUX_S_IFMT) == LINUX_S_IFREG && file->inode->sb->magic == LINUX_TMPFS_MAGIC)
+		return LINUX_F_SEAL_SEAL;
+	return -LINUX_EINVAL;
+}
+
+/* Somebody has a shared mapping of it that is or may become writable. */
+static bool mapped_for_writing(const struct inode *inode)
+{
+	for (struct thread_group *g = group_next(0); g != NULL; g = group_next(g->pid + 1)) {
+		struct task *t;
+		struct vma *v;
+
+		list_for_each(t, &g->threads, group_link) {
+			if (t->mm == NULL)
+				continue;
+			for (v = mm_find_next(t->mm, 0); v != NULL; v = mm_find_next(t->mm, v->end))
+				if (v->file != NULL && v->file->inode == inode && (v->flags & LINUX_MAP_SHARED) &&
+				    ((v->prot | v->max_prot) & LINUX_PROT_WRITE))
+					return true;
+			break; /* the threads of a group share one */
+		}
+	}
+	return false;
 }
 
 static int64_t add_seals(struct file *file, uint32_t seals)
 {
 	struct inode *inode = file->inode;
 
-	if (!has_seals(file))
-		return -LINUX_EINVAL;
+	int64_t now = get_seals(file);
+
+	if (now < 0)
+		return now;
 	if (!(file->mode & FMODE_WRITE))
 		return -LINUX_EPERM;
 	if (seals & ~ALL_SEALS)
 		return -LINUX_EINVAL;
-	if (inode->seals & LINUX_F_SEAL_SEAL)
+	if (now & LINUX_F_SEAL_SEAL)
 		return -LINUX_EPERM;
+	if ((seals & LINUX_F_SEAL_WRITE) && !(now & LINUX_F_SEAL_WRITE) && mapped_for_writing(inode))
+		return -LINUX_EBUSY;
 	/* Sealed against execution, a file that can be executed would change under its users: Linux seals its content. */
 	if ((seals & LINUX_F_SEAL_EXEC) && (inode->mode & 0111))
 		seals |= LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE;
@@ -253,7 +284,7 @@ static int64_t fcntl_file(struct task *task, struct file *file, int fd, int cmd,
 	case LINUX_F_ADD_SEALS:
 		return add_seals(file, (uint32_t)arg);
 	case LINUX_F_GET_SEALS:
-		return has_seals(file) ? (int64_t)file->inode->seals : -LINUX_EINVAL;
+		return get_seals(file);
 	case LINUX_F_NOTIFY:
 		return dnotify_set(task, file, arg);
 	case LINUX_F_GETLEASE:

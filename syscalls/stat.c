@@ -243,36 +243,6 @@ SYSCALL_DEFINE2(fstatfs, int, fd, gva_t, dst)
 	return err ? err : put_guest(task, dst, &st);
 }
 
-/* struct ustat: free blocks and inodes of a mounted device, by its old 32-bit number. */
-SYSCALL_DEFINE2(ustat, uint32_t, dev, gva_t, dst)
-{
-	struct {
-		int32_t free_blocks, pad;
-		uint64_t free_inodes;
-		char name[6], pack[6];
-		uint32_t pad2;
-	} out = {0};
-	struct mount *m;
-
-	list_for_each(m, &mount_list, link) {
-		struct path path = {.mount = m, .dentry = m->root};
-		struct linux_statfs st = {0};
-		int err;
-
-		if (m->sb->dev != dev)
-			continue;
-		path_get(&path);
-		err = vfs_statfs(task, &path, &st);
-		path_put(&path);
-		if (err)
-			return err;
-		out.free_blocks = (int32_t)MIN(st.bfree, (uint64_t)INT32_MAX);
-		out.free_inodes = st.ffree;
-		return put_guest(task, dst, &out);
-	}
-	return -LINUX_EINVAL;
-}
-
 /* ---- access ---- */
 
 #define SECURE_NO_SETUID_FIXUP 4U

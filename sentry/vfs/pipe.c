@@ -405,7 +405,7 @@ int pipe_wait_data(struct task *task, struct pipe *p, bool nonblock)
 	return 1;
 }
 
-int pipe_wait_room(struct task *task, struct pipe *p, bool nonblock)
+int pipe_wait_room(struct task *task, struct pipe *p, bool nonblock, enum wait_mode mode)
 {
 	for (;;) {
 		int err;
@@ -416,7 +416,7 @@ int pipe_wait_room(struct task *task, struct pipe *p, bool nonblock)
 			return 1;
 		if (nonblock)
 			return -LINUX_EAGAIN;
-		err = task_wait_until(task, &p->waitq, WAKE_WRITERS | LINUX_POLLERR, WAIT_INTERRUPTIBLE, WAIT_FOREVER);
+		err = task_wait_until(task, &p->waitq, WAKE_WRITERS | LINUX_POLLERR, mode, WAIT_FOREVER);
 		if (err)
 			return err;
 	}

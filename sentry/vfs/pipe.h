@@ -30,7 +30,7 @@ extern uint32_t pipe_max_size;
 /* Waits until there is something to read (or nothing will come: 0) or room for a buffer. 1 if so, 0 at end of file,
  * -LINUX_EAGAIN, -LINUX_EPIPE (no reader; SIGPIPE is sent), -LINUX_ERESTARTSYS. */
 int pipe_wait_data(struct task *task, struct pipe *pipe, bool nonblock) must_check;
-int pipe_wait_room(struct task *task, struct pipe *pipe, bool nonblock) must_check;
+int pipe_wait_room(struct task *task, struct pipe *pipe, bool nonblock, enum wait_mode mode) must_check;
 /* The oldest bytes (at most one buffer of them), held back from other readers until pipe_consume. After
  * pipe_wait_data gave 1. Returns their length. */
 size_t pipe_hold(struct pipe *pipe, const uint8_t **data);
