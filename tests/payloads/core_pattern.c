@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A core pattern is a program the host runs as root. */
+#include "payload.h"
+
+PAYLOAD("set a core pattern", "", "errno ENOENT or errno EACCES or errno EROFS or errno EPERM");
+
+int main(void)
+{
+	must_fail(open("/proc/sys/kernel/core_pattern", O_WRONLY));
+}
