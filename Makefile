@@ -156,3 +156,21 @@ format:
 -include $(UNIT_OBJ:.o=.d) $(UNIT_CORE_OBJ:.o=.d)
 lint:
 	@scripts/lint
+
+# ---- payloads: hostile programs, each in a sandbox of its own, watched from outside ----
+PAYLOAD_SRC = $(wildcard tests/payloads/*.c)
+PAYLOAD_SCRIPT = $(wildcard tests/payloads/*.sh tests/payloads/*.py)
+PAYLOAD_BIN = $(PAYLOAD_SRC:tests/payloads/%.c=$B/payloads/%) $(PAYLOAD_SCRIPT:tests/payloads/%=$B/payloads/%)
+
+$B/payloads/%: tests/payloads/%.c tests/payloads/payload.h
+	@mkdir -p $(@D)
+	$Vgcc -static -O1 -pthread -Wall -Wextra -Werror -Wno-unused-result -o $@ $<
+$B/payloads/%: tests/payloads/%
+	@mkdir -p $(@D)
+	$Vinstall -m 755 $< $@
+
+payloads: all $(PAYLOAD_BIN)
+	@$B/sentrybox harness $(if $(ONLY),--only '$(ONLY)') $(if $(FLAGS),--flags '$(FLAGS)') $B/payloads
+
+docs:
+	@docs/gen-syscalls > docs/syscalls.md
