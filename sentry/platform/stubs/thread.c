@@ -180,6 +180,8 @@ void thread_free(struct platform_thread *pt)
 	if (pt->state != THREAD_DEAD)
 		thread_died(pt);
 	list_del(&pt->proc_link);
+	if (proc != NULL)
+		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 	host_munmap(pt->mailbox, MAILBOX_SIZE);
 	host_close(pt->mailbox_fd);
 	kfree(pt->expected);
@@ -334,7 +336,6 @@ static int area_alloc(struct platform_mm *mm)
 	list_for_each_safe (pt, tmp, &mm->dying, new_link) {
 		if (pt->proc != NULL && pt->proc->pid != 0 && host_tgkill(pt->proc->pid, pt->tid, 0) == 0)
 			continue;
-		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 		list_del(&pt->new_link);
 		thread_free(pt);
 	}
@@ -462,7 +463,7 @@ orphan:
 	list_del(&pt->new_link);
 	return err;
 free_area:
-	if (kind != PLATFORM_CLONE_FORK)
+	if (kind != PLATFORM_CLONE_FORK && pt->proc == NULL)
 		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 fail:
 	pt->task = NULL;
