@@ -2,7 +2,9 @@
 /* Working directory, root directory and umask: what CLONE_FS shares. */
 #include "sentry/vfs/vfs.h"
 
+#include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/task.h"
 
 struct fs_context *fs_context_new(void)
 {
@@ -60,4 +62,25 @@ void fs_context_put(struct fs_context *c)
 	path_put(&c->cwd);
 	path_put(&c->root);
 	kfree(c);
+}
+
+struct task *vfs_boot_task(void)
+{
+	static struct cred cred = {
+		.ref = {1},
+		.cap_effective = LINUX_CAP_ALL,
+		.cap_permitted = LINUX_CAP_ALL,
+		.cap_bounding = LINUX_CAP_ALL,
+	};
+	static struct fs_context fs = {.ref = {1}};
+	static struct task task = {.ref = {1}, .fs = &fs, .cred = &cred};
+
+	if (fs.root.mount == NULL) {
+		fs.root.mount = mount_root;
+		fs.root.dentry = mount_root->root;
+		path_get(&fs.root);
+		fs.cwd = fs.root;
+		path_get(&fs.cwd);
+	}
+	return &task;
 }

@@ -92,7 +92,7 @@ static int fsize_limit(struct task *task, struct iobuf *buf, int64_t pos)
 static int64_t write_regular(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
 {
 	struct inode *inode = file->inode;
-	int64_t own = *pos, n;
+	int64_t own = *pos, before = file->pos, n;
 	int err;
 
 	/* O_APPEND wins over a given offset, as in Linux; the op looks again behind its last sleep. */
@@ -103,21 +103,21 @@ static int64_t write_regular(struct task *task, struct file *file, struct iobuf 
 		else
 			pos = &own;
 	}
-	if (*pos > INT64_MAX - (int64_t)buf->left) {
-		if (*pos == INT64_MAX)
-			return -LINUX_EFBIG;
-		return -LINUX_EINVAL;
-	}
+	n = 0;
 	if (buf->left == 0)
-		return 0;
+		goto out;
+	n = *pos == INT64_MAX ? -LINUX_EFBIG : -LINUX_EINVAL;
+	if (*pos > INT64_MAX - (int64_t)buf->left)
+		goto out;
 	err = fsize_limit(task, buf, *pos);
 	if (err == 0)
 		err = drop_setid(task, file);
-	if (err != 0)
-		return err;
-	n = file->ops->write(task, file, buf, pos);
+	n = err != 0 ? err : file->ops->write(task, file, buf, pos);
 	if (n > 0)
 		inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+out:
+	if (n <= 0)
+		file->pos = before; /* O_APPEND looked for the end and then wrote nothing */
 	return n;
 }
 

@@ -478,6 +478,11 @@ struct fs_context {
 /* Of the sandbox's root: cwd and root are mount_root's, umask 022. */
 struct fs_context *fs_context_new(void) must_check;
 struct fs_context *fs_context_dup(const struct fs_context *c) must_check;
+/*
+ * A task that doesn't run: root's ids, every capability, umask 0, mount_root as its root. What start uses to walk, mount
+ * and make nodes before there are tasks; lower layers then answer on the spot. Borrowed; valid once mount_root is set.
+ */
+struct task *vfs_boot_task(void);
 /* Take path's references. */
 void fs_set_cwd(struct fs_context *c, const struct path *path);
 void fs_set_root(struct fs_context *c, const struct path *path);

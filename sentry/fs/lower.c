@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client of the gofer; see lower.h.
+ *
+ *	task: gofer_call --> socket ... sleeps on its call's queue
+ *	loop: socket readable --> take_message --> the call with that id --> its data grows, or it is done: wake
+ *
+ * Invariants: a call is on `calls` from before its request is sent until it is done or abandoned (the task was killed);
+ * answers to calls that aren't there any more are dropped, descriptors with them. A message that breaks the protocol ends
+ * the connection: all calls fail with EIO, now and later.
+ *
+ * What the guest controls: paths (bounded here), and how much is listed: answers are counted memory.
+ */
+#include "sentry/fs/lower.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/abi/fs.h"
+#include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/task.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define MESSAGES_PER_TURN 64
+
+struct call {
+	struct list link;
+	uint32_t id;
+	bool done;
+	int err;
+	struct waitq waitq;
+	struct gofer_answer answer;
+	size_t cap;
+};
+
+static int sock = -1;
+static bool alive;
+static struct host_watch watch = {.fd = -1};
+static bool watching;
+static struct list calls = LIST_INIT(calls);
+static struct waitq send_waitq;
+static uint32_t next_id;
+static uint8_t message[GOFER_MESSAGE_MAX];
+
+bool gofer_client_alive(void)
+{
+	return alive;
+}
+
+struct lower_tree *lower_tree_new(uint16_t root)
+{
+	struct lower_tree *t = kzalloc(sizeof(*t));
+
+	if (t != NULL)
+		t->root = root;
+	return t;
+}
+
+uint64_t lower_ino(struct lower_tree *tree, uint64_t dev, uint64_t ino)
+{
+	uint32_t i;
+
+	for (i = 0; i < tree->ndevs; i++)
+		if (tree->devs[i] == dev)
+			break;
+	if (i == tree->ndevs && i < ARRAY_LEN(tree->devs))
+		tree->devs[tree->ndevs++] = dev;
+	return ino ^ ((uint64_t)i << 55);
+}
+
+/* ---- answers ---- */
+
+static void finish(struct call *c, int err)
+{
+	list_del(&c->link);
+	c->done = true;
+	c->err = err;
+	waitq_wake(&c->waitq, 0);
+}
+
+static void break_off(const char *why)
+{
+	log_debug("gofer: %s", why);
+	alive = false;
+	if (watching)
+		host_watch_del(&watch);
+	watching = false;
+	while (!list_empty(&calls))
+		finish(list_first(&calls, struct call, link), -LINUX_EIO);
+	waitq_wake(&send_waitq, 0);
+}
+
+static struct call *find_call(uint32_t id)
+{
+	struct call *c;
+
+	list_for_each(c, &calls, link)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
+static int append(struct call *c, const uint8_t *data, size_t len)
+{
+	struct gofer_answer *a = &c->answer;
+
+	if (len > c->cap - a->len) {
+		/* One message is the rule: then the block is as large as what is in it. */
+		size_t cap = a->len == 0 ? len : MAX(c->cap * 2, a->len + len);
+		uint8_t *bigger = krealloc(a->data, cap);
+
+		if (bigger == NULL)
+			return -LINUX_ENOMEM;
+		a->data = bigger;
+		c->cap = cap;
+	}
+	memcpy(a->data + a->len, data, len);
+	a->len += len;
+	return 0;
+}
+
+static void take_reply(const struct gofer_reply *r, const uint8_t *data, size_t len, int fd)
+{
+	struct call *c = find_call(r->id);
+	int err = r->err;
+
+	if (c == NULL) {
+		if (fd >= 0)
+			host_close(fd);
+		return;
+	}
+	if (err > 0 || err < -4095)
+		err = -LINUX_EIO;
+	if (err == 0 && len != 0)
+		err = append(c, data, len);
+	c->answer.count += r->count;
+	if (fd >= 0) {
+		if (c->answer.fd >= 0)
+			host_close(c->answer.fd);
+		c->answer.fd = fd;
+	}
+	if (err != 0 || !(r->flags & GOFER_REPLY_MORE))
+		finish(c, err);
+}
+
+/* Receives one message. False if there is none. */
+static bool take_message(void)
+{
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = message, .iov_len = sizeof(message)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct gofer_reply reply;
+	struct cmsghdr *cm;
+	int64_t n;
+	int fd = -1;
+
+	n = host_recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n == -LINUX_EAGAIN || n == -LINUX_EINTR)
+		return false;
+	for (cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL; cm != NULL; cm = CMSG_NXTHDR(&msg, cm))
+		if (cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS && cm->cmsg_len == CMSG_LEN(sizeof(int)))
+			memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	if (n < (int64_t)sizeof(reply) || (msg.msg_flags & MSG_TRUNC)) {
+		if (fd >= 0)
+			host_close(fd);
+		break_off(n == 0 ? "it has gone" : "a bad message");
+		return false;
+	}
+	memcpy(&reply, message, sizeof(reply));
+	take_reply(&reply, message + sizeof(reply), (size_t)n - sizeof(reply), fd);
+	return true;
+}
+
+static void on_ready(unused_arg struct host_watch *w, uint32_t events)
+{
+	if (events & POLLOUT) {
+		(void)host_watch_set(&watch, POLLIN);
+		waitq_wake(&send_waitq, 0);
+	}
+	for (int i = 0; alive && i < MESSAGES_PER_TURN && take_message(); i++)
+		;
+}
+
+int gofer_client_start(int fd)
+{
+	sock = fd;
+	alive = true;
+	waitq_init(&send_waitq);
+	return 0;
+}
+
+/* The loop's watch is set up at the first call that sleeps. */
+static int start_watching(void)
+{
+	int err;
+
+	if (watching)
+		return 0;
+	err = host_watch_add(&watch, sock, POLLIN, on_ready);
+	watching = err == 0;
+	return err;
+}
+
+/* ---- calls ---- */
+
+static int send_request(struct task *task, const struct msghdr *msg)
+{
+	for (;;) {
+		int64_t n = host_sendmsg(sock, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int err = 0;
+
+		if (n >= 0)
+			return 0;
+		if (n != -LINUX_EAGAIN && n != -LINUX_EINTR) {
+			break_off("sending failed");
+			return -LINUX_EIO;
+		}
+		if (task == NULL) {
+			struct pollfd p = {.fd = sock, .events = POLLOUT};
+
+			(void)host_poll(&p, 1, -1);
+		} else {
+			err = host_watch_set(&watch, POLLIN | POLLOUT);
+			if (err == 0)
+				err = task_wait(task, &send_waitq, WAIT_KILLABLE);
+		}
+		if (err != 0)
+			return err;
+		if (!alive)
+			return -LINUX_EIO;
+	}
+}
+
+static int wait_for(struct task *task, struct call *c)
+{
+	while (!c->done) {
+		if (task == NULL) {
+			struct pollfd p = {.fd = sock, .events = POLLIN};
+
+			(void)host_poll(&p, 1, -1);
+			while (alive && !c->done && take_message())
+				;
+		} else {
+			int err = task_wait(task, &c->waitq, WAIT_KILLABLE);
+
+			if (err != 0 && !c->done)
+				return err;
+		}
+	}
+	return c->err;
+}
+
+int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
+	       size_t arg_len, struct gofer_answer *out)
+{
+	size_t path_len = strlen(path);
+	struct call c = {.answer = {.fd = -1}};
+	struct iovec iov[3] = {
+		{.iov_base = req, .iov_len = sizeof(*req)},
+		{.iov_base = (void *)(uintptr_t)path, .iov_len = path_len},
+		{.iov_base = (void *)(uintptr_t)arg, .iov_len = arg_len},
+	};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
+	int err;
+
+	out->data = NULL;
+	out->len = 0;
+	out->count = 0;
+	out->fd = -1;
+	if (!alive)
+		return -LINUX_EIO;
+	if (path_len > GOFER_PATH_MAX || sizeof(*req) + path_len + arg_len > GOFER_MESSAGE_MAX)
+		return -LINUX_ENAMETOOLONG;
+	if (task != NULL && task != task_current())
+		task = NULL; /* not on its coroutine: nobody could be switched to */
+	if (task != NULL) {
+		err = start_watching();
+		if (err != 0)
+			return err;
+	}
+	req->id = c.id = ++next_id;
+	req->root = tree->root;
+	req->path_len = (uint32_t)path_len;
+	req->arg_len = (uint32_t)arg_len;
+	req->pad = 0;
+	waitq_init(&c.waitq);
+	list_add_tail(&calls, &c.link);
+	err = send_request(task, &msg);
+	if (err == 0)
+		err = wait_for(task, &c);
+	if (!c.done)
+		list_del(&c.link);
+	*out = c.answer;
+	if (err != 0)
+		gofer_answer_done(out);
+	return err == -LINUX_ERESTARTSYS ? -LINUX_EINTR : err;
+}
+
+void gofer_answer_done(struct gofer_answer *a)
+{
+	kfree(a->data);
+	if (a->fd >= 0)
+		host_close(a->fd);
+	a->data = NULL;
+	a->len = 0;
+	a->fd = -1;
+}
+
+static bool name_is_sound(const char *name, size_t len)
+{
+	if (len > GOFER_NAME_MAX || memchr(name, '/', len) != NULL || memchr(name, '\0', len) != NULL)
+		return false;
+	return !(len == 1 && name[0] == '.') && !(len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_t *pos)
+{
+	const struct gofer_record *r;
+
+	if (a->len - *pos < sizeof(*r))
+		return NULL;
+	r = (const struct gofer_record *)(a->data + *pos);
+	if (a->len - *pos < GOFER_RECORD_SIZE(r->name_len, r->target_len) || r->target_len > GOFER_TARGET_MAX)
+		return NULL;
+	if (!name_is_sound(gofer_record_name(r), r->name_len) ||
+	    memchr(gofer_record_target(r), '\0', r->target_len) != NULL)
+		return NULL;
+	switch (r->mode & LINUX_S_IFMT) {
+	case LINUX_S_IFREG:
+		if (r->size > (uint64_t)INT64_MAX)
+			return NULL;
+		break;
+	case LINUX_S_IFDIR:
+	case LINUX_S_IFLNK:
+	case LINUX_S_IFCHR:
+	case LINUX_S_IFBLK:
+	case LINUX_S_IFIFO:
+	case LINUX_S_IFSOCK:
+		break;
+	default:
+		return NULL;
+	}
+	*pos += GOFER_RECORD_SIZE(r->name_len, r->target_len);
+	return r;
+}
+
+int lower_open(struct task *task, struct lower_tree *tree, const char *path, bool write, uint64_t dev, uint64_t ino)
+{
+	struct gofer_request req = {.op = GOFER_OPEN, .flags = write ? GOFER_OPEN_WRITE : 0, .dev = dev, .ino = ino};
+	struct gofer_answer a;
+	int err = gofer_call(task, tree, &req, path, NULL, 0, &a), fd;
+
+	if (err != 0)
+		return err;
+	fd = a.fd;
+	a.fd = -1;
+	gofer_answer_done(&a);
+	return fd >= 0 ? fd : -LINUX_EIO;
+}

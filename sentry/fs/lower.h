@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sentry's side of the gofer: calls that wait for an answer, and the records in it. See runtime/core/gofer_protocol.h
+ * for what is asked.
+ *
+ * A call is made on a task's coroutine and sleeps there (killable), so many tasks can have one under way; with task NULL
+ * (start, unit tests) it waits on the spot. What comes back is checked here: records are whole, names have no slash, types
+ * are known. Whether it is true doesn't matter: the gofer can only lie about files that the sandbox was given.
+ */
+#ifndef SENTRY_FS_LOWER_H
+#define SENTRY_FS_LOWER_H
+
+#include "runtime/core/gofer_protocol.h"
+#include "sentry/base/list.h"
+#include "sentry/base/types.h"
+
+struct task;
+
+/* One of the gofer's roots. Made at start, never freed. */
+struct lower_tree {
+	uint16_t root;    /* index in the gofer */
+	bool root_is_file; /* the root is a regular file (a file bound onto a file) */
+	uint32_t ndevs;   /* host filesystems seen below it */
+	uint64_t devs[255];
+};
+
+/* Takes the socket. 0, or -LINUX_ENOMEM. Calls of a task work once the loop runs; those with task NULL at once. */
+int gofer_client_start(int sock) must_check;
+/* True until the gofer's end of the socket is closed: then every call gives -LINUX_EIO. */
+bool gofer_client_alive(void);
+
+struct lower_tree *lower_tree_new(uint16_t root) must_check;
+/* The inode number to show: the host's, made different for each of several host filesystems in one tree. */
+uint64_t lower_ino(struct lower_tree *tree, uint64_t dev, uint64_t ino);
+
+struct gofer_answer {
+	uint8_t *data;  /* records of all messages; owned */
+	size_t len;
+	uint32_t count;
+	int fd;         /* -1, or a descriptor that the caller now owns */
+};
+
+/* path and arg are copied into the message; req needs op and its fields, the rest is filled in. Returns 0 with *out to be
+ * given to gofer_answer_done, or -errno: the gofer's, -LINUX_EIO, -LINUX_ENOMEM, -LINUX_ENAMETOOLONG, -LINUX_EINTR if the
+ * task is killed. */
+int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
+	       size_t arg_len, struct gofer_answer *out) must_check;
+void gofer_answer_done(struct gofer_answer *a);
+
+/* The record at *pos (0 at first), checked, and *pos moved behind it. NULL at the end or at the first that is wrong. */
+const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_t *pos);
+static inline const char *gofer_record_name(const struct gofer_record *r)
+{
+	return (const char *)(r + 1);
+}
+static inline const char *gofer_record_target(const struct gofer_record *r)
+{
+	return (const char *)(r + 1) + r->name_len;
+}
+
+/* A descriptor on a regular file, or -errno. */
+int lower_open(struct task *task, struct lower_tree *tree, const char *path, bool write, uint64_t dev, uint64_t ino);
+
+#endif

@@ -1,0 +1,1234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Contents of memfs files.
+ *
+ * A file is in one of two states, and moves from the first to the second at its first mapping:
+ *
+ *	chunks   64 KiB pieces of private memory, found by a radix tree, each growing by powers of two and with a bit for
+ *	         each page that is there. A page that isn't is a hole, or, below lower_len, the lower file's.
+ *	memfd    a memfd of its own, so that sharing, truncation and SIGBUS are the host kernel's work. Reads and writes
+ *	         go to it by pread and pwrite. When nobody has the file open and descriptors are short, it moves back.
+ *
+ * Bytes of a present page behind the end of the file are zero: truncation clears them, writes extend over them. A clean
+ * lower file has no pages, only lower_len; a write fills the pages it touches partly from below, so copying up is by
+ * page. Pages are charged to the mount (size=) and to the sandbox's disk limit; their memory is the allocator's business.
+ *
+ * No function sleeps between looking at the tree and using what it found: the lower file is opened first, pieces end
+ * where the op yields. The guest controls offsets, lengths and their order; the tree's height is bounded by the file
+ * offset's 63 bits, the memory by the allocator.
+ *
+ * Left out: collapse and insert range (EOPNOTSUPP, as tmpfs), huge pages. A mapping of a lower file that nobody has open
+ * for writing shows the lower file even if it is written later (Linux would show the new bytes).
+ */
+#include "sentry/fs/memfs_internal.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/abi/mman.h"
+#include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
+
+#include <string.h>
+
+#define FANOUT_SHIFT 6
+#define FANOUT (1U << FANOUT_SHIFT)
+#define HEIGHT_MAX 9U
+#define FIRST_CAP 64U
+#define PIECE (16 * MiB) /* a longer transfer lets others run in between */
+
+#define HOST_MFD_CLOEXEC 1U
+#define HOST_MFD_ALLOW_SEALING 2U
+#define HOST_MFD_EXEC 0x10U
+
+struct leaf {
+	struct chunk chunk[FANOUT];
+};
+
+struct branch {
+	void *slot[FANOUT];
+};
+
+/* Bytes on their way between host descriptors and guests. Used only between two points that don't sleep. */
+static uint8_t bounce[CHUNK_SIZE];
+
+static struct list memfds = LIST_INIT(memfds); /* mem_data.memfd_link, least recently used first */
+static unsigned nmemfds;
+static unsigned fd_budget = 800; /* half for memfds, half for lower files */
+
+static uint64_t disk_pages; /* in all of memfs */
+bool memfs_disk_limit_hit;
+
+/* ---- accounts ---- */
+
+/* Pages that may still be charged. */
+static uint64_t mem_room(const struct mem_sb *sb)
+{
+	uint64_t room = sb->limit_pages > sb->used_pages ? sb->limit_pages - sb->used_pages : 0;
+	uint64_t limit = kernel.disk_limit != 0 ? kernel.disk_limit / PAGE_SIZE : UINT64_MAX;
+
+	return MIN(room, limit > disk_pages ? limit - disk_pages : 0);
+}
+
+bool mem_charge(struct mem_sb *sb, uint64_t pages)
+{
+	if (pages > mem_room(sb)) {
+		if (sb->limit_pages - MIN(sb->used_pages, sb->limit_pages) >= pages)
+			memfs_disk_limit_hit = true;
+		return false;
+	}
+	sb->used_pages += pages;
+	disk_pages += pages;
+	return true;
+}
+
+void mem_uncharge(struct mem_sb *sb, uint64_t pages)
+{
+	invariant(sb->used_pages >= pages && disk_pages >= pages);
+	sb->used_pages -= pages;
+	disk_pages -= pages;
+}
+
+uint64_t memfs_disk_used(void)
+{
+	return disk_pages * PAGE_SIZE;
+}
+
+static void set_pages(struct mem_node *n, uint64_t pages)
+{
+	n->data.npages = pages;
+	n->inode->blocks = pages * (PAGE_SIZE / 512);
+}
+
+/* A clean lower file shows the host's blocks, one that is partly ours an estimate. */
+static void count_blocks(struct mem_node *n)
+{
+	uint64_t lower = PAGE_ALIGN(n->data.lower_len) / PAGE_SIZE;
+
+	n->inode->blocks = MAX(n->data.npages, lower) * (PAGE_SIZE / 512);
+}
+
+static void pages_added(struct mem_node *n, uint64_t pages)
+{
+	n->data.npages += pages;
+	count_blocks(n);
+}
+
+static void pages_gone(struct mem_node *n, uint64_t pages)
+{
+	invariant(n->data.npages >= pages);
+	n->data.npages -= pages;
+	mem_uncharge(mem_sb(n->inode), pages);
+	count_blocks(n);
+}
+
+/* ---- the tree ---- */
+
+void mem_data_init(struct mem_data *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->memfd = -1;
+	d->lower_fd = -1;
+	list_init(&d->memfd_link);
+	list_init(&d->lower_link);
+}
+
+/* Chunks that a tree of this height can hold. */
+static uint64_t tree_span(unsigned height)
+{
+	return height * FANOUT_SHIFT >= 64 ? UINT64_MAX : 1ULL << (height * FANOUT_SHIFT);
+}
+
+static struct chunk *chunk_find(struct mem_data *d, uint64_t idx)
+{
+	void *p = d->root;
+
+	if (idx >= tree_span(d->height))
+		return NULL;
+	if (d->height == 0)
+		return &d->only;
+	for (unsigned h = d->height; h > 1; h--) {
+		p = ((struct branch *)p)->slot[(idx >> ((h - 1) * FANOUT_SHIFT)) & (FANOUT - 1)];
+		if (p == NULL)
+			return NULL;
+	}
+	return &((struct leaf *)p)->chunk[idx & (FANOUT - 1)];
+}
+
+/* One more level. */
+static bool tree_raise(struct mem_data *d)
+{
+	if (d->height == 0) {
+		struct leaf *leaf = kzalloc(sizeof(*leaf));
+
+		if (leaf == NULL)
+			return false;
+		leaf->chunk[0] = d->only;
+		memset(&d->only, 0, sizeof(d->only));
+		d->root = leaf;
+	} else {
+		struct branch *b = kzalloc(sizeof(*b));
+
+		if (b == NULL)
+			return false;
+		b->slot[0] = d->root;
+		d->root = b;
+	}
+	d->height++;
+	return true;
+}
+
+/* The chunk's place, made if it isn't there. NULL if memory is out. */
+static struct chunk *chunk_get(struct mem_data *d, uint64_t idx)
+{
+	void **p;
+
+	while (idx >= tree_span(d->height))
+		if (!tree_raise(d))
+			return NULL;
+	if (d->height == 0)
+		return &d->only;
+	p = &d->root;
+	for (unsigned h = d->height; h > 1; h--) {
+		p = &((struct branch *)*p)->slot[(idx >> ((h - 1) * FANOUT_SHIFT)) & (FANOUT - 1)];
+		if (*p == NULL) {
+			*p = kzalloc(h == 2 ? sizeof(struct leaf) : sizeof(struct branch));
+			if (*p == NULL)
+				return NULL;
+		}
+	}
+	return &((struct leaf *)*p)->chunk[idx & (FANOUT - 1)];
+}
+
+static struct chunk *next_in(void *p, unsigned height, uint64_t base, uint64_t from, uint64_t *idx)
+{
+	uint64_t span = tree_span(height - 1);
+	unsigned i = from > base ? (unsigned)((from - base) / span) : 0;
+
+	for (; i < FANOUT; i++) {
+		uint64_t at = base + i * span;
+
+		if (height == 1) {
+			struct chunk *c = &((struct leaf *)p)->chunk[i];
+
+			if (c->present != 0) {
+				*idx = at;
+				return c;
+			}
+		} else if (((struct branch *)p)->slot[i] != NULL) {
+			struct chunk *c = next_in(((struct branch *)p)->slot[i], height - 1, at, from, idx);
+
+			if (c != NULL)
+				return c;
+		}
+	}
+	return NULL;
+}
+
+/* The first chunk with a page at or behind index from, or NULL. */
+static struct chunk *chunk_next(struct mem_data *d, uint64_t from, uint64_t *idx)
+{
+	if (d->height == 0) {
+		*idx = 0;
+		return from == 0 && d->only.present != 0 ? &d->only : NULL;
+	}
+	if (from >= tree_span(d->height))
+		return NULL;
+	return next_in(d->root, d->height, 0, from, idx);
+}
+
+static void chunk_drop(struct mem_node *n, struct chunk *c)
+{
+	if (c->present != 0)
+		pages_gone(n, (uint64_t)__builtin_popcount(c->present));
+	kfree(c->data);
+	memset(c, 0, sizeof(*c));
+}
+
+/* Frees all chunks >= from below p; p itself too if nothing can be left (whole). */
+static void free_from(struct mem_node *n, void *p, unsigned height, uint64_t base, uint64_t from)
+{
+	uint64_t span = tree_span(height - 1);
+	unsigned i = from > base ? (unsigned)((from - base) / span) : 0;
+
+	for (; i < FANOUT; i++) {
+		uint64_t at = base + i * span;
+
+		if (height == 1) {
+			chunk_drop(n, &((struct leaf *)p)->chunk[i]);
+		} else {
+			struct branch *b = p;
+
+			if (b->slot[i] == NULL)
+				continue;
+			free_from(n, b->slot[i], height - 1, at, from);
+			if (from <= at) {
+				kfree(b->slot[i]);
+				b->slot[i] = NULL;
+			}
+		}
+	}
+}
+
+/* No chunk at or behind index from is left. */
+static void tree_cut(struct mem_node *n, uint64_t from)
+{
+	struct mem_data *d = &n->data;
+
+	if (d->height == 0) {
+		if (from == 0)
+			chunk_drop(n, &d->only);
+		return;
+	}
+	if (from >= tree_span(d->height))
+		return;
+	free_from(n, d->root, d->height, 0, from);
+	if (from == 0) {
+		kfree(d->root);
+		d->root = NULL;
+		d->height = 0;
+	}
+}
+
+/* Room for bytes in the chunk. Bytes between the old and the new room in a present page read as zeros already. */
+static bool chunk_reserve(struct chunk *c, uint32_t bytes)
+{
+	uint32_t cap = MAX(c->cap, FIRST_CAP);
+	uint8_t *data;
+
+	if (bytes <= c->cap)
+		return true;
+	while (cap < bytes)
+		cap *= 2;
+	data = krealloc(c->data, cap);
+	if (data == NULL)
+		return false;
+	if (c->cap < PAGE_SIZE)
+		memset(data + c->cap, 0, MIN((unsigned long)cap, PAGE_SIZE) - c->cap);
+	c->data = data;
+	c->cap = cap;
+	return true;
+}
+
+/* ---- what lies below ---- */
+
+/* Fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). lower_fd is open if needed. */
+static int read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len)
+{
+	size_t want = pos < d->lower_len ? (size_t)MIN((uint64_t)len, d->lower_len - pos) : 0, got = 0;
+
+	while (got < want) {
+		int64_t n = host_pread(d->lower_fd, dst + got, want - got, (int64_t)(pos + got));
+
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	memset(dst + got, 0, len - got);
+	return 0;
+}
+
+static int open_below(struct task *task, struct mem_node *n)
+{
+	return n->data.lower_len != 0 ? mem_lower_open(task, n) : 0;
+}
+
+/* ---- chunks: reading and writing ---- */
+
+/* A run of bytes at pos that are all present, or all not. */
+struct run {
+	bool present;
+	const uint8_t *data; /* NULL: zeros (or the lower file's, if not present) */
+	uint64_t len;
+};
+
+static struct run run_at(struct mem_data *d, uint64_t pos, uint64_t len)
+{
+	uint32_t off = pos & (CHUNK_SIZE - 1), page = off >> MEM_PAGE_SHIFT, end;
+	struct chunk *c = chunk_find(d, pos >> CHUNK_SHIFT);
+	struct run r = {0};
+	uint16_t bits;
+
+	if (c == NULL || c->present == 0) {
+		r.len = MIN(len, CHUNK_SIZE - off);
+		return r;
+	}
+	r.present = (c->present >> page) & 1;
+	bits = (uint16_t)((r.present ? ~c->present : c->present) >> page);
+	end = bits == 0 ? CHUNK_SIZE : (page + (uint32_t)__builtin_ctz(bits)) << MEM_PAGE_SHIFT;
+	r.len = MIN(len, (uint64_t)(end - off));
+	if (r.present) {
+		if (off < c->cap) {
+			r.data = c->data + off;
+			r.len = MIN(r.len, (uint64_t)(c->cap - off));
+		}
+	}
+	return r;
+}
+
+/* Moves up to len bytes from pos into buf. Bytes, or an error if none could be moved. */
+static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, uint64_t len)
+{
+	uint64_t done = 0;
+
+	while (done < len) {
+		struct run r = run_at(d, pos + done, len - done);
+		size_t moved;
+
+		if (r.data != NULL) {
+			moved = iobuf_put(buf, r.data, r.len);
+		} else if (!r.present && pos + done < d->lower_len) {
+			int err;
+
+			r.len = MIN(r.len, d->lower_len - (pos + done));
+			err = read_below(d, bounce, pos + done, r.len);
+			if (err != 0)
+				return done != 0 ? (int64_t)done : err;
+			moved = iobuf_put(buf, bounce, r.len);
+		} else {
+			moved = iobuf_put_zeros(buf, r.len);
+		}
+		done += moved;
+		if (moved < r.len)
+			return done != 0 ? (int64_t)done : -LINUX_EFAULT;
+	}
+	return (int64_t)done;
+}
+
+static uint16_t page_mask(uint32_t first, uint32_t last)
+{
+	return (uint16_t)((0xffffU << first) & (0xffffU >> (CHUNK_PAGES - 1 - last)));
+}
+
+/* Bytes [from, to) of the chunk, in a page that wasn't there: what was seen there before. */
+static int fill_gap(struct mem_node *n, struct chunk *c, uint64_t base, uint32_t from, uint32_t to)
+{
+	to = MIN(to, c->cap);
+	return from < to ? read_below(&n->data, c->data + from, base + from, to - from) : 0;
+}
+
+/* The whole page is in memory, even where the lower file ends in it. */
+static uint32_t room_needed(const struct mem_data *d, uint64_t base, uint32_t off, uint32_t len)
+{
+	uint32_t page_end = (uint32_t)PAGE_ALIGN(off + len);
+
+	if (base + off + len < d->lower_len)
+		return (uint32_t)MIN((uint64_t)page_end, d->lower_len - base);
+	return off + len;
+}
+
+/* Writes into one chunk. Bytes, or an error if none. */
+static int64_t chunk_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint32_t len)
+{
+	uint32_t off = pos & (CHUNK_SIZE - 1), first = off >> MEM_PAGE_SHIFT, last, got, end;
+	uint64_t base = pos - off, unused;
+	struct chunk *c = chunk_get(&n->data, pos >> CHUNK_SHIFT);
+	uint16_t fresh, reached;
+	int err = 0;
+
+	if (c == NULL)
+		return -LINUX_ENOMEM;
+	last = (off + len - 1) >> MEM_PAGE_SHIFT;
+	fresh = page_mask(first, last) & ~c->present;
+	if (fresh != 0 && !mem_charge(mem_sb(n->inode), (uint64_t)__builtin_popcount(fresh))) {
+		/* Not all of it fits: the first page may. */
+		if (first == last)
+			return -LINUX_ENOSPC;
+		return chunk_write(n, buf, pos, (uint32_t)(PAGE_SIZE - (off & (PAGE_SIZE - 1))));
+	}
+	if (!chunk_reserve(c, room_needed(&n->data, base, off, len))) {
+		err = -LINUX_ENOMEM;
+		goto uncharge;
+	}
+	if ((fresh >> first) & 1)
+		err = fill_gap(n, c, base, off & (uint32_t)PAGE_MASK, off);
+	end = off + len;
+	if (err == 0 && ((fresh >> last) & 1))
+		err = fill_gap(n, c, base, end, (uint32_t)PAGE_ALIGN(end));
+	if (err != 0)
+		goto uncharge;
+	got = (uint32_t)iobuf_get(buf, c->data + off, len);
+	if (got < len) {
+		/* The guest's range ends in the middle: of the fresh pages keep those reached, and make the last one whole. */
+		err = -LINUX_EFAULT;
+		if (got == 0)
+			goto uncharge;
+		end = off + got;
+		last = (end - 1) >> MEM_PAGE_SHIFT;
+		if (((fresh >> last) & 1) && fill_gap(n, c, base, end, (uint32_t)PAGE_ALIGN(end)) != 0)
+			memset(c->data + end, 0, MIN(c->cap, (uint32_t)PAGE_ALIGN(end)) - end);
+	}
+	reached = fresh & page_mask(first, last);
+	unused = (uint64_t)__builtin_popcount(fresh & ~reached);
+	c->present |= reached;
+	mem_uncharge(mem_sb(n->inode), unused);
+	pages_added(n, (uint64_t)__builtin_popcount(reached));
+	return got;
+
+uncharge:
+	mem_uncharge(mem_sb(n->inode), (uint64_t)__builtin_popcount(fresh));
+	return err;
+}
+
+static void grow_size(struct inode *inode, uint64_t end)
+{
+	if (end > inode->size)
+		inode->size = end;
+}
+
+static int64_t chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len)
+{
+	uint64_t done = 0;
+
+	while (done < len) {
+		uint32_t room = (uint32_t)(CHUNK_SIZE - ((pos + done) & (CHUNK_SIZE - 1)));
+		uint32_t want = (uint32_t)MIN((uint64_t)room, len - done);
+		int64_t got = chunk_write(n, buf, pos + done, want);
+
+		if (got < 0)
+			return done != 0 ? (int64_t)done : got;
+		done += (uint64_t)got;
+		grow_size(n->inode, pos + done);
+		/* got < want: a page at a time near a limit, or a guest fault, which shows itself next time round */
+	}
+	return (int64_t)done;
+}
+
+/* ---- the memfd ---- */
+
+static int64_t memfd_blocks(const struct mem_data *d)
+{
+	int64_t size, blocks;
+
+	if (host_fstat_blocks(d->memfd, &size, &blocks) < 0)
+		return (int64_t)d->npages;
+	return (blocks * 512 + (int64_t)PAGE_SIZE - 1) / (int64_t)PAGE_SIZE;
+}
+
+/* Brings the accounts in line with the blocks that the memfd has. What guests stored can't be refused any more: it is
+ * counted as far as the limits go, and the limits' owner looks at the sum. */
+static void memfd_count(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+	uint64_t now = (uint64_t)memfd_blocks(d), bytes = now * PAGE_SIZE;
+	struct mem_sb *sb = mem_sb(n->inode);
+
+	if (now > d->npages) {
+		sb->used_pages += now - d->npages;
+		disk_pages += now - d->npages;
+	} else {
+		mem_uncharge(sb, d->npages - now);
+	}
+	set_pages(n, now);
+	if (bytes < d->memfd_bytes) {
+		alloc_uncharge(d->memfd_bytes - bytes);
+		d->memfd_bytes = bytes;
+	} else if (bytes > d->memfd_bytes && alloc_charge(bytes - d->memfd_bytes)) {
+		d->memfd_bytes = bytes;
+	}
+}
+
+void memfs_sample(void)
+{
+	struct mem_data *d;
+
+	list_for_each(d, &memfds, memfd_link)
+		memfd_count(container_of(d, struct mem_node, data));
+}
+
+static int64_t memfd_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, uint64_t len)
+{
+	uint64_t done = 0;
+
+	while (done < len) {
+		int64_t n = host_pread(d->memfd, bounce, MIN(len - done, (uint64_t)sizeof(bounce)), (int64_t)(pos + done));
+		size_t moved;
+
+		if (n <= 0)
+			return done != 0 || n == 0 ? (int64_t)done : n;
+		moved = iobuf_put(buf, bounce, (size_t)n);
+		done += moved;
+		if (moved < (size_t)n)
+			return done != 0 ? (int64_t)done : -LINUX_EFAULT;
+	}
+	return (int64_t)done;
+}
+
+/* Bytes that may be written at pos without going over a limit. What lies in the file already may be a hole, but counts
+ * as paid for. */
+static uint64_t memfd_room(struct mem_node *n, uint64_t pos, uint64_t len)
+{
+	uint64_t paid = PAGE_ALIGN(n->inode->size), start = MAX(paid, PAGE_DOWN(pos)), pages, end;
+
+	if (pos + len <= paid)
+		return len;
+	pages = MIN((PAGE_ALIGN(pos + len) - start) / PAGE_SIZE, mem_room(mem_sb(n->inode)));
+	end = start + pages * PAGE_SIZE;
+	return end > pos ? MIN(len, end - pos) : 0;
+}
+
+static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len)
+{
+	uint64_t done = 0;
+	int64_t err = 0;
+
+	len = memfd_room(n, pos, len);
+	if (len == 0)
+		return -LINUX_ENOSPC;
+	while (done < len && err == 0) {
+		size_t want = (size_t)MIN(len - done, (uint64_t)sizeof(bounce));
+		size_t got = iobuf_get(buf, bounce, want);
+		int64_t put;
+
+		if (got < want)
+			err = -LINUX_EFAULT;
+		if (got == 0)
+			break;
+		put = host_pwrite(n->data.memfd, bounce, got, (int64_t)(pos + done));
+		if (put < 0) {
+			iobuf_revert(buf, got);
+			err = put;
+			break;
+		}
+		done += (uint64_t)put;
+		if ((size_t)put < got) {
+			iobuf_revert(buf, got - (size_t)put);
+			err = -LINUX_ENOSPC;
+		}
+	}
+	grow_size(n->inode, pos + done);
+	memfd_count(n);
+	return done != 0 ? (int64_t)done : err;
+}
+
+static int memfd_put_all(int fd, const uint8_t *data, size_t len, uint64_t pos)
+{
+	while (len != 0) {
+		int64_t n = host_pwrite(fd, data, len, (int64_t)pos);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -LINUX_ENOSPC;
+		data += n;
+		len -= (size_t)n;
+		pos += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* All that the file shows goes into fd. */
+static int memfd_fill(struct mem_node *n, int fd)
+{
+	struct mem_data *d = &n->data;
+	uint64_t size = n->inode->size, idx, pos = 0;
+	int err = 0;
+
+	while (err == 0 && pos < size) {
+		struct run r;
+
+		if (pos >= d->lower_len) {
+			/* jump over holes */
+			if (chunk_next(d, pos >> CHUNK_SHIFT, &idx) == NULL)
+				break;
+			pos = MAX(pos, idx << CHUNK_SHIFT);
+		}
+		if (pos >= size)
+			break;
+		r = run_at(d, pos, size - pos);
+		if (r.data != NULL) {
+			err = memfd_put_all(fd, r.data, r.len, pos);
+		} else if (!r.present && pos < d->lower_len) {
+			r.len = MIN(r.len, d->lower_len - pos);
+			err = read_below(d, bounce, pos, r.len);
+			if (err == 0)
+				err = memfd_put_all(fd, bounce, r.len, pos);
+		}
+		pos += r.len;
+	}
+	return err;
+}
+
+static int new_memfd(const char *name)
+{
+	int fd = host_memfd_create(name, HOST_MFD_CLOEXEC | HOST_MFD_ALLOW_SEALING | HOST_MFD_EXEC);
+
+	if (fd == -LINUX_EINVAL) /* kernels that don't know MFD_EXEC */
+		fd = host_memfd_create(name, HOST_MFD_CLOEXEC | HOST_MFD_ALLOW_SEALING);
+	return fd;
+}
+
+/* Moves an idle file's contents back from its memfd. false if memory doesn't allow it. */
+static bool memfd_retire(struct mem_node *n)
+{
+	struct mem_data *d = &n->data, fresh;
+	uint64_t size = n->inode->size, charged = d->npages;
+	struct mem_sb *sb = mem_sb(n->inode);
+	int fd = d->memfd;
+
+	mem_data_init(&fresh);
+	fresh.opens = d->opens;
+	list_del(&d->memfd_link);
+	alloc_uncharge(d->memfd_bytes);
+	mem_uncharge(sb, charged);
+	*d = fresh;
+	list_init(&d->memfd_link);
+	list_init(&d->lower_link);
+	set_pages(n, 0);
+	for (uint64_t pos = 0; pos < size; pos += CHUNK_SIZE) {
+		size_t len = (size_t)MIN(size - pos, (uint64_t)CHUNK_SIZE);
+		int64_t got = host_pread(fd, bounce, len, (int64_t)pos);
+		struct iobuf buf;
+
+		if (got <= 0)
+			goto undo;
+		if (bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
+			continue; /* a hole, or as good as one */
+		iobuf_init_mem(&buf, bounce, (size_t)got);
+		if (chunk_write(n, &buf, pos, (uint32_t)got) != got)
+			goto undo;
+	}
+	host_close(fd);
+	nmemfds--;
+	return true;
+
+undo:
+	tree_cut(n, 0);
+	d->memfd = fd;
+	list_add_tail(&memfds, &d->memfd_link);
+	d->memfd_bytes = 0;
+	set_pages(n, 0);
+	memfd_count(n);
+	return false;
+}
+
+/* A descriptor is wanted: the longest idle memfds and lower files give theirs. */
+static void descriptors_trim(unsigned max)
+{
+	unsigned left = nmemfds; /* one that can't retire goes back to the end of the list */
+	struct mem_data *d, *tmp;
+
+	mem_lower_trim(MAX(max, 1U)); /* the newest may be the file this is for */
+	list_for_each_safe(d, tmp, &memfds, memfd_link) {
+		struct mem_node *n = container_of(d, struct mem_node, data);
+
+		if (nmemfds <= max || left-- == 0)
+			return;
+
+		/* A file that is sealed as a memfd may have been passed on as one: it stays what it is. */
+		if (d->opens == 0 && !n->is_memfd && n->inode->size <= 64 * MiB)
+			(void)memfd_retire(n);
+	}
+}
+
+void memfs_set_fd_budget(unsigned n)
+{
+	fd_budget = MAX(n, 16U);
+}
+
+unsigned mem_lower_budget(void)
+{
+	return fd_budget / 2;
+}
+
+/* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. */
+static int to_memfd(struct task *task, struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+	int fd, err;
+
+	if (d->memfd >= 0)
+		return 0;
+	err = open_below(task, n);
+	if (err != 0 || d->memfd >= 0)
+		return err;
+	if (nmemfds >= fd_budget / 2)
+		descriptors_trim(fd_budget / 2 - 1);
+	fd = new_memfd("file");
+	if (fd == -LINUX_EMFILE) {
+		descriptors_trim(0);
+		fd = new_memfd("file");
+	}
+	if (fd < 0)
+		return fd == -LINUX_EMFILE ? -LINUX_ENFILE : fd;
+	err = host_ftruncate(fd, (int64_t)n->inode->size);
+	if (err == 0)
+		err = memfd_fill(n, fd);
+	if (err != 0) {
+		host_close(fd);
+		return err;
+	}
+	if (d->lower_len != 0)
+		mem_dirty(n);
+	tree_cut(n, 0);
+	d->lower_len = 0;
+	mem_lower_close(n);
+	d->memfd = fd;
+	list_add_tail(&memfds, &d->memfd_link);
+	nmemfds++;
+	memfd_count(n);
+	return 0;
+}
+
+void mem_data_free(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	if (d->memfd >= 0) {
+		host_close(d->memfd);
+		list_del(&d->memfd_link);
+		nmemfds--;
+		alloc_uncharge(d->memfd_bytes);
+		mem_uncharge(mem_sb(n->inode), d->npages);
+		d->memfd = -1;
+	} else {
+		tree_cut(n, 0);
+	}
+}
+
+/* ---- truncation and allocation ---- */
+
+/* Pages [first, last) go; those of the lower file aren't there (lower_len is 0 or lies before them). */
+static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
+{
+	struct mem_data *d = &n->data;
+	uint64_t idx = first / CHUNK_PAGES;
+	struct chunk *c;
+
+	while ((c = chunk_next(d, idx, &idx)) != NULL && idx * CHUNK_PAGES < last) {
+		uint64_t base = idx * CHUNK_PAGES;
+		uint32_t a = first > base ? (uint32_t)(first - base) : 0;
+		uint32_t b = last - base < CHUNK_PAGES ? (uint32_t)(last - base) : CHUNK_PAGES;
+		uint16_t gone;
+
+		if (a < b) {
+			gone = c->present & page_mask(a, b - 1);
+			c->present &= ~gone;
+			pages_gone(n, (uint64_t)__builtin_popcount(gone));
+			if (c->present == 0) {
+				kfree(c->data);
+				c->data = NULL;
+				c->cap = 0;
+			}
+		}
+		idx++;
+	}
+}
+
+/* Bytes [from, to), within one page, become zeros if the page is present. */
+static void zero_part(struct mem_data *d, uint64_t from, uint64_t to)
+{
+	uint32_t off = from & (CHUNK_SIZE - 1), end = off + (uint32_t)(to - from);
+	struct chunk *c = chunk_find(d, from >> CHUNK_SHIFT);
+
+	if (c == NULL || !((c->present >> (off >> MEM_PAGE_SHIFT)) & 1))
+		return;
+	end = MIN(end, c->cap);
+	if (off < end)
+		memset(c->data + off, 0, end - off);
+}
+
+/* The page that holds pos is in memory (copied up), so that a part of it can change. */
+static int page_up(struct mem_node *n, uint64_t pos)
+{
+	struct run r = run_at(&n->data, pos, 1);
+	struct iobuf buf;
+	uint8_t byte;
+	int err;
+
+	if (r.present || pos >= n->data.lower_len)
+		return 0;
+	err = read_below(&n->data, &byte, pos, 1);
+	if (err != 0)
+		return err;
+	iobuf_init_mem(&buf, &byte, 1);
+	err = (int)chunk_write(n, &buf, pos, 1);
+	return err < 0 ? err : 0;
+}
+
+int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
+{
+	struct mem_node *n = mem_node(inode);
+	struct mem_data *d = &n->data;
+	int err;
+
+	if (size > (uint64_t)INT64_MAX)
+		return -LINUX_EINVAL;
+	if (size < d->lower_len && (size & (PAGE_SIZE - 1)) != 0) {
+		err = open_below(task, n);
+		if (err != 0)
+			return err;
+	}
+	if ((size < inode->size && (inode->seals & LINUX_F_SEAL_SHRINK)) ||
+	    (size > inode->size && (inode->seals & LINUX_F_SEAL_GROW)))
+		return -LINUX_EPERM;
+	if (d->memfd >= 0) {
+		err = host_ftruncate(d->memfd, (int64_t)size);
+		if (err != 0)
+			return err;
+		inode->size = size;
+		memfd_count(n);
+		return 0;
+	}
+	if (size < inode->size) {
+		if (size < d->lower_len) {
+			/* the rest of the last page must be ours, or growing again would show the lower file's bytes */
+			if ((size & (PAGE_SIZE - 1)) != 0) {
+				err = page_up(n, size);
+				if (err != 0)
+					return err;
+			}
+			d->lower_len = size;
+		}
+		drop_pages(n, PAGE_ALIGN(size) / PAGE_SIZE, UINT64_MAX / PAGE_SIZE);
+		tree_cut(n, (size + CHUNK_SIZE - 1) >> CHUNK_SHIFT);
+		if ((size & (PAGE_SIZE - 1)) != 0)
+			zero_part(d, size, PAGE_ALIGN(size));
+		if (d->lower_len == 0)
+			mem_lower_close(n);
+	}
+	inode->size = size;
+	mem_dirty(n);
+	count_blocks(n);
+	return 0;
+}
+
+/* Everything below is copied up: holes can be made. */
+static int all_up(struct task *task, struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+	uint64_t pos = 0;
+	int err = open_below(task, n);
+
+	while (err == 0 && d->memfd < 0 && pos < d->lower_len) {
+		struct run r = run_at(d, pos, d->lower_len - pos);
+		struct iobuf buf;
+
+		if (!r.present) {
+			err = read_below(d, bounce, pos, r.len);
+			iobuf_init_mem(&buf, bounce, r.len);
+			if (err == 0 && chunk_write(n, &buf, pos, (uint32_t)r.len) != (int64_t)r.len)
+				err = -LINUX_ENOSPC;
+		}
+		pos += r.len;
+		if (err == 0 && pos % MiB == 0) {
+			task_yield(task);
+			err = open_below(task, n);
+		}
+	}
+	if (err == 0) {
+		d->lower_len = 0;
+		mem_lower_close(n);
+		mem_dirty(n);
+		count_blocks(n);
+	}
+	return err;
+}
+
+static int punch(struct task *task, struct mem_node *n, uint64_t off, uint64_t len)
+{
+	struct mem_data *d = &n->data;
+	uint64_t end = off + len, first = PAGE_ALIGN(off), last = PAGE_DOWN(end);
+	int err;
+
+	if (d->lower_len > off) {
+		err = all_up(task, n);
+		if (err != 0)
+			return err;
+	}
+	if (d->memfd >= 0) {
+		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off,
+				     (int64_t)len);
+		if (err == 0)
+			memfd_count(n);
+		return err;
+	}
+	if (first > last) { /* inside one page */
+		zero_part(d, off, end);
+		return 0;
+	}
+	if (off < first)
+		zero_part(d, off, first);
+	if (last < end)
+		zero_part(d, last, end);
+	if (first < last)
+		drop_pages(n, first / PAGE_SIZE, last / PAGE_SIZE);
+	return 0;
+}
+
+/* Pages of [off, end) that are holes become zeros that are there. */
+static int allocate(struct task *task, struct mem_node *n, uint64_t off, uint64_t end)
+{
+	struct mem_data *d = &n->data;
+	uint64_t pos = PAGE_DOWN(off);
+	int err = open_below(task, n);
+
+	if (err == 0 && d->memfd >= 0) {
+		uint64_t pages = (PAGE_ALIGN(end) - pos) / PAGE_SIZE;
+
+		if (!mem_charge(mem_sb(n->inode), pages))
+			return -LINUX_ENOSPC;
+		mem_uncharge(mem_sb(n->inode), pages);
+		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off, (int64_t)(end - off));
+		memfd_count(n);
+		return err;
+	}
+	end = PAGE_ALIGN(end);
+	while (err == 0 && pos < end) {
+		struct run r = run_at(d, pos, MIN(end - pos, (uint64_t)sizeof(bounce)));
+		struct iobuf buf;
+
+		r.len = PAGE_ALIGN(r.len);
+		if (!r.present) {
+			err = read_below(d, bounce, pos, r.len);
+			iobuf_init_mem(&buf, bounce, r.len);
+			if (err == 0 && chunk_write(n, &buf, pos, (uint32_t)r.len) != (int64_t)r.len)
+				err = -LINUX_ENOSPC;
+		}
+		pos += r.len;
+		if (err == 0 && pos % (4 * MiB) == 0 && pos < end) {
+			task_yield(task);
+			if (task_dying(task))
+				return -LINUX_EINTR;
+			if (d->memfd >= 0)
+				return allocate(task, n, pos, end);
+			err = open_below(task, n);
+		}
+	}
+	return err;
+}
+
+static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t off, int64_t len)
+{
+	const int known = LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE |
+			  LINUX_FALLOC_FL_UNSHARE_RANGE;
+	struct inode *inode = file->inode;
+	struct mem_node *n = mem_node(inode);
+	uint64_t end = (uint64_t)(off + len);
+	int err = 0;
+
+	if (mode & ~known)
+		return -LINUX_EOPNOTSUPP;
+	if ((mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE)) &&
+	    (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
+		return -LINUX_EPERM;
+	if (!(mode & LINUX_FALLOC_FL_KEEP_SIZE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
+		return -LINUX_EPERM;
+	mem_dirty(n);
+	if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
+		err = punch(task, n, (uint64_t)off, (uint64_t)len);
+	if (err == 0 && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE))
+		err = allocate(task, n, (uint64_t)off, end);
+	if (err != 0)
+		return err;
+	if (!(mode & (LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE)) && end > inode->size) {
+		if (n->data.memfd >= 0)
+			err = host_ftruncate(n->data.memfd, (int64_t)end);
+		if (err == 0)
+			inode->size = end;
+	}
+	inode_touch(inode, ATTR_CTIME | ATTR_MTIME);
+	return err;
+}
+
+/* ---- file operations ---- */
+
+static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
+{
+	struct inode *inode = file->inode;
+	struct mem_node *n = mem_node(inode);
+	uint64_t done = 0;
+
+	for (;;) {
+		uint64_t at, len;
+		int64_t got;
+		int err = open_below(task, n);
+
+		if (err != 0)
+			return done != 0 ? (int64_t)done : err;
+		at = (uint64_t)*pos;
+		if (at >= inode->size || buf->left == 0)
+			return (int64_t)done;
+		len = MIN(MIN(buf->left, inode->size - at), (uint64_t)PIECE);
+		got = n->data.memfd >= 0 ? memfd_read(&n->data, buf, at, len) : chunks_read(&n->data, buf, at, len);
+		if (got <= 0)
+			return done != 0 ? (int64_t)done : got;
+		*pos += got;
+		done += (uint64_t)got;
+		if ((uint64_t)got < len || got < (int64_t)PIECE)
+			return (int64_t)done;
+		task_yield(task);
+		if (task_dying(task))
+			return (int64_t)done;
+	}
+}
+
+static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
+{
+	struct inode *inode = file->inode;
+	struct mem_node *n = mem_node(inode);
+	bool append = (file->flags & LINUX_O_APPEND) || buf->append;
+	uint64_t done = 0;
+
+	for (;;) {
+		uint64_t at, len;
+		int64_t got;
+		int err = open_below(task, n);
+
+		if (err != 0)
+			return done != 0 ? (int64_t)done : err;
+		if (append)
+			*pos = (int64_t)inode->size;
+		at = (uint64_t)*pos;
+		len = append ? buf->left : MIN(buf->left, (uint64_t)PIECE);
+		if (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))
+			return done != 0 ? (int64_t)done : -LINUX_EPERM;
+		if ((inode->seals & LINUX_F_SEAL_GROW) && at + len > inode->size) {
+			if (at >= inode->size)
+				return done != 0 ? (int64_t)done : -LINUX_EPERM;
+			len = inode->size - at;
+		}
+		mem_dirty(n);
+		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : chunks_write(n, buf, at, len);
+		if (got <= 0)
+			return done != 0 ? (int64_t)done : got;
+		*pos += got;
+		done += (uint64_t)got;
+		if ((uint64_t)got < len || buf->left == 0 || append)
+			return (int64_t)done;
+		task_yield(task);
+		if (task_dying(task))
+			return (int64_t)done;
+	}
+}
+
+/* The next offset >= off that is data (or a hole); the end of the file if there is none. */
+static uint64_t seek_in_chunks(struct mem_node *n, uint64_t off, bool data)
+{
+	struct mem_data *d = &n->data;
+	uint64_t size = n->inode->size, idx;
+
+	while (off < size) {
+		struct run r;
+
+		if (data && off >= d->lower_len) {
+			if (chunk_next(d, off >> CHUNK_SHIFT, &idx) == NULL)
+				return size;
+			off = MAX(off, idx << CHUNK_SHIFT);
+		}
+		r = run_at(d, off, size - off);
+		if ((r.present || off < d->lower_len) == data)
+			return off;
+		if (!r.present && off < d->lower_len)
+			r.len = MIN(r.len, d->lower_len - off);
+		if (r.len == 0)
+			break;
+		off += r.len;
+	}
+	return size;
+}
+
+/* In a memfd, holes are found page by page of zeros: the host's own SEEK_DATA isn't among the sentry's calls. */
+static uint64_t seek_in_memfd(struct mem_node *n, uint64_t off, bool data)
+{
+	uint64_t size = n->inode->size;
+
+	while (off < size) {
+		uint64_t page = PAGE_DOWN(off);
+		size_t len = (size_t)MIN(size - page, (uint64_t)sizeof(bounce));
+		int64_t got = host_pread(n->data.memfd, bounce, len, (int64_t)page);
+
+		if (got <= 0)
+			return size;
+		for (uint64_t at = 0; at < (uint64_t)got; at += PAGE_SIZE) {
+			size_t part = (size_t)MIN((uint64_t)got - at, PAGE_SIZE);
+			bool zero = bounce[at] == 0 && memcmp(bounce + at, bounce + at + 1, part - 1) == 0;
+
+			if (zero != data)
+				return MAX(off, page + at);
+		}
+		off = page + (uint64_t)got;
+	}
+	return size;
+}
+
+static int64_t mem_llseek(struct task *task, struct file *file, int64_t off, int whence)
+{
+	struct inode *inode = file->inode;
+	struct mem_node *n = mem_node(inode);
+	uint64_t found;
+
+	if (whence != LINUX_SEEK_DATA && whence != LINUX_SEEK_HOLE)
+		return generic_llseek(task, file, off, whence);
+	if (off < 0 || (uint64_t)off >= inode->size)
+		return -LINUX_ENXIO;
+	if (n->data.memfd >= 0)
+		found = seek_in_memfd(n, (uint64_t)off, whence == LINUX_SEEK_DATA);
+	else
+		found = seek_in_chunks(n, (uint64_t)off, whence == LINUX_SEEK_DATA);
+	if (whence == LINUX_SEEK_DATA && found >= inode->size)
+		return -LINUX_ENXIO;
+	file->pos = (int64_t)found;
+	return file->pos;
+}
+
+static int mem_map(struct task *task, struct file *file, uint64_t off, unused_arg uint64_t len, int prot, bool shared,
+		   struct map_backing *out)
+{
+	struct inode *inode = file->inode;
+	struct mem_node *n = mem_node(inode);
+	struct mem_data *d = &n->data;
+	bool writer = shared && (file->mode & FMODE_WRITE);
+	int err;
+
+	if (shared && (prot & LINUX_PROT_WRITE) && (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
+		return -LINUX_EPERM;
+	if (writer && (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
+		writer = false; /* it may never become writable: a private view is the same and can't be forged into more */
+	out->host_off = off;
+	out->force_private = !writer;
+	/* What nobody can be about to write is mapped as it lies below. */
+	if (d->memfd < 0 && n->lower_path != NULL && d->npages == 0 && d->lower_len != 0 && d->lower_len == inode->size &&
+	    inode->writers == 0) {
+		err = open_below(task, n);
+		if (err != 0)
+			return err;
+		if (d->memfd < 0 && d->npages == 0 && d->lower_len == inode->size && inode->writers == 0) {
+			out->host_fd = d->lower_fd;
+			d->handed_out = true;
+			return 0;
+		}
+	}
+	if (writer)
+		mem_dirty(n);
+	err = to_memfd(task, n);
+	if (err != 0)
+		return err;
+	out->host_fd = d->memfd;
+	d->handed_out = true;
+	list_move_tail(&memfds, &d->memfd_link);
+	return 0;
+}
+
+int mem_file_open(unused_arg struct task *task, struct inode *inode, unused_arg struct file *file)
+{
+	mem_node(inode)->data.opens++;
+	return 0;
+}
+
+static void mem_release(struct file *file)
+{
+	struct mem_data *d = &mem_node(file->inode)->data;
+
+	invariant(d->opens > 0);
+	if (--d->opens == 0)
+		d->handed_out = false;
+}
+
+const struct file_ops mem_file_fops = {
+	.read = mem_read,
+	.write = mem_write,
+	.llseek = mem_llseek,
+	.map = mem_map,
+	.fallocate = mem_fallocate,
+	.release = mem_release,
+};

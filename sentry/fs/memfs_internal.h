@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of memfs share: memfs.c (names), memfs_file.c (contents), memfs_lower.c (what lies below). */
+#ifndef SENTRY_FS_MEMFS_INTERNAL_H
+#define SENTRY_FS_MEMFS_INTERNAL_H
+
+#include "sentry/base/tree.h"
+#include "sentry/fs/lower.h"
+#include "sentry/fs/memfs.h"
+
+#define MEM_PAGE_SHIFT 12
+#define CHUNK_SHIFT 16
+#define CHUNK_SIZE (1UL << CHUNK_SHIFT)
+#define CHUNK_PAGES (CHUNK_SIZE / PAGE_SIZE)
+
+struct mem_sb {
+	struct superblock sb;
+	uint64_t limit_pages, used_pages; /* used <= limit, but for what guests stored through mappings */
+	uint64_t max_inodes, ninodes;
+	struct lower_tree *lower;         /* NULL: none */
+};
+
+/* Up to 64 KiB of a file. A page that isn't present is a hole, or the lower file's. Bytes behind cap are zeros. */
+struct chunk {
+	uint8_t *data;
+	uint32_t cap;     /* bytes allocated: 0 or a power of two up to CHUNK_SIZE */
+	uint16_t present; /* a bit for each page */
+};
+
+struct mem_data {
+	struct chunk only;    /* chunk 0, while height is 0 */
+	void *root;           /* height 1: a leaf of 64 chunks; more: a node of 64 roots */
+	unsigned height;
+	uint64_t npages;      /* present, or blocks of the memfd; charged to the superblock */
+	int memfd;            /* -1, or all contents are there and the tree is empty */
+	uint64_t memfd_bytes; /* charged to the allocator's account */
+	struct list memfd_link;
+	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */
+	int lower_fd;         /* -1: not open */
+	bool handed_out;      /* a mapping may show memfd or lower_fd: they stay while `opens` isn't 0 */
+	struct list lower_link; /* open lower files, least recently used first */
+	uint32_t opens;       /* descriptions */
+};
+
+struct mem_entry {
+	RB_ENTRY(mem_entry) node;
+	int64_t cookie;
+	struct dentry *dentry; /* pinned */
+};
+RB_HEAD(mem_entry_tree, mem_entry);
+
+struct mem_dir {
+	struct mem_entry_tree entries; /* names that aren't the lower directory's */
+	int64_t next_cookie;
+	uint32_t nentries;
+	struct lower_dir *lower;       /* what is known of the lower directory; NULL: nothing yet */
+};
+
+struct mem_xattr {
+	struct list link;
+	size_t size;
+	char *name;
+	uint8_t value[];
+};
+
+/* What an inode of memfs has besides its fields. Allocated up to and with the member its type needs. */
+struct mem_node {
+	struct inode *inode;     /* borrowed */
+	struct list xattrs;
+	/* the lower layer; lower_path is NULL for what was made here */
+	char *lower_path;        /* from the tree's root, "" for the root itself; set once */
+	uint64_t lower_dev, lower_ino;
+	struct list id_link;     /* table of nodes with a lower_path */
+	bool dirty;              /* differs from the lower file: holds a reference on its inode until nlink is 0 */
+	bool lower_xattrs;       /* the lower file has some that were not read yet */
+	bool is_memfd;
+	bool plain_nlink;        /* a lower directory whose link count doesn't count its subdirectories */
+	union {
+		struct mem_data data;
+		struct mem_dir dir;
+		char *target;
+	};
+};
+
+static inline struct mem_node *mem_node(const struct inode *inode)
+{
+	return inode->private_data;
+}
+static inline struct mem_sb *mem_sb(const struct inode *inode)
+{
+	return container_of(inode->sb, struct mem_sb, sb);
+}
+
+/* ---- memfs.c ---- */
+extern const struct inode_ops mem_dir_iops, mem_file_iops, mem_link_iops, mem_special_iops;
+/* An inode with its node; nothing is linked. NULL if memory is out. */
+struct inode *mem_inode_new(struct mem_sb *sb, uint64_t ino, uint32_t mode) must_check;
+void mem_xattrs_free(struct mem_node *n);
+/* The node now differs from what lies below: it stays in memory. */
+void mem_dirty(struct mem_node *n);
+
+/* ---- memfs_file.c ---- */
+extern const struct file_ops mem_file_fops;
+void mem_data_init(struct mem_data *d);
+void mem_data_free(struct mem_node *n);
+int mem_truncate(struct task *task, struct inode *inode, uint64_t size) must_check;
+int mem_file_open(struct task *task, struct inode *inode, struct file *file);
+/* The pages may be used: ENOSPC if sb's or the sandbox's limit is reached. */
+bool mem_charge(struct mem_sb *sb, uint64_t pages) must_check;
+void mem_uncharge(struct mem_sb *sb, uint64_t pages);
+/* How many lower files may be open. */
+unsigned mem_lower_budget(void);
+
+/* ---- memfs_lower.c ---- */
+/* Finds name below dir. 0 and a reference, -LINUX_ENOENT, or an error. Sleeps. */
+int mem_lower_lookup(struct task *task, struct mem_node *dir, const char *name, size_t len, struct inode **out) must_check;
+/* The listing of dir is complete after this. Sleeps. */
+int mem_lower_list(struct task *task, struct mem_node *dir) must_check;
+/* The lower name, if there is one, is not seen any more. It was looked up before: that can't fail. */
+void mem_lower_hide(struct mem_node *dir, const char *name, size_t len);
+/* The i-th visible entry at or behind index *at, in the host's order, or false. name is borrowed until the next sleep. */
+struct mem_lower_name {
+	const char *name;
+	size_t len;
+	uint64_t ino;
+	uint32_t mode;
+};
+bool mem_lower_next(struct mem_node *dir, uint32_t *at, struct mem_lower_name *out);
+/* Visible entries of a complete listing. */
+uint32_t mem_lower_count(const struct mem_node *dir);
+/* Is this name known to be the lower directory's, and visible? */
+bool mem_lower_visible(struct mem_node *dir, const char *name, size_t len);
+/* Opens the lower file if it isn't open. The descriptor stays until the caller sleeps. */
+int mem_lower_open(struct task *task, struct mem_node *n) must_check;
+void mem_lower_close(struct mem_node *n);
+/* Reads the lower file's extended attributes into n->xattrs. Sleeps. */
+int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
+/* n is being freed. */
+void mem_lower_forget(struct mem_node *n);
+/* The root inode of a lower tree. */
+int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
+/* Idle lower descriptors are closed until at most max are open. */
+void mem_lower_trim(unsigned max);
+
+#endif

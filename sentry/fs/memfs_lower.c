@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What memfs knows of the lower tree: directory listings, inodes made of their records, open lower files.
+ *
+ *	lookup --> known name? --> record --> live inode of that (device, number)? or a new one
+ *	             \-> ask the gofer for it; after ASK_MAX such questions for the whole directory
+ *
+ * The lower tree is taken as unchanging: whatever was learned stays true, absences too. A name that was removed or moved
+ * here is marked hidden in the listing; that mark is the whiteout. A directory or file that differs from what lies below
+ * (mem_dirty) is kept in memory by a reference of its own and found again by its device and inode number, so hard links
+ * below are one inode here too. Clean inodes and listings come and go with the dentry cache.
+ *
+ * The gofer's records were checked by gofer_record_next; a lie in them can at worst show a wrong tree. The guest controls
+ * which names are asked for: absences are remembered only until the listing is complete, so at most ASK_MAX of them (ABSENT_MAX
+ * where the directory can't be listed).
+ */
+#include "sentry/fs/memfs_internal.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
+
+#include <string.h>
+
+#define ASK_MAX 24U
+#define ABSENT_MAX 4096U
+#define ID_BUCKETS 4096U
+
+enum name_state { SEEN, HIDDEN, ABSENT };
+
+struct lower_dir {
+	uint8_t *rec;        /* records, one behind the other */
+	size_t len, cap;
+	uint32_t *off;       /* of each record in rec, in the host's order */
+	uint8_t *state;      /* enum name_state of each */
+	uint32_t n, room;
+	uint32_t *slot;      /* hash table: index + 1, 0 is free; nslots a power of two above n */
+	uint32_t nslots;
+	uint32_t nseen;
+	uint32_t asked;
+	bool complete;       /* every name of the lower directory is here */
+	bool unlistable;     /* it may be searched but not read: asked name by name for ever */
+};
+
+static struct list ids[ID_BUCKETS]; /* mem_node.id_link; next NULL: not initialised */
+static struct list open_files = LIST_INIT(open_files); /* mem_data.lower_link */
+static unsigned nopen;
+
+/* ---- listings ---- */
+
+static const struct gofer_record *record(const struct lower_dir *ld, uint32_t i)
+{
+	return (const struct gofer_record *)(ld->rec + ld->off[i]);
+}
+
+static uint32_t hash(const char *name, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)name[i]) * 0x100000001b3ULL;
+	return (uint32_t)(h ^ (h >> 32));
+}
+
+static void lower_dir_free(struct lower_dir *ld)
+{
+	if (ld == NULL)
+		return;
+	kfree(ld->rec);
+	kfree(ld->off);
+	kfree(ld->state);
+	kfree(ld->slot);
+	kfree(ld);
+}
+
+static int64_t dir_find(const struct lower_dir *ld, const char *name, size_t len)
+{
+	if (ld->nslots == 0)
+		return -1;
+	for (uint32_t s = hash(name, len) & (ld->nslots - 1); ld->slot[s] != 0; s = (s + 1) & (ld->nslots - 1)) {
+		const struct gofer_record *r = record(ld, ld->slot[s] - 1);
+
+		if (r->name_len == len && memcmp(gofer_record_name(r), name, len) == 0)
+			return ld->slot[s] - 1;
+	}
+	return -1;
+}
+
+static void slot_put(struct lower_dir *ld, uint32_t i)
+{
+	const struct gofer_record *r = record(ld, i);
+	uint32_t s = hash(gofer_record_name(r), r->name_len) & (ld->nslots - 1);
+
+	while (ld->slot[s] != 0)
+		s = (s + 1) & (ld->nslots - 1);
+	ld->slot[s] = i + 1;
+}
+
+/* Room in the index for one more entry. */
+static bool dir_reserve(struct lower_dir *ld)
+{
+	uint32_t room = ld->room != 0 ? ld->room * 2 : 16, nslots = room * 2;
+	uint32_t *off, *slot;
+	uint8_t *state;
+
+	if (ld->n < ld->room)
+		return true;
+	off = krealloc(ld->off, room * sizeof(*off));
+	if (off == NULL)
+		return false;
+	ld->off = off;
+	state = krealloc(ld->state, room);
+	if (state == NULL)
+		return false;
+	ld->state = state;
+	slot = kcalloc(nslots, sizeof(*slot));
+	if (slot == NULL)
+		return false;
+	kfree(ld->slot);
+	ld->slot = slot;
+	ld->nslots = nslots;
+	ld->room = room;
+	for (uint32_t i = 0; i < ld->n; i++)
+		slot_put(ld, i);
+	return true;
+}
+
+/* Enters the record that lies at off in rec. Space was reserved. */
+static void dir_enter(struct lower_dir *ld, size_t off, enum name_state state)
+{
+	ld->off[ld->n] = (uint32_t)off;
+	ld->state[ld->n] = (uint8_t)state;
+	ld->n++;
+	if (state == SEEN)
+		ld->nseen++;
+	slot_put(ld, ld->n - 1);
+}
+
+/* Adds a copy of a record, or of a name alone (r NULL). */
+static int dir_add(struct lower_dir *ld, const struct gofer_record *r, const char *name, size_t len, enum name_state state)
+{
+	size_t size = GOFER_RECORD_SIZE(len, r != NULL ? r->target_len : 0UL);
+	struct gofer_record *copy;
+
+	if (ld->len + size > UINT32_MAX || !dir_reserve(ld))
+		return -LINUX_ENOMEM;
+	if (size > ld->cap - ld->len) {
+		size_t cap = MAX(ld->cap * 2, ld->len + size);
+		uint8_t *rec = krealloc(ld->rec, cap);
+
+		if (rec == NULL)
+			return -LINUX_ENOMEM;
+		ld->rec = rec;
+		ld->cap = cap;
+	}
+	copy = (struct gofer_record *)(ld->rec + ld->len);
+	memset(copy, 0, size);
+	if (r != NULL)
+		memcpy(copy, r, size);
+	copy->name_len = (uint16_t)len;
+	memcpy(copy + 1, name, len);
+	dir_enter(ld, ld->len, state);
+	ld->len += size;
+	return 0;
+}
+
+static int dir_known(struct mem_node *dir)
+{
+	if (dir->dir.lower == NULL)
+		dir->dir.lower = kzalloc(sizeof(*dir->dir.lower));
+	return dir->dir.lower != NULL ? 0 : -LINUX_ENOMEM;
+}
+
+/* A listing of what the gofer answered; takes the answer's data. NULL if memory is out. */
+static struct lower_dir *dir_from(struct gofer_answer *a)
+{
+	struct lower_dir *ld = kzalloc(sizeof(*ld));
+	const struct gofer_record *r;
+	size_t pos = 0, off;
+
+	if (ld == NULL || a->len > UINT32_MAX)
+		goto fail;
+	ld->rec = a->data;
+	ld->len = ld->cap = a->len;
+	for (off = 0; (r = gofer_record_next(a, &pos)) != NULL; off = pos) {
+		if (r->name_len == 0 || dir_find(ld, gofer_record_name(r), r->name_len) >= 0)
+			continue; /* no name, or twice the same: a changing directory */
+		if (!dir_reserve(ld)) {
+			ld->rec = NULL;
+			goto fail;
+		}
+		dir_enter(ld, off, SEEN);
+	}
+	a->data = NULL;
+	a->len = 0;
+	ld->complete = true;
+	return ld;
+fail:
+	lower_dir_free(ld);
+	return NULL;
+}
+
+int mem_lower_list(struct task *task, struct mem_node *dir)
+{
+	struct gofer_request req = {.op = GOFER_LIST};
+	struct lower_dir *ld, *old;
+	struct gofer_answer a;
+	int err;
+
+	if (dir->lower_path == NULL || (dir->dir.lower != NULL && dir->dir.lower->complete))
+		return 0;
+	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, dir->lower_path, NULL, 0, &a);
+	old = dir->dir.lower;
+	if (err == -LINUX_EACCES && old != NULL)
+		old->unlistable = true;
+	if (err != 0)
+		return err;
+	if (old != NULL && old->complete) { /* somebody else was faster */
+		gofer_answer_done(&a);
+		return 0;
+	}
+	ld = dir_from(&a);
+	gofer_answer_done(&a);
+	if (ld == NULL)
+		return -LINUX_ENOMEM;
+	for (uint32_t i = 0; old != NULL && i < old->n; i++) {
+		const struct gofer_record *r = record(old, i);
+		int64_t at = dir_find(ld, gofer_record_name(r), r->name_len);
+
+		if (old->state[i] == HIDDEN && at >= 0) {
+			ld->state[at] = HIDDEN;
+			ld->nseen--;
+		}
+	}
+	dir->dir.lower = ld;
+	lower_dir_free(old);
+	return 0;
+}
+
+void mem_lower_hide(struct mem_node *dir, const char *name, size_t len)
+{
+	struct lower_dir *ld = dir->dir.lower;
+	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+
+	if (i < 0 || ld->state[i] != SEEN)
+		return;
+	ld->state[i] = HIDDEN;
+	ld->nseen--;
+	mem_dirty(dir);
+}
+
+bool mem_lower_visible(struct mem_node *dir, const char *name, size_t len)
+{
+	struct lower_dir *ld = dir->dir.lower;
+	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+
+	return i >= 0 && ld->state[i] == SEEN;
+}
+
+bool mem_lower_next(struct mem_node *dir, uint32_t *at, struct mem_lower_name *out)
+{
+	struct lower_dir *ld = dir->dir.lower;
+
+	for (; ld != NULL && *at < ld->n; (*at)++) {
+		const struct gofer_record *r = record(ld, *at);
+
+		if (ld->state[*at] != SEEN)
+			continue;
+		out->name = gofer_record_name(r);
+		out->len = r->name_len;
+		out->ino = lower_ino(mem_sb(dir->inode)->lower, r->dev, r->ino);
+		out->mode = r->mode;
+		return true;
+	}
+	return false;
+}
+
+uint32_t mem_lower_count(const struct mem_node *dir)
+{
+	return dir->dir.lower != NULL ? dir->dir.lower->nseen : 0;
+}
+
+/* ---- inodes ---- */
+
+static struct list *bucket(uint64_t dev, uint64_t ino)
+{
+	struct list *l = &ids[((dev * 0x9e3779b97f4a7c15ULL) ^ (ino * 0xff51afd7ed558ccdULL)) >> 52];
+
+	if (l->next == NULL)
+		list_init(l);
+	return l;
+}
+_Static_assert(ID_BUCKETS == 1U << 12, "bucket() takes the upper twelve bits");
+
+static char *join(const char *dir, const char *name, size_t len)
+{
+	size_t dlen = strlen(dir);
+	char *path;
+
+	if (dlen + len + 1 > GOFER_PATH_MAX)
+		return NULL;
+	path = kmalloc(dlen + len + 2);
+	if (path == NULL)
+		return NULL;
+	memcpy(path, dir, dlen);
+	if (dlen != 0)
+		path[dlen++] = '/';
+	memcpy(path + dlen, name, len);
+	path[dlen + len] = '\0';
+	return path;
+}
+
+/* The live inode that shows this record, if there is one. Directories seen in two places stay two. */
+static struct inode *find_live(struct mem_sb *sb, const struct gofer_record *r, const char *path)
+{
+	struct mem_node *n;
+
+	list_for_each(n, bucket(r->dev, r->ino), id_link) {
+		if (n->lower_ino != r->ino || n->lower_dev != r->dev || n->inode->sb != &sb->sb)
+			continue;
+		if (((n->inode->mode ^ r->mode) & LINUX_S_IFMT) != 0)
+			continue;
+		if (inode_is_dir(n->inode) && strcmp(n->lower_path, path) != 0)
+			continue;
+		return inode_get(n->inode);
+	}
+	return NULL;
+}
+
+static int fill_by_type(struct mem_node *n, const struct gofer_record *r)
+{
+	struct inode *inode = n->inode;
+
+	switch (r->mode & LINUX_S_IFMT) {
+	case LINUX_S_IFREG:
+		n->data.lower_len = r->size;
+		break;
+	case LINUX_S_IFLNK:
+		n->target = kstrndup(gofer_record_target(r), r->target_len);
+		if (n->target == NULL)
+			return -LINUX_ENOMEM;
+		inode->size = r->target_len;
+		break;
+	case LINUX_S_IFDIR:
+		n->plain_nlink = r->nlink < 2;
+		break;
+	default:
+		inode->rdev = r->rdev;
+		break;
+	}
+	return 0;
+}
+
+/* Takes path. */
+static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *path, struct inode **out)
+{
+	struct inode *inode = find_live(sb, r, path);
+	struct mem_node *n;
+	int err;
+
+	if (inode != NULL) {
+		kfree(path);
+		*out = inode;
+		return 0;
+	}
+	inode = mem_inode_new(sb, lower_ino(sb->lower, r->dev, r->ino), r->mode & (LINUX_S_IFMT | 07777));
+	if (inode == NULL) {
+		kfree(path);
+		return -LINUX_ENOMEM;
+	}
+	n = mem_node(inode);
+	inode->nlink = MAX(r->nlink, 1U);
+	inode->uid = r->uid;
+	inode->gid = r->gid;
+	inode->size = r->size;
+	inode->blocks = r->blocks;
+	inode->atime = (struct ktimespec){.sec = r->atime_sec, .nsec = r->atime_nsec};
+	inode->mtime = (struct ktimespec){.sec = r->mtime_sec, .nsec = r->mtime_nsec};
+	inode->ctime = inode->btime = (struct ktimespec){.sec = r->ctime_sec, .nsec = r->ctime_nsec};
+	n->lower_path = path;
+	n->lower_dev = r->dev;
+	n->lower_ino = r->ino;
+	n->lower_xattrs = (r->flags & GOFER_HAS_XATTRS) != 0;
+	err = fill_by_type(n, r);
+	if (err != 0) {
+		inode_put(inode);
+		return err;
+	}
+	list_add(bucket(r->dev, r->ino), &n->id_link);
+	*out = inode;
+	return 0;
+}
+
+void mem_lower_forget(struct mem_node *n)
+{
+	list_del(&n->id_link);
+	if (inode_is_dir(n->inode)) {
+		lower_dir_free(n->dir.lower);
+		n->dir.lower = NULL;
+	}
+	kfree(n->lower_path);
+	n->lower_path = NULL;
+}
+
+int mem_lower_root(struct mem_sb *sb, struct inode **out)
+{
+	struct gofer_request req = {.op = GOFER_LOOKUP};
+	const struct gofer_record *r;
+	struct gofer_answer a;
+	size_t pos = 0;
+	int err = gofer_call(NULL, sb->lower, &req, "", NULL, 0, &a);
+	char *path;
+
+	if (err != 0)
+		return err;
+	r = gofer_record_next(&a, &pos);
+	path = kstrdup("");
+	err = -LINUX_EIO;
+	if (r != NULL && path != NULL) {
+		lower_ino(sb->lower, r->dev, r->ino); /* the root's device is the first */
+		err = inode_from(sb, r, path, out);
+		path = NULL;
+	}
+	kfree(path);
+	gofer_answer_done(&a);
+	return err;
+}
+
+/* Asks for one name, and remembers the answer. The name may have become known meanwhile. */
+static int ask(struct task *task, struct mem_node *dir, const char *name, size_t len)
+{
+	struct gofer_request req = {.op = GOFER_LOOKUP};
+	char *path = join(dir->lower_path, name, len);
+	const struct gofer_record *r;
+	struct gofer_answer a;
+	size_t pos = 0;
+	int err;
+
+	if (path == NULL)
+		return -LINUX_ENOMEM;
+	dir->dir.lower->asked++;
+	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, path, NULL, 0, &a);
+	kfree(path);
+	if (err != 0 && err != -LINUX_ENOENT)
+		return err;
+	if (dir_find(dir->dir.lower, name, len) >= 0 || dir->dir.lower->complete) {
+		gofer_answer_done(&a);
+		return 0;
+	}
+	if (err == -LINUX_ENOENT) /* what a guest makes up isn't remembered without bound */
+		return dir->dir.lower->n < ABSENT_MAX ? dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
+	r = gofer_record_next(&a, &pos);
+	if (r == NULL || r->name_len != len || memcmp(gofer_record_name(r), name, len) != 0)
+		err = -LINUX_EIO;
+	else
+		err = dir_add(dir->dir.lower, r, name, len, SEEN);
+	gofer_answer_done(&a);
+	return err;
+}
+
+int mem_lower_lookup(struct task *task, struct mem_node *dir, const char *name, size_t len, struct inode **out)
+{
+	const struct gofer_record *r;
+	struct lower_dir *ld;
+	int64_t i;
+	char *path;
+	int err;
+
+	if (dir->lower_path == NULL)
+		return -LINUX_ENOENT;
+	err = dir_known(dir);
+	if (err != 0)
+		return err;
+	if (dir_find(dir->dir.lower, name, len) < 0 && !dir->dir.lower->complete) {
+		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable || mem_lower_list(task, dir) != 0)
+			err = ask(task, dir, name, len);
+		if (err != 0)
+			return err;
+	}
+	ld = dir->dir.lower;
+	i = dir_find(ld, name, len);
+	if (i < 0 || ld->state[i] != SEEN)
+		return -LINUX_ENOENT;
+	r = record(ld, (uint32_t)i);
+	path = join(dir->lower_path, name, len);
+	if (path == NULL)
+		return -LINUX_ENOMEM;
+	return inode_from(mem_sb(dir->inode), r, path, out);
+}
+
+/* ---- open files ---- */
+
+void mem_lower_close(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	/* A mapping may still be made of it: it goes with the last description. */
+	if (d->lower_fd < 0 || (d->handed_out && d->opens != 0))
+		return;
+	host_close(d->lower_fd);
+	d->lower_fd = -1;
+	list_del(&d->lower_link);
+	nopen--;
+}
+
+void mem_lower_trim(unsigned max)
+{
+	struct mem_data *d, *tmp;
+
+	if (nopen <= max)
+		return;
+	list_for_each_safe(d, tmp, &open_files, lower_link) {
+		mem_lower_close(container_of(d, struct mem_node, data));
+		if (nopen <= max)
+			return;
+	}
+}
+
+int mem_lower_open(struct task *task, struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+	int fd;
+
+	if (d->lower_fd >= 0) {
+		list_move_tail(&open_files, &d->lower_link);
+		return 0;
+	}
+	mem_lower_trim(mem_lower_budget());
+	fd = lower_open(task, mem_sb(n->inode)->lower, n->lower_path, false, n->lower_dev, n->lower_ino);
+	if (fd < 0)
+		return fd == -LINUX_ENOENT || fd == -LINUX_ESTALE ? -LINUX_EIO : fd;
+	if (d->lower_fd >= 0 || d->memfd >= 0 || d->lower_len == 0) { /* another task was faster, or it isn't needed now */
+		host_close(fd);
+		return 0;
+	}
+	d->lower_fd = fd;
+	list_add_tail(&open_files, &d->lower_link);
+	nopen++;
+	return 0;
+}
+
+/* ---- extended attributes ---- */
+
+static int add_xattr(struct mem_node *n, const char *name, size_t name_len, const uint8_t *value, size_t size)
+{
+	struct mem_xattr *x = kmalloc(sizeof(*x) + size);
+
+	if (x == NULL)
+		return -LINUX_ENOMEM;
+	x->name = kstrndup(name, name_len);
+	if (x->name == NULL) {
+		kfree(x);
+		return -LINUX_ENOMEM;
+	}
+	x->size = size;
+	memcpy(x->value, value, size);
+	list_add_tail(&n->xattrs, &x->link);
+	return 0;
+}
+
+int mem_lower_xattrs(struct task *task, struct mem_node *n)
+{
+	struct gofer_request req = {.op = GOFER_XATTRS};
+	struct gofer_answer a;
+	struct gofer_xattr x;
+	int err;
+
+	if (!n->lower_xattrs)
+		return 0;
+	err = gofer_call(task, mem_sb(n->inode)->lower, &req, n->lower_path, NULL, 0, &a);
+	if (err != 0)
+		return err;
+	for (size_t pos = 0; err == 0 && n->lower_xattrs && a.len - pos >= sizeof(x);) {
+		const uint8_t *name = a.data + pos + sizeof(x);
+
+		memcpy(&x, a.data + pos, sizeof(x));
+		if (x.name_len > LINUX_XATTR_NAME_MAX || x.value_len > LINUX_XATTR_SIZE_MAX ||
+		    a.len - pos < GOFER_XATTR_SIZE(x.name_len, x.value_len))
+			break;
+		err = add_xattr(n, (const char *)name, x.name_len, name + x.name_len, x.value_len);
+		pos += GOFER_XATTR_SIZE(x.name_len, x.value_len);
+	}
+	gofer_answer_done(&a);
+	if (err == 0)
+		n->lower_xattrs = false;
+	else
+		mem_xattrs_free(n); /* the list was empty before */
+	return err;
+}
