@@ -361,3 +361,56 @@ SYSCALL_DEFINE4(readlinkat, int, dirfd, gva_t, path, gva_t, dst, int32_t, size)
 {
 	return readlink_at(task, dirfd, path, dst, size);
 }
+
+/* ---- file handles ---- */
+
+#define HANDLE_MAX 128U
+#define HANDLE_TYPE_INO64_GEN 0x81
+#define AT_HANDLE_FID 0x200U
+
+struct file_handle {
+	uint32_t bytes;
+	int32_t type;
+};
+
+/* A handle says which inode; open_by_handle_at is refused to everybody in a container, so it only serves comparing. */
+SYSCALL_DEFINE5(name_to_handle_at, int, dirfd, gva_t, name, gva_t, ghandle, gva_t, gmount_id, uint32_t, flags)
+{
+	struct {
+		uint64_t ino;
+		uint32_t generation;
+	} __attribute__((packed)) handle = {0};
+	unsigned lookup = (flags & LINUX_AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0) |
+			  (flags & LINUX_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+	struct file_handle head;
+	struct target t;
+	int32_t mount_id;
+	int err;
+
+	if (flags & ~(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH | AT_HANDLE_FID))
+		return -LINUX_EINVAL;
+	err = target_find(task, dirfd, name, lookup, &t);
+	if (err)
+		return err;
+	handle.ino = t.inode->ino;
+	mount_id = t.path.mount != NULL ? (int32_t)t.path.mount->id : 0;
+	err = t.path.mount != NULL ? 0 : -LINUX_EOPNOTSUPP;
+	target_put(&t);
+	if (err == 0)
+		err = get_guest(task, &head, ghandle);
+	if (err == 0 && head.bytes > HANDLE_MAX)
+		err = -LINUX_EINVAL;
+	if (err)
+		return err;
+	if (head.bytes < sizeof(handle)) {
+		err = -LINUX_EOVERFLOW;
+	} else {
+		head.type = HANDLE_TYPE_INO64_GEN;
+		if (copy_to_guest(task, gva_add(ghandle, sizeof(head)), &handle, sizeof(handle)) != 0)
+			return -LINUX_EFAULT;
+	}
+	head.bytes = sizeof(handle);
+	if (put_guest(task, ghandle, &head) != 0 || put_guest(task, gmount_id, &mount_id) != 0)
+		return -LINUX_EFAULT;
+	return err;
+}
