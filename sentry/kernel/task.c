@@ -20,6 +20,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/eventfd.h"
 
 #include <string.h>
 
@@ -77,6 +78,7 @@ void task_put(struct task *t)
 	if (t == NULL || !ref_put(&t->ref))
 		return;
 	invariant(t->pt == NULL && t->mm == NULL && list_empty(&t->run_link));
+	signalfd_task_gone(t);
 	sigqueue_flush(&t->pending);
 	if (t->sighand != NULL)
 		sighand_put(t->sighand);
