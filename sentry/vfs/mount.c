@@ -60,11 +60,6 @@ void path_put(struct path *p)
 	p->mount = NULL;
 }
 
-int mount_want_write(const struct mount *mount)
-{
-	return mount != NULL && ((mount->flags & LINUX_MS_RDONLY) || mount->sb->readonly) ? -LINUX_EROFS : 0;
-}
-
 struct mount *mount_find(const struct mount *parent, const struct dentry *d)
 {
 	struct mount *m;
