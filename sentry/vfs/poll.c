@@ -66,7 +66,7 @@ static size_t look(struct poll_table *t, struct poll_entry *entries, size_t n, b
 int64_t poll_entries_wait(struct task *task, struct poll_entry *entries, size_t n, uint64_t deadline)
 {
 	struct poll_table table = {.task = task};
-	bool add = deadline != 0, timed_out = deadline == 0;
+	bool add = deadline != 0, timed_out = deadline == 0, interrupted = false;
 	int64_t ret;
 
 	for (size_t i = 0; i < n; i++) {
@@ -85,15 +85,16 @@ int64_t poll_entries_wait(struct task *task, struct poll_entry *entries, size_t 
 		add = false;
 		if (ret != 0 || timed_out)
 			break;
-		if (table.triggered)
-			continue;
-		err = task_block(task, WAIT_INTERRUPTIBLE, deadline);
-		if (err == -LINUX_ETIMEDOUT) {
-			timed_out = true; /* and one last look */
-		} else if (err != 0) {
-			ret = err;
+		if (interrupted) {
+			ret = -LINUX_ERESTARTSYS;
 			break;
 		}
+		if (table.triggered)
+			continue;
+		/* Whatever ends the sleep, one more look: an event goes before a signal or the deadline. */
+		err = task_block(task, WAIT_INTERRUPTIBLE, deadline);
+		timed_out = err == -LINUX_ETIMEDOUT;
+		interrupted = err != 0 && !timed_out;
 	}
 	for (size_t i = 0; i < n; i++)
 		waitq_remove(&entries[i].waiter);
