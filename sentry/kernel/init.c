@@ -12,11 +12,11 @@
 
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
+#include "runtime/core/copy_out_start.h"
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
-#include "sentry/fs/bindfs.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/memfs.h"
@@ -78,9 +78,12 @@ static struct superblock *bind_superblock(struct task *task, const struct config
 {
 	struct memfs_options o = {.fs_type = "overlay", .readonly = true};
 
-	if (!(m->flags & LINUX_MS_RDONLY))
-		return bindfs_new_superblock(task, index, err);
-	o.lower = lower_tree_open(task, index, err);
+	if (!(m->flags & LINUX_MS_RDONLY)) {
+		*err = -LINUX_ENOSYS;
+		return NULL;
+	}
+	(void)task;
+	o.lower = lower_tree_new((uint16_t)index);
 	return o.lower == NULL ? NULL : memfs_new_superblock(&o, err);
 }
 
@@ -131,29 +134,13 @@ static int mount_one(struct task *task, const struct config_mount *m, unsigned b
 
 static int mount_all(struct task *task, char *what, size_t size)
 {
-	struct memfs_options root = {.fs_type = "overlay"};
-	struct path path;
-	unsigned bind = 1; /* the gofer's directory 0 is the root */
 	int err;
 
-	snprintf(what, size, "the root filesystem");
-	err = gofer_client_start(SENTRY_GOFER_FD);
-	if (err < 0)
-		return err;
-	root.lower = lower_tree_open(task, 0, &err);
-	if (root.lower == NULL)
-		return err;
-	err = memfs_mount_root(&root, 0, "none", "");
-	if (err < 0)
-		return err;
-	path.mount = mount_root;
-	path.dentry = mount_root->root;
-	fs_set_root(task->fs, &path);
-	fs_set_cwd(task->fs, &path);
 	for (uint32_t i = 0; i < cfg->nmounts; i++) {
 		const struct config_mount *m = &cfg->mounts[i];
 
-		err = mount_one(task, m, m->kind == MOUNT_BIND ? bind++ : 0, what, size);
+		/* The gofer's root 0 is the sandbox's, i + 1 is mount i's. */
+		err = mount_one(task, m, i + 1, what, size);
 		if (err < 0)
 			return err;
 	}
@@ -346,15 +333,32 @@ static void boot_init(struct task *task)
 	kfree(envp);
 }
 
+/* Before there is a task: the gofer is asked on the spot. */
+static int mount_root_tree(void)
+{
+	struct memfs_options root = {.fs_type = "overlay"};
+	int err = gofer_client_start(SENTRY_GOFER_FD);
+
+	if (err < 0)
+		return err;
+	root.lower = lower_tree_new(0);
+	return root.lower == NULL ? -LINUX_ENOMEM : memfs_mount_root(&root, 0, "none", "");
+}
+
 int kernel_start(const struct config *c)
 {
-	struct cred *cred = cred_new(0, 0);
-	struct files *files = files_new();
-	struct fs_context *fs = fs_context_new();
+	int err = mount_root_tree();
+	struct cred *cred;
+	struct files *files;
+	struct fs_context *fs;
 	struct task *task;
-	int err;
 
 	(void)c;
+	if (err < 0)
+		return err;
+	cred = cred_new(0, 0);
+	files = files_new();
+	fs = fs_context_new();
 	if (cred == NULL || files == NULL || fs == NULL)
 		return -LINUX_ENOMEM;
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
@@ -372,6 +376,8 @@ int kernel_start(const struct config *c)
 
 void kernel_shutdown(int wait_status)
 {
+	if (copy_out_start(cfg, wait_status))
+		return; /* goes on when the files are out */
 	control_ended(wait_status);
 	loop_stop(0);
 }
