@@ -241,7 +241,7 @@ static void one_record(struct copy_out *c, const struct copy_out_record *r, cons
 		bad = c->file < 0 || r->offset > INT64_MAX ? -1 : ftruncate(c->file, (off_t)r->offset);
 		break;
 	case COPY_OUT_SKIPPED:
-		complain(c, r->item, name, "is a device, socket or FIFO and was not copied");
+		complain(c, r->item, name, *data != '\0' ? data : "is a device, socket or FIFO and was not copied");
 		return;
 	case COPY_OUT_FAILED:
 		complain(c, r->item, name, data);

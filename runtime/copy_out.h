@@ -9,7 +9,7 @@
  *	                     comes before what is in it. SYMLINK's data is its target.
  *	DATA                 len bytes at `offset` of the FILE before it; what no DATA covers is zero.
  *	SIZE                 the FILE's size, in `offset`.
- *	SKIPPED              `name` is a device, socket or FIFO: not copied.
+ *	SKIPPED              `name` was not copied: a device, socket or FIFO, or the data says why.
  *	FAILED               the item can't be copied; the data says why.
  *	END                  of the item.
  *

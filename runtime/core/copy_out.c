@@ -268,6 +268,12 @@ static int put_directory(struct task *task, char *buf, char *child, const char *
 
 		if (*rel == '\0' ? snprintf(child, LINUX_PATH_MAX, "%s", p->name) < LINUX_PATH_MAX : join(child, rel, p->name))
 			err = put_entry(task, buf, base, child, dirs);
+		if (err < 0 && err != -LINUX_ENOMEM) {
+			const char *e = errno_name(-err);
+
+			put_plain(COPY_OUT_SKIPPED, child, e != NULL ? e : "can't be read");
+			err = 0;
+		}
 		list_del(&p->link);
 		kfree(p);
 		task_yield(task);
