@@ -6,7 +6,8 @@
  *	FUTEX_WAKE --> waiters of the key, oldest first --> task_wake
  *
  * A key names memory: private futexes by (mm, address), shared ones by what is mapped (inode or shared memory, offset), so
- * that two processes meet. A "shared" futex in private memory has a private key, as in Linux.
+ * that two processes meet. A "shared" futex in private memory is keyed by (mm, address) too, but is another kind: as in
+ * Linux, private and shared operations never meet.
  *
  * The waiter is queued before the word is read: who changes the word and then calls FUTEX_WAKE finds it. One host thread
  * needs no bucket locks; between two sleeps everything here is atomic but the words themselves, which guest threads change
@@ -37,10 +38,11 @@
 #define BUCKETS 256U
 #define PI_TRIES 1000 /* a word that changes under us so often belongs to a guest that plays */
 
+enum futex_kind { FUTEX_PRIVATE, FUTEX_MM_SHARED, FUTEX_OBJECT };
 struct futex_key {
 	uint64_t object; /* a struct mm, an inode, or a shared_mem's id */
 	uint64_t offset;
-	bool shared;
+	enum futex_kind kind;
 };
 
 struct futex_waiter {
@@ -69,7 +71,7 @@ static struct list *bucket(const struct futex_key *k)
 
 static bool key_equal(const struct futex_key *a, const struct futex_key *b)
 {
-	return a->object == b->object && a->offset == b->offset && a->shared == b->shared;
+	return a->object == b->object && a->offset == b->offset && a->kind == b->kind;
 }
 
 static int key_get(struct task *task, gva_t addr, bool shared, struct futex_key *k)
@@ -86,11 +88,11 @@ static int key_get(struct task *task, gva_t addr, bool shared, struct futex_key 
 			if (get_guest(task, &word, addr) != 0)
 				return -LINUX_EFAULT;
 		}
-		k->shared = mm_shared_key(task->mm, addr.v, &k->object, &k->offset);
-		if (k->shared)
+		k->kind = FUTEX_OBJECT;
+		if (mm_shared_key(task->mm, addr.v, &k->object, &k->offset))
 			return 0;
 	}
-	k->shared = false;
+	k->kind = shared ? FUTEX_MM_SHARED : FUTEX_PRIVATE;
 	k->object = (uint64_t)(uintptr_t)task->mm;
 	k->offset = addr.v;
 	return 0;
