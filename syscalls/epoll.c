@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* epoll_create(2), epoll_ctl(2), epoll_wait(2) and relatives. The instance: sentry/vfs/epoll.c. */
+/* epoll_create(2), epoll_control(2), epoll_wait(2) and relatives. The instance: sentry/vfs/epoll.c. */
 #include "syscalls/define.h"
 
 #include "sentry/vfs/epoll.h"
@@ -40,7 +40,7 @@ SYSCALL_DEFINE4(epoll_ctl, int, epfd, int, op, int, fd, gva_t, gev)
 		file_put(epfile);
 		return -LINUX_EBADF;
 	}
-	err = epoll_ctl(task, epfile, op, file, fd, op != LINUX_EPOLL_CTL_DEL ? &ev : NULL, false);
+	err = epoll_control(task, epfile, op, file, fd, op != LINUX_EPOLL_CTL_DEL ? &ev : NULL, false);
 	file_put(file);
 	file_put(epfile);
 	return err;

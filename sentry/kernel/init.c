@@ -260,8 +260,7 @@ static int enter_cwd(struct task *task, char *what, size_t size)
 				vfs_lookup(task, LINUX_AT_FDCWD, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
 	if (err < 0)
 		return err;
-	fs_set_cwd(task->fs, &path);
-	path_put(&path);
+	fs_set_cwd(task->fs, &path); /* takes it */
 	return 0;
 }
 

@@ -204,7 +204,7 @@ static int item_modify(struct task *task, struct epitem *item, const struct linu
 	return 0;
 }
 
-int epoll_ctl(struct task *task, struct file *epfile, int op, struct file *file, int fd,
+int epoll_control(struct task *task, struct file *epfile, int op, struct file *file, int fd,
 	      const struct linux_epoll_event *ev, unused_arg bool nonblock)
 {
 	struct epoll *ep = epfile->private_data;

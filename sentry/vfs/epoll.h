@@ -8,8 +8,8 @@
 
 /* Makes an instance and gives it a descriptor. */
 int epoll_open(struct task *task, bool cloexec) must_check;
-/* epoll_ctl(2) on checked descriptors; ev is NULL for LINUX_EPOLL_CTL_DEL. Both files are borrowed. */
-int epoll_ctl(struct task *task, struct file *epfile, int op, struct file *file, int fd, const struct linux_epoll_event *ev,
+/* epoll_control(2) on checked descriptors; ev is NULL for LINUX_EPOLL_CTL_DEL. Both files are borrowed. */
+int epoll_control(struct task *task, struct file *epfile, int op, struct file *file, int fd, const struct linux_epoll_event *ev,
 	      bool nonblock) must_check;
 /* Sleeps until events are there, the deadline (loop clock; 0: don't sleep), or a signal (-LINUX_EINTR). Writes up to max
  * events to the guest. Their number, or -errno. */
