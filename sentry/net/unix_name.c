@@ -31,7 +31,8 @@ static struct list *bucket_of(const struct unix_name *name)
 	return &buckets[(hash ^ hash >> 16) % BUCKETS];
 }
 
-static struct unix_socket *abstract_find(const struct unix_name *name)
+/* Sockets of different types have names of their own. */
+static struct unix_socket *abstract_find(const struct unix_name *name, int type)
 {
 	struct list *head = bucket_of(name);
 	struct unix_socket *u;
@@ -39,7 +40,7 @@ static struct unix_socket *abstract_find(const struct unix_name *name)
 	if (head->next == NULL)
 		return NULL;
 	list_for_each(u, head, name_link)
-		if (u->name->len == name->len && memcmp(&u->name->addr, &name->addr, name->len) == 0)
+		if (u->sock.type == type && u->name->len == name->len && memcmp(&u->name->addr, &name->addr, name->len) == 0)
 			return u;
 	return NULL;
 }
@@ -127,6 +128,22 @@ static int bind_path(struct task *task, struct unix_socket *u, struct unix_name 
 	return 0;
 }
 
+/* Linux makes the file before it sees that the socket has a name already. */
+static int bind_again(struct task *task, const struct unix_name *name)
+{
+	char file[LINUX_UNIX_PATH_MAX + 1];
+	struct path path;
+
+	if (name->addr.path[0] == '\0')
+		return -LINUX_EINVAL;
+	memcpy(file, name->addr.path, LINUX_UNIX_PATH_MAX);
+	file[LINUX_UNIX_PATH_MAX] = '\0';
+	if (vfs_lookup(task, LINUX_AT_FDCWD, file, 0, &path) != 0)
+		return -LINUX_EINVAL;
+	path_put(&path);
+	return -LINUX_EADDRINUSE;
+}
+
 int unix_bind(struct task *task, struct socket *s, const struct sockname *addr)
 {
 	struct unix_socket *u = unix_of(s);
@@ -138,14 +155,14 @@ int unix_bind(struct task *task, struct socket *s, const struct sockname *addr)
 	err = unix_name_check(addr);
 	if (err != 0)
 		return err;
-	if (u->name != NULL)
-		return -LINUX_EINVAL;
 	name = name_new(addr);
 	if (name == NULL)
 		return -LINUX_ENOMEM;
-	if (name->addr.path[0] != '\0') {
+	if (u->name != NULL)
+		err = bind_again(task, name);
+	else if (name->addr.path[0] != '\0') {
 		err = bind_path(task, u, name);
-	} else if (abstract_find(name) != NULL) {
+	} else if (abstract_find(name, s->type) != NULL) {
 		err = -LINUX_EADDRINUSE;
 	} else {
 		u->name = name;
@@ -173,7 +190,7 @@ int unix_autobind(struct task *task, struct unix_socket *u)
 		next = (next * 1664525U + 1013904223U) & 0xfffff;
 		snprintf(name->addr.path + 1, 6, "%05x", next);
 		name->len = PATH_OFFSET + 6;
-		if (abstract_find(name) == NULL) {
+		if (abstract_find(name, u->sock.type) == NULL) {
 			u->name = name;
 			abstract_add(u);
 			return 0;
@@ -234,7 +251,7 @@ int unix_find(struct task *task, const struct sockname *addr, int type, struct u
 	if (name->addr.path[0] != '\0') {
 		err = find_path(task, name, out);
 	} else {
-		*out = abstract_find(name);
+		*out = abstract_find(name, type);
 		if (*out != NULL)
 			socket_get(&(*out)->sock);
 		else
