@@ -22,7 +22,7 @@
 #define GOFER_TARGET_MAX 4095U    /* bytes of a symbolic link */
 #define GOFER_XATTRS_MAX (GOFER_MESSAGE_MAX - 1024U)
 
-/* Roots: 0 is config.root_fd, i + 1 is config.mounts[i].dir_fd. */
+/* Roots: 0 is config.root_fd, then dir_fd of each MOUNT_BIND of config.mounts, in their order. */
 
 enum gofer_op {
 	GOFER_LOOKUP = 1, /* one record */

@@ -29,6 +29,8 @@ int gofer_client_start(int sock) must_check;
 /* True until the gofer's end of the socket is closed: then every call gives -LINUX_EIO. */
 bool gofer_client_alive(void);
 
+/* The gofer's directory `root`: 0 is the sandbox's root, then one for each bind mount in their order. NULL: memory is
+ * out. */
 struct lower_tree *lower_tree_new(uint16_t root) must_check;
 /* The inode number to show: the host's, made different for each of several host filesystems in one tree. */
 uint64_t lower_ino(struct lower_tree *tree, uint64_t dev, uint64_t ino);

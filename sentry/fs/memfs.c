@@ -879,8 +879,10 @@ static struct mem_sb *anon_sb(void)
 
 	if (sb == NULL) {
 		sb = sb_new(&(struct memfs_options){.fs_type = "tmpfs"});
-		if (sb != NULL)
-			sb->sb.dev = LINUX_MKDEV(0, 1); /* the kernel's own mount of tmpfs comes first */
+		if (sb != NULL) {
+			sb->sb.dev = LINUX_MKDEV(0, 1); /* the kernel's own mount of tmpfs */
+			sb->is_memory = true;
+		}
 	}
 	return sb;
 }

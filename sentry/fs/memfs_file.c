@@ -66,7 +66,14 @@ static uint64_t mem_room(const struct mem_sb *sb)
 	uint64_t room = sb->limit_pages > sb->used_pages ? sb->limit_pages - sb->used_pages : 0;
 	uint64_t limit = kernel.disk_limit != 0 ? kernel.disk_limit / PAGE_SIZE : UINT64_MAX;
 
-	return MIN(room, limit > disk_pages ? limit - disk_pages : 0);
+	return sb->is_memory ? room : MIN(room, limit > disk_pages ? limit - disk_pages : 0);
+}
+
+static void use_pages(struct mem_sb *sb, uint64_t pages)
+{
+	sb->used_pages += pages;
+	if (!sb->is_memory)
+		disk_pages += pages;
 }
 
 bool mem_charge(struct mem_sb *sb, uint64_t pages)
@@ -76,15 +83,17 @@ bool mem_charge(struct mem_sb *sb, uint64_t pages)
 			memfs_disk_limit_hit = true;
 		return false;
 	}
-	sb->used_pages += pages;
-	disk_pages += pages;
+	use_pages(sb, pages);
 	return true;
 }
 
 void mem_uncharge(struct mem_sb *sb, uint64_t pages)
 {
-	invariant(sb->used_pages >= pages && disk_pages >= pages);
+	invariant(sb->used_pages >= pages);
 	sb->used_pages -= pages;
+	if (sb->is_memory)
+		return;
+	invariant(disk_pages >= pages);
 	disk_pages -= pages;
 }
 
@@ -515,8 +524,7 @@ static void memfd_count(struct mem_node *n)
 	struct mem_sb *sb = mem_sb(n->inode);
 
 	if (now > d->npages) {
-		sb->used_pages += now - d->npages;
-		disk_pages += now - d->npages;
+		use_pages(sb, now - d->npages);
 	} else {
 		mem_uncharge(sb, d->npages - now);
 	}

@@ -17,6 +17,7 @@ struct mem_sb {
 	uint64_t limit_pages, used_pages; /* used <= limit, but for what guests stored through mappings */
 	uint64_t max_inodes, ninodes;
 	struct lower_tree *lower;         /* NULL: none */
+	bool is_memory;                   /* memfds, shared memory: nobody's disk */
 };
 
 /* Up to 64 KiB of a file. A page that isn't present is a hole, or the lower file's. Bytes behind cap are zeros. */

@@ -73,8 +73,11 @@ struct task *vfs_boot_task(void)
 		.cap_bounding = LINUX_CAP_ALL,
 	};
 	static struct fs_context fs = {.ref = {1}};
-	static struct task task = {.ref = {1}, .fs = &fs, .cred = &cred};
+	static struct thread_group group = {.ref = {1}};
+	static struct task task = {.ref = {1}, .fs = &fs, .cred = &cred, .group = &group};
 
+	for (int i = 0; i < LINUX_RLIM_NLIMITS; i++)
+		group.rlimits[i] = (struct linux_rlimit){LINUX_RLIM_INFINITY, LINUX_RLIM_INFINITY};
 	if (fs.root.mount == NULL) {
 		fs.root.mount = mount_root;
 		fs.root.dentry = mount_root->root;

@@ -1,0 +1,962 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gofer: opens, lists and, on writable roots, changes files for a sentry that can open nothing itself.
+ *
+ *	request --> checks --> the path's directory, opened beneath its root --> one *at() call on the last name --> reply
+ *
+ * All that keeps a hostile sentry inside the directories it was given is in this file:
+ *	- a path is checked component by component: none is empty, "." or "..", or holds a NUL;
+ *	- directories are opened beneath the root's descriptor with RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS, or, where the
+ *	  host has no openat2, one component at a time with O_NOFOLLOW; the last name goes into calls that don't follow links;
+ *	- only regular files are opened for the sentry, looked at before (a device or FIFO acts when it is opened) and after;
+ *	- proc, sys and their kind are empty, unless such a filesystem was given as a root itself;
+ *	- a read-only root refuses every operation behind GOFER_WRITING, and its descriptors are opened for reading only;
+ *	- hidden paths don't exist, by name and by what they were at start.
+ * It keeps nothing between requests but one open directory, so nothing can be used up.
+ *
+ * The sentry controls every byte of a request. The host's files may change under us: then an answer is old, no more.
+ */
+#include "runtime/core/gofer.h"
+
+#include "runtime/core/gofer_protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
+#define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+/* A request in hand. */
+struct ask {
+	struct gofer_request req;
+	struct gofer_root *root;
+	char path[GOFER_PATH_MAX + 1];
+	char arg[GOFER_MESSAGE_MAX];   /* NUL behind arg_len */
+};
+
+/* An answer as it grows. */
+struct answer {
+	int sock;
+	int fd;            /* to pass along and close, or -1 */
+	struct gofer_reply head;
+	size_t len;        /* of body */
+	uint8_t body[GOFER_MESSAGE_MAX - sizeof(struct gofer_reply)];
+};
+
+static struct ask ask;
+static struct answer answer;
+static bool no_openat2;
+
+/* The directory of the last request, for the next one on the same read-only root. */
+static struct {
+	struct gofer_root *root;
+	int fd;
+	size_t len;
+	char path[512];
+} recent = {.fd = -1};
+
+/* ---- paths ---- */
+
+static bool name_ok(const char *name, size_t len)
+{
+	if (len == 0 || len > GOFER_NAME_MAX || memchr(name, '\0', len) != NULL)
+		return false;
+	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
+}
+
+static bool path_ok(const char *path, size_t len)
+{
+	const char *end = path + len;
+
+	if (len == 0)
+		return true;
+	while (path <= end) {
+		const char *slash = memchr(path, '/', (size_t)(end - path));
+		const char *stop = slash != NULL ? slash : end;
+
+		if (!name_ok(path, (size_t)(stop - path)))
+			return false;
+		if (slash == NULL)
+			return true;
+		path = slash + 1;
+	}
+	return false;
+}
+
+/* Is path hidden, or in something hidden? */
+static bool path_hidden(const struct gofer_root *root, const char *path, size_t len)
+{
+	for (unsigned i = 0; i < root->nhidden; i++) {
+		size_t n = strlen(root->hidden[i].path);
+
+		if (n <= len && memcmp(root->hidden[i].path, path, n) == 0 && (len == n || path[n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static bool stat_hidden(const struct gofer_root *root, const struct stat *st)
+{
+	for (unsigned i = 0; i < root->nhidden; i++)
+		if (root->hidden[i].ino != 0 && root->hidden[i].ino == st->st_ino && root->hidden[i].dev == st->st_dev)
+			return true;
+	return false;
+}
+
+/* Opens the piece of a path beneath dir, without following anything. */
+static int open_beneath(int dir, const char *piece, int flags)
+{
+	char copy[PIECE_MAX + 1], *name = copy, *slash;
+	int fd = dir, next;
+
+	if (!no_openat2) {
+		struct open_how how = {
+			.flags = (uint64_t)flags,
+			.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		};
+
+		fd = (int)syscall(SYS_openat2, dir, piece, &how, sizeof(how));
+		if (fd >= 0)
+			return fd;
+		if (errno != ENOSYS && errno != EPERM)
+			return errno == ELOOP || errno == EXDEV ? -ENOTDIR : -errno;
+		no_openat2 = errno == ENOSYS;
+		fd = dir;
+	}
+	snprintf(copy, sizeof(copy), "%s", piece);
+	do {
+		slash = strchr(name, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		next = openat(fd, name, slash != NULL ? OPEN_DIR_FLAGS : flags);
+		if (fd != dir)
+			close(fd);
+		if (next < 0)
+			return -errno;
+		fd = next;
+		name = slash + 1;
+	} while (slash != NULL);
+	return fd;
+}
+
+static bool is_kernel_fs(uint64_t type)
+{
+	static const uint32_t types[] = {
+		0x9fa0 /* proc */,	 0x62656572 /* sysfs */,     0x1cd1 /* devpts */,     0x27e0eb /* cgroup */,
+		0x63677270 /* cgroup2 */, 0x64626720 /* debugfs */,   0x74726163 /* tracefs */, 0x73636673 /* securityfs */,
+		0xcafe4a11 /* bpf */,	 0x62656570 /* configfs */,  0xde5e81e4 /* efivars */, 0x6165676c /* pstore */,
+		0x42494e4d /* binfmt */, 0x19800202 /* mqueue */,    0x65735543 /* fusectl */, 0x6e736673 /* nsfs */,
+		0xf97cff8c /* selinux */, 0x09041934 /* anon inodes */, 0x0187 /* autofs */,
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i] == (uint32_t)type)
+			return true;
+	return false;
+}
+
+/* A directory that is the kernel's voice, not a file of the host's; or a hidden one, however it was reached. */
+static bool dir_forbidden(const struct gofer_root *root, int fd)
+{
+	struct statfs sf;
+	struct stat st;
+
+	if (root->nhidden != 0 && (fstat(fd, &st) < 0 || stat_hidden(root, &st)))
+		return true;
+	if (fstatfs(fd, &sf) < 0)
+		return true;
+	return (uint64_t)(uint32_t)sf.f_type != root->fs_type && is_kernel_fs((uint64_t)sf.f_type);
+}
+
+/* Opens the directory `path` (len bytes) of root: a descriptor to be closed, or -errno. flags beside OPEN_DIR_FLAGS's. */
+static int open_dir(const struct gofer_root *root, const char *path, size_t len, int flags)
+{
+	int dir = root->fd;
+
+	if (root->is_file)
+		return -ENOTDIR;
+	if (len == 0) {
+		dir = openat(root->fd, ".", flags);
+		return dir < 0 ? -errno : dir;
+	}
+	while (len > 0) {
+		char piece[PIECE_MAX + 1];
+		size_t n = len;
+		int next;
+
+		if (n > PIECE_MAX) {
+			for (n = PIECE_MAX; path[n] != '/'; n--)
+				; /* components are at most 255 bytes: there is one */
+		}
+		memcpy(piece, path, n);
+		piece[n] = '\0';
+		next = open_beneath(dir, piece, n == len ? flags : OPEN_DIR_FLAGS);
+		if (dir != root->fd)
+			close(dir);
+		if (next < 0)
+			return next;
+		dir = next;
+		path += n;
+		len -= n;
+		if (len > 0) {
+			path++;
+			len--;
+		}
+	}
+	if (dir_forbidden(root, dir)) {
+		close(dir);
+		return -ENOENT;
+	}
+	return dir;
+}
+
+/* The parent directory of a path and the name in it. The descriptor goes to put_parent. */
+struct parent {
+	int fd;
+	bool cached;
+	const char *name;
+};
+
+static int open_parent(struct gofer_root *root, const char *path, struct parent *out)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+	int fd;
+
+	out->name = slash != NULL ? slash + 1 : path;
+	out->cached = false;
+	if (path_hidden(root, path, strlen(path)))
+		return -ENOENT;
+	if (!root->writable && recent.fd >= 0 && recent.root == root && recent.len == len &&
+	    memcmp(recent.path, path, len) == 0) {
+		out->fd = recent.fd;
+		out->cached = true;
+		return 0;
+	}
+	fd = open_dir(root, path, len, OPEN_DIR_FLAGS);
+	if (fd < 0)
+		return fd;
+	out->fd = fd;
+	if (!root->writable && len < sizeof(recent.path)) {
+		if (recent.fd >= 0)
+			close(recent.fd);
+		recent.fd = fd;
+		recent.root = root;
+		recent.len = len;
+		memcpy(recent.path, path, len);
+		out->cached = true;
+	}
+	return 0;
+}
+
+static void put_parent(struct parent *p)
+{
+	if (!p->cached)
+		close(p->fd);
+}
+
+/* ---- answers ---- */
+
+static int flush(struct answer *a, uint32_t flags)
+{
+	struct iovec iov[2] = {{&a->head, sizeof(a->head)}, {a->body, a->len}};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	a->head.flags = flags;
+	if (a->fd >= 0) {
+		struct cmsghdr *cm;
+
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.bytes);
+		cm = CMSG_FIRSTHDR(&msg);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cm), &a->fd, sizeof(int));
+	}
+	do
+		n = sendmsg(a->sock, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+	a->len = 0;
+	a->head.count = 0;
+	return n < 0 ? -errno : 0;
+}
+
+/* Adds a record; sends what is there first if it wouldn't fit. 0, or -errno if the socket is broken. */
+static int add_record(struct answer *a, const struct gofer_record *r, const char *name, const char *target)
+{
+	size_t size = GOFER_RECORD_SIZE(r->name_len, r->target_len);
+	uint8_t *at;
+
+	if (a->len + size > sizeof(a->body)) {
+		int err = flush(a, GOFER_REPLY_MORE);
+
+		if (err != 0)
+			return err;
+	}
+	at = a->body + a->len;
+	memset(at, 0, size);
+	memcpy(at, r, sizeof(*r));
+	memcpy(at + sizeof(*r), name, r->name_len);
+	memcpy(at + sizeof(*r) + r->name_len, target, r->target_len);
+	a->len += size;
+	a->head.count++;
+	return 0;
+}
+
+static uint64_t linux_dev(dev_t dev)
+{
+	uint64_t maj = major(dev), min = minor(dev);
+
+	return (min & 0xff) | ((maj & 0xfff) << 8) | ((min & ~0xffULL) << 12);
+}
+
+static void record_from(struct gofer_record *r, const struct stat *st)
+{
+	memset(r, 0, sizeof(*r));
+	r->dev = st->st_dev;
+	r->ino = st->st_ino;
+	r->size = (uint64_t)st->st_size;
+	r->blocks = (uint64_t)st->st_blocks;
+	r->rdev = linux_dev(st->st_rdev);
+	r->atime_sec = st->st_atim.tv_sec;
+	r->mtime_sec = st->st_mtim.tv_sec;
+	r->ctime_sec = st->st_ctim.tv_sec;
+	r->atime_nsec = (uint32_t)st->st_atim.tv_nsec;
+	r->mtime_nsec = (uint32_t)st->st_mtim.tv_nsec;
+	r->ctime_nsec = (uint32_t)st->st_ctim.tv_nsec;
+	r->mode = st->st_mode;
+	r->nlink = st->st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st->st_nlink;
+	r->uid = st->st_uid;
+	r->gid = st->st_gid;
+}
+
+/* The record of `name` in dir ("" is dir itself) into the answer. in_dir: the current directory is dir. */
+static int answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
+{
+	char target[GOFER_TARGET_MAX + 1];
+	struct gofer_record r;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0)) < 0)
+		return -errno;
+	if (stat_hidden(root, &st))
+		return -ENOENT;
+	record_from(&r, &st);
+	r.name_len = (uint16_t)strlen(name);
+	if (S_ISLNK(st.st_mode)) {
+		ssize_t n = readlinkat(dir, name, target, sizeof(target));
+
+		if (n < 0)
+			return -errno;
+		if ((size_t)n > GOFER_TARGET_MAX)
+			return -ENAMETOOLONG;
+		r.target_len = (uint16_t)n;
+	}
+	/* There is no *at() form of these: the name is looked up in the current directory. */
+	if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && (in_dir || fchdir(dir) == 0) &&
+	    llistxattr(name[0] != '\0' ? name : ".", NULL, 0) > 0)
+		r.flags |= GOFER_HAS_XATTRS;
+	return add_record(a, &r, name, target);
+}
+
+/* ---- reading ---- */
+
+static int do_lookup(struct answer *a)
+{
+	struct parent p;
+	int err;
+
+	if (ask.path[0] == '\0') {
+		struct gofer_record r;
+		struct stat st;
+
+		if (!ask.root->is_file)
+			return answer_name(a, ask.root, ask.root->fd, "", false);
+		if (fstat(ask.root->fd, &st) < 0)
+			return -errno;
+		record_from(&r, &st);
+		return add_record(a, &r, "", "");
+	}
+	err = open_parent(ask.root, ask.path, &p);
+	if (err != 0)
+		return err;
+	err = answer_name(a, ask.root, p.fd, p.name, false);
+	put_parent(&p);
+	return err;
+}
+
+struct dirent64 {
+	uint64_t ino;
+	int64_t off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+};
+
+static int list_names(struct answer *a, int fd)
+{
+	static char buf[32768] __attribute__((aligned(8)));
+	size_t dir_len = strlen(ask.path);
+	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
+	bool may_hide = false;
+	long n;
+
+	for (unsigned i = 0; i < ask.root->nhidden; i++) {
+		const char *h = ask.root->hidden[i].path;
+
+		may_hide |= strncmp(h, ask.path, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
+	}
+	if (fchdir(fd) < 0)
+		return -errno;
+	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < n;) {
+			struct dirent64 *d = (struct dirent64 *)(buf + at);
+			int err;
+
+			at += d->reclen;
+			if (!name_ok(d->name, strlen(d->name)))
+				continue;
+			if (may_hide) {
+				int len = snprintf(full, sizeof(full), "%s%s%s", ask.path, dir_len != 0 ? "/" : "", d->name);
+
+				if (path_hidden(ask.root, full, (size_t)len))
+					continue;
+			}
+			err = answer_name(a, ask.root, fd, d->name, true);
+			if (err == -EPIPE || err == -ECONNRESET)
+				return err;
+			/* any other: a name that went while we looked, or one that can't be told */
+		}
+	}
+	return n < 0 ? -errno : 0;
+}
+
+static int do_list(struct answer *a)
+{
+	int fd, err;
+
+	if (path_hidden(ask.root, ask.path, strlen(ask.path)))
+		return -ENOENT;
+	fd = open_dir(ask.root, ask.path, strlen(ask.path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -ENOENT) {
+		/* a mount of proc or the like: there, and empty */
+		struct parent p;
+		struct stat st;
+
+		err = ask.path[0] != '\0' ? open_parent(ask.root, ask.path, &p) : -ENOENT;
+		if (err != 0)
+			return err;
+		err = fstatat(p.fd, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) ? 0 : -ENOENT;
+		put_parent(&p);
+		return err;
+	}
+	if (fd < 0)
+		return fd;
+	err = list_names(a, fd);
+	close(fd);
+	return err;
+}
+
+/* The file, if it is a regular one, opened as asked. Nothing else is ever opened: opening a device or FIFO does things. */
+static int open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino)
+{
+	struct stat st, now;
+	int fd;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (stat_hidden(root, &st))
+		return -ENOENT;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (ino != 0 && (st.st_ino != ino || st.st_dev != dev))
+		return -ESTALE;
+	fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &now) < 0 || now.st_ino != st.st_ino || now.st_dev != st.st_dev || !S_ISREG(now.st_mode)) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static int do_open(struct answer *a)
+{
+	bool write = (ask.req.flags & GOFER_OPEN_WRITE) != 0;
+	struct parent p;
+	int fd, err;
+
+	if (write && !ask.root->writable)
+		return -EROFS;
+	if (ask.root->is_file) {
+		fd = ask.path[0] == '\0' && ask.root->file_fd >= 0 ? fcntl(ask.root->file_fd, F_DUPFD_CLOEXEC, 0) : -1;
+		if (fd < 0)
+			return ask.path[0] == '\0' ? -EACCES : -ENOTDIR;
+		a->fd = fd;
+		return 0;
+	}
+	if (ask.path[0] == '\0')
+		return -EISDIR;
+	err = open_parent(ask.root, ask.path, &p);
+	if (err != 0)
+		return err;
+	fd = open_regular(ask.root, p.fd, p.name, write ? O_RDWR : O_RDONLY, ask.req.dev, ask.req.ino);
+	put_parent(&p);
+	if (fd < 0)
+		return fd;
+	a->fd = fd;
+	return 0;
+}
+
+static int add_xattr(struct answer *a, const char *file, const char *name)
+{
+	struct gofer_xattr x = {.name_len = (uint32_t)strlen(name)};
+	uint8_t *at = a->body + a->len;
+	size_t head = sizeof(x) + x.name_len;
+	ssize_t n;
+
+	if (x.name_len > 255 || a->len + head + 8 > sizeof(a->body))
+		return 0;
+	n = lgetxattr(file, name, at + head, sizeof(a->body) - a->len - head - 8);
+	if (n < 0)
+		return 0; /* gone, ours not to read, or more than fits: left out */
+	x.value_len = (uint32_t)n;
+	memcpy(at, &x, sizeof(x));
+	memcpy(at + sizeof(x), name, x.name_len);
+	memset(at + head + n, 0, GOFER_XATTR_SIZE(x.name_len, x.value_len) - head - (size_t)n);
+	a->len += GOFER_XATTR_SIZE(x.name_len, x.value_len);
+	a->head.count++;
+	return 0;
+}
+
+/* Goes into the directory of the request's path. *file is the name to use there. */
+static int enter_parent(const char **file)
+{
+	struct parent p;
+	int err;
+
+	*file = ".";
+	if (ask.root->is_file)
+		return -EOPNOTSUPP;
+	if (ask.path[0] == '\0')
+		return fchdir(ask.root->fd) < 0 ? -errno : 0;
+	err = open_parent(ask.root, ask.path, &p);
+	if (err != 0)
+		return err;
+	err = fchdir(p.fd) < 0 ? -errno : 0;
+	*file = p.name; /* points into ask.path */
+	put_parent(&p);
+	return err;
+}
+
+static int do_xattrs(struct answer *a)
+{
+	static char names[GOFER_MESSAGE_MAX];
+	const char *file;
+	ssize_t n;
+	int err = enter_parent(&file);
+
+	if (err != 0)
+		return err;
+	n = llistxattr(file, names, sizeof(names) - 1);
+	if (n < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	names[n] = '\0';
+	for (char *name = names; err == 0 && name < names + n; name += strlen(name) + 1)
+		err = add_xattr(a, file, name);
+	return err;
+}
+
+static int do_statfs(struct answer *a)
+{
+	struct gofer_statfs out;
+	struct statfs sf;
+
+	if (fstatfs(ask.root->fd, &sf) < 0)
+		return -errno;
+	out = (struct gofer_statfs){
+		.bsize = (uint64_t)sf.f_bsize,
+		.blocks = sf.f_blocks,
+		.bfree = sf.f_bfree,
+		.bavail = sf.f_bavail,
+		.files = sf.f_files,
+		.ffree = sf.f_ffree,
+	};
+	memcpy(a->body, &out, sizeof(out));
+	a->len = sizeof(out);
+	a->head.count = 1;
+	return 0;
+}
+
+/* ---- writing; the root is a writable directory and the path isn't "" ---- */
+
+static int do_create(struct answer *a, struct parent *p)
+{
+	int fd = openat(p->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, ask.req.mode & 07777);
+
+	if (fd < 0)
+		return -errno;
+	a->fd = fd;
+	return answer_name(a, ask.root, p->fd, p->name, false);
+}
+
+static int do_mknod(struct answer *a, struct parent *p)
+{
+	mode_t type = ask.req.mode & S_IFMT;
+
+	if (type != S_IFIFO && type != S_IFSOCK)
+		return -EPERM;
+	if (mknodat(p->fd, p->name, type | (ask.req.mode & 07777), 0) < 0)
+		return -errno;
+	return answer_name(a, ask.root, p->fd, p->name, false);
+}
+
+static int do_symlink(struct answer *a, struct parent *p)
+{
+	size_t len = ask.req.arg_len;
+
+	if (len == 0 || len > GOFER_TARGET_MAX || memchr(ask.arg, '\0', len) != NULL)
+		return -EINVAL;
+	if (symlinkat(ask.arg, p->fd, p->name) < 0)
+		return -errno;
+	return answer_name(a, ask.root, p->fd, p->name, false);
+}
+
+/* link and rename: the argument is a path of the same root. */
+static int open_other(struct parent *other)
+{
+	if (ask.req.arg_len == 0 || ask.req.arg_len > GOFER_PATH_MAX || !path_ok(ask.arg, ask.req.arg_len))
+		return -EINVAL;
+	return open_parent(ask.root, ask.arg, other);
+}
+
+static int do_link(struct answer *a, struct parent *p)
+{
+	struct parent to;
+	int err = open_other(&to);
+
+	if (err != 0)
+		return err;
+	err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno : answer_name(a, ask.root, to.fd, to.name, false);
+	put_parent(&to);
+	return err;
+}
+
+static int do_rename(struct parent *p)
+{
+	struct parent to;
+	int err;
+
+	if (ask.req.flags & ~3U) /* NOREPLACE, EXCHANGE */
+		return -EINVAL;
+	err = open_other(&to);
+	if (err != 0)
+		return err;
+	err = syscall(SYS_renameat2, p->fd, p->name, to.fd, to.name, ask.req.flags) < 0 ? -errno : 0;
+	put_parent(&to);
+	return err;
+}
+
+static int change_mode(int dir, const char *name, mode_t mode, bool is_link)
+{
+	if (is_link)
+		return -EOPNOTSUPP;
+	/* fchmodat2 doesn't follow; where the host hasn't got it, the name was just seen not to be a link */
+	if (syscall(452, dir, name, mode, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM && errno != EOPNOTSUPP)
+		return -errno;
+	return fchmodat(dir, name, mode, 0) < 0 ? -errno : 0;
+}
+
+static int do_setattr(struct answer *a, int dir, const char *name)
+{
+	const struct gofer_request *q = &ask.req;
+	struct timespec times[2] = {
+		{.tv_sec = q->atime_sec, .tv_nsec = (q->valid & GOFER_ATTR_ATIME) ? (long)q->atime_nsec : UTIME_OMIT},
+		{.tv_sec = q->mtime_sec, .tv_nsec = (q->valid & GOFER_ATTR_MTIME) ? (long)q->mtime_nsec : UTIME_OMIT},
+	};
+	struct stat st;
+	int err = 0;
+
+	if ((q->valid & ~GOFER_ATTR_ALL) || q->atime_nsec > 999999999 || q->mtime_nsec > 999999999)
+		return -EINVAL;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (q->ino != 0 && (st.st_ino != q->ino || st.st_dev != q->dev))
+		return -ESTALE;
+	if (q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID))
+		err = fchownat(dir, name, (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1,
+			       (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0
+			      ? -errno
+			      : 0;
+	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
+		err = change_mode(dir, name, q->mode & 07777, S_ISLNK(st.st_mode));
+	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
+		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0) : -EINVAL;
+
+		err = fd;
+		if (fd >= 0) {
+			err = ftruncate(fd, (off_t)q->size) < 0 ? -errno : 0;
+			close(fd);
+		}
+	}
+	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) &&
+	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		err = -errno;
+	return err != 0 ? err : answer_name(a, ask.root, dir, name, false);
+}
+
+/* Names that a guest may give to the host's files: the others are the host's own business. */
+static int change_xattr(void)
+{
+	size_t name_len = strnlen(ask.arg, ask.req.arg_len);
+	const char *file;
+	int err;
+
+	if (name_len == ask.req.arg_len || name_len > 255)
+		return -EINVAL;
+	if (strncmp(ask.arg, "user.", 5) != 0)
+		return -EPERM;
+	err = enter_parent(&file);
+	if (err != 0)
+		return err;
+	if (ask.req.op == GOFER_REMOVEXATTR)
+		return lremovexattr(file, ask.arg) < 0 ? -errno : 0;
+	if (ask.req.flags & ~3U)
+		return -EINVAL;
+	return lsetxattr(file, ask.arg, ask.arg + name_len + 1, ask.req.arg_len - name_len - 1, (int)ask.req.flags) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int do_named(struct answer *a, struct parent *p)
+{
+	switch (ask.req.op) {
+	case GOFER_CREATE:
+		return do_create(a, p);
+	case GOFER_MKDIR:
+		if (mkdirat(p->fd, p->name, ask.req.mode & 07777) < 0)
+			return -errno;
+		return answer_name(a, ask.root, p->fd, p->name, false);
+	case GOFER_MKNOD:
+		return do_mknod(a, p);
+	case GOFER_SYMLINK:
+		return do_symlink(a, p);
+	case GOFER_LINK:
+		return do_link(a, p);
+	case GOFER_UNLINK:
+		return unlinkat(p->fd, p->name, 0) < 0 ? -errno : 0;
+	case GOFER_RMDIR:
+		return unlinkat(p->fd, p->name, AT_REMOVEDIR) < 0 ? -errno : 0;
+	case GOFER_RENAME:
+		return do_rename(p);
+	case GOFER_SETATTR:
+		return do_setattr(a, p->fd, p->name);
+	default:
+		return -ENOSYS;
+	}
+}
+
+static int do_writing(struct answer *a)
+{
+	struct parent p;
+	int err;
+
+	if (!ask.root->writable)
+		return -EROFS;
+	if (ask.req.op == GOFER_SETXATTR || ask.req.op == GOFER_REMOVEXATTR)
+		return change_xattr();
+	if (ask.root->is_file)
+		return -ENOTDIR;
+	if (ask.path[0] == '\0') {
+		if (ask.req.op != GOFER_SETATTR)
+			return -EBUSY;
+		return do_setattr(a, ask.root->fd, ".");
+	}
+	err = open_parent(ask.root, ask.path, &p);
+	if (err != 0)
+		return err;
+	err = do_named(a, &p);
+	put_parent(&p);
+	return err;
+}
+
+static int handle(struct answer *a)
+{
+	switch (ask.req.op) {
+	case GOFER_LOOKUP:
+		return do_lookup(a);
+	case GOFER_LIST:
+		return do_list(a);
+	case GOFER_OPEN:
+		return do_open(a);
+	case GOFER_XATTRS:
+		return do_xattrs(a);
+	case GOFER_STATFS:
+		return do_statfs(a);
+	default:
+		return do_writing(a);
+	}
+}
+
+/* ---- the loop ---- */
+
+/* Takes the message apart. 0; -EPROTO: the sentry doesn't speak our language. */
+static int parse(const uint8_t *message, size_t n, struct gofer_root *roots, unsigned nroots)
+{
+	struct gofer_request *q = &ask.req;
+
+	if (n < sizeof(*q))
+		return -EPROTO;
+	memcpy(q, message, sizeof(*q));
+	if (q->path_len > GOFER_PATH_MAX || q->path_len > n - sizeof(*q) || q->arg_len != n - sizeof(*q) - q->path_len)
+		return -EPROTO;
+	if (q->op == 0 || q->op >= GOFER_OPS || q->root >= nroots || roots[q->root].fd < 0)
+		return -EPROTO;
+	memcpy(ask.path, message + sizeof(*q), q->path_len);
+	ask.path[q->path_len] = '\0';
+	memcpy(ask.arg, message + sizeof(*q) + q->path_len, q->arg_len);
+	ask.arg[q->arg_len] = '\0';
+	ask.root = &roots[q->root];
+	return path_ok(ask.path, q->path_len) ? 0 : -EPROTO;
+}
+
+int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX + 1];
+
+	for (;;) {
+		ssize_t n = recv(sock, message, sizeof(message), 0);
+		int err;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		err = n <= (ssize_t)GOFER_MESSAGE_MAX ? parse(message, (size_t)n, roots, nroots) : -EPROTO;
+		if (err != 0)
+			return err;
+		answer.sock = sock;
+		answer.fd = -1;
+		answer.len = 0;
+		answer.head = (struct gofer_reply){.id = ask.req.id};
+		err = handle(&answer);
+		if (err != 0) {
+			answer.len = 0;
+			answer.head.count = 0;
+			answer.head.err = err;
+			if (answer.fd >= 0)
+				close(answer.fd);
+			answer.fd = -1;
+		}
+		err = flush(&answer, 0);
+		if (err != 0)
+			return err == -EPIPE || err == -ECONNRESET ? 0 : err;
+	}
+}
+
+/* ---- before sealing ---- */
+
+void gofer_root_init(struct gofer_root *root, int fd, bool writable)
+{
+	char self[40];
+	struct statfs sf;
+	struct stat st;
+
+	memset(root, 0, sizeof(*root));
+	root->fd = fd;
+	root->file_fd = -1;
+	root->writable = writable;
+	if (fd < 0)
+		return;
+	if (fstatfs(fd, &sf) == 0)
+		root->fs_type = (uint32_t)sf.f_type;
+	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
+		return;
+	root->is_file = true;
+	if (!S_ISREG(st.st_mode))
+		return;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	root->file_fd = open(self, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+}
+
+static int hide_one(struct gofer_root *root, const char *path, const struct stat *st)
+{
+	struct gofer_hidden *bigger = realloc(root->hidden, (root->nhidden + 1) * sizeof(*bigger));
+	char *copy;
+
+	if (bigger == NULL)
+		return -ENOMEM;
+	root->hidden = bigger;
+	while (*path == '/')
+		path++;
+	copy = strdup(path);
+	if (copy == NULL)
+		return -ENOMEM;
+	for (size_t n = strlen(copy); n > 0 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	if (copy[0] == '\0') { /* the root itself can't be hidden */
+		free(copy);
+		return 0;
+	}
+	root->hidden[root->nhidden++] = (struct gofer_hidden){
+		.path = copy, .dev = st != NULL ? st->st_dev : 0, .ino = st != NULL ? st->st_ino : 0};
+	return 0;
+}
+
+int gofer_root_hide(struct gofer_root *root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	char self[40], base[PATH_MAX], real[PATH_MAX];
+	ssize_t base_len, len;
+	struct stat st;
+	int fd, err;
+
+	fd = (int)syscall(SYS_openat2, root->fd, path, &how, sizeof(how));
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return hide_one(root, path, NULL);
+	}
+	err = hide_one(root, path, &st);
+	/* Where the links in it led, the same under that name. */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", root->fd);
+	base_len = readlink(self, base, sizeof(base) - 1);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	len = readlink(self, real, sizeof(real) - 1);
+	close(fd);
+	if (err != 0 || base_len <= 0 || len <= 0)
+		return err;
+	real[len] = '\0';
+	if (base_len == 1)
+		base_len = 0; /* "/" */
+	if (len > base_len && memcmp(real, base, (size_t)base_len) == 0 && real[base_len] == '/')
+		err = hide_one(root, real + base_len, &st);
+	return err;
+}
