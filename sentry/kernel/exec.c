@@ -128,7 +128,8 @@ static int resolve_scripts(struct task *task, struct exec_file *f, struct exec_a
 		/* Its interpreter could not open it by that name. */
 		if (args->path_inaccessible)
 			return -LINUX_ENOENT;
-		err = script_rewrite_args(args, interp, arg);
+		/* A script's interpreter may be a script: its name is the argv[0] that it was given. */
+		err = script_rewrite_args(args, depth == 0 ? args->execfn : args->strings, interp, arg);
 		if (err)
 			return err;
 		err = exec_open(task, LINUX_AT_FDCWD, interp, LOOKUP_FOLLOW, &next);

@@ -23,8 +23,9 @@ struct task;
  * *arg (NULL if none) pointing into head, NUL-terminated; 1 if it isn't a script; -LINUX_ENOEXEC.
  */
 int script_parse(char head[BINPRM_BUF_SIZE], char **interp, char **arg) must_check;
-/* argv becomes: interp, arg (if any), execfn, and the old argv without its first. 0, -LINUX_E2BIG, -LINUX_ENOMEM. */
-int script_rewrite_args(struct exec_args *args, const char *interp, const char *arg) must_check;
+/* argv becomes: interp, arg (if any), script (which may be the old argv's first), and the old argv without its first. 0,
+ * -LINUX_E2BIG, -LINUX_ENOMEM. */
+int script_rewrite_args(struct exec_args *args, const char *script, const char *interp, const char *arg) must_check;
 
 /* ---- elf.c ---- */
 

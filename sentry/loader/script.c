@@ -67,7 +67,7 @@ int script_parse(char head[BINPRM_BUF_SIZE], char **interp, char **arg)
 	return 0;
 }
 
-int script_rewrite_args(struct exec_args *args, const char *interp, const char *arg)
+int script_rewrite_args(struct exec_args *args, const char *script, const char *interp, const char *arg)
 {
 	struct exec_args new = {.execfn = args->execfn, .envc = args->envc, .limit = args->limit};
 	size_t first = args->argc > 0 ? strlen(args->strings) + 1 : 0;
@@ -78,7 +78,7 @@ int script_rewrite_args(struct exec_args *args, const char *interp, const char *
 	if (!err && arg != NULL)
 		err = exec_args_add(&new, arg, strlen(arg));
 	if (!err)
-		err = exec_args_add(&new, args->execfn, strlen(args->execfn));
+		err = exec_args_add(&new, script, strlen(script));
 	/* What follows is already a row of strings; its last NUL is added again. */
 	if (!err && args->strings_len > first)
 		err = exec_args_add(&new, args->strings + first, args->strings_len - first - 1);

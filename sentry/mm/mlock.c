@@ -6,7 +6,7 @@
  * The tree remembers what the guest locked, so that limits, munlock, MADV_DONTNEED's EINVAL and /proc/PID/status agree.
  *
  * Shared mappings of files in the sandbox are coherent with read and write by themselves; msync has work only where a
- * filesystem has something to sync. mincore tells every mapped page as resident: the sentry doesn't know better.
+ * filesystem has something to sync. mincore is the host's for memory without a file, which writes into the guest's vector.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
@@ -156,25 +156,51 @@ int mm_msync(struct task *task, uint64_t start, uint64_t len, int flags)
 	return hole ? -LINUX_ENOMEM : 0;
 }
 
-int mm_mincore(struct task *task, uint64_t start, uint64_t len, gva_t vec)
+/* Pages of files in the host's cache are the host's business, and no sandbox learns what others have read: they are told as
+ * resident. */
+static int tell_resident(struct task *task, uint64_t pages, gva_t vec)
 {
 	uint8_t ones[256];
-	uint64_t pages, done = 0;
+
+	memset(ones, 1, sizeof(ones));
+	while (pages > 0) {
+		uint64_t n = MIN(pages, sizeof(ones));
+
+		if (copy_to_guest(task, vec, ones, n) != 0)
+			return -LINUX_EFAULT;
+		vec = gva_add(vec, n);
+		pages -= n;
+	}
+	return 0;
+}
+
+int mm_mincore(struct task *task, uint64_t start, uint64_t len, gva_t vec)
+{
+	uint64_t end, at;
 
 	if (start & ~PAGE_MASK)
 		return -LINUX_EINVAL;
 	if (start > GUEST_END || len > GUEST_END - start)
 		return -LINUX_ENOMEM;
-	pages = PAGE_ALIGN(len) / PAGE_SIZE;
-	memset(ones, 1, sizeof(ones));
-	while (done < pages) {
-		uint64_t n = MIN(pages - done, sizeof(ones)), at = start + done * PAGE_SIZE;
+	end = start + PAGE_ALIGN(len);
+	if (vec.v > GUEST_END || (end - start) / PAGE_SIZE > GUEST_END - vec.v)
+		return -LINUX_EFAULT;
+	for (at = start; at < end;) {
+		const struct vma *v = mm_find(task->mm, at);
+		struct platform_mm_cmd cmd = {.op = PLATFORM_MINCORE, .addr = at, .host_fd = -1};
+		int err;
 
-		if (!vma_range_full(task->mm, at, at + n * PAGE_SIZE))
+		if (v == NULL)
 			return -LINUX_ENOMEM;
-		if (copy_to_guest(task, gva_add(vec, done), ones, n) != 0)
-			return -LINUX_EFAULT;
-		done += n;
+		cmd.len = MIN(v->end, end) - at;
+		cmd.new_addr = vec.v + (at - start) / PAGE_SIZE;
+		if (v->file == NULL)
+			err = platform->mm_queue(task->pt, &cmd);
+		else
+			err = tell_resident(task, cmd.len / PAGE_SIZE, GVA(cmd.new_addr));
+		if (err)
+			return err;
+		at += cmd.len;
 	}
 	return 0;
 }

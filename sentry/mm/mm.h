@@ -131,7 +131,7 @@ int64_t mm_mremap(struct task *task, uint64_t old_addr, uint64_t old_len, uint64
 int mm_madvise(struct task *task, uint64_t addr, uint64_t len, int advice) must_check;        /* full event */
 int mm_remap_file_pages(struct task *task, uint64_t addr, uint64_t size, int prot, uint64_t pgoff, int flags) must_check;
 int mm_msync(struct task *task, uint64_t addr, uint64_t len, int flags) must_check;           /* sleeps */
-int mm_mincore(struct task *task, uint64_t addr, uint64_t len, gva_t vec) must_check;
+int mm_mincore(struct task *task, uint64_t addr, uint64_t len, gva_t vec) must_check;         /* full event */
 int mm_mlock(struct task *task, uint64_t addr, uint64_t len, bool lock, bool onfault) must_check;
 int mm_mlockall(struct task *task, int flags) must_check; /* 0: munlockall */
 /* A shared-futex key or a page's identity: the file's inode and offset, or the anonymous shared id. false: private. */

@@ -58,14 +58,21 @@ enum platform_clone_kind {
 };
 
 /* A commanded native memory call. Host descriptors are passed to the stub for the call only. */
-enum platform_mm_op { PLATFORM_MMAP, PLATFORM_MUNMAP, PLATFORM_MPROTECT, PLATFORM_MADVISE, PLATFORM_MREMAP };
+enum platform_mm_op {
+	PLATFORM_MMAP,
+	PLATFORM_MUNMAP,
+	PLATFORM_MPROTECT,
+	PLATFORM_MADVISE,
+	PLATFORM_MREMAP,
+	PLATFORM_MINCORE, /* a byte for each page goes to the guest's memory at new_addr */
+};
 struct platform_mm_cmd {
 	enum platform_mm_op op;
 	uint64_t addr, len;
 	int prot, flags;   /* MMAP: LINUX_MAP_* (FIXED is added); MADVISE: advice in flags */
 	int host_fd;       /* MMAP: -1 or a descriptor of ours, borrowed until the queue is flushed */
 	uint64_t off;
-	uint64_t new_addr; /* MREMAP: a move of len bytes to new_addr */
+	uint64_t new_addr; /* MREMAP: a move of len bytes to new_addr; MINCORE: the result's place */
 };
 
 struct platform_ops {

@@ -78,6 +78,12 @@ int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
 		a[3] = LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED;
 		a[4] = cmd->new_addr;
 		break;
+	case PLATFORM_MINCORE:
+		if (cmd->new_addr > GUEST_END || cmd->len / PAGE_SIZE > GUEST_END - cmd->new_addr)
+			return -LINUX_EINVAL;
+		call.cmd.nr = SYS_mincore;
+		a[2] = cmd->new_addr;
+		break;
 	}
 	return native_queue_call(pt, &call);
 }

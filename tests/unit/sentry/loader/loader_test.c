@@ -64,12 +64,12 @@ Test(script, argv_is_rewritten)
 	cr_assert_eq(exec_args_add(&a, "E=1", 3), 0);
 	a.argc = 3;
 	a.envc = 1;
-	cr_assert_eq(script_rewrite_args(&a, "/bin/sh", "-x"), 0);
+	cr_assert_eq(script_rewrite_args(&a, a.execfn, "/bin/sh", "-x"), 0);
 	cr_assert_eq(a.argc, 5);
 	cr_assert_eq(a.strings_len, sizeof(want));
 	cr_assert_eq(memcmp(a.strings, want, sizeof(want)), 0);
 	a.limit = 20;
-	cr_assert_eq(script_rewrite_args(&a, "/bin/sh", NULL), -LINUX_E2BIG);
+	cr_assert_eq(script_rewrite_args(&a, a.execfn, "/bin/sh", NULL), -LINUX_E2BIG);
 	exec_args_free(&a);
 	cr_assert_eq(alloc_total(), 0);
 }
