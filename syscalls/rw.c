@@ -37,9 +37,10 @@ static int64_t rw_single(struct task *task, int fd, gva_t base, uint64_t count, 
 		file_put(file);
 		return -LINUX_EBADF;
 	}
+	/* No buffer is that long: Linux looks at its end before it looks at the length. */
 	if ((int64_t)count < 0) {
 		file_put(file);
-		return -LINUX_EINVAL;
+		return -LINUX_EFAULT;
 	}
 	iobuf_init_guest(&buf, task, base, count);
 	return transfer(task, file, &buf, pos, write);
