@@ -682,16 +682,22 @@ static int do_rename(struct parent *p)
 	return err;
 }
 
-static int change_mode(int dir, const char *name, mode_t mode, bool is_link)
+/* chmod by name follows links: files and directories are opened first, so that a name that changes on the host under us
+ * leads nowhere. What can't be opened was just seen not to be a link. */
+static int change_mode(int dir, const char *name, mode_t mode, mode_t type)
 {
-	if (is_link)
+	int fd, err;
+
+	if (type == S_IFLNK)
 		return -EOPNOTSUPP;
-	/* fchmodat2 doesn't follow; where the host hasn't got it, the name was just seen not to be a link */
-	if (syscall(452, dir, name, mode, AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
-	if (errno != ENOSYS && errno != EPERM && errno != EOPNOTSUPP)
-		return -errno;
-	return fchmodat(dir, name, mode, 0) < 0 ? -errno : 0;
+	if (type != S_IFREG && type != S_IFDIR)
+		return fchmodat(dir, name, mode, 0) < 0 ? -errno : 0;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES && fchmodat(dir, name, mode, 0) == 0 ? 0 : -errno;
+	err = fchmod(fd, mode) < 0 ? -errno : 0;
+	close(fd);
+	return err;
 }
 
 static int do_setattr(struct answer *a, int dir, const char *name)
@@ -716,7 +722,7 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 			      ? -errno
 			      : 0;
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
-		err = change_mode(dir, name, q->mode & 07777, S_ISLNK(st.st_mode));
+		err = change_mode(dir, name, q->mode & 07777, st.st_mode & S_IFMT);
 	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
 		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0) : -EINVAL;
 

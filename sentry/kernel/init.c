@@ -134,13 +134,14 @@ static int mount_one(struct task *task, const struct config_mount *m, unsigned b
 
 static int mount_all(struct task *task, char *what, size_t size)
 {
+	unsigned binds = 0;
 	int err;
 
 	for (uint32_t i = 0; i < cfg->nmounts; i++) {
 		const struct config_mount *m = &cfg->mounts[i];
 
-		/* The gofer's root 0 is the sandbox's, i + 1 is mount i's. */
-		err = mount_one(task, m, i + 1, what, size);
+		/* The gofer's root 0 is the sandbox's; the binds follow in their order. */
+		err = mount_one(task, m, m->kind == MOUNT_BIND ? ++binds : 0, what, size);
 		if (err < 0)
 			return err;
 	}

@@ -201,6 +201,19 @@ free_all:
 
 /* ---- times and usage ---- */
 
+/* Where the platform can't tell, everything mapped counts as resident: never less than the truth. */
+static uint64_t resident_kib(const struct task *t)
+{
+	uint64_t bytes;
+
+	if (t->mm == NULL || t->mm->pmm == NULL)
+		return 0;
+	bytes = platform->mm_resident(t->mm->pmm);
+	if (bytes == 0)
+		bytes = MIN(t->mm->total_pages * PAGE_SIZE, kernel.memory_limit);
+	return bytes / KiB;
+}
+
 void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 {
 	uint64_t u = 0, s = 0;
@@ -213,17 +226,14 @@ void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 
 void task_save_times(struct task *task)
 {
-	uint64_t u = 0, s = 0, rss;
+	uint64_t u = 0, s = 0;
 
 	if (task->pt == NULL)
 		return;
 	platform->thread_times(task->pt, &u, &s);
 	task->usage.utime += u;
 	task->usage.stime += s;
-	if (task->mm != NULL && task->mm->pmm != NULL) {
-		rss = platform->mm_resident(task->mm->pmm) / KiB;
-		task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, rss);
-	}
+	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, resident_kib(task));
 }
 
 void usage_add(struct rusage_account *to, const struct rusage_account *from)
@@ -261,8 +271,7 @@ void group_usage(const struct thread_group *group, struct rusage_account *out)
 		struct rusage_account live = t->usage;
 
 		task_times(t, &live.utime, &live.stime);
-		if (t->mm != NULL && t->mm->pmm != NULL)
-			live.maxrss_kib = MAX(live.maxrss_kib, platform->mm_resident(t->mm->pmm) / KiB);
+		live.maxrss_kib = MAX(live.maxrss_kib, resident_kib(t));
 		usage_add(out, &live);
 	}
 }

@@ -271,7 +271,6 @@ TEST(unknown_system_calls_give_enosys)
         CHECK_ERR(syscall(1000), ENOSYS);
         CHECK_ERR(syscall(100000), ENOSYS);
         CHECK_ERR(syscall(-1), ENOSYS);
-        CHECK_ERR(syscall(SYS_uselib, "x"), ENOSYS);
         CHECK_ERR(syscall(183 /* afs_syscall */), ENOSYS);
         CHECK_ERR(syscall(236 /* vserver */), ENOSYS);
 }
