@@ -179,14 +179,32 @@ static int apply_path_rule(struct task *task, enum config_path_kind kind, const 
 	return err;
 }
 
+/* Is the path on a bind mount? By its words only: what a symlink leads to is the rule's own path. */
+static bool on_a_bind(const char *name)
+{
+	for (uint32_t i = 0; i < cfg->nmounts; i++) {
+		const char *target = config_str(cfg, cfg->mounts[i].target);
+		size_t len = strlen(target);
+
+		if (cfg->mounts[i].kind == MOUNT_BIND && strncmp(name, target, len) == 0 &&
+		    (name[len] == '/' || name[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 /* Hidden, masked and read-only paths. A path that does not exist needs no hiding. */
 static int apply_path_rules(struct task *task, char *what, size_t size)
 {
 	for (uint32_t i = 0; i < cfg->npaths; i++) {
 		const char *name = config_str(cfg, cfg->paths[i].path);
 		struct path path;
-		int err = vfs_lookup(task, LINUX_AT_FDCWD, name, 0, &path);
+		int err;
 
+		/* The gofer hides what is on the root: here it would cost a question for each. */
+		if (cfg->paths[i].kind == PATH_HIDE && !on_a_bind(name))
+			continue;
+		err = vfs_lookup(task, LINUX_AT_FDCWD, name, 0, &path);
 		if (err == -LINUX_ENOENT || err == -LINUX_ENOTDIR)
 			continue;
 		snprintf(what, size, "the rule for %s", name);
