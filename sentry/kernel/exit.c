@@ -191,9 +191,6 @@ static void group_ended(struct thread_group *group)
 	struct session *session = group->pgrp->session;
 	struct process_group *pgrp;
 
-	if (!group->exiting)
-		group->exit_status = group->leader->exit_code;
-	group->exiting = true;
 	timers_exit(group);
 	if (session->leader == group) {
 		session_get(session);
@@ -270,6 +267,9 @@ void task_exit_thread(struct task *task, int status)
 	group_get(g);
 	task->exit_code = g->exiting ? g->exit_status : status;
 	task->exiting = true;
+	/* The last one to begin decides how the process ended. */
+	if (!g->exiting && group_any_thread(g) == NULL)
+		group_exit(g, status);
 	task->restore_sigmask = false;
 	group_stop_participate(task);
 	signal_retarget(task);
