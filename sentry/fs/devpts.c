@@ -32,6 +32,7 @@
 #define PTS_MAJOR 136
 #define TTY_GID 5 /* group tty: may write to terminals (write(1), wall(1)) */
 #define RING (16 * KiB) /* a power of two */
+#define ARRIVED 4095UL
 
 struct pty {
 	struct tty slave;      /* its reference count is the pair's: the master holds one */
@@ -81,11 +82,12 @@ static size_t pty_room(struct tty *tty)
 	return RING - (pty->head - pty->tail);
 }
 
+/* What the master's side could have taken already stays, as much as Linux's own buffer there holds. */
 static void pty_flush_output(struct tty *tty)
 {
 	struct pty *pty = tty_pty(tty);
 
-	pty->tail = pty->head;
+	pty->head = MIN(pty->head, pty->tail + ARRIVED);
 	waitq_wake(&tty->waitq, LINUX_POLLOUT | LINUX_POLLWRNORM);
 }
 
@@ -436,7 +438,8 @@ static int64_t master_flush(struct pty *pty, uint64_t which)
 	if (which > 2)
 		return -LINUX_EINVAL;
 	if (which != 1) {
-		pty_flush_output(&pty->slave);
+		pty->tail = pty->head;
+		tty_output_ready(&pty->slave);
 		pty_packet(&pty->slave, LINUX_TIOCPKT_FLUSHWRITE);
 	}
 	if (which != 0)

@@ -301,7 +301,7 @@ int pseudo_fs_init(struct pseudo_fs *fs, const char *fs_type, uint32_t magic, co
 
 	fs->sb.fs_type = fs_type;
 	fs->sb.magic = magic;
-	fs->sb.nocache = true;
+	fs->sb.nocache = fs->object_get != NULL; /* without objects the tree never changes */
 	fs->sb.next_ino = 2;
 	err = node_inode(fs, root, NULL, 0, 1, &inode);
 	if (err != 0)
