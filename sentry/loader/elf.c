@@ -93,7 +93,7 @@ static int read_exact(struct task *task, struct file *file, void *dst, size_t le
 	int64_t n;
 
 	if (pos > INT64_MAX)
-		return -LINUX_EIO;
+		return -LINUX_EINVAL;
 	n = vfs_read_mem(task, file, dst, len, (int64_t)pos);
 	if (n < 0)
 		return (int)n;
