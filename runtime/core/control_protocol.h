@@ -13,6 +13,8 @@ enum control_type {
 	CONTROL_ENDED,       /* the guest's init has ended: status */
 	CONTROL_FAILED,      /* no start: start_errno of the program (0: our own failure), text */
 	CONTROL_ACTIVITY,    /* the guest has made a call since the last one (idle time-out only) */
+	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
+	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 };
 
 struct control_message {

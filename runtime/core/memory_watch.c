@@ -22,6 +22,12 @@
 
 static uint64_t peak, last_sum, next_ms;
 static unsigned interval = FAST_MS;
+static pid_t largest;
+
+pid_t memory_watch_largest(void)
+{
+	return largest;
+}
 
 uint64_t memory_watch_peak(void)
 {
@@ -74,7 +80,7 @@ int memory_watch(const struct config *c, pid_t sentry)
 {
 	static char children[65536];
 	struct timespec ts;
-	uint64_t now, sum;
+	uint64_t now, sum, most = 0;
 	char path[64];
 
 	if (c->memory_bytes == 0 || sentry <= 0)
@@ -83,14 +89,20 @@ int memory_watch(const struct config *c, pid_t sentry)
 	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	if (now < next_ms)
 		return (int)(next_ms - now);
+	largest = 0;
 	sum = held_by(sentry);
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
 	if (read_file(path, children, sizeof(children)) > 0) {
 		for (char *p = children; *p != '\0';) {
 			long pid = strtol(p, &p, 10);
 
-			if (pid > 0)
-				sum += held_by((pid_t)pid);
+			uint64_t held = pid > 0 ? held_by((pid_t)pid) : 0;
+
+			sum += held;
+			if (held > most) {
+				most = held;
+				largest = (pid_t)pid;
+			}
 			while (*p == ' ')
 				p++;
 		}

@@ -10,6 +10,8 @@ struct config;
 
 /* Samples if it is time. Milliseconds until the next sample, 0 if there is no limit, -1 if the limit is passed. */
 int memory_watch(const struct config *c, pid_t sentry);
+/* The stub that held most at the last sample, 0 if there was none. */
+pid_t memory_watch_largest(void);
 /* The highest sum seen, bytes. */
 uint64_t memory_watch_peak(void);
 

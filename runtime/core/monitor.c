@@ -51,6 +51,8 @@ struct monitor {
 	bool sentry_gone;
 	bool ended;         /* the guest's status is known */
 	uint64_t start_ns, last_activity_ns;
+	uint64_t oom_ns;    /* when a process was last sacrificed */
+	unsigned oom_tries;
 	struct sandbox_result result;
 };
 
@@ -276,6 +278,30 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 		kill(m->sentry, SIGKILL);
 }
 
+#define OOM_GRACE_MS 50
+#define OOM_TRIES 4
+
+/*
+ * As Linux's OOM killer: the process that holds most ends, and the sandbox lives on if that helps. If it doesn't (the sentry
+ * itself holds it, or new processes take it at once), the sandbox ends.
+ */
+static void out_of_memory(struct monitor *m)
+{
+	struct control_message msg = {.type = CONTROL_OOM, .status = memory_watch_largest()};
+	uint64_t now = now_ns();
+
+	m->result.limits |= LIMIT_MEMORY;
+	if (m->oom_ns != 0 && now - m->oom_ns < OOM_GRACE_MS * NSEC_PER_MSEC)
+		return;
+	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
+		m->oom_tries = 0;
+	m->oom_ns = now;
+	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
+		stop_by_limit(m, LIMIT_MEMORY);
+	else
+		send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Milliseconds until a time limit is due, -1 for none; ends the sandbox if one is over. */
 static int check_time(struct monitor *m)
 {
@@ -337,7 +363,8 @@ static void run(struct monitor *m)
 		timeout = check_time(m);
 		memory = memory_watch(m->cfg, m->sentry);
 		if (memory < 0) {
-			stop_by_limit(m, LIMIT_MEMORY);
+			out_of_memory(m);
+			timeout = OOM_GRACE_MS;
 		} else if (memory > 0 && (timeout < 0 || memory < timeout)) {
 			timeout = memory;
 		}

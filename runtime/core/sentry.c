@@ -89,6 +89,14 @@ static void control_ready(struct host_watch *w, uint32_t events)
 		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
 	}
+	if (n == (int64_t)sizeof(msg) && msg.type == CONTROL_OOM) {
+		struct task *task = stubs_task_of(msg.status);
+
+		audit_limit("memory");
+		if (task != NULL)
+			group_exit(task->group, LINUX_SIGKILL);
+		return;
+	}
 	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
 		struct linux_siginfo info = {.signo = (int32_t)msg.type, .code = LINUX_SI_USER};
 

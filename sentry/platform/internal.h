@@ -5,6 +5,8 @@
 
 #include "sentry/base/types.h"
 
+struct task;
+
 extern const struct platform_ops notify_platform, ptrace_platform;
 
 /* Before sealing: makes the zygote and the way calls come to us. 0 or -errno (below -1000: the zygote ended at step
@@ -18,6 +20,8 @@ extern void (*platform_dispatch)(uint32_t revents);
 void stubs_before_sleep(void);
 /* A host child has ended or stopped. */
 void stubs_reap(void);
+/* A task of the host process pid, borrowed; NULL if there is none. */
+struct task *stubs_task_of(int pid);
 /* The sandbox ends: kills every stub. */
 void stubs_kill_all(void);
 

@@ -236,6 +236,21 @@ void stubs_reap(void)
 		stubs_child_ended(pid, status);
 }
 
+struct task *stubs_task_of(int pid)
+{
+	struct platform_thread *pt;
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link) {
+		if (proc->pid != pid)
+			continue;
+		list_for_each (pt, &proc->threads, proc_link)
+			if (pt->task != NULL)
+				return pt->task;
+	}
+	return NULL;
+}
+
 void stubs_kill_all(void)
 {
 	struct host_proc *proc;
