@@ -274,6 +274,7 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 	struct thread_group *self = task->group, *g = child->group;
 
 	if (args->flags & LINUX_CLONE_THREAD) {
+		task_times_begin(child, task);
 		task_link(child);
 		group_stop_join(child);
 		return;

@@ -8,8 +8,10 @@
  *
  *      task_alloc --> task_link (tables) --> task_start (coroutine) --> task_exit_thread --> task_unlink | group_reap
  *
- * Times: a task's CPU time is what its host thread has used (platform->thread_times) and what was saved from earlier
- * host threads (execve changes them); a group adds its ended threads.
+ * Times: the host tells the CPU time of whole processes only (platform->thread_times of the first thread answers for
+ * all), so a group's is exact, with what was saved from earlier host processes (execve changes them) and ended threads.
+ * A single thread's among several is an estimate: whenever it is asked for, what the group has used since the last time
+ * is shared out equally to the threads that want to run.
  */
 #include "sentry/kernel/task_internal.h"
 
@@ -214,7 +216,8 @@ static uint64_t resident_kib(const struct task *t)
 	return bytes / KiB;
 }
 
-void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
+/* Exact, but only for the sum over a group: the platform puts a process's whole time on its first thread. */
+static void host_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 {
 	uint64_t u = 0, s = 0;
 
@@ -222,6 +225,49 @@ void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 		platform->thread_times(task->pt, &u, &s);
 	*utime = task->usage.utime + u;
 	*stime = task->usage.stime + s;
+}
+
+static uint32_t threads_that_run(const struct thread_group *group)
+{
+	struct task *t;
+	uint32_t n = 0;
+
+	list_for_each(t, &group->threads, group_link)
+		n += !t->exiting && !t->blocked;
+	return MAX(n, 1U);
+}
+
+void task_times(const struct task *t, uint64_t *utime, uint64_t *stime)
+{
+	struct task *task = (struct task *)t; /* whoever may look at the time may bring the estimate up to date */
+	struct thread_group *g = task->group;
+	uint64_t u, s;
+
+	group_times(g, &u, &s);
+	if (g->nthreads > 1 || task != g->leader) {
+		if (u + s > task->cpu_seen) {
+			task->cpu_share += (u + s - task->cpu_seen) / (task->blocked ? 1 : threads_that_run(g));
+			task->cpu_seen = u + s;
+		}
+		u = u + s != 0 ? (uint64_t)((unsigned __int128)task->cpu_share * u / (u + s)) : 0;
+		s = task->cpu_share - u;
+	}
+	*utime = u;
+	*stime = s;
+}
+
+/* A thread starts with nothing; a process's first thread has used all that was used before. */
+void task_times_begin(struct task *task, struct task *creator)
+{
+	uint64_t u, s;
+
+	task_times(creator, &u, &s);
+	if (task->group->nthreads == 1)
+		creator->cpu_share = u + s;
+	group_times(task->group, &u, &s);
+	task->cpu_seen = u + s;
+	if (task->group->nthreads == 1)
+		creator->cpu_seen = u + s;
 }
 
 void task_save_times(struct task *task)
@@ -256,7 +302,7 @@ void group_times(const struct thread_group *group, uint64_t *utime, uint64_t *st
 	list_for_each(t, &group->threads, group_link) {
 		uint64_t u, s;
 
-		task_times(t, &u, &s);
+		host_times(t, &u, &s);
 		*utime += u;
 		*stime += s;
 	}
@@ -270,7 +316,7 @@ void group_usage(const struct thread_group *group, struct rusage_account *out)
 	list_for_each(t, &group->threads, group_link) {
 		struct rusage_account live = t->usage;
 
-		task_times(t, &live.utime, &live.stime);
+		host_times(t, &live.utime, &live.stime);
 		live.maxrss_kib = MAX(live.maxrss_kib, resident_kib(t));
 		usage_add(out, &live);
 	}

@@ -200,6 +200,7 @@ struct task {
 	int ioprio;
 	bool sched_reset_on_fork;
 	struct rusage_account usage; /* of host threads that are gone (exec); task_times adds the live one's */
+	uint64_t cpu_share, cpu_seen; /* task_times' estimate: our part of the group's time, and that time by then */
 	uint64_t start_ns;
 };
 
@@ -305,7 +306,7 @@ struct clone_args {
 /* clone(2) and friends. Returns the child's tid or -errno. */
 int64_t task_clone(struct task *task, const struct clone_args *args);
 
-/* CPU time in ns: of one task, of a whole group with its ended threads. */
+/* CPU time in ns: of one task (an estimate if it has siblings), of a whole group with its ended threads. */
 void task_times(const struct task *task, uint64_t *utime, uint64_t *stime);
 void group_times(const struct thread_group *group, uint64_t *utime, uint64_t *stime);
 /* As getrusage(RUSAGE_SELF) has it. */
