@@ -144,6 +144,11 @@ void dev_set_console(struct tty *tty)
 	console = tty != NULL ? tty_get(tty) : NULL;
 }
 
+struct tty *dev_console(void)
+{
+	return console;
+}
+
 static int tty_open(struct task *task, unused_arg struct inode *inode, struct file *file)
 {
 	struct tty *tty = task_tty(task);
@@ -174,6 +179,7 @@ struct superblock *dev_new_superblock(void)
 		{"random", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 8), NULL},
 		{"urandom", LINUX_S_IFCHR | 0666, LINUX_MKDEV(1, 9), NULL},
 		{"tty", LINUX_S_IFCHR | 0666, LINUX_MKDEV(5, 0), NULL},
+		{"console", LINUX_S_IFCHR | 0620, LINUX_MKDEV(5, 1), NULL}, /* ENXIO without a terminal */
 		{"ptmx", LINUX_S_IFLNK | 0777, 0, "pts/ptmx"},
 		{"fd", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd"},
 		{"stdin", LINUX_S_IFLNK | 0777, 0, "/proc/self/fd/0"},
@@ -197,8 +203,6 @@ struct superblock *dev_new_superblock(void)
 		if (err != 0)
 			return NULL;
 	}
-	if (console != NULL && memfs_make(NULL, sb->root, "console", LINUX_S_IFCHR | 0620, LINUX_MKDEV(5, 1), NULL, 0, 5, NULL) != 0)
-		return NULL;
 	return sb;
 }
 

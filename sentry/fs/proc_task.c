@@ -73,8 +73,8 @@ static int stat_priority(const struct task *t)
 int proc_pid_stat(struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
 	const struct proc_ref *ref = node_proc(node);
-	const struct thread_group *g = ref->group;
-	const struct task *t = node_task(node);
+	struct thread_group *g = ref->group;
+	struct task *t = node_task(node);
 	const struct mm *mm = t->mm;
 	const struct session *s = g->pgrp != NULL ? g->pgrp->session : NULL;
 	const struct tty *tty = task_tty(t);
@@ -202,8 +202,8 @@ static unsigned fd_size(const struct task *t)
 int proc_pid_status(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
 	const struct proc_ref *ref = node_proc(node);
-	const struct thread_group *g = ref->group;
-	const struct task *t = node_task(node);
+	struct thread_group *g = ref->group;
+	struct task *t = node_task(node);
 	const struct cred *c = t->cred;
 	uint64_t ignored, caught, cpus, all = kernel.ncpus >= 64 ? UINT64_MAX : (1ULL << kernel.ncpus) - 1;
 	uint32_t i;
@@ -298,7 +298,7 @@ int proc_pid_limits(unused_arg struct task *task, struct pseudo_node *node, stru
 
 int proc_pid_sched(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
-	const struct task *t = node_task(node);
+	struct task *t = node_task(node);
 	uint64_t utime, stime;
 
 	task_times(t, &utime, &stime);
@@ -317,7 +317,7 @@ int proc_pid_sched(unused_arg struct task *task, struct pseudo_node *node, struc
 /* Time run, time waited, turns. */
 int proc_pid_schedstat(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
-	const struct task *t = node_task(node);
+	struct task *t = node_task(node);
 	uint64_t utime, stime;
 
 	task_times(t, &utime, &stime);

@@ -21,6 +21,8 @@ struct superblock *mqueue_new_superblock(void);
 
 /* What /dev/console opens (counted); NULL: none. */
 void dev_set_console(struct tty *tty);
+/* The same, borrowed; NULL: none. What the host's terminal says (^C, a new size) goes there: tty_signal(). */
+struct tty *dev_console(void);
 
 /* Character devices (null, zero, tty...) into the registry; once, before the first open. */
 void dev_init(void);

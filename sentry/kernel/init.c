@@ -27,6 +27,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/time.h"
+#include "sentry/kernel/tty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/net/net.h"
 #include "sentry/platform/platform.h"
@@ -227,12 +228,18 @@ static int open_stdio(struct task *task)
 	for (int fd = 0; fd < 3; fd++) {
 		int mode = host_fcntl(fd, 3 /* F_GETFL */, 0), got;
 		struct file *file;
+		struct tty *tty;
 
 		if (mode < 0)
 			continue; /* closed by the caller: closed for the guest */
 		file = hostfile_new(task, fd, (uint32_t)mode & LINUX_O_ACCMODE ? (uint32_t)mode & 3 : flags[fd] & 0);
 		if (file == NULL)
 			return -LINUX_ENOMEM;
+		tty = file_host_tty(file);
+		if (tty != NULL && dev_console() == NULL) {
+			dev_set_console(tty);
+			tty_set_controlling(task, tty);
+		}
 		got = fd_install_at(task, file, fd, false);
 		if (got < 0)
 			return got;
