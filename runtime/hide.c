@@ -19,7 +19,7 @@ static const char *const home_names[] = {
 	".ssh", ".aws", ".gnupg", ".netrc", ".docker", ".kube", ".azure", ".config/gcloud", ".config/gh", ".config/op",
 	".config/containers/auth.json", ".config/rclone", ".git-credentials", ".config/git/credentials", ".npmrc", ".pypirc",
 	".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml", ".terraform.d", ".vault-token",
-	".password-store", ".local/share/keyrings", ".mozilla", ".config/google-chrome", ".config/chromium", ".pgpass", ".my.cnf",
+	".claude", ".claude.json", ".codex", ".gemini", ".password-store", ".local/share/keyrings", ".mozilla", ".config/google-chrome", ".config/chromium", ".pgpass", ".my.cnf",
 	".bash_history", ".zsh_history", ".python_history",
 };
 

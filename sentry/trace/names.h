@@ -26,6 +26,8 @@ const char *name_set_lookup(const struct name_set *set, uint64_t value);
 
 /* "ENOENT" for 2, "ERESTARTSYS" for the kernel's own; NULL if unknown. */
 const char *errno_name(int err);
+/* "No such file or directory": glibc's words, as strace prints them. */
+const char *errno_words(int err);
 /* "SIGTERM" for 15, "SIGRT_2" for 34; into buf if need be. */
 const char *signal_name(int sig, char buf[16]);
 
