@@ -6,7 +6,7 @@
  *
  * A file in flight is held by a reference. A socket may be in flight in its own queue, or several in each other's, with
  * no descriptor left anywhere: such cycles are found by marking from all sockets that somebody can still reach, each time
- * a unix socket closes while others are in flight (at the next turn of the loop). What is not marked loses what its
+ * a unix socket, or a descriptor of one in flight, closes (at the next turn of the loop). What is not marked loses what its
  * queues carry, which closes it.
  *
  * Invariants: unix_socket.inflight counts the references that packets in queues hold, no others; so a socket whose file
@@ -447,4 +447,10 @@ void scm_collect_later(void)
 		return;
 	collect_pending = true;
 	loop_defer(&collect_deferred, scm_collect);
+}
+
+void unix_descriptor_closed(struct socket *s)
+{
+	if (unix_of(s)->inflight > 0)
+		scm_collect_later();
 }

@@ -21,6 +21,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/net/net.h"
+#include "sentry/net/unix.h"
 #include "sentry/trace/trace.h"
 #include "sentry/vfs/vfs.h"
 
@@ -189,6 +190,17 @@ static int64_t socket_ioctl(struct task *task, struct file *file, unsigned cmd, 
 	return ret == -LINUX_ENOTTY ? interface_ioctl(task, cmd, arg) : ret;
 }
 
+/* The descriptor may have been the last way to reach a unix socket that is in flight, too. */
+static int socket_flush(struct task *task, struct file *file)
+{
+	struct socket *s = file->private_data;
+
+	(void)task;
+	if (s->family == LINUX_AF_UNIX)
+		unix_descriptor_closed(s);
+	return 0;
+}
+
 static void socket_release(struct file *file)
 {
 	struct socket *s = file->private_data;
@@ -204,6 +216,7 @@ static const struct file_ops socket_file_ops = {
 	.write = socket_write,
 	.poll = socket_poll,
 	.ioctl = socket_ioctl,
+	.flush = socket_flush,
 	.release = socket_release,
 };
 

@@ -128,11 +128,14 @@ static void leave_peer(struct tcp_socket *t, bool reset)
 	socket_put(TCP_SOCK(peer));
 }
 
-/* Forgets the connection but not the socket: connect to AF_UNSPEC, a failed connect. */
+/* Forgets the connection but not the socket: connect to AF_UNSPEC, a failed connect. What was connected, or about to be,
+ * tells so by an error. */
 static void disconnect(struct tcp_socket *t)
 {
 	struct inet_socket *i = &t->inet;
 
+	if (t->state != LINUX_TCP_CLOSE && t->state != LINUX_TCP_LISTEN)
+		TCP_SOCK(t)->error = LINUX_ECONNRESET;
 	ktimer_cancel(&t->syn_timer);
 	if (t->out != NULL)
 		outbound_close(t);
@@ -493,6 +496,7 @@ static int start_connect(struct task *task, struct tcp_socket *t, const struct i
 	}
 undo:
 	disconnect(t);
+	TCP_SOCK(t)->error = 0;
 	return err;
 }
 

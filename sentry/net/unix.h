@@ -11,6 +11,8 @@ struct unix_name;
 
 /* Drops what a message carried: file references and credentials. NULL is allowed. */
 void scm_free(struct scm *scm);
+/* One of the descriptors of a unix socket closes, not necessarily the last. */
+void unix_descriptor_closed(struct socket *s);
 /* NULL is allowed. */
 void unix_name_put(struct unix_name *name);
 
