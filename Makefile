@@ -174,3 +174,6 @@ payloads: all $(PAYLOAD_BIN)
 
 docs:
 	@docs/gen-syscalls > docs/syscalls.md
+
+check-table: all
+	@tests/lib/check-table
