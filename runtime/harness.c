@@ -270,25 +270,6 @@ static char *last_line(const char *text)
 	return xstrndup(text + start, len - start);
 }
 
-/* How it ended, in the words of the expectation where that is possible. */
-static char *describe_end(json_object *o, const char *expect)
-{
-	cleanup_free char *line = last_line(string_of(o, "stdout"));
-	const char *error = string_of(o, "error"), *signal = string_of(o, "signal");
-
-	if (strncmp(expect, "limit ", 6) == 0 && limit_hit(o, expect + 6))
-		return xstrdup(expect);
-	if (*error != '\0')
-		return xasprintf("not run: %s", error);
-	if (*signal != '\0')
-		return xasprintf("signal %s", signal);
-	if (strncmp(expect, "denied ", 7) == 0 && strcmp(string_of(o, "exit_code"), "0") == 0 && denied_by(o, expect + 7))
-		return xstrdup(expect);
-	if (strncmp(line, "errno ", 6) == 0 || strncmp(line, "ESCAPED", 7) == 0)
-		return steal_pointer(&line);
-	return xasprintf("exit %s", string_of(o, "exit_code"));
-}
-
 static bool as_expected(const char *got, const char *expect)
 {
 	/* "a or b": where kernels or users differ. */
@@ -302,6 +283,42 @@ static bool as_expected(const char *got, const char *expect)
 	}
 	return false;
 }
+
+/* A limit that was hit and is among what is expected: "limit NAME" to free, or NULL. */
+static char *expected_limit(json_object *o, const char *expect)
+{
+	static const char *const names[] = {"memory", "pids", "disk", "cpu", "wall", "idle"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		cleanup_free char *got = xasprintf("limit %s", names[i]);
+
+		if (limit_hit(o, names[i]) && as_expected(got, expect))
+			return steal_pointer(&got);
+	}
+	return NULL;
+}
+
+/* How it ended, in the words of the expectation where that is possible. */
+static char *describe_end(json_object *o, const char *expect)
+{
+	char *limit = expected_limit(o, expect);
+
+	cleanup_free char *line = last_line(string_of(o, "stdout"));
+	const char *error = string_of(o, "error"), *signal = string_of(o, "signal");
+
+	if (limit != NULL)
+		return limit;
+	if (*error != '\0')
+		return xasprintf("not run: %s", error);
+	if (*signal != '\0')
+		return xasprintf("signal %s", signal);
+	if (strncmp(expect, "denied ", 7) == 0 && strcmp(string_of(o, "exit_code"), "0") == 0 && denied_by(o, expect + 7))
+		return xstrdup(expect);
+	if (strncmp(line, "errno ", 6) == 0 || strncmp(line, "ESCAPED", 7) == 0)
+		return steal_pointer(&line);
+	return xasprintf("exit %s", string_of(o, "exit_code"));
+}
+
 
 static bool wanted(const struct payload *p)
 {

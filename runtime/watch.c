@@ -73,7 +73,7 @@ static int listener(int family, int type, uint16_t *port)
 	socklen_t len = family == AF_INET ? sizeof(a4) : sizeof(a6);
 	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || bind(fd, a, len) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0) || getsockname(fd, a, &len) < 0) {
+	if (fd < 0 || bind(fd, a, len) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0) || getsockname(fd, a, &len) < 0) {
 		if (fd >= 0)
 			close(fd);
 		*port = 0;

@@ -5,6 +5,7 @@
 #include "runtime/core/gofer.h"
 #include "runtime/core/seal.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +19,11 @@ int gofer_main(void)
 	int err;
 
 	prctl(PR_SET_NAME, "sbx-gofer", 0, 0, 0);
+	/* Signals to the whole process group (a terminal's, timeout's) are the monitor's to pass on to the guest. */
+	for (int sig = 1; sig < 32; sig++)
+		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGTSTP || sig == SIGTTIN ||
+		    sig == SIGTTOU)
+			signal(sig, SIG_IGN);
 	umask(0);
 	gofer_root_init(&roots[0], c->root_fd, false);
 	for (uint32_t i = 0; i < c->nmounts; i++) {
