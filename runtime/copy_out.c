@@ -8,7 +8,7 @@
  * extended attributes stay behind. A symbolic link is made as it was, wherever it points: whoever follows it later does so
  * with open eyes.
  *
- * The first failure is kept and told at the end; after it the rest of that item is read and dropped. What the sandbox
+ * What fails is told at the end; where it was the item itself, the rest of that item is read and dropped. What the sandbox
  * controls: names, contents, how much (bounded by its own limits), nothing about where.
  */
 #include "runtime/copy_out.h"
@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define COMPLAINTS_MAX 20
+
 struct item {
 	int parent;     /* O_PATH: the directory in which `name` is made */
 	char *name;
@@ -32,7 +34,8 @@ struct copy_out {
 	struct item *items;
 	const struct copy_out_arg *args;
 	size_t n;
-	char *first_error;
+	char *errors;   /* a line each, the first COMPLAINTS_MAX */
+	unsigned complaints;
 	bool broken; /* the stream makes no sense: nothing more is believed */
 
 	int file;    /* the FILE that is being written; -1 */
@@ -46,9 +49,13 @@ struct copy_out {
 
 static void complain(struct copy_out *c, size_t item, const char *name, const char *what)
 {
-	if (c->first_error == NULL)
-		c->first_error = xasprintf("--copy-out %s:%s: %s%s%s", c->args[item].guest, c->args[item].host, name,
-					   *name != '\0' ? ": " : "", what);
+	char *before = c->errors;
+
+	if (c->complaints++ >= COMPLAINTS_MAX)
+		return;
+	c->errors = xasprintf("%s%s--copy-out %s:%s: %s%s%s", before != NULL ? before : "", before != NULL ? "\n" : "",
+			      c->args[item].guest, c->args[item].host, name, *name != '\0' ? ": " : "", what);
+	free(before);
 }
 
 /*
@@ -315,7 +322,7 @@ char *copy_out_close(struct copy_out *c, bool expected)
 			close(it->root);
 		free(it->name);
 	}
-	error = c->first_error;
+	error = c->errors;
 	free(c->items);
 	free(c);
 	return error;

@@ -49,7 +49,7 @@ struct error;
 /* Looks at the destinations before anything runs; NULL and an error if one can't be. Borrows items. */
 struct copy_out *copy_out_open(const struct copy_out_arg *items, size_t n, struct error **err);
 void copy_out_feed(struct copy_out *c, const char *data, size_t len);
-/* Ends it. The first thing that went wrong, to free, or NULL. expected: a run that never began copies nothing. */
+/* Ends it. What went wrong, a line each, to free, or NULL. expected: a run that never began copies nothing. */
 char *copy_out_close(struct copy_out *c, bool expected);
 
 #endif

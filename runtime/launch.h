@@ -19,7 +19,7 @@ struct capture {
 struct outcome {
 	struct sandbox_result result;
 	struct capture out, err; /* --json */
-	char *copy_error;        /* the first thing that could not be copied out, or NULL */
+	char *copy_error;        /* what could not be copied out, a line each, or NULL */
 	int status;              /* the command's exit status */
 };
 

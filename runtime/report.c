@@ -224,6 +224,11 @@ void report_lines(const struct outcome *o, const struct config *c)
 		say(o->result.error);
 	if (result_limits(&o->result, c, buf, sizeof(buf))[0] != '\0')
 		say(buf);
-	if (o->copy_error != NULL)
-		say(o->copy_error);
+	if (o->copy_error != NULL) {
+		cleanup_free char *lines = xstrdup(o->copy_error);
+		char *p = lines, *line;
+
+		while ((line = strsep(&p, "\n")) != NULL)
+			say(line);
+	}
 }

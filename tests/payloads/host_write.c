@@ -15,7 +15,7 @@ int main(void)
 	setup(write(fd, "changed", 7));
 	setup(ftruncate(fd, 3));
 	close(fd);
-	setup(chmod(target, 0));
+	setup(chmod(target, 0700));
 	setup(rename(target, other));
 	setup(symlink("/etc/passwd", target));
 	setup(link(other, "/tmp/hard"));
