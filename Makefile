@@ -140,7 +140,7 @@ test-deps:
 	@scripts/install-deps test
 
 unit: $B/tests/unit
-	@$B/tests/unit --quiet 2>&1 | tests/lib/criterion-summary
+	@$B/tests/unit --color=never 2>&1 | tests/lib/criterion-summary
 
 check: test-deps
 	@$(MAKE) --no-print-directory all
