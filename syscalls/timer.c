@@ -138,8 +138,9 @@ SYSCALL_DEFINE4(clock_nanosleep, int, clock, int, flags, gva_t, req, gva_t, rem)
 {
 	struct linux_timespec ts;
 	uint64_t ns;
+	bool alarm = clock == LINUX_CLOCK_REALTIME_ALARM || clock == LINUX_CLOCK_BOOTTIME_ALARM;
 
-	if (!(clock < 0 || clock == LINUX_CLOCK_THREAD_CPUTIME_ID || clock_read(task, clock, &ns) == 0))
+	if (clock >= 0 && !alarm && clock_read(task, clock, &ns) != 0)
 		return -LINUX_EINVAL;
 	if (get_guest(task, &ts, req))
 		return -LINUX_EFAULT;

@@ -7,7 +7,6 @@
  */
 #include "sentry/kernel/timer_internal.h"
 
-#include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/host/host.h"
 #include "sentry/mm/usercopy.h"
@@ -58,7 +57,9 @@ static int64_t sleep_on_cpu(struct task *task, int clock, bool absolute, uint64_
 	int64_t err;
 
 	/* One can't wait for time that only runs while one doesn't. */
-	if (clock == LINUX_CLOCK_THREAD_CPUTIME_ID || (clock < 0 && (clock & 4) && ~(clock >> 3) == 0))
+	if (clock == LINUX_CLOCK_THREAD_CPUTIME_ID)
+		return -LINUX_EOPNOTSUPP;
+	if (clock < 0 && (clock & 4) && (~(clock >> 3) == 0 || ~(clock >> 3) == task->tid))
 		return -LINUX_EINVAL;
 	err = cpu_sleep(task, clock, absolute, ns);
 	if (err != -LINUX_ERESTARTSYS)
@@ -90,11 +91,10 @@ int64_t sleep_on_clock(struct task *task, int clock, bool absolute, uint64_t ns,
 
 	if (clock_is_cpu(clock))
 		return sleep_on_cpu(task, clock, absolute, ns, rem);
+	if (clock == LINUX_CLOCK_REALTIME_ALARM || clock == LINUX_CLOCK_BOOTTIME_ALARM)
+		return -LINUX_EOPNOTSUPP;
 	if (!time_deadline(clock, ns, &deadline))
 		return time_read(clock, &unused) ? -LINUX_EOPNOTSUPP : -LINUX_EINVAL;
-	if ((clock == LINUX_CLOCK_REALTIME_ALARM || clock == LINUX_CLOCK_BOOTTIME_ALARM) &&
-	    !task_capable(task, LINUX_CAP_WAKE_ALARM))
-		return -LINUX_EPERM;
 	if (!absolute)
 		deadline = time_deadline_in(ns);
 	ret = sleep_until(task, deadline, absolute ? GVA_NULL : rem);

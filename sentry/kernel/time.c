@@ -6,7 +6,7 @@
  * CPU-time clocks name a process or thread in their number: bits 0-1 what is counted, bit 2 thread or process, the rest
  * the inverted id (0: the caller).
  *
- * Left out: setting any clock (EPERM). A deadline on CLOCK_REALTIME is turned into one on CLOCK_MONOTONIC when it is set:
+ * Left out: setting any clock (EPERM); CLOCK_REALTIME_ALARM and BOOTTIME_ALARM (as on a machine without a clock device). A deadline on CLOCK_REALTIME is turned into one on CLOCK_MONOTONIC when it is set:
  * steps of the host's wall clock in between don't move it.
  */
 #include "sentry/kernel/time.h"
@@ -29,13 +29,7 @@ bool time_read(int clock, uint64_t *ns)
 	case LINUX_CLOCK_TAI:
 		*ns = host_clock_ns(clock);
 		return true;
-	case LINUX_CLOCK_REALTIME_ALARM:
-		*ns = host_clock_ns(CLOCK_REALTIME);
-		return true;
-	case LINUX_CLOCK_BOOTTIME_ALARM:
-		*ns = host_clock_ns(CLOCK_BOOTTIME);
-		return true;
-	default:
+	default: /* the alarm clocks need a real-time clock device, which there isn't */
 		return false;
 	}
 }
@@ -101,8 +95,6 @@ bool time_deadline(int clock, uint64_t ns, uint64_t *deadline)
 	case LINUX_CLOCK_REALTIME:
 	case LINUX_CLOCK_BOOTTIME:
 	case LINUX_CLOCK_TAI:
-	case LINUX_CLOCK_REALTIME_ALARM:
-	case LINUX_CLOCK_BOOTTIME_ALARM:
 		if (!time_read(clock, &now))
 			return false;
 		*deadline = ns > now ? time_deadline_in(ns - now) : 1;

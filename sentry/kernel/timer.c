@@ -13,7 +13,6 @@
  */
 #include "sentry/kernel/timer_internal.h"
 
-#include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
@@ -248,7 +247,7 @@ void timers_discarded(struct posix_timer *t)
 }
 
 /* -LINUX_EINVAL: no such clock; -LINUX_EOPNOTSUPP: none that can have timers. */
-static int timer_check_clock(struct task *task, int clock)
+static int timer_check_clock(int clock)
 {
 	uint64_t unused;
 
@@ -260,7 +259,7 @@ static int timer_check_clock(struct task *task, int clock)
 		return 0;
 	case LINUX_CLOCK_REALTIME_ALARM:
 	case LINUX_CLOCK_BOOTTIME_ALARM:
-		return task_capable(task, LINUX_CAP_WAKE_ALARM) ? 0 : -LINUX_EPERM;
+		return -LINUX_EOPNOTSUPP;
 	default:
 		return time_read(clock, &unused) ? -LINUX_EOPNOTSUPP : -LINUX_EINVAL;
 	}
@@ -327,7 +326,7 @@ int ptimer_new(struct task *task, int clock, const struct linux_sigevent *ev)
 	int err = 0;
 
 	if (!clock_is_cpu(clock))
-		err = timer_check_clock(task, clock);
+		err = timer_check_clock(clock);
 	if (err)
 		return err;
 	ts = timers_of(task->group);
