@@ -19,6 +19,7 @@
 #include "sentry/base/log.h"
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/lower.h"
+#include "sentry/fs/bindfs.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
@@ -79,11 +80,8 @@ static struct superblock *bind_superblock(struct task *task, const struct config
 {
 	struct memfs_options o = {.fs_type = "overlay", .readonly = true};
 
-	if (!(m->flags & LINUX_MS_RDONLY)) {
-		*err = -LINUX_ENOSYS;
-		return NULL;
-	}
-	(void)task;
+	if (!(m->flags & LINUX_MS_RDONLY))
+		return bindfs_new_superblock(task, index, err);
 	o.lower = lower_tree_new((uint16_t)index);
 	return o.lower == NULL ? NULL : memfs_new_superblock(&o, err);
 }
