@@ -49,12 +49,17 @@ struct copy_out {
 
 static void complain(struct copy_out *c, size_t item, const char *name, const char *what)
 {
+	cleanup_free char *shown = xstrdup(name);
 	char *before = c->errors;
 
 	if (c->complaints++ >= COMPLAINTS_MAX)
 		return;
+	for (char *p = shown; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20) /* a name of the program's must not end our line */
+			*p = '?';
+	}
 	c->errors = xasprintf("%s%s--copy-out %s:%s: %s%s%s", before != NULL ? before : "", before != NULL ? "\n" : "",
-			      c->args[item].guest, c->args[item].host, name, *name != '\0' ? ": " : "", what);
+			      c->args[item].guest, c->args[item].host, shown, *name != '\0' ? ": " : "", what);
 	free(before);
 }
 

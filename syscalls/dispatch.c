@@ -46,6 +46,7 @@ int64_t task_syscall(struct task *task, int nr, const uint64_t args[6])
 {
 	const struct syscall_row *row;
 
+	trace_remember(task, nr, args);
 	if (task->mm_inflight != NULL)
 		mm_settle_slow(task);
 	if (nr < 0 || nr >= SYSCALL_MAX || syscall_table[nr].name == NULL) {

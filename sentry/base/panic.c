@@ -14,7 +14,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define SCAN_WORDS 2048
 #define SCAN_SHOWN 40
@@ -42,23 +44,29 @@ void panic_line(const char *fmt, ...)
 	host_write(report_fd, line, (size_t)n);
 }
 
-/* Return addresses, and now and then a stale one, found by looking at every word from sp up to the next page that may not
- * be ours. */
+/* Return addresses, and now and then a stale one: every word from sp up that points into our code. Copied by the host, since
+ * the pages above may be no stack any more, and sp itself may be what went wrong. */
 static void print_stack(uintptr_t sp)
 {
-	const uintptr_t *word = (const uintptr_t *)(sp & ~7UL);
-	uintptr_t end = (sp & ~0xffffUL) + 0x10000; /* stacks are 64 KiB and aligned to it, or larger */
+	uintptr_t words[64];
 	char line[512];
 	int n = 0, shown = 0;
 
-	for (unsigned i = 0; i < SCAN_WORDS && (uintptr_t)(word + i) < end && shown < SCAN_SHOWN; i++) {
-		if (word[i] < (uintptr_t)__executable_start || word[i] >= (uintptr_t)etext)
-			continue;
-		n += snprintf(line + n, sizeof(line) - (size_t)n, " %#lx", word[i]);
-		if (++shown % 8 == 0 || n > 400) {
-			panic_line("  stack:%s", line);
-			n = 0;
+	for (unsigned i = 0; i < SCAN_WORDS / ARRAY_LEN(words) && shown < SCAN_SHOWN; i++) {
+		struct iovec to = {words, sizeof(words)}, from = {(void *)((sp & ~7UL) + i * sizeof(words)), sizeof(words)};
+		int64_t got = host_process_vm_readv(getpid(), &to, 1, &from, 1);
+
+		for (int64_t k = 0; k < got / 8 && shown < SCAN_SHOWN; k++) {
+			if (words[k] < (uintptr_t)__executable_start || words[k] >= (uintptr_t)etext)
+				continue;
+			n += snprintf(line + n, sizeof(line) - (size_t)n, " %#lx", words[k]);
+			if (++shown % 8 == 0) {
+				panic_line("  stack:%s", line);
+				n = 0;
+			}
 		}
+		if (got < (int64_t)sizeof(words))
+			break;
 	}
 	if (n != 0)
 		panic_line("  stack:%s", line);
