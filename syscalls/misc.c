@@ -41,7 +41,7 @@ SYSCALL_DEFINE1(sysinfo, gva_t, info)
 	memset(&s, 0, sizeof(s));
 	usage_memory(&m);
 	usage_load(load);
-	s.uptime = (int64_t)(host_clock_ns(CLOCK_BOOTTIME) / NSEC_PER_SEC);
+	s.uptime = (int64_t)((host_clock_ns(CLOCK_BOOTTIME) + NSEC_PER_SEC - 1) / NSEC_PER_SEC);
 	for (i = 0; i < 3; i++)
 		s.loads[i] = load[i];
 	s.totalram = m.total;
