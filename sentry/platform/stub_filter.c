@@ -7,8 +7,9 @@
  *	call from anywhere else             by the verdict in syscalls/table.def: TRAP enters the trap door, else notify
  *
  * An instruction pointer inside the stub is no proof that the stub asks (a guest can jump there), so the short list holds
- * only what a guest may do to itself: private anonymous memory below the stub region, its own end, closing descriptors
- * (it has none), asking to die with its parent, and the return from a signal frame.
+ * only what a guest may do to itself: private anonymous memory below the stub region, its own end, asking to die with its
+ * parent, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
+ * file behind the number it was told.
  *
  * The numbers of the guest's verdicts become a balanced tree of comparisons, not a list: a filter of a hundred linear
  * tests costs every call, and its installation costs every start.
@@ -111,10 +112,6 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
-	b = block_begin(a, SYS_close);
-	ret(a, SECCOMP_RET_ALLOW);
-	block_end(a, b);
-
 	/* Only PR_SET_PDEATHSIG with SIGKILL. */
 	b = block_begin(a, SYS_prctl);
 	load(a, ARG_LO(0));
@@ -176,7 +173,6 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 	bool low = args[0] >> 32 < FREE_HI && args[1] >> 32 == 0;
 
 	switch (nr) {
-	case SYS_close:
 	case SYS_exit_group:
 		return true;
 	case SYS_prctl:

@@ -81,28 +81,31 @@ static void attach(uint64_t area, uint64_t token)
 extern char stub_cmpxchg_insn[], stub_cmpxchg_fault[];
 int64_t stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
 
-/* Carries out the commands; the number that succeeded. Stops at the first error, which is left in mailbox->result. */
+/* Carries out the commands; the number that succeeded. Behind the first error, which is left in mailbox->result, only
+ * descriptors are closed. */
 static uint64_t run_commands(struct mailbox *m)
 {
-	uint64_t n = m->ncmds, i;
+	uint64_t n = m->ncmds, done = 0;
 
 	m->result = 0;
-	for (i = 0; i < n && i < STUB_MAX_CMDS; i++) {
+	for (uint64_t i = 0; i < n && i < STUB_MAX_CMDS; i++) {
 		struct stub_cmd *c = &m->cmds[i];
 		int64_t ret;
 
+		if (m->result != 0 && c->nr != NR_CLOSE)
+			continue;
 		if (c->nr == STUB_CMD_CMPXCHG) {
 			ret = stub_cmpxchg(c->args[0], c->args[1], c->args[2]);
 			m->value = (uint64_t)ret;
 		} else {
 			ret = call6(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
 		}
-		if (ret < 0 && ret > -4096 && c->nr != NR_CLOSE) {
+		if (ret < 0 && ret > -4096 && c->nr != NR_CLOSE)
 			m->result = (uint64_t)ret;
-			break;
-		}
+		else
+			done++;
 	}
-	return i;
+	return done;
 }
 
 struct stub_siginfo {

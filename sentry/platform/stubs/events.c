@@ -31,7 +31,6 @@
 
 #define KICK_SIGNAL LINUX_SIGSTKFLT
 #define CLONE_PARENT 0x8000UL
-#define KICK_DEADLINE (10 * NSEC_PER_SEC)
 
 const struct stub_transport *transport;
 int stubs_running;
@@ -71,20 +70,31 @@ void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const 
 	memcpy(e->args, args, nargs * sizeof(*args));
 }
 
-static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
+static bool equals(const struct expected_call *e, const struct stub_call *c)
 {
-	const struct expected_call *e;
-
-	if (pt->expected_next >= pt->nexpected)
-		return false;
-	e = &pt->expected[pt->expected_next];
 	if (e->nr != c->nr)
 		return false;
 	for (unsigned i = 0; i < e->nargs; i++)
 		if (e->args[i] != c->args[i])
 			return false;
-	pt->expected_next++;
 	return true;
+}
+
+/*
+ * Behind a command that failed the stub skips to the closes: so may we. What was skipped is never accepted later, and what
+ * is left over is forgotten at the thread's next event.
+ */
+static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
+{
+	for (unsigned i = pt->expected_next; i < pt->nexpected; i++) {
+		if (equals(&pt->expected[i], c)) {
+			pt->expected_next = i + 1;
+			return true;
+		}
+		if (c->nr != SYS_close)
+			break;
+	}
+	return false;
 }
 
 /* The guest process did what no stub does. It can only have harmed itself; it ends. */
@@ -137,6 +147,8 @@ static void op_hello(const struct stub_call *c)
 	args[4] = (uint64_t)fd;
 	args[5] = 0;
 	stubs_expect(pt, SYS_mmap, 6, args);
+	args[0] = (uint64_t)fd;
+	stubs_expect(pt, SYS_close, 1, args);
 }
 
 /* Copies what the stub reports. Every word of it is the guest's. */
@@ -197,12 +209,13 @@ static void op_trap(struct platform_thread *pt, const struct stub_call *c)
 		thread_set_state(pt, THREAD_ATTACHED);
 	}
 	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
-	    pt->expected_next < pt->nexpected) {
+	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected)) {
 		broke_protocol(pt, c);
 		return;
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_FULL);
+	pt->expected_next = pt->nexpected = 0;
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
 	read_mailbox(pt);
@@ -265,11 +278,17 @@ static void zygote_call(const struct stub_call *c)
 	transport->proceed(c->id);
 }
 
+/* From the stub's text. The vDSO lies above it, in the same region: its calls are the guest's. */
+static bool from_stub(const struct stub_call *c)
+{
+	return c->ip >= STUB_BASE && c->ip - STUB_BASE <= STUB_TEXT_MAX;
+}
+
 void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = thread_find(c->tid);
 
-	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && c->ip >= STUB_BASE) {
+	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && from_stub(c)) {
 		doorbell(pt, c);
 		return;
 	}
@@ -281,7 +300,7 @@ void stubs_call(const struct stub_call *c)
 		broke_protocol(NULL, c);
 		return;
 	}
-	if (c->ip >= STUB_BASE) {
+	if (from_stub(c)) {
 		if (matches_expected(pt, c))
 			transport->proceed(c->id);
 		else
@@ -294,6 +313,7 @@ void stubs_call(const struct stub_call *c)
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_PLAIN);
+	pt->expected_next = pt->nexpected = 0;
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
 	pt->event.nr = (int)c->nr;
@@ -356,6 +376,11 @@ static void kick_overdue(struct ktimer *t)
 {
 	struct platform_thread *pt = container_of(t, struct platform_thread, kick_timer);
 
+	if (pt->state == THREAD_NEW) {
+		log_debug("a new thread never came");
+		thread_died(pt);
+		return;
+	}
 	log_debug("thread %d did not answer its kick: killed", pt->tid);
 	if (pt->proc != NULL)
 		proc_kill(pt->proc);

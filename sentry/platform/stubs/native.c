@@ -97,6 +97,8 @@ static unsigned nargs_of(int64_t nr)
 		return 5;
 	case SYS_munmap:
 		return 2;
+	case SYS_close:
+		return 1;
 	default:
 		return 3;
 	}
@@ -139,6 +141,8 @@ bool native_load(struct platform_thread *pt)
 	}
 	for (unsigned i = 0; i < nfds; i++) {
 		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
+
+		stubs_expect(pt, SYS_close, 1, close.args);
 
 		memcpy((void *)&out[n++], &close, sizeof(close));
 	}

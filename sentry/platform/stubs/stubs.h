@@ -92,7 +92,8 @@ struct platform_thread {
 	bool event_ready;
 	struct platform_event event;
 	bool kicked;                /* a kick is on its way */
-	struct ktimer kick_timer;   /* it must arrive */
+	struct ktimer kick_timer;   /* it must arrive; for a new thread: it must appear */
+	int claimed_pid;            /* a new process's pid as its parent tells it: only to notice its early death */
 	int64_t result;             /* of STUB_DONE and STUB_CLONED */
 	struct regs regs;
 	uint64_t fpstate, fpstate_size; /* as reported: hostile */
@@ -101,6 +102,9 @@ struct platform_thread {
 	struct native_call *queue;
 	unsigned nqueue, queue_cap;
 };
+
+/* How long a thread may take to answer a kick, or a new one to appear: then it is taken for hostile. */
+#define KICK_DEADLINE (10 * NSEC_PER_SEC)
 
 extern int stubs_running; /* threads in THREAD_GUEST */
 

@@ -146,6 +146,7 @@ int thread_bind(struct platform_thread *pt, int tid)
 {
 	if (pt->proc == NULL || thread_find(tid) != NULL)
 		return -LINUX_ESRCH;
+	ktimer_cancel(&pt->kick_timer);
 	pt->tid = tid;
 	if (pt->proc->pid == 0)
 		pt->proc->pid = tid;
@@ -207,6 +208,12 @@ void stubs_child_ended(int pid, int status)
 
 	if (pid == zygote_tid)
 		PANIC("the zygote has ended, status %#x", (unsigned)status);
+	list_for_each_safe (pt, tmp, &new_threads, new_link) {
+		if (pt->makes_process && pt->claimed_pid == pid) {
+			thread_died(pt);
+			return;
+		}
+	}
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid != pid)
 			continue;
@@ -461,8 +468,18 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		err = parent->result == -LINUX_ENOMEM ? -LINUX_ENOMEM : -LINUX_EAGAIN;
 		goto free_area;
 	}
+	/* It may have died before it said a word (a guest that took the stub's memory from it): then nobody else tells. */
+	pt->claimed_pid = (int)parent->result;
+	if (pt->makes_process && pt->state == THREAD_NEW && host_kill(pt->claimed_pid, 0) == -LINUX_ESRCH)
+		thread_died(pt);
+	if (pt->state == THREAD_NEW)
+		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	while (!pt->event_ready && pt->state != THREAD_DEAD && parent->state != THREAD_DEAD)
 		coroutine_suspend();
+	if (pt->state == THREAD_DEAD) {
+		err = -LINUX_EAGAIN;
+		goto fail;
+	}
 	if (!pt->event_ready) {
 		err = -LINUX_EAGAIN;
 		goto orphan;
