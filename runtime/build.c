@@ -40,6 +40,10 @@ void build_free(struct build *b)
 		if (b->fds[i] >= 0)
 			close(b->fds[i]);
 	}
+	for (size_t i = 0; i < BUILD_DIRS; i++) {
+		free(b->dirs[i].name);
+		free(b->dirs[i].real);
+	}
 	free(b->c);
 	memset(b, 0, sizeof(*b));
 }
@@ -228,13 +232,49 @@ static char *join(const char *dir, const char *name)
 	return xasprintf("%s%s%s", strcmp(dir, "/") == 0 ? "" : dir, *name != '\0' ? "/" : "", name);
 }
 
+/*
+ * The name of a directory of the root with all links on the way followed, or NULL if there is no such directory. Borrowed:
+ * the last few are kept, since rules come many to a directory and a start is short.
+ */
+static const char *real_directory(struct build *b, const char *dir)
+{
+	struct build_dir *d = &b->dirs[b->next_dir];
+	cleanup_close int fd = -1;
+
+	for (size_t i = 0; i < BUILD_DIRS; i++) {
+		if (b->dirs[i].name != NULL && strcmp(b->dirs[i].name, dir) == 0)
+			return b->dirs[i].real;
+	}
+	b->next_dir = (b->next_dir + 1) % BUILD_DIRS;
+	free(d->name);
+	free(d->real);
+	d->name = xstrdup(dir);
+	fd = open_in_root(b->root_fd, dir, O_PATH | O_DIRECTORY);
+	d->real = fd >= 0 ? name_in_root(b->root_fd, fd) : NULL;
+	return d->real;
+}
+
+/* A link at the end: what it leads to is covered too. */
+static bool add_target(struct build *b, enum config_path_kind kind, const char *link, struct error **err)
+{
+	cleanup_free char *real = NULL;
+	cleanup_close int fd = -1;
+	struct stat st;
+
+	if (fstatat(b->root_fd, link + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
+		return true;
+	fd = open_in_root(b->root_fd, link, O_PATH);
+	if (fd >= 0)
+		real = name_in_root(b->root_fd, fd);
+	return real == NULL || strcmp(real, "/") == 0 || add_rule(b, kind, real, err);
+}
+
 bool build_path_rule(struct build *b, enum config_path_kind kind, const char *path, struct error **err)
 {
 	cleanup_free char *head = xstrdup(path);
 	cleanup_free char *tail = xstrdup("");
 	cleanup_free char *whole = NULL;
 	size_t len = strlen(head);
-	cleanup_close int target = -1;
 
 	while (len > 1 && head[len - 1] == '/')
 		head[--len] = '\0';
@@ -243,32 +283,18 @@ bool build_path_rule(struct build *b, enum config_path_kind kind, const char *pa
 	if (strstr(path, "/../") != NULL || strcmp(head + (len >= 3 ? len - 3 : 0), "/..") == 0)
 		return error_set(err, "\"%s\" has .. in it: write the path itself", path);
 	/* The longest part that exists, without its last component, is where links may lead elsewhere. */
-	for (;;) {
+	while (whole == NULL) {
 		char *slash = strrchr(head, '/');
-		cleanup_close int fd = -1;
-		cleanup_free char *dir = NULL;
 		cleanup_free char *old_tail = tail;
+		const char *dir;
 
 		tail = *old_tail == '\0' ? xstrdup(slash + 1) : join(slash + 1, old_tail);
 		*slash = '\0';
-		fd = open_in_root(b->root_fd, *head == '\0' ? "/" : head, O_PATH | O_DIRECTORY);
-		if (fd >= 0)
-			dir = name_in_root(b->root_fd, fd);
-		if (dir != NULL || *head == '\0') {
+		dir = real_directory(b, *head == '\0' ? "/" : head);
+		if (dir != NULL || *head == '\0')
 			whole = join(dir != NULL ? dir : "/", tail);
-			break;
-		}
 	}
-	if (!add_rule(b, kind, whole, err))
-		return false;
-	target = open_in_root(b->root_fd, whole, O_PATH);
-	if (target >= 0) {
-		cleanup_free char *real = name_in_root(b->root_fd, target);
-
-		if (real != NULL && strcmp(real, "/") != 0 && !add_rule(b, kind, real, err))
-			return false;
-	}
-	return true;
+	return add_rule(b, kind, whole, err) && add_target(b, kind, whole, err);
 }
 
 /* ---- what flags and annotations have in common ---- */

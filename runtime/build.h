@@ -9,6 +9,7 @@
 #include "runtime/settings.h"
 
 #define BUILD_MAX_FDS 256
+#define BUILD_DIRS 8
 
 struct build {
 	struct config *c;
@@ -16,6 +17,10 @@ struct build {
 	int fds[BUILD_MAX_FDS]; /* what the core inherits; close-on-exec until launch */
 	size_t nfds;
 	int root_fd;            /* borrowed copy of c->root_fd, for looking things up in the sandbox's root */
+	struct build_dir {      /* the last directories that rules were for, see build_path_rule */
+		char *name, *real;
+	} dirs[BUILD_DIRS];
+	unsigned next_dir;
 	bool full;              /* a string did not fit; told by build_finish */
 };
 
