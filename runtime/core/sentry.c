@@ -145,6 +145,7 @@ int sentry_main(void)
 		return 125;
 	}
 	kernel_prepare(cfg);
+	stubs_find_vdso(); /* reads /proc/self/maps */
 	seal_landlock_sentry();
 	err = cfg->platform == CONFIG_PTRACE ? ptrace_boot(&step) : notify_boot(&step);
 	if (err < 0) {

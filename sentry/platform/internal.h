@@ -9,6 +9,8 @@ struct task;
 
 extern const struct platform_ops notify_platform, ptrace_platform;
 
+/* Before Landlock: where the host's vDSO lies. */
+void stubs_find_vdso(void);
 /* Before sealing: makes the zygote and the way calls come to us. 0 or -errno (below -1000: the zygote ended at step
  * -1000 - error); *step names what failed. */
 int notify_boot(const char **step);

@@ -80,7 +80,7 @@ static int64_t raw(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, u
 }
 
 /* Where the kernel put the vDSO and its data pages. None of it is needed to run; without it clocks are calls. */
-static void find_vdso(void)
+void stubs_find_vdso(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
 	char line[256];
@@ -262,7 +262,6 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	*step = "FSGSBASE instructions (Linux 5.9 and a CPU of 2012 or later)";
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
 		return -ENOSYS;
-	find_vdso();
 	boot.nfilter = stub_filter_build(boot.filter, SIGRETURN_IP, STUB_BASE + PAGE_ALIGN((uint64_t)(stub_image_end - stub_image)),
 					 action);
 	boot.filter_flags = filter_flags;
