@@ -182,6 +182,11 @@ SYSCALL_DEFINE1(umask, uint32_t, mask)
 
 /* ---- times ---- */
 
+static bool valid_nsec(int64_t nsec)
+{
+	return (nsec >= 0 && nsec < (int64_t)NSEC_PER_SEC) || nsec == LINUX_UTIME_NOW || nsec == LINUX_UTIME_OMIT;
+}
+
 static int64_t utimes_at(struct task *task, int dirfd, gva_t path, const struct ktimespec *times, uint32_t flags)
 {
 	struct target t;
@@ -199,14 +204,12 @@ static int64_t utimes_at(struct task *task, int dirfd, gva_t path, const struct 
 	}
 	if (ret)
 		return ret;
-	ret = vfs_utimes(task, target_path(&t), t.inode, times);
+	if (times != NULL && (!valid_nsec(times[0].nsec) || !valid_nsec(times[1].nsec)))
+		ret = -LINUX_EINVAL;
+	else
+		ret = vfs_utimes(task, target_path(&t), t.inode, times);
 	target_put(&t);
 	return ret;
-}
-
-static bool valid_nsec(int64_t nsec)
-{
-	return (nsec >= 0 && nsec < (int64_t)NSEC_PER_SEC) || nsec == LINUX_UTIME_NOW || nsec == LINUX_UTIME_OMIT;
 }
 
 SYSCALL_DEFINE4(utimensat, int, dirfd, gva_t, path, gva_t, gtimes, uint32_t, flags)
@@ -225,8 +228,6 @@ SYSCALL_DEFINE4(utimensat, int, dirfd, gva_t, path, gva_t, gtimes, uint32_t, fla
 		/* Nothing to do comes before all else that may be wrong. */
 		if (times[0].nsec == LINUX_UTIME_OMIT && times[1].nsec == LINUX_UTIME_OMIT)
 			return 0;
-		if (!valid_nsec(times[0].nsec) || !valid_nsec(times[1].nsec))
-			return -LINUX_EINVAL;
 	}
 	return utimes_at(task, dirfd, path, gtimes.v != 0 ? times : NULL, flags);
 }

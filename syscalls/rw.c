@@ -16,12 +16,8 @@
 /* The half-way part: file and buffer are there. pos NULL: the file's own position. Takes the file's reference. */
 static int64_t transfer(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos, bool write)
 {
-	int64_t ret;
+	int64_t ret = write ? vfs_write(task, file, buf, pos) : vfs_read(task, file, buf, pos);
 
-	if (pos != NULL && !(file->mode & FMODE_SEEK))
-		ret = -LINUX_ESPIPE;
-	else
-		ret = write ? vfs_write(task, file, buf, pos) : vfs_read(task, file, buf, pos);
 	file_put(file);
 	return ret;
 }
@@ -36,6 +32,10 @@ static int64_t rw_single(struct task *task, int fd, gva_t base, uint64_t count, 
 	file = fd_get(task, fd);
 	if (file == NULL)
 		return -LINUX_EBADF;
+	if (pos != NULL && !(file->mode & FMODE_SEEK)) {
+		file_put(file);
+		return -LINUX_ESPIPE;
+	}
 	if (!(file->mode & (write ? FMODE_WRITE : FMODE_READ))) {
 		file_put(file);
 		return -LINUX_EBADF;
@@ -60,7 +60,9 @@ static int64_t rw_vector(struct task *task, int fd, gva_t iov, uint64_t n, int64
 	file = fd_get(task, fd);
 	if (file == NULL)
 		return -LINUX_EBADF;
-	ret = file->mode & (write ? FMODE_WRITE : FMODE_READ) ? 0 : -LINUX_EBADF;
+	ret = pos != NULL && !(file->mode & FMODE_SEEK) ? -LINUX_ESPIPE : 0;
+	if (ret == 0 && !(file->mode & (write ? FMODE_WRITE : FMODE_READ)))
+		ret = -LINUX_EBADF;
 	if (ret == 0)
 		ret = iobuf_init_iovec(&buf, task, iov, n);
 	if (ret) {

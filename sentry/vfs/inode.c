@@ -372,6 +372,9 @@ static int xattr_permission(struct task *task, const struct path *path, const ch
 		if (err != 0)
 			return err;
 	}
+	/* A namespace without a name behind it. */
+	if (strcmp(name, "security.") == 0 || strcmp(name, "trusted.") == 0 || strcmp(name, "user.") == 0)
+		return -LINUX_EINVAL;
 	if (has_prefix(name, "security.")) {
 		if (!write)
 			return 0;

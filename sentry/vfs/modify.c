@@ -460,6 +460,9 @@ int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_d
 	if (err)
 		return err;
 	err = vfs_lookup_last(task, new_dirfd, new_name, LOOKUP_CREATE, &to);
+	/* Linux looks the old name up before it knows that the new one is too long. */
+	if (err == -LINUX_ENAMETOOLONG && from.dentry->inode == NULL)
+		err = -LINUX_ENOENT;
 	if (err)
 		goto put_from;
 	if (from.parent.mount != to.parent.mount)
@@ -551,7 +554,7 @@ static int fallocate_mode(uint32_t mode)
 		return mode & keep ? 0 : -LINUX_EOPNOTSUPP;
 	case LINUX_FALLOC_FL_COLLAPSE_RANGE:
 	case LINUX_FALLOC_FL_INSERT_RANGE:
-		return mode & keep ? -LINUX_EINVAL : 0;
+		return mode & keep ? -LINUX_EOPNOTSUPP : 0;
 	default:
 		return -LINUX_EOPNOTSUPP;
 	}

@@ -35,6 +35,8 @@ struct walk {
 	char *buf;         /* rest points into it once a link was followed; owned */
 };
 
+struct lookup_hint vfs_lookup_hint;
+
 static bool same_path(const struct path *a, const struct path *b)
 {
 	return a->mount == b->mount && a->dentry == b->dentry;
@@ -52,8 +54,10 @@ static void walk_to(struct walk *w, const struct path *p)
 /* ---- one component ---- */
 
 /* Gives the child of dir under name: from the cache, or from the filesystem. Returns a reference, maybe negative. */
-static int lookup_child(struct task *task, struct dentry *dir, const char *name, size_t len, struct dentry **out)
+static int lookup_child(struct walk *w, const char *name, size_t len, struct dentry **out)
 {
+	struct dentry *dir = w->cur.dentry;
+	struct task *task = w->task;
 	struct dentry *d, *old;
 	struct inode *inode = NULL;
 	int err;
@@ -68,7 +72,10 @@ static int lookup_child(struct task *task, struct dentry *dir, const char *name,
 	d = dentry_new(dir, name, len);
 	if (d == NULL)
 		return -LINUX_ENOMEM;
+	vfs_lookup_hint.rest = name + len;
+	vfs_lookup_hint.open = (w->flags & LOOKUP_OPEN) != 0;
 	err = dir->inode->ops->lookup(task, dir->inode, d, &inode);
+	vfs_lookup_hint.rest = NULL;
 	if (err != 0 && err != -LINUX_ENOENT) {
 		dentry_put(d);
 		return err;
@@ -337,7 +344,9 @@ static int walk(struct walk *w, bool keep_last, struct lookup_last *out)
 			w->rest = behind;
 			continue;
 		}
-		err = lookup_child(w->task, w->cur.dentry, name, len, &d);
+		if (last && *next == '/' && (w->flags & LOOKUP_OPEN_CREATE))
+			return -LINUX_EISDIR;
+		err = lookup_child(w, name, len, &d);
 		if (err != 0)
 			return err;
 		if (d->inode == NULL && !last) {

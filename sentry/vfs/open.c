@@ -221,11 +221,11 @@ static int open_create(struct open *o, int dirfd, const char *name, unsigned loo
 	if (o->flags & LINUX_O_EXCL)
 		lookup &= ~LOOKUP_FOLLOW;
 	for (int tries = 0; tries < RETRIES; tries++) {
-		err = vfs_lookup_last(o->task, dirfd, name, lookup | LOOKUP_CREATE, &l);
+		err = vfs_lookup_last(o->task, dirfd, name, lookup | LOOKUP_CREATE | LOOKUP_OPEN_CREATE, &l);
 		if (err != 0)
 			return err;
-		err = -LINUX_EISDIR;
-		if (l.trailing_slash || l.dot)
+		err = o->flags & LINUX_O_EXCL ? -LINUX_EEXIST : -LINUX_EISDIR;
+		if (l.dot)
 			goto put_last;
 		if (l.dentry->inode == NULL) {
 			err = create_missing(o, &l);
@@ -305,6 +305,8 @@ int vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uin
 	o.acc_mode = access_wanted(o.flags);
 	if (!(o.flags & LINUX_O_NOFOLLOW))
 		lookup |= LOOKUP_FOLLOW;
+	if (!(o.flags & LINUX_O_PATH))
+		lookup |= LOOKUP_OPEN;
 	if (o.flags & O_TMPFILE_BIT) {
 		if ((o.flags & (LINUX_O_TMPFILE | LINUX_O_CREAT)) != LINUX_O_TMPFILE || !(o.acc_mode & MAY_WRITE))
 			return -LINUX_EINVAL;

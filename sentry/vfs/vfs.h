@@ -268,7 +268,17 @@ static inline void path_get(struct path *p)
 #define LOOKUP_IN_ROOT 32U
 #define LOOKUP_NO_XDEV 64U
 #define LOOKUP_NO_MAGICLINKS 128U
+#define LOOKUP_OPEN_CREATE 1024U /* O_CREAT: a slash behind the last name is -LINUX_EISDIR whatever it is */
 #define LOOKUP_CREATE 256U      /* the last component may be missing */
+#define LOOKUP_OPEN 512U        /* what is found will be opened: a hint */
+
+/* What is known of the walk while it calls ops->lookup; good until the op first sleeps. A filesystem that must ask someone
+ * can ask for more at once. */
+struct lookup_hint {
+	const char *rest; /* of the path, behind the name; NULL outside a walk */
+	bool open;
+};
+extern struct lookup_hint vfs_lookup_hint;
 
 /*
  * Walks a path from dirfd (LINUX_AT_FDCWD or a descriptor) for the task, as openat(2) does. On success *out holds
