@@ -52,6 +52,7 @@ struct ask {
 struct answer {
 	int sock;
 	int fd;            /* to pass along and close, or -1 */
+	uint32_t flags;    /* of the last message */
 	struct gofer_reply head;
 	size_t len;        /* of body */
 	uint8_t body[GOFER_MESSAGE_MAX - sizeof(struct gofer_reply)];
@@ -231,16 +232,11 @@ struct parent {
 	const char *name;
 };
 
-static int open_parent(struct gofer_root *root, const char *path, struct parent *out)
+static int take_dir(struct gofer_root *root, const char *path, size_t len, struct parent *out)
 {
-	const char *slash = strrchr(path, '/');
-	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
 	int fd;
 
-	out->name = slash != NULL ? slash + 1 : path;
 	out->cached = false;
-	if (path_hidden(root, path, strlen(path)))
-		return -ENOENT;
 	if (!root->writable && recent.fd >= 0 && recent.root == root && recent.len == len &&
 	    memcmp(recent.path, path, len) == 0) {
 		out->fd = recent.fd;
@@ -261,6 +257,16 @@ static int open_parent(struct gofer_root *root, const char *path, struct parent 
 		out->cached = true;
 	}
 	return 0;
+}
+
+static int open_parent(struct gofer_root *root, const char *path, struct parent *out)
+{
+	const char *slash = strrchr(path, '/');
+
+	out->name = slash != NULL ? slash + 1 : path;
+	if (path_hidden(root, path, strlen(path)))
+		return -ENOENT;
+	return take_dir(root, path, slash != NULL ? (size_t)(slash - path) : 0, out);
 }
 
 static void put_parent(struct parent *p)
@@ -503,6 +509,74 @@ static int open_regular(struct gofer_root *root, int dir, const char *name, int 
 		return -ESTALE;
 	}
 	return fd;
+}
+
+/* One name of a walk: its record, and the way on if it is a directory. 1: go on in *dir. */
+static int walk_name(struct answer *a, const char *full, const char *name, bool last, int *dir)
+{
+	struct stat st;
+	int err, next;
+
+	err = path_hidden(ask.root, full, strlen(full)) ? -ENOENT : answer_name(a, ask.root, *dir, name, false);
+	if (err != 0)
+		return err;
+	if (fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (S_ISREG(st.st_mode) && (ask.req.flags & GOFER_WALK_OPEN) && last) {
+		a->fd = open_regular(ask.root, *dir, name, O_RDONLY, 0, 0);
+		return 0;
+	}
+	if (!S_ISDIR(st.st_mode) || last)
+		return 0;
+	next = openat(*dir, name, OPEN_DIR_FLAGS);
+	if (next < 0 || dir_forbidden(ask.root, next)) {
+		if (next >= 0)
+			close(next);
+		return 0;
+	}
+	*dir = next;
+	return 1;
+}
+
+static int do_walk(struct answer *a)
+{
+	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + 2];
+	size_t len = strlen(ask.path);
+	char *name = ask.arg, *slash;
+	struct parent p;
+	int dir, on, err;
+
+	if (!path_ok(ask.arg, ask.req.arg_len) || ask.req.arg_len == 0 || len + ask.req.arg_len + 1 > GOFER_PATH_MAX)
+		return -EINVAL;
+	if (path_hidden(ask.root, ask.path, len))
+		return -ENOENT;
+	err = take_dir(ask.root, ask.path, len, &p);
+	if (err != 0)
+		return err;
+	memcpy(full, ask.path, len);
+	dir = p.fd;
+	for (unsigned n = 0; n < GOFER_WALK_MAX; n++) {
+		int here = dir;
+
+		slash = strchr(name, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		len += (size_t)sprintf(full + len, "%s%s", len != 0 ? "/" : "", name);
+		on = walk_name(a, full, name, slash == NULL, &dir);
+		if (here != p.fd && (on != 1 || here != dir))
+			close(here);
+		if (on != 1)
+			break;
+		name = slash + 1;
+		if (n + 1 == GOFER_WALK_MAX && dir != p.fd)
+			close(dir);
+	}
+	put_parent(&p);
+	if (on == -ENOENT) {
+		a->flags = GOFER_REPLY_ABSENT;
+		return 0;
+	}
+	return a->head.count != 0 ? 0 : on; /* what was found is right, whatever came then */
 }
 
 static int do_open(struct answer *a)
@@ -826,6 +900,8 @@ static int handle(struct answer *a)
 		return do_xattrs(a);
 	case GOFER_STATFS:
 		return do_statfs(a);
+	case GOFER_WALK:
+		return do_walk(a);
 	default:
 		return do_writing(a);
 	}
@@ -871,17 +947,19 @@ int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
 		answer.sock = sock;
 		answer.fd = -1;
 		answer.len = 0;
+		answer.flags = 0;
 		answer.head = (struct gofer_reply){.id = ask.req.id};
 		err = handle(&answer);
 		if (err != 0) {
 			answer.len = 0;
+			answer.flags = 0;
 			answer.head.count = 0;
 			answer.head.err = err;
 			if (answer.fd >= 0)
 				close(answer.fd);
 			answer.fd = -1;
 		}
-		err = flush(&answer, 0);
+		err = flush(&answer, answer.flags);
 		if (err != 0)
 			return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 	}

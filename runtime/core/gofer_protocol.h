@@ -30,6 +30,8 @@ enum gofer_op {
 	GOFER_OPEN,       /* a regular file: a descriptor; flags. dev and ino, if ino isn't 0, must be the file's */
 	GOFER_XATTRS,     /* all extended attributes: struct gofer_xattr, name, value; each */
 	GOFER_STATFS,     /* struct gofer_statfs */
+	GOFER_WALK,       /* argument: names below the directory, by slashes: a record for each up to the first that is missing
+			   * (GOFER_REPLY_ABSENT) or no directory; with GOFER_WALK_OPEN a descriptor if that is a file */
 	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
 	GOFER_CREATE = GOFER_WRITING, /* mode: one record, and a descriptor open for reading and writing; EEXIST */
 	GOFER_MKDIR,      /* mode: one record */
@@ -46,6 +48,9 @@ enum gofer_op {
 };
 
 #define GOFER_OPEN_WRITE 1U /* for reading and writing; else for reading */
+
+#define GOFER_WALK_OPEN 1U
+#define GOFER_WALK_MAX 8U     /* names in one walk: their records fit into one message */
 
 /* gofer_request.valid, as struct iattr's of the sentry */
 #define GOFER_ATTR_MODE 1U
@@ -72,6 +77,7 @@ struct gofer_request {
 _Static_assert(sizeof(struct gofer_request) == 88, "no holes");
 
 #define GOFER_REPLY_MORE 1U
+#define GOFER_REPLY_ABSENT 2U /* WALK: the name behind the last record isn't there */
 
 struct gofer_reply {
 	uint32_t id;

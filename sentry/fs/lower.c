@@ -138,6 +138,7 @@ static void take_reply(const struct gofer_reply *r, const uint8_t *data, size_t 
 	if (err == 0 && len != 0)
 		err = append(c, data, len);
 	c->answer.count += r->count;
+	c->answer.flags = r->flags;
 	if (fd >= 0) {
 		if (c->answer.fd >= 0)
 			host_close(c->answer.fd);
@@ -274,6 +275,7 @@ int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request 
 	out->data = NULL;
 	out->len = 0;
 	out->count = 0;
+	out->flags = 0;
 	out->fd = -1;
 	if (!alive)
 		return -LINUX_EIO;

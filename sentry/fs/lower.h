@@ -39,6 +39,7 @@ struct gofer_answer {
 	uint8_t *data;  /* records of all messages; owned */
 	size_t len;
 	uint32_t count;
+	uint32_t flags; /* of the last message */
 	int fd;         /* -1, or a descriptor that the caller now owns */
 };
 

@@ -426,35 +426,125 @@ int mem_lower_root(struct mem_sb *sb, struct inode **out)
 	return err;
 }
 
-/* Asks for one name, and remembers the answer. The name may have become known meanwhile. */
+/* ---- asking for names ---- */
+
+/* Inodes that a walk learned of before anybody has a dentry of them: kept until the next such walk. */
+static struct inode *ahead[GOFER_WALK_MAX];
+
+static void keep_ahead(unsigned i, struct inode *inode)
+{
+	inode_put(ahead[i]);
+	ahead[i] = inode;
+}
+
+/* The names of a walk: name, and what follows it in the path, as far as it is plain. A string to kfree. */
+static char *walk_names(const char *name, size_t len)
+{
+	const char *rest = vfs_lookup_hint.rest != NULL ? vfs_lookup_hint.rest : "";
+	size_t room = len + strlen(rest) + 2, used = len;
+	char *names = kmalloc(room);
+	unsigned n = 1;
+
+	if (names == NULL)
+		return NULL;
+	memcpy(names, name, len);
+	while (n < GOFER_WALK_MAX && used < GOFER_MESSAGE_MAX / 4) {
+		size_t part;
+
+		rest += strspn(rest, "/");
+		part = strcspn(rest, "/");
+		if (part == 0 || part > LINUX_NAME_MAX || (rest[0] == '.' && (part == 1 || (part == 2 && rest[1] == '.'))))
+			break;
+		names[used++] = '/';
+		memcpy(names + used, rest, part);
+		used += part;
+		rest += part;
+		n++;
+	}
+	names[used] = '\0';
+	return names;
+}
+
+/* Remembers what the gofer said of a name: r, or that it is absent (NULL). It may have become known meanwhile. */
+static int learn(struct mem_node *dir, const char *name, size_t len, const struct gofer_record *r)
+{
+	int err = dir_known(dir);
+
+	if (err != 0 || dir->dir.lower->complete || dir_find(dir->dir.lower, name, len) >= 0)
+		return err;
+	if (r != NULL)
+		return dir_add(dir->dir.lower, r, name, len, SEEN);
+	/* what a guest makes up isn't remembered without bound */
+	return dir->dir.lower->n < ABSENT_MAX ? dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
+}
+
+/* The answer's descriptor is the lower file's, if that has none yet. */
+static void adopt_fd(struct mem_node *n, struct gofer_answer *a)
+{
+	struct mem_data *d = &n->data;
+
+	if (a->fd < 0 || (n->inode->mode & LINUX_S_IFMT) != LINUX_S_IFREG || d->lower_fd >= 0 || d->memfd >= 0 ||
+	    d->lower_len == 0)
+		return;
+	mem_lower_trim(mem_lower_budget());
+	d->lower_fd = a->fd;
+	a->fd = -1;
+	list_add_tail(&open_files, &d->lower_link);
+	nopen++;
+}
+
+/* Enters the records of a walk along names below dir. */
+static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answer *a)
+{
+	const struct gofer_record *r;
+	size_t pos = 0;
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && i < GOFER_WALK_MAX && *names != '\0'; i++) {
+		size_t len = strcspn(names, "/");
+		struct inode *inode;
+		char *path;
+
+		r = gofer_record_next(a, &pos);
+		if (r == NULL)
+			return (a->flags & GOFER_REPLY_ABSENT) ? learn(dir, names, len, NULL) : i != 0 ? 0 : -LINUX_EIO;
+		if (r->name_len != len || memcmp(gofer_record_name(r), names, len) != 0)
+			return -LINUX_EIO;
+		err = learn(dir, names, len, r);
+		names += len + (names[len] == '/');
+		/* The way on needs the inode, unless the name means something else here by now. */
+		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len) || (*names == '\0' && a->fd < 0))
+			break;
+		path = join(dir->lower_path, gofer_record_name(r), len);
+		if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
+			break; /* what was not learned will be asked for */
+		keep_ahead(i, inode);
+		dir = mem_node(inode);
+		if (!inode_is_dir(inode)) {
+			adopt_fd(dir, a);
+			break;
+		}
+	}
+	return err;
+}
+
+/* Asks for a name, and on the way for what the path says comes behind it. */
 static int ask(struct task *task, struct mem_node *dir, const char *name, size_t len)
 {
-	struct gofer_request req = {.op = GOFER_LOOKUP};
-	char *path = join(dir->lower_path, name, len);
-	const struct gofer_record *r;
+	struct gofer_request req = {.op = GOFER_WALK, .flags = vfs_lookup_hint.open ? GOFER_WALK_OPEN : 0};
+	char *names = walk_names(name, len);
 	struct gofer_answer a;
-	size_t pos = 0;
 	int err;
 
-	if (path == NULL)
+	if (names == NULL)
 		return -LINUX_ENOMEM;
 	dir->dir.lower->asked++;
-	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, path, NULL, 0, &a);
-	kfree(path);
-	if (err != 0 && err != -LINUX_ENOENT)
-		return err;
-	if (dir_find(dir->dir.lower, name, len) >= 0 || dir->dir.lower->complete) {
+	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, dir->lower_path, names, strlen(names), &a);
+	if (err == 0) {
+		err = learn_walk(dir, names, &a);
 		gofer_answer_done(&a);
-		return 0;
 	}
-	if (err == -LINUX_ENOENT) /* what a guest makes up isn't remembered without bound */
-		return dir->dir.lower->n < ABSENT_MAX ? dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
-	r = gofer_record_next(&a, &pos);
-	if (r == NULL || r->name_len != len || memcmp(gofer_record_name(r), name, len) != 0)
-		err = -LINUX_EIO;
-	else
-		err = dir_add(dir->dir.lower, r, name, len, SEEN);
-	gofer_answer_done(&a);
+	kfree(names);
 	return err;
 }
 
