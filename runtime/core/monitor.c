@@ -421,7 +421,7 @@ int monitor_main(void)
 	sigaddset(&mask, SIGCHLD);
 	for (int sig = 1; sig < 32; sig++)
 		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGUSR1 || sig == SIGUSR2 || sig == SIGTERM ||
-		    sig == SIGWINCH || sig == SIGCONT)
+		    sig == SIGWINCH || sig == SIGTSTP || sig == SIGCONT)
 			sigaddset(&mask, sig);
 	m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m.signals >= 0)

@@ -13,11 +13,13 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/base/panic.h"
+#include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/loop_internal.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/tty.h"
 #include "sentry/platform/internal.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -99,8 +101,14 @@ static void control_ready(struct host_watch *w, uint32_t events)
 	}
 	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
 		struct linux_siginfo info = {.signo = (int32_t)msg.type, .code = LINUX_SI_USER};
+		struct tty *tty = dev_console();
 
-		signal_send_group(kernel.init, (int)msg.type, &info);
+		/* What the keyboard sends is for whoever is in the foreground inside. */
+		if (tty != NULL && tty->session != NULL &&
+		    (msg.type == SIGINT || msg.type == SIGQUIT || msg.type == SIGTSTP || msg.type == SIGWINCH))
+			tty_signal(tty, (int)msg.type);
+		else
+			signal_send_group(kernel.init, (int)msg.type, &info);
 	}
 }
 

@@ -100,7 +100,7 @@ static bool pgrp_is_orphaned_without(const struct process_group *pgrp, const str
 	list_for_each(g, &pgrp->groups, pgrp_link) {
 		const struct thread_group *parent = g->parent;
 
-		if (g == ignored || g->zombie || parent == NULL || parent == kernel.init)
+		if (g == ignored || g->zombie || parent == NULL)
 			continue;
 		if (parent->pgrp != pgrp && parent->pgrp->session == pgrp->session)
 			return false;
