@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), kcmp(2), process_mrelease(2). */
+#include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/vfs/vfs.h"
@@ -58,9 +59,16 @@ SYSCALL_DEFINE4(pidfd_send_signal, int, fd, int, sig, gva_t, uinfo, uint32_t, fl
 
 	if (flags != 0)
 		return -LINUX_EINVAL;
-	err = pidfd_get(task, fd, &file, &target);
-	if (err)
-		return err;
+	file = fd_get_path(task, fd);
+	if (file == NULL)
+		return -LINUX_EBADF;
+	target = pidfd_group(file);
+	if (target == NULL)
+		target = proc_file_group(file);
+	if (target == NULL) {
+		file_put(file);
+		return -LINUX_EBADF;
+	}
 	err = read_info(task, target, sig, uinfo, &info);
 	if (!err)
 		err = target->leader != NULL ? signal_kill_one(task, target, sig, &info) : -LINUX_ESRCH;

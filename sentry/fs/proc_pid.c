@@ -11,6 +11,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
 #include "sentry/fs/proc_internal.h"
+#include "sentry/fs/pseudo_mounts.h"
 #include "sentry/mm/mm.h"
 
 #include <stdio.h>
@@ -266,6 +267,16 @@ static const struct pseudo_entry pid_entries[] = {
 };
 static const struct pseudo_dir pid_dir = PSEUDO_DIR(pid_entries);
 const struct pseudo_entry proc_pid_entry = {.mode = LINUX_S_IFDIR | 0555, .dir = &pid_dir};
+
+struct thread_group *proc_file_group(struct file *file)
+{
+	struct pseudo_node *node;
+
+	if (file->inode == NULL || file->inode->sb == NULL || strcmp(file->inode->sb->fs_type, "proc") != 0)
+		return NULL;
+	node = file_node(file);
+	return node != NULL && node->entry == &proc_pid_entry ? node_proc(node)->group : NULL;
+}
 
 static const struct pseudo_entry tid_entries[] = {
 	COMMON_ENTRIES,

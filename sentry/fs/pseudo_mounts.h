@@ -6,10 +6,14 @@
 #ifndef SENTRY_FS_PSEUDO_MOUNTS_H
 #define SENTRY_FS_PSEUDO_MOUNTS_H
 
+struct file;
 struct superblock;
+struct thread_group;
 struct tty;
 
 struct superblock *proc_new_superblock(void);
+/* The process of an open /proc/PID directory (borrowed, lives as long as file), or NULL: pidfd_send_signal takes those. */
+struct thread_group *proc_file_group(struct file *file);
 /* A tmpfs with the usual nodes and links and the directories pts, shm and mqueue to mount on. */
 struct superblock *dev_new_superblock(void);
 struct superblock *devpts_new_superblock(void);
