@@ -108,7 +108,9 @@ clean:
 UNIT_SRC = $(shell find tests/unit -name '*_test.c' 2>/dev/null)
 UNIT_OBJ = $(UNIT_SRC:%.c=$G/%.o)
 UNIT_CORE = $(filter-out runtime/core/main.c,$(CORE_SRC))
-UNIT_CORE_OBJ = $(UNIT_CORE:%.c=$G/%.o) $(CORE_ASM:%.S=$G/%.o)
+# The command's files too, but for its main().
+UNIT_CMD = $(filter-out runtime/main.c,$(wildcard runtime/*.c))
+UNIT_CORE_OBJ = $(UNIT_CMD:%.c=$G/%.o) $(UNIT_CORE:%.c=$G/%.o) $(CORE_ASM:%.S=$G/%.o)
 G_CFLAGS = $(CSTD) $(OPT) $(WARN) -fno-strict-aliasing $(SAN)
 
 $G/%.o: %.c
@@ -125,7 +127,7 @@ $G/runtime/core/seal.o: $B/gen/filters.h
 $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c
 
 # The same programs with AddressSanitizer and UBSan, in a directory of their own.
 asan:

@@ -942,17 +942,35 @@ static const struct kind {
 	{"prctlarg", print_prctlarg},
 };
 
+static const struct kind *kind_find(const char *kind, size_t len)
+{
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		if (strlen(kinds[k].name) == len && memcmp(kinds[k].name, kind, len) == 0)
+			return &kinds[k];
+	}
+	return NULL;
+}
+
+bool kind_known(const char *kind, size_t len)
+{
+	const char *colon = memchr(kind, ':', len);
+	size_t name_len = colon != NULL ? (size_t)(colon - kind) : len;
+
+	if (colon != NULL && (colon + 2 != kind + len || colon[1] < '0' || colon[1] > '5'))
+		return false;
+	return kind_find(kind, name_len) != NULL || name_set_find(kind, name_len) != NULL;
+}
+
 void kind_print(struct text *t, const struct traced_call *c, const char *kind, size_t len, unsigned i)
 {
 	const char *colon = memchr(kind, ':', len);
 	size_t name_len = colon != NULL ? (size_t)(colon - kind) : len;
+	const struct kind *k = kind_find(kind, name_len);
 	const struct name_set *set;
 
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-		if (strlen(kinds[k].name) == name_len && memcmp(kinds[k].name, kind, name_len) == 0) {
-			kinds[k].print(t, c, i, colon != NULL ? (unsigned)(colon[1] - '0') : 6);
-			return;
-		}
+	if (k != NULL) {
+		k->print(t, c, i, colon != NULL ? (unsigned)(colon[1] - '0') : 6);
+		return;
 	}
 	set = name_set_find(kind, name_len);
 	if (set != NULL)
@@ -960,4 +978,3 @@ void kind_print(struct text *t, const struct traced_call *c, const char *kind, s
 	else
 		print_hex(t, c, i, 0);
 }
-

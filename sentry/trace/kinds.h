@@ -12,6 +12,8 @@ static inline uint64_t arg(const struct traced_call *c, unsigned i)
 
 /* Prints argument i as "KIND[:N]" says. */
 void kind_print(struct text *t, const struct traced_call *c, const char *kind, size_t len, unsigned i);
+/* True if "KIND[:N]" names something (the table's test asks). */
+bool kind_known(const char *kind, size_t len);
 /* An address, or NULL. */
 void kind_add_ptr(struct text *t, uint64_t v);
 /* The entries of a pollfd array; with results those that have revents. */
