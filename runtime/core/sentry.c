@@ -78,6 +78,29 @@ static void child_ready(struct host_watch *w, uint32_t events)
 	stubs_reap();
 }
 
+/*
+ * A signal that the command was sent, or that was typed at its terminal: the latter is for whoever is in the foreground
+ * inside. Init ignores what it has no handler for only when it comes from inside: who runs the command can end it by ^C.
+ */
+static void signal_from_host(int sig)
+{
+	struct linux_siginfo info = {.signo = sig, .code = LINUX_SI_USER};
+	struct thread_group *init = kernel.init;
+	struct tty *tty = dev_console();
+
+	if (tty != NULL && tty->session != NULL &&
+	    (sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGWINCH)) {
+		tty_signal(tty, sig);
+		if (tty->session->foreground != init->pgrp)
+			return;
+	} else {
+		signal_send_group(init, sig, &info);
+	}
+	if ((sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGHUP) && !init->exiting && init->leader != NULL &&
+	    init->leader->sighand != NULL && init->leader->sighand->action[sig - 1].handler == LINUX_SIG_DFL)
+		group_exit(init, sig);
+}
+
 /* The monitor passes on a signal it was sent: type holds its number. */
 static void control_ready(struct host_watch *w, uint32_t events)
 {
@@ -100,15 +123,7 @@ static void control_ready(struct host_watch *w, uint32_t events)
 		return;
 	}
 	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
-		struct linux_siginfo info = {.signo = (int32_t)msg.type, .code = LINUX_SI_USER};
-		struct tty *tty = dev_console();
-
-		/* What the keyboard sends is for whoever is in the foreground inside. */
-		if (tty != NULL && tty->session != NULL &&
-		    (msg.type == SIGINT || msg.type == SIGQUIT || msg.type == SIGTSTP || msg.type == SIGWINCH))
-			tty_signal(tty, (int)msg.type);
-		else
-			signal_send_group(kernel.init, (int)msg.type, &info);
+		signal_from_host((int)msg.type);
 	}
 }
 
