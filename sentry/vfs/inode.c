@@ -361,7 +361,7 @@ static bool has_prefix(const char *name, const char *prefix)
 }
 
 /* xattr(7): who may read or change an attribute of this name. */
-static int xattr_permission(struct task *task, const struct path *path, const char *name, bool write)
+static int xattr_namespace_permission(struct task *task, const struct path *path, const char *name, bool write)
 {
 	struct inode *inode = path->dentry->inode;
 	uint32_t type = inode->mode & LINUX_S_IFMT;
@@ -372,9 +372,6 @@ static int xattr_permission(struct task *task, const struct path *path, const ch
 		if (err != 0)
 			return err;
 	}
-	/* A namespace without a name behind it. */
-	if (strcmp(name, "security.") == 0 || strcmp(name, "trusted.") == 0 || strcmp(name, "user.") == 0)
-		return -LINUX_EINVAL;
 	if (has_prefix(name, "security.")) {
 		if (!write)
 			return 0;
@@ -394,7 +391,22 @@ static int xattr_permission(struct task *task, const struct path *path, const ch
 			return -LINUX_EPERM;
 		return inode_permission(task, inode, write ? MAY_WRITE : MAY_READ);
 	}
+	/* Linux finds out that nobody serves the name only after asking for permission. */
+	if (!has_prefix(name, "system.")) {
+		int err = inode_permission(task, inode, write ? MAY_WRITE : MAY_READ);
+
+		if (err != 0)
+			return err;
+	}
 	return -LINUX_EOPNOTSUPP;
+}
+
+/* The same, and -LINUX_EINVAL for a namespace without a name behind it. */
+static int xattr_permission(struct task *task, const struct path *path, const char *name, bool write)
+{
+	int err = xattr_namespace_permission(task, path, name, write);
+
+	return err == 0 && name[strlen(name) - 1] == '.' && strchr(name, '.') == name + strlen(name) - 1 ? -LINUX_EINVAL : err;
 }
 
 int64_t vfs_getxattr(struct task *task, const struct path *path, const char *name, void *value, size_t size)

@@ -47,6 +47,17 @@ static enum last_kind last_kind(const char *name)
 	return LAST_NORMAL;
 }
 
+static bool last_too_long(const char *name)
+{
+	size_t end = strlen(name), start;
+
+	while (end > 0 && name[end - 1] == '/')
+		end--;
+	for (start = end; start > 0 && name[start - 1] != '/'; start--)
+		;
+	return end - start > LINUX_NAME_MAX;
+}
+
 /* ---- new names ---- */
 
 /*
@@ -451,18 +462,38 @@ put_inodes:
 	return err;
 }
 
+/* The old name is too long; but what is wrong with the way to the new one comes first. */
+static int rename_too_long(struct task *task, int new_dirfd, const char *new_name, unsigned flags)
+{
+	struct lookup_last to;
+	int err = vfs_lookup_last(task, new_dirfd, new_name, LOOKUP_CREATE, &to);
+
+	if (err)
+		return err;
+	lookup_last_put(&to);
+	if (last_kind(new_name) != LAST_NORMAL)
+		return flags & LINUX_RENAME_NOREPLACE ? -LINUX_EEXIST : -LINUX_EBUSY;
+	return -LINUX_ENAMETOOLONG;
+}
+
 int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, unsigned flags)
 {
 	struct lookup_last from, to;
 	int err;
 
 	err = vfs_lookup_last(task, old_dirfd, old_name, 0, &from);
+	if (err == -LINUX_ENAMETOOLONG && last_too_long(old_name))
+		return rename_too_long(task, new_dirfd, new_name, flags);
 	if (err)
 		return err;
 	err = vfs_lookup_last(task, new_dirfd, new_name, LOOKUP_CREATE, &to);
-	/* Linux looks the old name up before it knows that the new one is too long. */
-	if (err == -LINUX_ENAMETOOLONG && from.dentry->inode == NULL)
-		err = -LINUX_ENOENT;
+	/* Linux looks at the old name before it knows that the new one is too long. */
+	if (err == -LINUX_ENAMETOOLONG && last_too_long(new_name)) {
+		if (last_kind(old_name) != LAST_NORMAL)
+			err = -LINUX_EBUSY;
+		else if (from.dentry->inode == NULL)
+			err = -LINUX_ENOENT;
+	}
 	if (err)
 		goto put_from;
 	if (from.parent.mount != to.parent.mount)
@@ -588,6 +619,9 @@ int vfs_fallocate(struct task *task, struct file *file, int mode, int64_t off, i
 		(void)signal_send_task(task, LINUX_SIGXFSZ, NULL);
 		return -LINUX_EFBIG;
 	}
+	err = file_drop_setid(task, file);
+	if (err)
+		return err;
 	err = file->ops->fallocate(task, file, mode, off, len);
 	if (err == 0)
 		fsnotify_file(file, LINUX_IN_MODIFY);

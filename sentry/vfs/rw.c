@@ -60,7 +60,7 @@ int64_t vfs_read(struct task *task, struct file *file, struct iobuf *buf, int64_
 }
 
 /* What a write by someone without CAP_FSETID takes away: bits that make the file run as its owner. */
-static int drop_setid(struct task *task, struct file *file)
+int file_drop_setid(struct task *task, struct file *file)
 {
 	struct inode *inode = file->inode;
 	uint32_t drop = inode->mode & LINUX_S_ISUID;
@@ -111,7 +111,7 @@ static int64_t write_regular(struct task *task, struct file *file, struct iobuf 
 		goto out;
 	err = fsize_limit(task, buf, *pos);
 	if (err == 0)
-		err = drop_setid(task, file);
+		err = file_drop_setid(task, file);
 	n = err != 0 ? err : file->ops->write(task, file, buf, pos);
 	if (n > 0)
 		inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
@@ -166,6 +166,9 @@ int64_t generic_llseek(unused_arg struct task *task, struct file *file, int64_t 
 {
 	int64_t size = (int64_t)file->inode->size, base = 0;
 
+	/* A directory's positions are cookies, not bytes. */
+	if (inode_is_dir(file->inode) && whence != LINUX_SEEK_SET && whence != LINUX_SEEK_CUR)
+		return -LINUX_EINVAL;
 	switch (whence) {
 	case LINUX_SEEK_SET:
 		break;

@@ -446,6 +446,8 @@ int64_t vfs_read(struct task *task, struct file *file, struct iobuf *buf, int64_
 int64_t vfs_write(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos);
 /* Sentry reads a file for itself (exec headers); no atime. Fewer bytes only at end of file. */
 int64_t vfs_read_mem(struct task *task, struct file *file, void *dst, size_t len, int64_t pos);
+/* Before contents change: without CAP_FSETID the file loses what makes it run as its owner. vfs_write does it itself. */
+int file_drop_setid(struct task *task, struct file *file) must_check;
 uint32_t vfs_poll(struct task *task, struct file *file, struct waiter *waiter);
 int vfs_getattr(struct task *task, struct inode *inode, const struct path *path, struct kstat *st) must_check;
 /* chmod, chown, utimensat, truncate: checks ownership, capabilities and read-only mounts (notify_change), clears setuid
