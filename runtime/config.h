@@ -79,6 +79,8 @@ struct config {
 	uint32_t ngroups, groups[CONFIG_MAX_GROUPS];
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	bool no_new_privs;
+	bool container_init;         /* as pid 1 of a container, the program gets no signal of its own processes that it has no
+				      * handler for, SIGKILL included (`run`). `do`: it can be killed as anywhere */
 	bool terminal;               /* descriptors 0-2 are a terminal, to become the guest's controlling one */
 	uint16_t tty_rows, tty_cols;
 	struct {
@@ -107,7 +109,7 @@ struct config {
 
 	/* the host side */
 	enum config_platform platform;
-	bool stats;
+	bool stats;                  /* the result is wanted: what is used is sampled */
 	bool json;                   /* stdout and stderr are captured by the command through pipes */
 	/*
 	 * Where the monitor writes its own lines for people (why the program could not be started, which limit ended it): a copy

@@ -282,6 +282,7 @@ bool launch_wait(struct build *b, const struct settings *s, struct outcome *o, s
 			return error_wrap(err, "--copy-out");
 	}
 	b->c->json = s->json;
+	b->c->stats = true;
 	if (s->json && (!make_pipe(&r.out, &out_end, err) || !make_pipe(&r.err, &err_end, err)))
 		return false;
 	if (!build_finish(b, err))

@@ -309,6 +309,7 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 	c->envv = build_strings(b, (char *const *)env, nenv);
 	c->cwd = build_str(b, cwd);
 	c->cwd_create = true;
+	c->container_init = true;
 	c->oom_score_adj = (int32_t)adj;
 	c->tty_rows = (uint16_t)rows;
 	c->tty_cols = (uint16_t)cols;

@@ -83,7 +83,7 @@ int memory_watch(const struct config *c, pid_t sentry)
 	uint64_t now, sum, most = 0;
 	char path[64];
 
-	if (c->memory_bytes == 0 || sentry <= 0)
+	if ((c->memory_bytes == 0 && !c->stats) || sentry <= 0)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
@@ -109,10 +109,10 @@ int memory_watch(const struct config *c, pid_t sentry)
 	}
 	if (sum > peak)
 		peak = sum;
-	interval = sum > last_sum + (1 << 20) || sum > c->memory_bytes / 2 ? FAST_MS :
+	interval = sum > last_sum + (1 << 20) || (c->memory_bytes != 0 && sum > c->memory_bytes / 2) ? FAST_MS :
 		   interval < SLOW_MS				      ? interval * 2 :
 									SLOW_MS;
 	last_sum = sum;
 	next_ms = now + interval;
-	return sum > c->memory_bytes ? -1 : (int)interval;
+	return c->memory_bytes != 0 && sum > c->memory_bytes ? -1 : (int)interval;
 }

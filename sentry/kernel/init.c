@@ -268,6 +268,7 @@ static int become_user(struct task *task)
 	task->no_new_privs = cfg->no_new_privs;
 	task->fs->umask = cfg->umask;
 	task->group->oom_score_adj = cfg->oom_score_adj;
+	task->group->unkillable = cfg->container_init;
 	for (unsigned i = 0; i < LINUX_RLIM_NLIMITS; i++)
 		if (cfg->rlimits[i].set)
 			task->group->rlimits[i] = (struct linux_rlimit){cfg->rlimits[i].cur, cfg->rlimits[i].max};
