@@ -62,6 +62,7 @@
 #define LINUX_SOL_SOCKET 1
 #define LINUX_SOL_TCP 6
 #define LINUX_SOL_UDP 17
+#define LINUX_SOL_UDPLITE 136
 #define LINUX_SOL_IPV6 41
 #define LINUX_SOL_RAW 255
 #define LINUX_SOL_NETLINK 270
@@ -211,6 +212,8 @@
 #define LINUX_TCP_INQ 36
 
 #define LINUX_UDP_CORK 1
+#define LINUX_UDPLITE_SEND_CSCOV 10
+#define LINUX_UDPLITE_RECV_CSCOV 11
 #define LINUX_UDP_ENCAP 100
 #define LINUX_UDP_NO_CHECK6_TX 101
 #define LINUX_UDP_NO_CHECK6_RX 102
@@ -222,6 +225,7 @@
 #define LINUX_IPPROTO_TCP 6
 #define LINUX_IPPROTO_UDP 17
 #define LINUX_IPPROTO_ICMPV6 58
+#define LINUX_IPPROTO_UDPLITE 136
 #define LINUX_IPPROTO_MAX 263
 
 /* enum of tcp(7)'s states, as TCP_INFO and /proc/net/tcp show them. */

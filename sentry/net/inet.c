@@ -34,7 +34,7 @@
 #define EPHEMERAL_HI 60999U
 #define PRIVILEGED_PORTS 1024U
 
-struct port_table tcp_ports, udp_ports;
+struct port_table tcp_ports, udp_ports, udplite_ports;
 static const struct config *config;
 
 /* ---- policy ---- */
@@ -177,9 +177,11 @@ int inet_match(const struct inet_socket *i, const struct inet_addr *dst)
 
 /* ---- ports ---- */
 
-static struct port_table *table_of(const struct inet_socket *i)
+struct port_table *inet_table(const struct inet_socket *i)
 {
-	return i->sock.type == LINUX_SOCK_STREAM ? &tcp_ports : &udp_ports;
+	if (i->sock.type == LINUX_SOCK_STREAM)
+		return &tcp_ports;
+	return i->sock.protocol == LINUX_IPPROTO_UDPLITE ? &udplite_ports : &udp_ports;
 }
 
 struct list *port_bucket(struct port_table *t, uint16_t port)
@@ -194,7 +196,7 @@ struct list *port_bucket(struct port_table *t, uint16_t port)
 
 void inet_table_add(struct inet_socket *i)
 {
-	list_add(port_bucket(table_of(i), i->local.port), &i->port_link);
+	list_add(port_bucket(inet_table(i), i->local.port), &i->port_link);
 	i->bound = true;
 }
 
@@ -215,7 +217,7 @@ bool inet_conflicts(const struct inet_socket *i, const struct inet_ep *ep)
 {
 	const struct inet_socket *other;
 
-	list_for_each(other, port_bucket(table_of(i), ep->port), port_link) {
+	list_for_each(other, port_bucket(inet_table(i), ep->port), port_link) {
 		if (other == i || other->local.port != ep->port)
 			continue;
 		if (!covers(&other->local.addr, other->v6only, &ep->addr) &&
@@ -231,7 +233,7 @@ static bool port_used(const struct inet_socket *i, const struct inet_ep *ep)
 {
 	const struct inet_socket *other;
 
-	list_for_each(other, port_bucket(table_of(i), ep->port), port_link)
+	list_for_each(other, port_bucket(inet_table(i), ep->port), port_link)
 		if (other->local.port == ep->port && (covers(&other->local.addr, other->v6only, &ep->addr) ||
 						      covers(&ep->addr, i->v6only, &other->local.addr)))
 			return true;
@@ -354,9 +356,9 @@ int inet_create(struct task *task, int family, int type, int protocol, struct so
 	case LINUX_SOCK_DGRAM:
 		if (protocol == (family == LINUX_AF_INET ? LINUX_IPPROTO_ICMP : LINUX_IPPROTO_ICMPV6))
 			return deny_raw(task, "ICMP", -LINUX_EACCES);
-		if (protocol != 0 && protocol != LINUX_IPPROTO_UDP)
+		if (protocol != 0 && protocol != LINUX_IPPROTO_UDP && protocol != LINUX_IPPROTO_UDPLITE)
 			return -LINUX_EPROTONOSUPPORT;
-		return udp_create(task, family, out);
+		return udp_create(task, family, protocol == 0 ? LINUX_IPPROTO_UDP : protocol, out);
 	case LINUX_SOCK_RAW:
 		return deny_raw(task, "SOCK_RAW", -LINUX_EPERM);
 	default:

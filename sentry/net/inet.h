@@ -40,7 +40,9 @@ struct port_table {
 	struct list buckets[PORT_BUCKETS];
 	bool ready;
 };
-extern struct port_table tcp_ports, udp_ports;
+extern struct port_table tcp_ports, udp_ports, udplite_ports;
+/* The table of i's protocol. */
+struct port_table *inet_table(const struct inet_socket *i);
 struct list *port_bucket(struct port_table *t, uint16_t port);
 
 /* Sets up the shared part behind socket_init. */
@@ -73,7 +75,7 @@ int64_t inet_ioctl(struct task *task, uint64_t pending, uint64_t unsent, unsigne
 
 struct tcp_socket;
 int tcp_create(struct task *task, int family, struct socket **out) must_check;
-int udp_create(struct task *task, int family, struct socket **out) must_check;
+int udp_create(struct task *task, int family, int protocol, struct socket **out) must_check;
 /* Does a socket of the sandbox listen on exactly this address and port? */
 bool tcp_listens_exactly(const struct inet_ep *ep);
 

@@ -27,6 +27,7 @@ struct inet_option {
 #define IP6 LINUX_SOL_IPV6
 #define TCP LINUX_SOL_TCP
 #define UDP LINUX_SOL_UDP
+#define UDPLITE LINUX_SOL_UDPLITE
 
 /* -1 where Linux means "default" is told by least -1. The index is the slot in inet_socket.opts. */
 static const struct inet_option options[] = {
@@ -90,6 +91,8 @@ static const struct inet_option options[] = {
 	{TCP, LINUX_TCP_NOTSENT_LOWAT, INT32_MIN, INT32_MAX, 0, 0},
 	{TCP, LINUX_TCP_SAVE_SYN, 0, 2, 0, 0},
 	{TCP, LINUX_TCP_INQ, 0, 1, 0, 0},
+	{UDPLITE, LINUX_UDPLITE_SEND_CSCOV, 0, 65535, 0, 0},
+	{UDPLITE, LINUX_UDPLITE_RECV_CSCOV, 0, 65535, 0, 0},
 	{UDP, LINUX_UDP_CORK, INT32_MIN, INT32_MAX, 0, BOOL},
 	{UDP, LINUX_UDP_NO_CHECK6_TX, INT32_MIN, INT32_MAX, 0, BOOL},
 	{UDP, LINUX_UDP_NO_CHECK6_RX, INT32_MIN, INT32_MAX, 0, BOOL},
@@ -122,7 +125,8 @@ static int check_level(const struct inet_socket *i, int level)
 {
 	bool tcp = i->sock.type == LINUX_SOCK_STREAM;
 
-	if (level == IP || (level == IP6 && inet_is_v6(i)) || (level == TCP && tcp) || (level == UDP && !tcp))
+	if (level == IP || (level == IP6 && inet_is_v6(i)) || (level == TCP && tcp) || (level == UDP && !tcp) ||
+	    (level == UDPLITE && i->sock.protocol == LINUX_IPPROTO_UDPLITE))
 		return 0;
 	return -LINUX_ENOPROTOOPT;
 }

@@ -102,7 +102,7 @@ static void show_udp_family(struct text *t, bool v6)
 	if (!v6)
 		pad(t, from, 127);
 	list_for_each(s, &udp_all, all_link) {
-		if (inet_is_v6(&s->inet) != v6 || !s->inet.bound)
+		if (inet_is_v6(&s->inet) != v6 || !s->inet.bound || s->inet.sock.protocol != LINUX_IPPROTO_UDP)
 			continue;
 		from = t->len;
 		put_inet_line(t, &s->inet, s->inet.local.port, s->inet.remote.port != 0 ? 1 : 7, 0, s->rx.charged);

@@ -29,6 +29,7 @@ struct packet {
 	struct scm *scm;       /* owned; NULL: none */
 	struct unix_name *from_name; /* unix datagrams: the sender's name, counted; NULL: unnamed */
 	struct inet_ep from, to; /* UDP */
+	uint8_t ttl, tos;      /* UDP: hop limit and traffic class for IPv6 */
 	uint32_t seq;          /* netlink: the sender's port */
 	struct ktimespec stamp;
 	uint8_t data[];

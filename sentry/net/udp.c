@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UDP on the sandbox's loopback.
+ * UDP on the sandbox's loopback; and UDP-Lite, which is the same with ports of its own.
  *
  *   sendmsg -> destination -> the best receiver of that port -> its rx -> recvmsg
  *                          -> nobody: a connected sender gets ECONNREFUSED with its next call (ICMP port unreachable)
@@ -10,7 +10,7 @@
  * waits.
  *
  * The guest controls addresses, sizes (65507 bytes at most), control messages (IP_PKTINFO and IPV6_PKTINFO choose a
- * loopback source; TTL, TOS, hop limit are checked and forgotten).
+ * loopback source; TTL, TOS, hop limit and traffic class travel with the datagram).
  *
  * Left out: MSG_MORE and UDP_CORK (each call sends), multicast, broadcast beyond the loopback network, UDP_SEGMENT and
  * UDP_GRO, IP_RECVERR's queue (the errors themselves are told).
@@ -30,13 +30,13 @@
 struct list udp_all = LIST_INIT(udp_all);
 static const struct socket_ops udp_ops;
 
-int udp_create(struct task *task, int family, struct socket **out)
+int udp_create(struct task *task, int family, int protocol, struct socket **out)
 {
 	struct udp_socket *u = kzalloc(sizeof *u);
 
 	if (u == NULL)
 		return -LINUX_ENOMEM;
-	socket_init(&u->inet.sock, &udp_ops, family, LINUX_SOCK_DGRAM, LINUX_IPPROTO_UDP);
+	socket_init(&u->inet.sock, &udp_ops, family, LINUX_SOCK_DGRAM, protocol);
 	inet_init(&u->inet, task);
 	packet_queue_init(&u->rx);
 	list_add_tail(&udp_all, &u->all_link);
@@ -65,13 +65,13 @@ static void udp_close(struct socket *s)
 
 /* ---- who receives ---- */
 
-static struct udp_socket *find_receiver(const struct inet_ep *to, const struct inet_ep *from)
+static struct udp_socket *find_receiver(struct port_table *table, const struct inet_ep *to, const struct inet_ep *from)
 {
 	struct inet_socket *i, *best = NULL;
 	int best_score = 0;
 	uint32_t equals = 0;
 
-	list_for_each(i, port_bucket(&udp_ports, to->port), port_link) {
+	list_for_each(i, port_bucket(table, to->port), port_link) {
 		int score;
 
 		if (i->local.port != to->port)
@@ -98,7 +98,7 @@ static struct udp_socket *find_receiver(const struct inet_ep *to, const struct i
 /* Takes p. */
 static void deliver(struct udp_socket *from, struct packet *p)
 {
-	struct udp_socket *to = find_receiver(&p->to, &p->from);
+	struct udp_socket *to = find_receiver(inet_table(&from->inet), &p->to, &p->from);
 
 	if (to == NULL) {
 		if (from->inet.remote.port != 0 || inet_opt(&from->inet, LINUX_SOL_IP, LINUX_IP_RECVERR) != 0 ||
@@ -120,9 +120,48 @@ static void deliver(struct udp_socket *from, struct packet *p)
 
 /* ---- sending ---- */
 
-/* Control messages that mean something here choose the source address. */
-static int read_control(const struct sock_msg *msg, struct inet_addr *source)
+/* How a datagram goes: by the socket's options, unless control messages say otherwise. */
+struct route_choice {
+	struct inet_addr source;
+	uint8_t ttl, tos;
+};
+
+/* A TTL, TOS, hop limit or traffic class: an int, -1 for the default where that is allowed. */
+static int read_small(const uint8_t *data, size_t len, int least, uint8_t *out)
 {
+	int32_t v;
+
+	if (len != sizeof v)
+		return -LINUX_EINVAL;
+	memcpy(&v, data, sizeof v);
+	if (v < least || v > 255)
+		return -LINUX_EINVAL;
+	if (v >= 0)
+		*out = (uint8_t)v;
+	return 0;
+}
+
+static int read_small_control(const struct linux_cmsghdr *hdr, const uint8_t *data, size_t len, struct route_choice *choice)
+{
+	if (hdr->level == LINUX_SOL_IP && hdr->type == LINUX_IP_TTL)
+		return read_small(data, len, 1, &choice->ttl);
+	if (hdr->level == LINUX_SOL_IP && hdr->type == LINUX_IP_TOS) {
+		if (len == 1) {
+			choice->tos = data[0];
+			return 0;
+		}
+		return read_small(data, len, 0, &choice->tos);
+	}
+	if (hdr->level == LINUX_SOL_IPV6 && (hdr->type == LINUX_IPV6_HOPLIMIT || hdr->type == LINUX_IPV6_2292HOPLIMIT))
+		return read_small(data, len, -1, &choice->ttl);
+	if (hdr->level == LINUX_SOL_IPV6 && hdr->type == LINUX_IPV6_TCLASS)
+		return read_small(data, len, -1, &choice->tos);
+	return hdr->level == LINUX_SOL_IPV6 && hdr->type == LINUX_IPV6_DONTFRAG ? 0 : -LINUX_EINVAL;
+}
+
+static int read_control(const struct sock_msg *msg, struct route_choice *choice)
+{
+	struct inet_addr *source = &choice->source;
 	struct linux_cmsghdr hdr;
 	const uint8_t *data;
 	size_t off = 0, len;
@@ -150,8 +189,10 @@ static int read_control(const struct sock_msg *msg, struct inet_addr *source)
 			if (memcmp(info.addr, inet_any6.b, 16) != 0)
 				memcpy(source->b, info.addr, 16);
 		} else if (hdr.level == LINUX_SOL_IP || hdr.level == LINUX_SOL_IPV6) {
-			if (len < sizeof(int32_t) && !(hdr.type == LINUX_IP_TOS && len == 1))
-				return -LINUX_EINVAL;
+			int err = read_small_control(&hdr, data, len, choice);
+
+			if (err != 0)
+				return err;
 		} else if (hdr.level == LINUX_SOL_UDP) {
 			return -LINUX_EINVAL;
 		} else if (hdr.level == LINUX_SOL_SOCKET && hdr.type != LINUX_SO_MARK && hdr.type != LINUX_SO_PRIORITY &&
@@ -163,6 +204,19 @@ static int read_control(const struct sock_msg *msg, struct inet_addr *source)
 	if (more == 0 && !inet_addr_is_any(source) && !inet_addr_is_loopback(source))
 		return -LINUX_EINVAL;
 	return more;
+}
+
+static void default_choice(const struct inet_socket *i, const struct inet_addr *to, struct route_choice *choice)
+{
+	int32_t hops = inet_opt(i, LINUX_SOL_IPV6, LINUX_IPV6_UNICAST_HOPS);
+
+	if (inet_addr_is_v4(to)) {
+		choice->ttl = (uint8_t)inet_opt(i, LINUX_SOL_IP, LINUX_IP_TTL);
+		choice->tos = (uint8_t)inet_opt(i, LINUX_SOL_IP, LINUX_IP_TOS);
+	} else {
+		choice->ttl = hops < 0 ? 64 : (uint8_t)hops;
+		choice->tos = (uint8_t)inet_opt(i, LINUX_SOL_IPV6, LINUX_IPV6_TCLASS);
+	}
 }
 
 static bool is_net_broadcast(const struct inet_addr *a)
@@ -205,7 +259,8 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 	struct udp_socket *u = udp_of(s);
 	struct inet_socket *i = &u->inet;
 	uint64_t len = msg->buf->left;
-	struct inet_addr source = i->local.addr;
+	struct route_choice choice = {.source = i->local.addr};
+	struct inet_addr source;
 	struct packet *p;
 	struct inet_ep to;
 	int err;
@@ -215,8 +270,11 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 	if ((msg->flags & LINUX_MSG_OOB) != 0)
 		return -LINUX_EOPNOTSUPP;
 	err = find_destination(task, u, msg, &to);
-	if (err == 0)
-		err = read_control(msg, &source);
+	if (err == 0) {
+		default_choice(i, &to.addr, &choice);
+		err = read_control(msg, &choice);
+		source = choice.source;
+	}
 	if (err == 0)
 		err = inet_autobind(i);
 	if (err != 0)
@@ -241,6 +299,8 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 			       : source;
 	p->from.port = i->local.port;
 	p->to = to;
+	p->ttl = choice.ttl;
+	p->tos = choice.tos;
 	p->stamp = vfs_now();
 	deliver(u, p);
 	return (int64_t)len;
@@ -257,7 +317,6 @@ static void put_control_v4(struct task *task, const struct inet_socket *i, struc
 {
 	struct linux_in_pktinfo info = {.ifindex = 1};
 	struct linux_sockaddr_in to = {.family = LINUX_AF_INET};
-	uint8_t tos = 0;
 
 	if (inet_opt(i, LINUX_SOL_IP, LINUX_IP_PKTINFO) != 0) {
 		memcpy(info.addr, p->to.addr.b + 12, 4);
@@ -265,9 +324,9 @@ static void put_control_v4(struct task *task, const struct inet_socket *i, struc
 		cmsg_put(task, msg, LINUX_SOL_IP, LINUX_IP_PKTINFO, &info, sizeof info);
 	}
 	if (inet_opt(i, LINUX_SOL_IP, LINUX_IP_RECVTTL) != 0)
-		put_int(task, msg, LINUX_SOL_IP, LINUX_IP_TTL, 64);
+		put_int(task, msg, LINUX_SOL_IP, LINUX_IP_TTL, p->ttl);
 	if (inet_opt(i, LINUX_SOL_IP, LINUX_IP_RECVTOS) != 0)
-		cmsg_put(task, msg, LINUX_SOL_IP, LINUX_IP_TOS, &tos, sizeof tos);
+		cmsg_put(task, msg, LINUX_SOL_IP, LINUX_IP_TOS, &p->tos, sizeof p->tos);
 	if (inet_opt(i, LINUX_SOL_IP, LINUX_IP_RECVORIGDSTADDR) != 0) {
 		to.port = (uint16_t)(p->to.port << 8 | p->to.port >> 8);
 		memcpy(to.addr, p->to.addr.b + 12, 4);
@@ -288,9 +347,9 @@ static void put_control(struct task *task, struct inet_socket *i, struct sock_ms
 			cmsg_put(task, msg, LINUX_SOL_IPV6, LINUX_IPV6_PKTINFO, &info, sizeof info);
 		}
 		if (inet_opt(i, LINUX_SOL_IPV6, LINUX_IPV6_RECVHOPLIMIT) != 0)
-			put_int(task, msg, LINUX_SOL_IPV6, LINUX_IPV6_HOPLIMIT, 64);
+			put_int(task, msg, LINUX_SOL_IPV6, LINUX_IPV6_HOPLIMIT, p->ttl);
 		if (inet_opt(i, LINUX_SOL_IPV6, LINUX_IPV6_RECVTCLASS) != 0)
-			put_int(task, msg, LINUX_SOL_IPV6, LINUX_IPV6_TCLASS, 0);
+			put_int(task, msg, LINUX_SOL_IPV6, LINUX_IPV6_TCLASS, p->tos);
 	}
 	if (inet_addr_is_v4(&p->to.addr))
 		put_control_v4(task, i, msg, p);
