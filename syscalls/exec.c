@@ -189,7 +189,7 @@ static int open_program(struct task *task, int dirfd, const char *path, int flag
 			return -LINUX_EBADF;
 		if (file->path.dentry == NULL && (file->inode->mode & LINUX_S_IFMT) == LINUX_S_IFREG) {
 			err = inode_permission(task, file->inode, MAY_EXEC);
-			if (!err && file->inode->writers > 0)
+			if (!err && file->inode->writers > 0 && !file->inode->busy_ok)
 				err = -LINUX_ETXTBSY;
 			if (err)
 				file_put(file);

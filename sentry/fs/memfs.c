@@ -688,11 +688,37 @@ const struct inode_ops mem_special_iops = {
 
 /* ---- superblocks ---- */
 
-static int mem_statfs(unused_arg struct task *task, struct superblock *s, struct linux_statfs *st)
+/* What the lower tree takes up on the host: it is part of what df shows, and never changes. */
+static int lower_usage(struct task *task, struct mem_sb *sb)
+{
+	struct gofer_request req = {.op = GOFER_STATFS};
+	struct gofer_statfs host;
+	struct gofer_answer a;
+	int err;
+
+	if (sb->lower == NULL || sb->lower_known)
+		return 0;
+	err = gofer_call(task, sb->lower, &req, "", NULL, 0, &a);
+	if (err != 0)
+		return err;
+	if (a.len >= sizeof(host)) {
+		memcpy(&host, a.data, sizeof(host));
+		sb->lower_pages = (host.blocks - MIN(host.bfree, host.blocks)) * (host.bsize / 512) / (PAGE_SIZE / 512);
+		sb->lower_inodes = host.files - MIN(host.ffree, host.files);
+	}
+	sb->lower_known = true;
+	gofer_answer_done(&a);
+	return 0;
+}
+
+static int mem_statfs(struct task *task, struct superblock *s, struct linux_statfs *st)
 {
 	struct mem_sb *sb = container_of(s, struct mem_sb, sb);
 	uint64_t total = sb->limit_pages, used = sb->used_pages;
+	int err = lower_usage(task, sb);
 
+	if (err != 0)
+		return err;
 	if (total == UINT64_MAX && kernel.disk_limit != 0 && kernel.disk_limit != UINT64_MAX) {
 		total = kernel.disk_limit / PAGE_SIZE;
 		used = memfs_disk_used() / PAGE_SIZE;
@@ -700,10 +726,10 @@ static int mem_statfs(unused_arg struct task *task, struct superblock *s, struct
 	if (total == UINT64_MAX) /* what may be written ends where memory does */
 		total = (kernel.memory_limit != 0 && kernel.memory_limit != UINT64_MAX ? kernel.memory_limit : 16 * GiB) /
 			PAGE_SIZE;
-	st->blocks = total;
+	st->blocks = total + sb->lower_pages;
 	st->bfree = st->bavail = total > used ? total - used : 0;
-	st->files = sb->max_inodes != 0 ? sb->max_inodes : MAX(total, sb->ninodes);
-	st->ffree = st->files - MIN(st->files, sb->ninodes);
+	st->files = (sb->max_inodes != 0 ? sb->max_inodes : MAX(total, sb->ninodes)) + sb->lower_inodes;
+	st->ffree = st->files - MIN(st->files, sb->ninodes + sb->lower_inodes);
 	return 0;
 }
 
@@ -927,6 +953,7 @@ struct file *memfs_new_memfd(struct task *task, const char *name, uint32_t seals
 	if (file == NULL)
 		return NULL;
 	n->is_memfd = true;
+	n->inode->busy_ok = true;
 	n->inode->seals = seals;
 	return file;
 }

@@ -97,7 +97,8 @@ static int check_access(struct open *o, const struct path *path)
 	     (o->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR) &&
 	    inode->exec_count > 0)
 		return -LINUX_ETXTBSY;
-	if ((o->flags & O_EXEC_INTERNAL) && inode->writers > 0)
+	/* A memfd's maker holds it open for writing, and does not count: so it is in Linux. */
+	if ((o->flags & O_EXEC_INTERNAL) && inode->writers > 0 && !inode->busy_ok)
 		return -LINUX_ETXTBSY;
 	return 0;
 }

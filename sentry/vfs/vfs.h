@@ -128,6 +128,7 @@ struct inode {
 	uint32_t writers;            /* open files with FMODE_WRITE: exec of it gives ETXTBSY, maps of it are shared */
 	uint32_t exec_count;         /* running as an executable: open for writing gives ETXTBSY */
 	uint32_t seals;              /* LINUX_F_SEAL_*, kept by every write, truncate and map of memfs; F_SEAL_SEAL: no more */
+	bool busy_ok;                /* memfd: open for writing doesn't hinder execve (no ETXTBSY) */
 	bool linkable;               /* O_TMPFILE without O_EXCL: link(2) may name it though nlink is 0 */
 	struct dentry *alias;        /* borrowed: a dentry that shows it, the last one made; NULL if none */
 	struct file_lock_list *locks; /* flock, POSIX and OFD locks; NULL if none */
