@@ -126,6 +126,14 @@ static int64_t chown_target(struct task *task, struct target *t, uint32_t uid, u
 		attr.valid |= ATTR_UID;
 	if (gid != UINT32_MAX)
 		attr.valid |= ATTR_GID;
+	/* chown(-1, -1) changes nobody, but takes the set-id bits all the same. */
+	if (!(attr.valid & (ATTR_UID | ATTR_GID)) && !inode_is_dir(t->inode)) {
+		attr.mode = t->inode->mode & 07777 & ~LINUX_S_ISUID;
+		if ((attr.mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010))
+			attr.mode &= ~LINUX_S_ISGID;
+		if (attr.mode != (t->inode->mode & 07777))
+			attr.valid |= ATTR_MODE;
+	}
 	return vfs_setattr(task, target_path(t), t->inode, &attr);
 }
 
