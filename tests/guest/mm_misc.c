@@ -59,7 +59,10 @@ TEST(dev_zero)
 
         CHECK_EQ(p[0], 0);
         p[0] = s[0] = 1;
-        IN_CHILD(CHECK_EQ(s[0], 1); s[0] = 2);
+        IN_CHILD() {
+                CHECK_EQ(s[0], 1);
+                s[0] = 2;
+        }
         CHECK_EQ(s[0], 2);
 }
 
@@ -70,10 +73,17 @@ TEST(madvise_for_fork)
         p[0] = p[PAGE] = 1;
         CHECK_OK(madvise(p, PAGE, MADV_WIPEONFORK));
         CHECK_OK(madvise(p + PAGE, PAGE, MADV_DONTFORK));
-        IN_CHILD(CHECK_EQ(p[0], 0); catch_faults(); CHECK_EQ(touch(p + PAGE, false), SIGSEGV));
+        IN_CHILD() {
+                CHECK_EQ(p[0], 0);
+                catch_faults();
+                CHECK_EQ(touch(p + PAGE, false), SIGSEGV);
+        }
         CHECK_OK(madvise(p, PAGE, MADV_KEEPONFORK));
         CHECK_OK(madvise(p + PAGE, PAGE, MADV_DOFORK));
-        IN_CHILD(CHECK_EQ(p[0], 1); CHECK_EQ(p[PAGE], 1));
+        IN_CHILD() {
+                CHECK_EQ(p[0], 1);
+                CHECK_EQ(p[PAGE], 1);
+        }
         char *s = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
         CHECK_ERR(madvise(s, PAGE, MADV_WIPEONFORK), EINVAL);
         s[0] = 1;

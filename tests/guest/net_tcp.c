@@ -104,12 +104,12 @@ TEST(kinds_of_sockets)
         CHECK_ERR(socket(AF_INET, SOCK_STREAM, 300), EINVAL);
         CHECK_ERR(socket(AF_INET, SOCK_STREAM, -1), EINVAL);
         close(MUST(socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP)));
-        IN_CHILD({
+        IN_CHILD() {
                 if (t_root())
                         t_become_nobody();
                 CHECK_ERR(socket(AF_INET, SOCK_RAW, IPPROTO_TCP), EPERM);
                 CHECK_ERR(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
-        });
+        }
 }
 
 TEST(a_connection_has_two_names)
@@ -388,12 +388,12 @@ TEST(addresses_that_are_not_ours)
         CHECK_ERR(bind(fd6, (void *)&sa6, 23), EINVAL);
         sa = in4("224.0.0.1", 80);
         CHECK_ERR(connect(fd, (void *)&sa, sizeof sa), ENETUNREACH);
-        IN_CHILD({
+        IN_CHILD() {
                 if (t_root())
                         t_become_nobody();
                 sa = in4("127.0.0.1", 1);
                 CHECK_ERR(bind(fd, (void *)&sa, sizeof sa), EACCES);
-        });
+        }
 }
 
 TEST(listening_without_a_name_chooses_a_port)

@@ -307,7 +307,7 @@ TEST(netlink_sockets)
                 }
         }
         CHECK(lo);
-        IN_CHILD({
+        IN_CHILD() {
                 if (t_root())
                         t_become_nobody();
                 rq.h.nlmsg_type = RTM_DELLINK;
@@ -317,5 +317,5 @@ TEST(netlink_sockets)
                 struct nlmsghdr *h = (void *)buf;
                 CHECK_EQ(h->nlmsg_type, NLMSG_ERROR);
                 CHECK_EQ(((struct nlmsgerr *)NLMSG_DATA(h))->error, -EPERM);
-        });
+        }
 }

@@ -171,7 +171,7 @@ TEST(closing_with_unread_bytes_resets)
 
 TEST_ALONE(writing_to_a_closed_stream_raises_sigpipe)
 {
-        IN_CHILD({
+        IN_CHILD() {
                 int fds[2];
 
                 pair(SOCK_STREAM, fds);
@@ -185,7 +185,7 @@ TEST_ALONE(writing_to_a_closed_stream_raises_sigpipe)
                 wait(&status);
                 CHECK(WIFSIGNALED(status));
                 CHECK_EQ(WTERMSIG(status), SIGPIPE);
-        });
+        }
 }
 
 TEST(shutdown_halves)

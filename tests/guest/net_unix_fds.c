@@ -275,7 +275,7 @@ TEST(credentials_can_be_given_but_not_forged)
         c.align = (struct cmsghdr){CMSG_LEN(sizeof cred), SOL_SOCKET, SCM_CREDENTIALS};
         memcpy(CMSG_DATA(&c.align), &cred, sizeof cred);
         CHECK_EQ(sendmsg(s[0], &m, 0), 1);
-        IN_CHILD({
+        IN_CHILD() {
                 if (t_root())
                         t_become_nobody();
                 CHECK_ERR(sendmsg(s[0], &m, 0), EPERM); /* another's pid */
@@ -283,7 +283,7 @@ TEST(credentials_can_be_given_but_not_forged)
                 cred.uid = getuid() + 1;
                 memcpy(CMSG_DATA(&c.align), &cred, sizeof cred);
                 CHECK_ERR(sendmsg(s[0], &m, 0), EPERM);
-        });
+        }
         c.align.cmsg_len = 5;
         CHECK_ERR(sendmsg(s[0], &m, 0), EINVAL);
         c.align.cmsg_len = CMSG_LEN(sizeof cred) + 100;

@@ -307,7 +307,7 @@ TEST(others_processes_are_closed)
                 for (;;)
                         pause();
         }
-        IN_CHILD({
+        IN_CHILD() {
                 static const char *const closed[] = {"mem", "environ", "maps", "auxv", "io"};
 
                 t_become_nobody();
@@ -321,7 +321,7 @@ TEST(others_processes_are_closed)
                 CHECK_ERR(open(path, O_RDONLY | O_DIRECTORY), EACCES);
                 snprintf(path, sizeof path, "/proc/%d/stat", child);
                 close(MUST(open(path, O_RDONLY)));
-        });
+        }
         CHECK_OK(kill(child, SIGKILL));
         t_wait(child);
 }

@@ -430,7 +430,7 @@ TEST(opening_a_terminal_makes_it_the_leaders)
 {
         int m = open_master();
 
-        IN_CHILD({
+        IN_CHILD() {
                 int s, t, fd;
 
                 CHECK_ERR(open("/dev/tty", O_RDWR), ENXIO);
@@ -442,7 +442,7 @@ TEST(opening_a_terminal_makes_it_the_leaders)
                 CHECK_EQ(tcgetsid(s), getsid(0));
                 t = MUST(open("/dev/tty", O_RDWR));
                 put(t, "via tty");
-        });
+        }
         expect(m, "via tty");
 }
 
@@ -557,13 +557,13 @@ TEST(background_reads_fail_if_sigttin_is_ignored)
         int m = open_master(), s = open_slave();
 
         IN_SESSION(m, s, {
-                IN_CHILD({
+                IN_CHILD() {
                         char c;
 
                         CHECK_OK(setpgid(0, 0));
                         signal(SIGTTIN, SIG_IGN);
                         CHECK_ERR(read(s, &c, 1), EIO);
-                });
+                }
         });
 }
 
@@ -596,7 +596,7 @@ TEST(background_changes_stop_and_writes_by_tostop)
                         CHECK_OK(tcsetattr(s, TCSANOW, &t));
                 }
                 /* Blocked: allowed. */
-                IN_CHILD({
+                IN_CHILD() {
                         sigset_t set;
 
                         CHECK_OK(setpgid(0, 0));
@@ -605,7 +605,7 @@ TEST(background_changes_stop_and_writes_by_tostop)
                         CHECK_OK(sigprocmask(SIG_BLOCK, &set, NULL));
                         CHECK_EQ(write(s, "x", 1), 1);
                         CHECK_OK(tcsetpgrp(s, getpgrp()));
-                });
+                }
         });
 }
 

@@ -87,10 +87,10 @@ TEST(sysfs_names_filesystems)
 TEST(names_cant_be_set_without_privilege)
 {
         t_need_root();
-        IN_CHILD({
+        IN_CHILD() {
                 t_become_nobody();
                 CHECK_ERR(sethostname("x", 1), EPERM);
                 CHECK_ERR(setdomainname("x", 1), EPERM);
                 CHECK_ERR(syscall(SYS_vhangup), EPERM);
-        });
+        }
 }

@@ -26,7 +26,12 @@ TEST(shared_by_id_and_over_fork)
         CHECK_EQ(ds.shm_nattch, 2);
         CHECK_EQ(ds.shm_segsz, 5000);
         CHECK_EQ(ds.shm_cpid, getpid());
-        IN_CHILD(strcpy(p, "child"); struct shmid_ds d; CHECK_OK(shmctl(id, IPC_STAT, &d)); CHECK_EQ(d.shm_nattch, 4));
+        IN_CHILD() {
+                strcpy(p, "child");
+                struct shmid_ds d;
+                CHECK_OK(shmctl(id, IPC_STAT, &d));
+                CHECK_EQ(d.shm_nattch, 4);
+        }
         CHECK_STR(q, "child");
         CHECK_OK(shmdt(q));
         CHECK_ERR(shmdt(q), EINVAL);
@@ -69,12 +74,20 @@ TEST(refusals)
         CHECK_OK(shmctl(id, IPC_RMID, NULL));
         t_need_root();
         id = segment(PAGE);
-        IN_CHILD(t_become_nobody(); CHECK_ERR((long)shmat(id, NULL, 0), EACCES); CHECK_ERR(shmctl(id, IPC_RMID, NULL), EPERM));
+        IN_CHILD() {
+                t_become_nobody();
+                CHECK_ERR((long)shmat(id, NULL, 0), EACCES);
+                CHECK_ERR(shmctl(id, IPC_RMID, NULL), EPERM);
+        }
         struct shmid_ds ds;
         CHECK_OK(shmctl(id, IPC_STAT, &ds));
         ds.shm_perm.mode = 0644;
         CHECK_OK(shmctl(id, IPC_SET, &ds));
-        IN_CHILD(t_become_nobody(); CHECK_ERR((long)shmat(id, NULL, 0), EACCES); MUST(shmat(id, NULL, SHM_RDONLY)));
+        IN_CHILD() {
+                t_become_nobody();
+                CHECK_ERR((long)shmat(id, NULL, 0), EACCES);
+                MUST(shmat(id, NULL, SHM_RDONLY));
+        }
         CHECK_OK(shmctl(id, IPC_RMID, NULL));
 }
 

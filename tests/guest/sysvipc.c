@@ -179,15 +179,15 @@ TEST(undo_at_exit)
         int id = sem_new(1);
 
         CHECK_OK(semctl(id, 0, SETVAL, 5));
-        IN_CHILD({
+        IN_CHILD() {
                 CHECK_OK(op(id, 0, -2, SEM_UNDO));
                 CHECK_EQ(value(id, 0), 3);
-        });
+        }
         CHECK_EQ(value(id, 0), 5);
-        IN_CHILD({
+        IN_CHILD() {
                 CHECK_OK(op(id, 0, -2, SEM_UNDO));
                 CHECK_OK(semctl(id, 0, SETVAL, 9));
-        });
+        }
         CHECK_EQ(value(id, 0), 9);
         done();
 }
@@ -241,12 +241,12 @@ TEST(permission_of_semaphores)
 
         t_need_root();
         id = sem_new(1);
-        IN_CHILD({
+        IN_CHILD() {
                 t_become_nobody();
                 CHECK_ERR(op(id, 0, 1, 0), EACCES);
                 CHECK_ERR(semctl(id, 0, GETVAL), EACCES);
                 CHECK_ERR(semctl(id, 0, IPC_RMID), EPERM);
-        });
+        }
         done();
 }
 

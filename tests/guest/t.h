@@ -47,22 +47,22 @@
 #include <unistd.h>
 
 struct t_test {
-        const char *name;
-        void (*run)(void);
-        bool alone; /* needs a process of its own */
-        struct t_test *next;
+	const char *name;
+	void (*run)(void);
+	bool alone; /* needs a process of its own */
+	struct t_test *next;
 };
 
 void t_register(struct t_test *test);
 
-#define T_DEFINE(name, is_alone)                                             \
-        static void test_##name(void);                                       \
-        static struct t_test t_##name = {#name, test_##name, is_alone, NULL}; \
-        __attribute__((constructor)) static void t_register_##name(void)     \
-        {                                                                    \
-                t_register(&t_##name);                                       \
-        }                                                                    \
-        static void test_##name(void)
+#define T_DEFINE(name, is_alone)                                                                                       \
+	static void test_##name(void);                                                                                 \
+	static struct t_test t_##name = {#name, test_##name, is_alone, NULL};                                          \
+	__attribute__((constructor)) static void t_register_##name(void)                                               \
+	{                                                                                                              \
+		t_register(&t_##name);                                                                                 \
+	}                                                                                                              \
+	static void test_##name(void)
 
 #define TEST(name) T_DEFINE(name, false)
 #define TEST_ALONE(name) T_DEFINE(name, true)
@@ -77,71 +77,71 @@ const char *t_errno(int number);
 #define FAIL(...) t_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define SKIP(why) t_skip(why)
 
-#define CHECK(condition)                                      \
-        do {                                                  \
-                if (!(condition))                             \
-                        FAIL("not true: %s", #condition);     \
-        } while (0)
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition))                                                                                      \
+			FAIL("not true: %s", #condition);                                                              \
+	} while (0)
 
-#define CHECK_EQ(got, want)                                                                                    \
-        do {                                                                                                   \
-                long long got_ = (long long)(got), want_ = (long long)(want);                                  \
-                if (got_ != want_)                                                                             \
-                        FAIL("%s is %lld (%#llx), should be %s = %lld (%#llx)", #got, got_, (unsigned long long)got_, \
-                             #want, want_, (unsigned long long)want_);                                         \
-        } while (0)
+#define CHECK_EQ(got, want)                                                                                            \
+	do {                                                                                                           \
+		long long got_ = (long long)(got), want_ = (long long)(want);                                          \
+		if (got_ != want_)                                                                                     \
+			FAIL("%s is %lld (%#llx), should be %s = %lld (%#llx)", #got, got_, (unsigned long long)got_,  \
+			     #want, want_, (unsigned long long)want_);                                                 \
+	} while (0)
 
-#define CHECK_GE(got, least)                                                                 \
-        do {                                                                                 \
-                long long got_ = (long long)(got), least_ = (long long)(least);              \
-                if (got_ < least_)                                                           \
-                        FAIL("%s is %lld, should be at least %s = %lld", #got, got_, #least, least_); \
-        } while (0)
+#define CHECK_GE(got, least)                                                                                           \
+	do {                                                                                                           \
+		long long got_ = (long long)(got), least_ = (long long)(least);                                        \
+		if (got_ < least_)                                                                                     \
+			FAIL("%s is %lld, should be at least %s = %lld", #got, got_, #least, least_);                  \
+	} while (0)
 
-#define CHECK_STR(got, want)                                                                      \
-        do {                                                                                      \
-                const char *got_ = (got), *want_ = (want);                                        \
-                if (strcmp(got_, want_) != 0)                                                     \
-                        FAIL("%s is \"%s\", should be %s = \"%s\"", #got, got_, #want, want_);    \
-        } while (0)
+#define CHECK_STR(got, want)                                                                                           \
+	do {                                                                                                           \
+		const char *got_ = (got), *want_ = (want);                                                             \
+		if (strcmp(got_, want_) != 0)                                                                          \
+			FAIL("%s is \"%s\", should be %s = \"%s\"", #got, got_, #want, want_);                         \
+	} while (0)
 
-#define CHECK_MEM(got, want, length)                                     \
-        do {                                                             \
-                if (memcmp(got, want, length) != 0)                      \
-                        FAIL("%s differs from %s", #got, #want);         \
-        } while (0)
+#define CHECK_MEM(got, want, length)                                                                                   \
+	do {                                                                                                           \
+		if (memcmp(got, want, length) != 0)                                                                    \
+			FAIL("%s differs from %s", #got, #want);                                                       \
+	} while (0)
 
 /* The call returns -1 and sets this errno. */
-#define CHECK_ERR(call, want)                                                                        \
-        do {                                                                                         \
-                errno = 0;                                                                           \
-                long long got_ = (long long)(call);                                                  \
-                int errno_ = errno;                                                                  \
-                if (got_ != -1)                                                                      \
-                        FAIL("%s returned %lld, should fail with %s", #call, got_, #want);           \
-                if (errno_ != (want))                                                                \
-                        FAIL("%s failed with %s, should be %s", #call, t_errno(errno_), #want);      \
-        } while (0)
+#define CHECK_ERR(call, want)                                                                                          \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		long long got_ = (long long)(call);                                                                    \
+		int errno_ = errno;                                                                                    \
+		if (got_ != -1)                                                                                        \
+			FAIL("%s returned %lld, should fail with %s", #call, got_, #want);                             \
+		if (errno_ != (want))                                                                                  \
+			FAIL("%s failed with %s, should be %s", #call, t_errno(errno_), #want);                        \
+	} while (0)
 
 /* The call returns 0. */
-#define CHECK_OK(call)                                                                                           \
-        do {                                                                                                     \
-                errno = 0;                                                                                       \
-                long long got_ = (long long)(call);                                                              \
-                int errno_ = errno;                                                                              \
-                if (got_ != 0)                                                                                   \
-                        FAIL("%s returned %lld (%s), should succeed with 0", #call, got_, t_errno(errno_));      \
-        } while (0)
+#define CHECK_OK(call)                                                                                                 \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		long long got_ = (long long)(call);                                                                    \
+		int errno_ = errno;                                                                                    \
+		if (got_ != 0)                                                                                         \
+			FAIL("%s returned %lld (%s), should succeed with 0", #call, got_, t_errno(errno_));            \
+	} while (0)
 
 /* The call's value, which mustn't be -1. */
-#define MUST(call)                                                              \
-        ({                                                                      \
-                errno = 0;                                                      \
-                __auto_type got_ = (call);                                      \
-                if ((long long)got_ == -1)                                      \
-                        FAIL("%s failed with %s", #call, t_errno(errno));       \
-                got_;                                                           \
-        })
+#define MUST(call)                                                                                                     \
+	({                                                                                                             \
+		errno = 0;                                                                                             \
+		__auto_type got_ = (call);                                                                             \
+		if ((long long)got_ == -1)                                                                             \
+			FAIL("%s failed with %s", #call, t_errno(errno));                                              \
+		got_;                                                                                                  \
+	})
 
 /* Makes an empty directory for this test and changes into it; all of it is removed when the test ends. */
 const char *t_scratch(void);
@@ -153,16 +153,12 @@ int t_wait(pid_t pid);
 /* The child ends by _exit(0), or the test fails. */
 void t_reap_at(pid_t pid, const char *file, int line);
 #define t_reap(pid) t_reap_at(pid, __FILE__, __LINE__)
-/* A child that runs `run` and ends with 0; waited for. */
-#define IN_CHILD(...)                           \
-        do {                                    \
-                pid_t in_child_ = t_fork();     \
-                if (in_child_ == 0) {           \
-                        __VA_ARGS__;            \
-                        _exit(0);               \
-                }                               \
-                t_reap(in_child_);              \
-        } while (0)
+/* A child that runs the block that follows and ends with 0; waited for. */
+#define IN_CHILD()                                                                                                     \
+	for (pid_t child_ = t_fork(), again_ = 1; again_; again_ = t_end_child(child_, __FILE__, __LINE__))            \
+		if (child_ == 0)
+/* Ends a child, reaps it in the parent and returns 0. */
+int t_end_child(pid_t pid, const char *file, int line);
 
 /*
  * The program again, in another role: execv(t_self, {t_self, "@role", ...}) calls the file's t_role() in place of the
