@@ -167,6 +167,7 @@ int sentry_main(void)
 		control_failed(0, "cannot set up the event loop");
 		return 125;
 	}
+	log_debug("start: the sentry is there");
 	kernel_prepare(cfg);
 	stubs_find_vdso(); /* reads /proc/self/maps */
 	seal_landlock_sentry();
@@ -179,6 +180,7 @@ int sentry_main(void)
 		control_failed(0, text);
 		return 125;
 	}
+	log_debug("start: the zygote is there");
 	seal_sentry(cfg->platform == CONFIG_PTRACE);
 	if (cfg->memory_bytes != 0)
 		alloc_set_limit(cfg->memory_bytes);
@@ -192,7 +194,9 @@ int sentry_main(void)
 		control_failed(0, text);
 		return 125;
 	}
+	log_debug("start: sealed, the root is mounted");
 	loop_run();
+	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;
 }

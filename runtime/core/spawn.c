@@ -13,6 +13,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -51,8 +52,16 @@ static int drop_privileges(const struct spawn *s)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static _Noreturn void child(const struct spawn *s, int parent)
+struct child_args {
+	const struct spawn *spawn;
+	int parent;
+};
+
+/* Runs in our memory while we wait for its exec: changes nothing of ours. */
+static int child(void *arg)
 {
+	const struct child_args *args = arg;
+	const struct spawn *s = args->spawn;
 	/* 1, not 0: only 1 keeps a piped core handler of the host from parsing guest memory. */
 	struct rlimit core = {1, 1};
 	static char name[] = "sentrybox-core";
@@ -79,7 +88,7 @@ static _Noreturn void child(const struct spawn *s, int parent)
 	if (drop_privileges(s) < 0)
 		_exit(123);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != parent)
+	if (getppid() != args->parent)
 		_exit(122);
 	execve("/proc/self/exe", argv, envp);
 	_exit(121);
@@ -87,10 +96,9 @@ static _Noreturn void child(const struct spawn *s, int parent)
 
 int spawn_role(const struct spawn *s)
 {
-	int parent = getpid();
-	pid_t pid = fork();
+	static char stack[32768] __attribute__((aligned(16)));
+	struct child_args args = {s, getpid()};
+	int pid = clone(child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &args);
 
-	if (pid == 0)
-		child(s, parent);
 	return pid < 0 ? -errno : pid;
 }

@@ -350,10 +350,12 @@ static void boot_init(struct task *task)
 	envp = string_array(cfg->envv, cfg->envc);
 	if (argv == NULL || envp == NULL)
 		cannot_start(task, 0, "memory for the arguments", -LINUX_ENOMEM);
+	log_debug("start: mounts are there");
 	control_started();
 	err = kernel_exec_first(task, argv[0], path_of(envp), argv, envp);
 	if (err < 0)
 		cannot_start(task, -err, NULL, err);
+	log_debug("start: the program is mapped");
 	kfree(argv);
 	kfree(envp);
 }
