@@ -1,36 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every instruction of the stub is a place to jump to, with registers of the attacker's choice. In a child each. */
+/* Every byte of the stub is a place to jump to, with registers of the attacker's choice: call numbers and
+ * arguments that a stub may use unasked, if only it were trusted by where it stands. In a child each. */
 #include "payload.h"
 
 PAYLOAD("jump into every byte of the stub", "--timeout 110s", "exit 0");
 
-#include <ucontext.h>
+#include <sys/time.h>
 
-/* Readable parts above the guest's end are found by reading /proc/self/maps and by trying. */
-static void jump(uint64_t to, uint64_t seed)
+#define TEXT 0x1800 /* more than it has: behind its end is nothing */
+
+/* What a stub asks the kernel in the way of its work, and what would be worth having. */
+static const long numbers[] = {SYS_mmap, SYS_getppid, SYS_clone, SYS_openat, SYS_execve, SYS_rt_sigreturn, SYS_close, SYS_exit_group};
+
+static void jump(uint64_t to, unsigned which)
 {
-	register uint64_t r8 __asm__("r8") = seed, r9 __asm__("r9") = 0, r10 __asm__("r10") = 7;
+	static char path[] = "/etc/shadow";
+	const struct itimerval soon = {{0, 0}, {0, 20000}};
+	uint64_t nr = (uint64_t)numbers[which % (sizeof(numbers) / sizeof(numbers[0]))];
 
-	alarm(1);
-	__asm__ volatile("jmp *%%rcx"
+	setitimer(ITIMER_REAL, &soon, NULL);
+	__asm__ volatile("mov %[r10], %%r10\n\tjmp *%%rcx"
 			 :
-			 : "c"(to), "a"(seed & 0x1ff), "D"(0), "S"(4096), "d"(7), "r"(r8), "r"(r9), "r"(r10)
-			 : "memory");
+			 : "c"(to), "a"(nr), "D"(path), "S"(which & 1 ? 0x5e17c0deUL : 4096UL), "d"(7UL), [r10] "r"(0x22UL)
+			 : "memory", "r10");
 }
 
 int main(void)
 {
-	unsigned tried = 0;
+	unsigned n = 0;
 
-	for (uint64_t at = STUB_BASE; at < STUB_BASE + 0x4000 && tried < 600; at += 1 + tried % 27) {
+	for (uint64_t at = STUB_BASE; at < STUB_BASE + TEXT; at++, n++) {
 		pid_t pid = fork();
 
-		if (pid == 0)
-			jump(at, at * 0x9e3779b97f4a7c15ULL);
-		if (pid < 0)
-			continue;
-		tried++;
-		waitpid(pid, NULL, 0);
+		if (pid == 0) {
+			jump(at, n);
+			_exit(1);
+		}
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
 	}
 	/* Still here, and still served. */
 	return getppid() < 0;
