@@ -463,7 +463,9 @@ TEST(devices)
         p[5000] = 1;
         p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0);
         CHECK(p != MAP_FAILED);
-        IN_CHILD(p[1] = 77);
+        IN_CHILD() {
+                p[1] = 77;
+        }
         CHECK_EQ(p[1], 77);
         CHECK_EQ(lseek(null, 100, SEEK_SET), 0);
 }
