@@ -24,6 +24,12 @@ static int get_two(struct task *task, int fd_a, int fd_b, struct file **a, struc
 	return -LINUX_EBADF;
 }
 
+/* A range that begins before the file: Linux tells those that reach into it from those that don't. */
+static int negative_pos(int64_t pos, uint64_t len)
+{
+	return len >= -(uint64_t)pos ? -LINUX_EOVERFLOW : -LINUX_EINVAL;
+}
+
 static int check_sendfile(const struct file *out, const struct file *in, bool with_pos)
 {
 	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
@@ -51,8 +57,10 @@ SYSCALL_DEFINE4(sendfile, int, out_fd, int, in_fd, gva_t, gpos, uint64_t, len)
 	if (ret)
 		return ret;
 	ret = check_sendfile(out, in, gpos.v != 0);
-	if (ret == 0 && (pos < 0 || (int64_t)len < 0))
+	if (ret == 0 && (int64_t)len < 0)
 		ret = -LINUX_EINVAL;
+	if (ret == 0 && pos < 0)
+		ret = negative_pos(pos, len);
 	if (ret == 0 && len != 0)
 		ret = splice_sendfile(task, out, in, gpos.v != 0 ? &pos : NULL, MIN(len, LINUX_MAX_RW_COUNT));
 	if (ret > 0 && gpos.v != 0 && put_guest(task, gpos, &pos) != 0)
@@ -74,7 +82,7 @@ static int check_copy(const struct file *in, int64_t in_pos, const struct file *
 	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE) || (out->flags & LINUX_O_APPEND))
 		return -LINUX_EBADF;
 	if (in_pos < 0 || out_pos < 0)
-		return -LINUX_EINVAL;
+		return negative_pos(MIN(in_pos, out_pos), *len);
 	if (*len > INT64_MAX || __builtin_add_overflow(in_pos, (int64_t)*len, &in_end) ||
 	    __builtin_add_overflow(out_pos, (int64_t)*len, &out_end))
 		return -LINUX_EOVERFLOW;

@@ -53,6 +53,8 @@ static int64_t wait_events(struct task *task, int epfd, gva_t events, int max, u
 
 	if (max <= 0 || max > MAX_EVENTS)
 		return -LINUX_EINVAL;
+	if (!guest_range_ok(events, (uint64_t)max * sizeof(struct linux_epoll_event)))
+		return -LINUX_EFAULT;
 	epfile = fd_get(task, epfd);
 	if (epfile == NULL)
 		return -LINUX_EBADF;

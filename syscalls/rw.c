@@ -10,9 +10,6 @@
 #define RWF_READ_FLAGS                                                                                                 \
 	(LINUX_RWF_HIPRI | LINUX_RWF_DSYNC | LINUX_RWF_SYNC | LINUX_RWF_NOWAIT | LINUX_RWF_APPEND)
 
-/* Where user addresses end on amd64, whatever of them is the sandbox's: access_ok's bound. */
-#define USER_END 0x7ffffffff000UL
-
 /* The half-way part: file and buffer are there. pos NULL: the file's own position. Takes the file's reference. */
 static int64_t transfer(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos, bool write)
 {
@@ -41,7 +38,7 @@ static int64_t rw_single(struct task *task, int fd, gva_t base, uint64_t count, 
 		return -LINUX_EBADF;
 	}
 	/* Before the file is asked: /dev/null never looks at its buffer. */
-	if (count > USER_END || base.v > USER_END - count) {
+	if (!guest_range_ok(base, count)) {
 		file_put(file);
 		return -LINUX_EFAULT;
 	}

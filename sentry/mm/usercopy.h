@@ -10,6 +10,15 @@
 
 struct task;
 
+/* What Linux asks before it looks at anything else (access_ok): the range lies in the user's half of the address space,
+ * whether the guest can have it here or not. */
+static inline bool guest_range_ok(gva_t addr, uint64_t len)
+{
+	const uint64_t user_end = 0x7ffffffff000;
+
+	return len <= user_end && addr.v <= user_end - len;
+}
+
 /* 0 or -LINUX_EFAULT (then dst's contents are undefined, or part of the guest's bytes were written). */
 int copy_from_guest(struct task *task, void *dst, gva_t src, size_t len) must_check;
 int copy_to_guest(struct task *task, gva_t dst, const void *src, size_t len) must_check;
