@@ -19,6 +19,7 @@
 #include "runtime/core/gofer.h"
 
 #include "runtime/core/gofer_protocol.h"
+#include "sentry/abi/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -358,6 +359,41 @@ static void record_from(struct gofer_record *r, const struct stat *st)
 	r->nlink = st->st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st->st_nlink;
 	r->uid = st->st_uid;
 	r->gid = st->st_gid;
+	r->btime_sec = r->ctime_sec;
+	r->btime_nsec = r->ctime_nsec;
+}
+
+/* The record of a name and, for our own use, its stat. By statx, which also tells when the file was made. */
+static int look_at(int dir, const char *name, struct stat *st, struct gofer_record *r)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0);
+	struct linux_statx x;
+
+	if (syscall(SYS_statx, dir, name, flags, LINUX_STATX_BASIC_STATS | LINUX_STATX_BTIME, &x) < 0) {
+		if (errno != ENOSYS || fstatat(dir, name, st, flags) < 0)
+			return -errno;
+		record_from(r, st);
+		return 0;
+	}
+	memset(st, 0, sizeof(*st));
+	st->st_dev = makedev(x.dev_major, x.dev_minor);
+	st->st_ino = x.ino;
+	st->st_size = (off_t)x.size;
+	st->st_blocks = (blkcnt_t)x.blocks;
+	st->st_rdev = makedev(x.rdev_major, x.rdev_minor);
+	st->st_atim = (struct timespec){x.atime.sec, x.atime.nsec};
+	st->st_mtim = (struct timespec){x.mtime.sec, x.mtime.nsec};
+	st->st_ctim = (struct timespec){x.ctime.sec, x.ctime.nsec};
+	st->st_mode = x.mode;
+	st->st_nlink = x.nlink;
+	st->st_uid = x.uid;
+	st->st_gid = x.gid;
+	record_from(r, st);
+	if (x.mask & LINUX_STATX_BTIME) {
+		r->btime_sec = x.btime.sec;
+		r->btime_nsec = x.btime.nsec;
+	}
+	return 0;
 }
 
 /* The record of `name` in dir ("" is dir itself) into the answer. in_dir: the current directory is dir. */
@@ -366,12 +402,12 @@ static int answer_name(struct answer *a, struct gofer_root *root, int dir, const
 	char target[GOFER_TARGET_MAX + 1];
 	struct gofer_record r;
 	struct stat st;
+	int err = look_at(dir, name, &st, &r);
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0)) < 0)
-		return -errno;
+	if (err != 0)
+		return err;
 	if (stat_hidden(root, &st))
 		return -ENOENT;
-	record_from(&r, &st);
 	r.name_len = (uint16_t)strlen(name);
 	if (S_ISLNK(st.st_mode)) {
 		ssize_t n = readlinkat(dir, name, target, sizeof(target));

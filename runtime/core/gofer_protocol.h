@@ -94,14 +94,13 @@ _Static_assert(sizeof(struct gofer_reply) == 16, "no holes");
 /* One name: the record, name and target behind it, padded to 8 bytes. */
 struct gofer_record {
 	uint64_t dev, ino, size, blocks, rdev;
-	int64_t atime_sec, mtime_sec, ctime_sec;
-	uint32_t atime_nsec, mtime_nsec, ctime_nsec;
+	int64_t atime_sec, mtime_sec, ctime_sec, btime_sec; /* btime: when it was made; ctime where the host can't tell */
+	uint32_t atime_nsec, mtime_nsec, ctime_nsec, btime_nsec;
 	uint32_t mode, nlink, uid, gid;
 	uint16_t name_len, target_len;
 	uint32_t flags;
-	uint32_t pad;
 };
-_Static_assert(sizeof(struct gofer_record) == 104, "no holes");
+_Static_assert(sizeof(struct gofer_record) == 112, "no holes");
 #define GOFER_RECORD_SIZE(name_len, target_len)                                                                        \
 	((sizeof(struct gofer_record) + (name_len) + (target_len) + 7UL) & ~7UL)
 

@@ -117,6 +117,7 @@ static void refresh(struct inode *inode, const struct gofer_record *r)
 	inode->atime = (struct ktimespec){.sec = r->atime_sec, .nsec = r->atime_nsec};
 	inode->mtime = (struct ktimespec){.sec = r->mtime_sec, .nsec = r->mtime_nsec};
 	inode->ctime = (struct ktimespec){.sec = r->ctime_sec, .nsec = r->ctime_nsec};
+	inode->btime = (struct ktimespec){.sec = r->btime_sec, .nsec = r->btime_nsec};
 }
 
 static struct inode *find_live(struct bind_sb *sb, const struct gofer_record *r)
@@ -396,7 +397,7 @@ static int bind_getattr(struct task *task, struct inode *inode, struct kstat *st
 	st->atime = inode->atime;
 	st->mtime = inode->mtime;
 	st->ctime = inode->ctime;
-	st->btime = inode->ctime;
+	st->btime = inode->btime;
 	return 0;
 }
 

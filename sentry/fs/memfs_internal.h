@@ -17,6 +17,8 @@ struct mem_sb {
 	uint64_t limit_pages, used_pages; /* used <= limit, but for what guests stored through mappings */
 	uint64_t max_inodes, ninodes;
 	struct lower_tree *lower;         /* NULL: none */
+	uint64_t lower_pages, lower_inodes; /* the host's use of the lower tree's filesystem, if lower_known */
+	bool lower_known;
 	bool is_memory;                   /* memfds, shared memory: nobody's disk */
 };
 

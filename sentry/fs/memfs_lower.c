@@ -376,7 +376,8 @@ static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *pat
 	inode->blocks = r->blocks;
 	inode->atime = (struct ktimespec){.sec = r->atime_sec, .nsec = r->atime_nsec};
 	inode->mtime = (struct ktimespec){.sec = r->mtime_sec, .nsec = r->mtime_nsec};
-	inode->ctime = inode->btime = (struct ktimespec){.sec = r->ctime_sec, .nsec = r->ctime_nsec};
+	inode->ctime = (struct ktimespec){.sec = r->ctime_sec, .nsec = r->ctime_nsec};
+	inode->btime = (struct ktimespec){.sec = r->btime_sec, .nsec = r->btime_nsec};
 	n->lower_path = path;
 	n->lower_dev = r->dev;
 	n->lower_ino = r->ino;
