@@ -160,6 +160,13 @@ static void proc_ref_put(void *object)
 	kfree(r);
 }
 
+static bool proc_ref_same(const void *a, const void *b)
+{
+	const struct proc_ref *x = a, *y = b;
+
+	return x->group == y->group && x->task == y->task;
+}
+
 static int proc_ref_check(void *object)
 {
 	const struct proc_ref *r = object;
@@ -195,6 +202,7 @@ struct superblock *proc_new_superblock(void)
 		return NULL;
 	fs->object_get = proc_ref_get;
 	fs->object_put = proc_ref_put;
+	fs->object_same = proc_ref_same;
 	fs->object_check = proc_ref_check;
 	fs->own = proc_own;
 	proc_cpuinfo_init();

@@ -294,6 +294,24 @@ static int node_setattr(unused_arg struct task *task, unused_arg struct inode *i
 	return attr->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) ? -LINUX_EPERM : 0;
 }
 
+/* The same entry of the same object: who has it open or stands in it goes on with it, as its owner is now. */
+static bool node_same(struct inode *old, const struct inode *now)
+{
+	const struct pseudo_fs *fs = node_fs(now);
+	const struct pseudo_node *a = inode_node(old), *b = inode_node(now);
+
+	if (a->entry != b->entry || a->num != b->num || (a->object == NULL) != (b->object == NULL))
+		return false;
+	if (a->object != NULL && !fs->object_same(a->object, b->object))
+		return false;
+	old->uid = now->uid;
+	old->gid = now->gid;
+	old->mode = now->mode;
+	return true;
+}
+
+static const struct superblock_ops node_sops = {.same = node_same};
+
 int pseudo_fs_init(struct pseudo_fs *fs, const char *fs_type, uint32_t magic, const struct pseudo_entry *root)
 {
 	struct inode *inode;
@@ -301,6 +319,7 @@ int pseudo_fs_init(struct pseudo_fs *fs, const char *fs_type, uint32_t magic, co
 
 	fs->sb.fs_type = fs_type;
 	fs->sb.magic = magic;
+	fs->sb.ops = &node_sops;
 	fs->sb.nocache = fs->object_get != NULL; /* without objects the tree never changes */
 	fs->sb.next_ino = 2;
 	err = node_inode(fs, root, NULL, 0, 1, &inode);

@@ -90,6 +90,8 @@ struct pseudo_fs {
 	struct superblock sb;
 	void (*object_get)(void *object);
 	void (*object_put)(void *object);
+	/* Do both stand for the same thing? Required with objects. */
+	bool (*object_same)(const void *a, const void *b);
 	/* The directory's object is still there (a process that ended isn't): 0 or -errno. Optional. */
 	int (*object_check)(void *object);
 	/* Sets uid and gid of a new inode, and may change its mode. Optional: root's. */

@@ -53,6 +53,12 @@ static void walk_to(struct walk *w, const struct path *p)
 
 /* ---- one component ---- */
 
+/* nocache: the name still leads where it did. Whoever has it open keeps a dentry that is linked. */
+static bool still_same(const struct superblock *sb, struct inode *old, struct inode *now)
+{
+	return old == now || (sb->ops != NULL && sb->ops->same != NULL && sb->ops->same(old, now));
+}
+
 /* Gives the child of dir under name: from the cache, or from the filesystem. Returns a reference, maybe negative. */
 static int lookup_child(struct walk *w, const char *name, size_t len, struct dentry **out)
 {
@@ -82,7 +88,8 @@ static int lookup_child(struct walk *w, const char *name, size_t len, struct den
 	}
 	/* The lookup may have slept, and another task may have found or made the name. */
 	old = dentry_find(dir, name, len);
-	if (old != NULL && (!dir->sb->nocache || old->mounted != 0 || (err == 0 && old->inode == inode))) {
+	if (old != NULL &&
+	    (!dir->sb->nocache || old->mounted != 0 || (err == 0 && still_same(dir->sb, old->inode, inode)))) {
 		if (err == 0)
 			inode_put(inode);
 		dentry_put(d);

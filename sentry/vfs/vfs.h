@@ -205,6 +205,9 @@ struct superblock {
 struct linux_statfs;
 struct superblock_ops {
 	int (*statfs)(struct task *task, struct superblock *sb, struct linux_statfs *st); /* optional */
+	/* For nocache: a new lookup has given `now` where the cache has `old`. True if both are the same thing: then the
+	 * old dentry and inode stay (old may be brought up to date). Optional: only if they are one inode. */
+	bool (*same)(struct inode *old, const struct inode *now);
 };
 
 /* Gives sb its root directory: makes the dentry, sets sb->root and, if sb->dev is 0, the next anonymous device number.
