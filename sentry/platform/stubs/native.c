@@ -148,7 +148,8 @@ bool native_load(struct platform_thread *pt)
 	}
 	pt->mailbox->ncmds = n;
 	pt->nqueue -= taken;
-	memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
+	if (pt->nqueue != 0)
+		memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
 	return n != 0;
 }
 
