@@ -59,8 +59,9 @@ SYSCALL_DEFINE4(sendfile, int, out_fd, int, in_fd, gva_t, gpos, uint64_t, len)
 	ret = check_sendfile(out, in, gpos.v != 0);
 	if (ret == 0 && (int64_t)len < 0)
 		ret = -LINUX_EINVAL;
+	/* Sockets and pipes are answered before the range is looked at. */
 	if (ret == 0 && pos < 0)
-		ret = negative_pos(pos, len);
+		ret = out->mode & FMODE_SEEK ? negative_pos(pos, len) : -LINUX_EINVAL;
 	if (ret == 0 && len != 0)
 		ret = splice_sendfile(task, out, in, gpos.v != 0 ? &pos : NULL, MIN(len, LINUX_MAX_RW_COUNT));
 	if (ret > 0 && gpos.v != 0 && put_guest(task, gpos, &pos) != 0)
