@@ -2,9 +2,9 @@
 /*
  * execve(2), execveat(2): fetching path, argv and envp. What happens then is in sentry/kernel/exec.c.
  *
- * Limits as Linux has them: a string of 128 KiB; all strings, the pointers to them and the path a quarter of the stack's
- * limit, at most 6 MiB and at least 128 KiB. Strings are fetched through a window of a page, since they mostly lie
- * side by side: one copy serves many.
+ * Limits as Linux has them: a string of 128 KiB; all strings, the pointers to them and the path a quarter of the
+ * stack's limit, at most 6 MiB and at least 128 KiB. Strings are fetched through a window of a page, since they mostly
+ * lie side by side: one copy serves many.
  */
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * NUMA policy calls (mbind, set_mempolicy, get_mempolicy): one node, number 0. Policies are checked as on such a machine
- * and have no effect; the thread's own is remembered nowhere and always read as the default.
+ * NUMA policy calls (mbind, set_mempolicy, get_mempolicy): one node, number 0. Policies are checked as on such a
+ * machine and have no effect; the thread's own is remembered nowhere and always read as the default.
  */
 #include "sentry/mm/mm.h"
 #include "syscalls/define.h"

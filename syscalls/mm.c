@@ -121,8 +121,8 @@ SYSCALL_DEFINE0(munlockall)
 }
 
 /*
- * process_madvise(2): hints only (COLD, PAGEOUT, WILLNEED), which nobody acts on: what is checked is checked as in Linux,
- * and the bytes of mapped ranges are counted as advised.
+ * process_madvise(2): hints only (COLD, PAGEOUT, WILLNEED), which nobody acts on: what is checked is checked as in
+ * Linux, and the bytes of mapped ranges are counted as advised.
  */
 SYSCALL_DEFINE5(process_madvise, int, pidfd, gva_t, vec, uint64_t, vlen, int, advice, uint32_t, flags)
 {

@@ -8,15 +8,15 @@
  *	   point of no return    --> other threads die, descriptors are unshared, credentials change, handlers are reset
  *	                         --> platform->exec_commit: the task goes on in the new stub, the old one ends
  *
- * The new address space is complete before anything of the old process is touched, so nearly every failure is an errno in
- * the old program. Where Linux fails behind its point of no return (a segment that can't be mapped), the process is
+ * The new address space is complete before anything of the old process is touched, so nearly every failure is an errno
+ *in the old program. Where Linux fails behind its point of no return (a segment that can't be mapped), the process is
  * killed with SIGSEGV as there, unless it is the first of the sandbox.
  *
- * The executed inode's exec_count is raised from the start (nobody may open it for writing: ETXTBSY) and is taken over by
- * mm->exe.
+ * The executed inode's exec_count is raised from the start (nobody may open it for writing: ETXTBSY) and is taken over
+ *by mm->exe.
  *
- * The guest controls the file's bytes, the strings (bounded by the stack's limit), and may run other threads until they are
- * killed: what was checked of the file is our copy, descriptors are looked at after the threads are gone.
+ * The guest controls the file's bytes, the strings (bounded by the stack's limit), and may run other threads until they
+ *are killed: what was checked of the file is our copy, descriptors are looked at after the threads are gone.
  *
  * Left out: binfmt_misc, core dumps of the failed program, binaries of other architectures.
  */
@@ -93,7 +93,7 @@ int exec_open(struct task *task, int dirfd, const char *name, unsigned lookup, s
 
 /* The file that will really run, after all `#!` lines. */
 struct exec_file {
-	struct file *file;          /* counted; its inode's exec_count is raised */
+	struct file *file; /* counted; its inode's exec_count is raised */
 	char head[BINPRM_BUF_SIZE];
 };
 

@@ -5,14 +5,14 @@
  *	FUTEX_WAIT --> waiter into the bucket of its key --> word read --> equal: sleep; else away again
  *	FUTEX_WAKE --> waiters of the key, oldest first --> task_wake
  *
- * A key names memory: private futexes by (mm, address), shared ones by what is mapped (inode or shared memory, offset), so
- * that two processes meet. A "shared" futex in private memory is keyed by (mm, address) too, but is another kind: as in
- * Linux, private and shared operations never meet.
+ * A key names memory: private futexes by (mm, address), shared ones by what is mapped (inode or shared memory, offset),
+ *so that two processes meet. A "shared" futex in private memory is keyed by (mm, address) too, but is another kind: as
+ *in Linux, private and shared operations never meet.
  *
- * The waiter is queued before the word is read: who changes the word and then calls FUTEX_WAKE finds it. One host thread
- * needs no bucket locks; between two sleeps everything here is atomic but the words themselves, which guest threads change
- * meanwhile. So whatever changes a word (WAKE_OP, PI, a dead owner) is a compare-and-exchange carried out in the guest's
- * address space (platform->cmpxchg32), in a loop.
+ * The waiter is queued before the word is read: who changes the word and then calls FUTEX_WAKE finds it. One host
+ *thread needs no bucket locks; between two sleeps everything here is atomic but the words themselves, which guest
+ *threads change meanwhile. So whatever changes a word (WAKE_OP, PI, a dead owner) is a compare-and-exchange carried out
+ *in the guest's address space (platform->cmpxchg32), in a loop.
  *
  * Priority inheritance is ownership only: the word holds the owner's tid, waiters queue in order of arrival, and unlock
  * hands the word to the next. Nobody's priority is raised: all our threads are SCHED_OTHER to the host.
@@ -46,7 +46,7 @@ struct futex_key {
 };
 
 struct futex_waiter {
-	struct list link;      /* bucket, or empty once woken */
+	struct list link; /* bucket, or empty once woken */
 	struct futex_key key;
 	struct task *task;
 	uint32_t bitset;
@@ -112,7 +112,8 @@ static void waiter_wake(struct futex_waiter *w)
 	task_wake(w->task);
 }
 
-/* The word's value may not be looked at with a plain write in mind: see the top. Returns 0 with *seen the value before. */
+/* The word's value may not be looked at with a plain write in mind: see the top. Returns 0 with *seen the value before.
+ */
 static int word_cmpxchg(struct task *task, gva_t addr, uint32_t old, uint32_t new, uint32_t *seen)
 {
 	return platform->cmpxchg32(task, addr.v, old, new, seen);
@@ -205,7 +206,8 @@ static int64_t wake_key(const struct futex_key *k, int nr, uint32_t bitset)
 	struct futex_waiter *w, *tmp;
 	int woken = 0;
 
-	list_for_each_safe (w, tmp, bucket(k), link) {
+	list_for_each_safe(w, tmp, bucket(k), link)
+	{
 		if (!key_equal(&w->key, k))
 			continue;
 		if (w->pi)
@@ -235,7 +237,8 @@ int64_t futex_wake_addr(struct task *task, gva_t addr, int n)
 	return futex_wake(task, addr, true, n, LINUX_FUTEX_BITSET_MATCH_ANY);
 }
 
-int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue, const uint32_t *cmp)
+int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue,
+		      const uint32_t *cmp)
 {
 	struct futex_waiter *w, *tmp;
 	struct futex_key k, k2;
@@ -259,7 +262,8 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 			return -LINUX_EAGAIN;
 	}
 	list_init(&moved);
-	list_for_each_safe (w, tmp, bucket(&k), link) {
+	list_for_each_safe(w, tmp, bucket(&k), link)
+	{
 		if (!key_equal(&w->key, &k))
 			continue;
 		if (w->pi) {
@@ -374,16 +378,14 @@ static struct futex_waiter *first_pi(const struct futex_key *k, const struct fut
 {
 	struct futex_waiter *w;
 
-	list_for_each (w, bucket(k), link)
-		if (w->pi && w != but && key_equal(&w->key, k))
-			return w;
+	list_for_each(w, bucket(k), link) if (w->pi && w != but && key_equal(&w->key, k)) return w;
 	return NULL;
 }
 
-/* One attempt to take the word. 0: taken; 1: it belongs to *owner, who knows that there are waiters; -LINUX_EAGAIN: look again;
- * other errors. */
-static int pi_try(struct task *task, gva_t addr, const struct futex_key *k, const struct futex_waiter *self, bool trylock,
-		  struct task **owner)
+/* One attempt to take the word. 0: taken; 1: it belongs to *owner, who knows that there are waiters; -LINUX_EAGAIN:
+ * look again; other errors. */
+static int pi_try(struct task *task, gva_t addr, const struct futex_key *k, const struct futex_waiter *self,
+		  bool trylock, struct task **owner)
 {
 	uint32_t word, seen, tid, new;
 	int err = get_guest(task, &word, addr);
@@ -508,7 +510,8 @@ static void pi_exit(struct task *task)
 		if (buckets[b].next == NULL)
 			continue;
 	again:
-		list_for_each (w, &buckets[b], link) {
+		list_for_each(w, &buckets[b], link)
+		{
 			struct futex_key k = w->key;
 			uint32_t word;
 

@@ -8,13 +8,15 @@
 
 struct task;
 
-/* Sleeps until woken while the word is val. 0, -LINUX_EAGAIN (it isn't), -LINUX_ETIMEDOUT, -LINUX_EINVAL, -LINUX_EFAULT,
- * -LINUX_ERESTARTSYS, or with a deadline -LINUX_ERESTART_RESTARTBLOCK. deadline: host monotonic ns or WAIT_FOREVER. */
+/* Sleeps until woken while the word is val. 0, -LINUX_EAGAIN (it isn't), -LINUX_ETIMEDOUT, -LINUX_EINVAL,
+ * -LINUX_EFAULT, -LINUX_ERESTARTSYS, or with a deadline -LINUX_ERESTART_RESTARTBLOCK. deadline: host monotonic ns or
+ * WAIT_FOREVER. */
 int64_t futex_wait(struct task *task, gva_t addr, bool shared, uint32_t val, uint64_t deadline, uint32_t bitset);
 /* Wakes up to nr (at least one, as Linux). Their number or -errno. */
 int64_t futex_wake(struct task *task, gva_t addr, bool shared, int nr, uint32_t bitset);
 /* cmp: NULL or the value that the word must still have. */
-int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue, const uint32_t *cmp);
+int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue,
+		      const uint32_t *cmp);
 int64_t futex_wake_op(struct task *task, gva_t addr, bool shared, int nr_wake, gva_t addr2, int nr_wake2, uint32_t op);
 int64_t futex_lock_pi(struct task *task, gva_t addr, bool shared, uint64_t deadline, bool trylock);
 int64_t futex_unlock_pi(struct task *task, gva_t addr, bool shared);

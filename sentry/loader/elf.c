@@ -6,14 +6,15 @@
  *	elf_map    PT_LOADs as private file mappings, bss as anonymous memory, through the platform's queue
  *
  * For each PT_LOAD [vaddr, vaddr + memsz): the pages that the file covers are mapped from it; the rest of the last of
- * them is zeroed (if the segment is writable: else Linux leaves the file's bytes there too); pages behind are anonymous.
- * A later segment may replace pages of an earlier one, as MAP_FIXED does.
+ * them is zeroed (if the segment is writable: else Linux leaves the file's bytes there too); pages behind are
+ *anonymous. A later segment may replace pages of an earlier one, as MAP_FIXED does.
  *
  * The guest controls every byte of both files. Nothing is believed before it is in the copy; addresses are checked with
  * the bias added and may not wrap or leave GUEST_MIN..GUEST_END. A file that changes meanwhile only changes what the
  * guest itself runs.
  *
- * Left out: 32-bit programs (ENOEXEC), PT_GNU_PROPERTY (no shadow stacks or IBT are on), huge-page alignment, core dumps.
+ * Left out: 32-bit programs (ENOEXEC), PT_GNU_PROPERTY (no shadow stacks or IBT are on), huge-page alignment, core
+ *dumps.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -207,8 +208,7 @@ static int map_part(struct task *task, struct mm *mm, struct platform_thread *pt
 		return -LINUX_EPERM; /* vm.mmap_min_addr */
 	if (!vma_count_ok(mm, 2))
 		return -LINUX_ENOMEM;
-	err = mm_may_expand(mm, task->group, (d->end - d->start) / PAGE_SIZE,
-			    (d->prot & LINUX_PROT_WRITE) != 0);
+	err = mm_may_expand(mm, task->group, (d->end - d->start) / PAGE_SIZE, (d->prot & LINUX_PROT_WRITE) != 0);
 	if (err)
 		return err;
 	err = mm_back(task, d);
@@ -221,14 +221,14 @@ static int map_segment(struct task *task, const struct elf_image *img, const str
 	uint64_t at = ph->vaddr + img->bias;
 	uint64_t file_end = PAGE_ALIGN(at + ph->filesz), mem_end = PAGE_ALIGN(at + ph->memsz);
 	struct vma_desc d = {
-		.start = PAGE_DOWN(at),
-		.end = file_end,
-		.prot = segment_prot(ph),
-		.max_prot = PROT_ALL,
-		.flags = LINUX_MAP_PRIVATE,
-		.file = img->file,
-		.file_off = ph->offset - at % PAGE_SIZE,
-		.host_fd = -1,
+	    .start = PAGE_DOWN(at),
+	    .end = file_end,
+	    .prot = segment_prot(ph),
+	    .max_prot = PROT_ALL,
+	    .flags = LINUX_MAP_PRIVATE,
+	    .file = img->file,
+	    .file_off = ph->offset - at % PAGE_SIZE,
+	    .host_fd = -1,
 	};
 	int err = 0;
 
@@ -248,7 +248,8 @@ static int map_segment(struct task *task, const struct elf_image *img, const str
 	return map_part(task, mm, pt, &d);
 }
 
-static int map_image(struct task *task, const struct elf_image *img, struct mm *mm, struct platform_thread *pt, bool replace)
+static int map_image(struct task *task, const struct elf_image *img, struct mm *mm, struct platform_thread *pt,
+		     bool replace)
 {
 	bool first = true;
 

@@ -15,9 +15,9 @@
  * 0x7e8000000000, where programs built with ThreadSanitizer expect them. personality(ADDR_NO_RANDOMIZE) takes all
  * randomness away.
  *
- * The stack at the first instruction, downwards: a null word, the executed path, environment and argument strings, up to
- * 8 KiB of nothing (random), "x86_64", 16 random bytes, then the auxiliary vector, envp, argv and argc, which is 16 bytes
- * aligned.
+ * The stack at the first instruction, downwards: a null word, the executed path, environment and argument strings, up
+ *to 8 KiB of nothing (random), "x86_64", 16 random bytes, then the auxiliary vector, envp, argv and argc, which is 16
+ *bytes aligned.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"

@@ -19,22 +19,22 @@ struct task;
 /* ---- script.c ---- */
 
 /*
- * Parses the first line of a script. head holds BINPRM_BUF_SIZE bytes, zeroes behind the end of the file. 0 with *interp and
- * *arg (NULL if none) pointing into head, NUL-terminated; 1 if it isn't a script; -LINUX_ENOEXEC.
+ * Parses the first line of a script. head holds BINPRM_BUF_SIZE bytes, zeroes behind the end of the file. 0 with
+ * *interp and *arg (NULL if none) pointing into head, NUL-terminated; 1 if it isn't a script; -LINUX_ENOEXEC.
  */
 int script_parse(char head[BINPRM_BUF_SIZE], char **interp, char **arg) must_check;
-/* argv becomes: interp, arg (if any), script (which may be the old argv's first), and the old argv without its first. 0,
- * -LINUX_E2BIG, -LINUX_ENOMEM. */
+/* argv becomes: interp, arg (if any), script (which may be the old argv's first), and the old argv without its first.
+ * 0, -LINUX_E2BIG, -LINUX_ENOMEM. */
 int script_rewrite_args(struct exec_args *args, const char *script, const char *interp, const char *arg) must_check;
 
 /* ---- elf.c ---- */
 
 /* One ELF file: its headers, copied once and checked. */
 struct elf_image {
-	struct file *file;       /* counted */
+	struct file *file; /* counted */
 	struct linux_ehdr eh;
-	struct linux_phdr *ph;   /* eh.phnum of them */
-	uint64_t bias;           /* added to addresses of the file; set by elf_map */
+	struct linux_phdr *ph; /* eh.phnum of them */
+	uint64_t bias;         /* added to addresses of the file; set by elf_map */
 };
 
 struct elf_program {
@@ -45,11 +45,11 @@ struct elf_program {
 
 /* Where things are once mapped. */
 struct elf_layout {
-	uint64_t entry;      /* first instruction */
-	uint64_t exe_entry;  /* AT_ENTRY */
-	uint64_t phdr;       /* AT_PHDR in the guest; 0 if no segment holds it */
-	uint64_t base;       /* AT_BASE */
-	uint64_t brk;        /* end of the highest segment */
+	uint64_t entry;     /* first instruction */
+	uint64_t exe_entry; /* AT_ENTRY */
+	uint64_t phdr;      /* AT_PHDR in the guest; 0 if no segment holds it */
+	uint64_t base;      /* AT_BASE */
+	uint64_t brk;       /* end of the highest segment */
 	uint64_t code_start, code_end, data_start, data_end;
 };
 
@@ -61,14 +61,14 @@ int elf_span(const struct linux_phdr *ph, unsigned n, uint64_t *low, uint64_t *h
 int elf_check_segment(const struct linux_phdr *ph, uint64_t bias) must_check;
 
 /*
- * Reads all headers of file (borrowed) and opens its interpreter. head: the first bytes, already read. Errors as Linux's
- * before its point of no return: -LINUX_ENOEXEC, ELIBBAD, EIO, what opening the interpreter gives, ENOMEM.
+ * Reads all headers of file (borrowed) and opens its interpreter. head: the first bytes, already read. Errors as
+ * Linux's before its point of no return: -LINUX_ENOEXEC, ELIBBAD, EIO, what opening the interpreter gives, ENOMEM.
  */
 int elf_open(struct task *task, struct file *file, const void *head, struct elf_program *p) must_check;
 void elf_close(struct elf_program *p);
 /* Maps everything into mm through pt's queue and flushes it; zeroes the ends of bss pages. Sleeps. */
-int elf_map(struct task *task, struct elf_program *p, struct mm *mm, struct platform_thread *pt, struct elf_layout *out)
-	must_check;
+int elf_map(struct task *task, struct elf_program *p, struct mm *mm, struct platform_thread *pt,
+	    struct elf_layout *out) must_check;
 
 /* ---- layout.c ---- */
 
@@ -81,6 +81,7 @@ uint64_t layout_random(uint64_t max, bool randomize);
 
 /* Writes strings, auxv and pointers to the new stack, as Linux lays them out. *sp is the stack pointer at the start. */
 int layout_stack(struct task *task, struct mm *mm, const struct exec_args *args, const struct elf_program *p,
-		 const struct elf_layout *l, const struct cred *cred, bool secure, bool randomize, uint64_t *sp) must_check;
+		 const struct elf_layout *l, const struct cred *cred, bool secure, bool randomize,
+		 uint64_t *sp) must_check;
 
 #endif

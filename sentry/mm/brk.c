@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * brk(2): the heap grows from brk_start, which exec puts behind the program. Failure is told by returning the old end, as
- * Linux does. Shrinking is done at once and not on the way out, so that no later growth by another thread can come before
- * it in the host.
+ * brk(2): the heap grows from brk_start, which exec puts behind the program. Failure is told by returning the old end,
+ * as Linux does. Shrinking is done at once and not on the way out, so that no later growth by another thread can come
+ * before it in the host.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
@@ -33,13 +33,13 @@ static int grow(struct task *task, uint64_t start, uint64_t end)
 	struct mm *mm = task->mm;
 	struct vma *next = mm_find_next(mm, start);
 	struct vma_desc d = {
-		.start = start,
-		.end = end,
-		.prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
-		.max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
-		.flags = LINUX_MAP_PRIVATE,
-		.name = vma_name_heap,
-		.host_fd = -1,
+	    .start = start,
+	    .end = end,
+	    .prot = LINUX_PROT_READ | LINUX_PROT_WRITE,
+	    .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+	    .flags = LINUX_MAP_PRIVATE,
+	    .name = vma_name_heap,
+	    .host_fd = -1,
 	};
 	int err;
 

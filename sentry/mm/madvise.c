@@ -146,7 +146,7 @@ static int remove_pages(struct task *task, const struct vma *v, uint64_t start, 
 static int advise(struct task *task, struct vma *v, uint64_t start, uint64_t end, int advice)
 {
 	struct platform_mm_cmd cmd = {
-		.op = PLATFORM_MADVISE, .addr = start, .len = end - start, .flags = advice, .host_fd = -1};
+	    .op = PLATFORM_MADVISE, .addr = start, .len = end - start, .flags = advice, .host_fd = -1};
 	struct mm *mm = task->mm;
 	uint32_t clear, set;
 	int err = advice_check(v, advice);

@@ -6,7 +6,8 @@
  * The tree remembers what the guest locked, so that limits, munlock, MADV_DONTNEED's EINVAL and /proc/PID/status agree.
  *
  * Shared mappings of files in the sandbox are coherent with read and write by themselves; msync has work only where a
- * filesystem has something to sync. mincore is the host's for memory without a file, which writes into the guest's vector.
+ * filesystem has something to sync. mincore is the host's for memory without a file, which writes into the guest's
+ * vector.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
@@ -156,8 +157,8 @@ int mm_msync(struct task *task, uint64_t start, uint64_t len, int flags)
 	return hole ? -LINUX_ENOMEM : 0;
 }
 
-/* Pages of files in the host's cache are the host's business, and no sandbox learns what others have read: they are told as
- * resident. */
+/* Pages of files in the host's cache are the host's business, and no sandbox learns what others have read: they are
+ * told as resident. */
 static int tell_resident(struct task *task, uint64_t pages, gva_t vec)
 {
 	uint8_t ones[256];

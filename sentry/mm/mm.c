@@ -5,8 +5,8 @@
  * Calls on their way. The tree changes when a call is served; the host follows when the guest's thread returns from it.
  * In between another thread of the same guest may call too. If A unmaps a range and B is then given the same addresses,
  * the host may see B's mmap first and A's munmap after it, and B's memory is gone. So what A unmaps is kept on
- * mm->inflight and given to nobody until A's next call shows that its return is complete; the same record holds the file
- * whose descriptor A's queued mmap still needs, should B unmap and close it at once.
+ * mm->inflight and given to nobody until A's next call shows that its return is complete; the same record holds the
+ * file whose descriptor A's queued mmap still needs, should B unmap and close it at once.
  */
 #include "sentry/mm/mm.h"
 
@@ -58,8 +58,7 @@ void mm_put(struct mm *mm)
 	if (!ref_put(&mm->ref))
 		return;
 	/* Whoever left something here is gone. */
-	list_for_each_safe (f, tmp, &mm->inflight, link)
-		list_del(&f->link);
+	list_for_each_safe(f, tmp, &mm->inflight, link) list_del(&f->link);
 	free_vmas(mm);
 	if (mm->exe != NULL) {
 		mm->exe->inode->exec_count--;

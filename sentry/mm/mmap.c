@@ -6,10 +6,10 @@
  *	     --> an address --> mm_map: vma made, borders split, native call queued --> the tree changes
  *
  * The native call is always MAP_FIXED at the address chosen here, and MAP_NORESERVE: the host's overcommit rules never
- * refuse what Linux in its default mode would allow, and gigabytes of reserved address space cost nothing. It is carried
- * out when the guest's call returns; should the host refuse it then (out of memory, noexec), its error is what the guest
- * sees, and the tree shows a mapping that isn't there until the guest unmaps or replaces it: harmless, as touching it
- * only raises SIGSEGV.
+ * refuse what Linux in its default mode would allow, and gigabytes of reserved address space cost nothing. It is
+ *carried out when the guest's call returns; should the host refuse it then (out of memory, noexec), its error is what
+ *the guest sees, and the tree shows a mapping that isn't there until the guest unmaps or replaces it: harmless, as
+ *touching it only raises SIGSEGV.
  *
  * A shared mapping is shared in the host only if the guest could write the file through its descriptor; else it is
  * private there (coherent until written, and the guest can't make it writable for others; docs: safety). max_prot keeps
@@ -18,7 +18,8 @@
  * The guest controls every argument and the number of mappings (MM_MAX_MAPS), and may race with itself: between two
  * threads of one guest the tree and the host may disagree about ranges that both change, and only they are harmed.
  *
- * Left out: MAP_HUGETLB (no huge pages are reserved: ENOMEM), MAP_POPULATE and MAP_LOCKED don't fault pages in, MAP_SYNC.
+ * Left out: MAP_HUGETLB (no huge pages are reserved: ENOMEM), MAP_POPULATE and MAP_LOCKED don't fault pages in,
+ *MAP_SYNC.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
@@ -37,17 +38,17 @@
 void mm_describe(struct vma_desc *d, const struct vma *v, uint64_t start, uint64_t end)
 {
 	*d = (struct vma_desc){
-		.start = start,
-		.end = end,
-		.prot = v->prot,
-		.max_prot = v->max_prot,
-		.flags = v->flags,
-		.advice = v->advice,
-		.file = v->file,
-		.shm = v->shm,
-		.file_off = vma_off(v, start),
-		.name = v->name,
-		.host_fd = -1,
+	    .start = start,
+	    .end = end,
+	    .prot = v->prot,
+	    .max_prot = v->max_prot,
+	    .flags = v->flags,
+	    .advice = v->advice,
+	    .file = v->file,
+	    .shm = v->shm,
+	    .file_off = vma_off(v, start),
+	    .name = v->name,
+	    .host_fd = -1,
 	};
 }
 
@@ -55,14 +56,14 @@ static int queue_map(struct platform_thread *pt, const struct vma_desc *d)
 {
 	bool shared = (d->flags & LINUX_MAP_SHARED) != 0 && !d->native_private;
 	struct platform_mm_cmd cmd = {
-		.op = PLATFORM_MMAP,
-		.addr = d->start,
-		.len = d->end - d->start,
-		.prot = d->prot,
-		.flags = (shared ? LINUX_MAP_SHARED : LINUX_MAP_PRIVATE | LINUX_MAP_NORESERVE) |
-			 (d->host_fd < 0 ? LINUX_MAP_ANONYMOUS : 0),
-		.host_fd = d->host_fd,
-		.off = d->host_fd < 0 ? 0 : d->host_off,
+	    .op = PLATFORM_MMAP,
+	    .addr = d->start,
+	    .len = d->end - d->start,
+	    .prot = d->prot,
+	    .flags = (shared ? LINUX_MAP_SHARED : LINUX_MAP_PRIVATE | LINUX_MAP_NORESERVE) |
+		     (d->host_fd < 0 ? LINUX_MAP_ANONYMOUS : 0),
+	    .host_fd = d->host_fd,
+	    .off = d->host_fd < 0 ? 0 : d->host_off,
 	};
 
 	return platform->mm_queue(pt, &cmd);
@@ -287,12 +288,12 @@ static int64_t place(struct task *task, struct vma_desc *d, uint64_t addr, uint6
 int64_t mm_mmap(struct task *task, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t off)
 {
 	struct vma_desc d = {
-		.prot = prot & (LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC),
-		.max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
-		.flags = flags & LINUX_MAP_NORESERVE,
-		.file = file,
-		.file_off = off,
-		.host_fd = -1,
+	    .prot = prot & (LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC),
+	    .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+	    .flags = flags & LINUX_MAP_NORESERVE,
+	    .file = file,
+	    .file_off = off,
+	    .host_fd = -1,
 	};
 	struct shared_mem *shm = NULL;
 	int type = flags & LINUX_MAP_TYPE;

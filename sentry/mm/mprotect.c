@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mprotect(2). As in Linux the mappings of the range are changed one after the other, and the first that can't be (a hole:
- * ENOMEM; more than max_prot: EACCES; limits: ENOMEM) ends it with those before it changed. One native call covers what
- * could be changed.
+ * mprotect(2). As in Linux the mappings of the range are changed one after the other, and the first that can't be (a
+ * hole: ENOMEM; more than max_prot: EACCES; limits: ENOMEM) ends it with those before it changed. One native call
+ * covers what could be changed.
  *
  * The guest can make the native call itself; max_prot only keeps the tree and honest programs right. What must hold
  * against the guest is held by how files are mapped (mmap.c).

@@ -4,15 +4,15 @@
  *
  *	shrink         munmap of the tail
  *	grow in place  a mapping of the new tail, where nothing is in the way
- *	move           the host's mremap with equal, non-zero sizes (it moves page tables, nothing is copied), then a mapping of
- *	               the new tail behind it
+ *	move           the host's mremap with equal, non-zero sizes (it moves page tables, nothing is copied), then a
+ *mapping of the new tail behind it
  *
  * The host is never asked to grow or to duplicate: growing could reach into pages of a file behind those that were
  * shown, and an old size of 0 duplicates. The new tail of a file mapping comes from file->ops->map as for mmap.
  *
- * A move is carried out at once (the handler sleeps): the target is held in the tree by an inaccessible mapping meanwhile,
- * and only when the host has agreed does the tree change. The host refuses with EFAULT where its mappings are smaller than
- * ours, as Linux would have.
+ * A move is carried out at once (the handler sleeps): the target is held in the tree by an inaccessible mapping
+ *meanwhile, and only when the host has agreed does the tree change. The host refuses with EFAULT where its mappings are
+ *smaller than ours, as Linux would have.
  *
  * Left out: MREMAP_DONTUNMAP of shared and file mappings (EINVAL, as before Linux 5.13).
  */
@@ -116,11 +116,11 @@ static int64_t grow_in_place(struct task *task, struct vma *v, uint64_t addr, ui
 static int reserve(struct mm *mm, uint64_t start, uint64_t end)
 {
 	struct vma_desc d = {
-		.start = start,
-		.end = end,
-		.max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
-		.flags = LINUX_MAP_PRIVATE | LINUX_MAP_STACK, /* STACK is never kept otherwise: joins with nothing */
-		.host_fd = -1,
+	    .start = start,
+	    .end = end,
+	    .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+	    .flags = LINUX_MAP_PRIVATE | LINUX_MAP_STACK, /* STACK is never kept otherwise: joins with nothing */
+	    .host_fd = -1,
 	};
 	struct vma *v;
 	int err = vma_split_at(mm, start);
@@ -192,16 +192,16 @@ static int move_tree(struct mm *mm, struct vma_desc *d, uint64_t from, uint64_t 
 }
 
 /* Moves [from, from + old_len) to to, where new_len bytes are reserved, and maps what is new behind it. */
-static int64_t move(struct task *task, struct vma_desc *d, uint64_t from, uint64_t old_len, uint64_t to, uint64_t new_len,
-		    bool keep_old)
+static int64_t move(struct task *task, struct vma_desc *d, uint64_t from, uint64_t old_len, uint64_t to,
+		    uint64_t new_len, bool keep_old)
 {
 	struct mm *mm = task->mm;
 	struct platform_mm_cmd cmd = {
-		.op = PLATFORM_MREMAP,
-		.addr = from,
-		.len = old_len,
-		.new_addr = to,
-		.host_fd = -1,
+	    .op = PLATFORM_MREMAP,
+	    .addr = from,
+	    .len = old_len,
+	    .new_addr = to,
+	    .host_fd = -1,
 	};
 	struct vma_desc rest = *d;
 	int err;
@@ -211,12 +211,12 @@ static int64_t move(struct task *task, struct vma_desc *d, uint64_t from, uint64
 		goto unreserve;
 	if (keep_old) {
 		struct platform_mm_cmd fresh = {
-			.op = PLATFORM_MMAP,
-			.addr = from,
-			.len = old_len,
-			.prot = d->prot,
-			.flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_NORESERVE,
-			.host_fd = -1,
+		    .op = PLATFORM_MMAP,
+		    .addr = from,
+		    .len = old_len,
+		    .prot = d->prot,
+		    .flags = LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_NORESERVE,
+		    .host_fd = -1,
 		};
 
 		err = platform->mm_queue(task->pt, &fresh);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Memory shared between processes without a file: a memfd each, so that copies over fork, holes and SIGBUS behind its end
- * are the host kernel's work, and no page of one is ever seen through another.
+ * Memory shared between processes without a file: a memfd each, so that copies over fork, holes and SIGBUS behind its
+ * end are the host kernel's work, and no page of one is ever seen through another.
  *
  * What such memory holds is written by guests natively, so it can't be charged when it is used: mm_shared_bytes() asks
  * the host what is there, for whoever watches the sandbox's memory limit.
@@ -68,7 +68,8 @@ uint64_t mm_shared_bytes(void)
 	struct shared_mem *s;
 	uint64_t sum = 0;
 
-	list_for_each (s, &all_shared, link) {
+	list_for_each(s, &all_shared, link)
+	{
 		int64_t size, blocks;
 
 		if (host_fstat_blocks(s->host_fd, &size, &blocks) == 0)

@@ -8,8 +8,8 @@
  *
  * An id is slot + 32768 * sequence, as in Linux, so that old ids of a reused slot are not taken for new ones.
  *
- * The guest controls keys, ids, sizes (charged as its pages are used, like all shared memory) and the number of segments
- * (SHM_MNI slots).
+ * The guest controls keys, ids, sizes (charged as its pages are used, like all shared memory) and the number of
+ * segments (SHM_MNI slots).
  *
  * Left out: huge pages (ENOMEM), IPC namespaces, SHM_LOCK's effect (recorded).
  */
@@ -36,7 +36,7 @@ struct shm_segment {
 	struct linux_shmid_ds ds;
 	unsigned slot;
 	uint32_t seq;
-	bool removed;           /* IPC_RMID: goes with the last attachment; its key is IPC_PRIVATE */
+	bool removed; /* IPC_RMID: goes with the last attachment; its key is IPC_PRIVATE */
 };
 
 static struct shm_segment *slots[SHM_MNI];
@@ -148,16 +148,16 @@ static int64_t create(struct task *task, int32_t key, uint64_t size, int flags)
 	s->slot = slot;
 	s->seq = slot_seq[slot]++ % (INT32_MAX / SHM_SEQ);
 	s->ds = (struct linux_shmid_ds){
-		.perm = {.key = key,
-			 .uid = task->cred->euid,
-			 .cuid = task->cred->euid,
-			 .gid = task->cred->egid,
-			 .cgid = task->cred->egid,
-			 .mode = (uint32_t)flags & 0777,
-			 .seq = (uint16_t)s->seq},
-		.segsz = size,
-		.ctime = now(),
-		.cpid = task->group->pid,
+	    .perm = {.key = key,
+		     .uid = task->cred->euid,
+		     .cuid = task->cred->euid,
+		     .gid = task->cred->egid,
+		     .cgid = task->cred->egid,
+		     .mode = (uint32_t)flags & 0777,
+		     .seq = (uint16_t)s->seq},
+	    .segsz = size,
+	    .ctime = now(),
+	    .cpid = task->group->pid,
 	};
 	slots[slot] = s;
 	return segment_id(s);
@@ -364,7 +364,7 @@ static int highest_slot(void)
 int shm_limits(struct linux_shminfo *info)
 {
 	*info = (struct linux_shminfo){
-		.shmmax = SHM_MAX, .shmmin = 1, .shmmni = SHM_MNI, .shmseg = SHM_MNI, .shmall = SHM_MAX};
+	    .shmmax = SHM_MAX, .shmmin = 1, .shmmni = SHM_MNI, .shmseg = SHM_MNI, .shmall = SHM_MAX};
 	return highest_slot();
 }
 

@@ -9,8 +9,8 @@
 struct task;
 
 int64_t shm_get(struct task *task, int32_t key, uint64_t size, int flags);
-int64_t shm_attach(struct task *task, int id, uint64_t addr, int flags);      /* full event */
-int shm_detach(struct task *task, uint64_t addr) must_check;                  /* full event */
+int64_t shm_attach(struct task *task, int id, uint64_t addr, int flags); /* full event */
+int shm_detach(struct task *task, uint64_t addr) must_check;             /* full event */
 /* shmctl(2) without its copies. IPC_STAT and the STATs fill *ds (the STATs return the id), IPC_SET reads it. */
 int64_t shm_control(struct task *task, int id, int cmd, struct linux_shmid_ds *ds);
 /* IPC_INFO, SHM_INFO: return the highest index in use. */

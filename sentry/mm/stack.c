@@ -17,8 +17,8 @@
  *	             | guard gap       |  nothing is placed here unless the guest insists with MAP_FIXED
  *	             +-----------------+
  *
- * The vma begins as large as Linux makes it at exec (128 KiB below what was pushed) and follows the stack pointer when a
- * memory call shows it. Between such calls /proc/PID/maps may show a shorter stack than there is.
+ * The vma begins as large as Linux makes it at exec (128 KiB below what was pushed) and follows the stack pointer when
+ *a memory call shows it. Between such calls /proc/PID/maps may show a shorter stack than there is.
  *
  * Left out: a limit below 8 MiB does not stop the stack before 8 MiB, and raising RLIMIT_STACK above it while running
  * gives no more room until the next exec.
@@ -46,13 +46,13 @@ int mm_stack_map(struct mm *mm, struct platform_thread *pt, uint64_t top, uint64
 	uint64_t size = mm_stack_size(rlimit);
 	int prot = LINUX_PROT_READ | LINUX_PROT_WRITE | (executable ? LINUX_PROT_EXEC : 0);
 	struct vma_desc d = {
-		.start = top - size,
-		.end = top,
-		.prot = prot,
-		.max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
-		.flags = LINUX_MAP_PRIVATE | LINUX_MAP_GROWSDOWN,
-		.name = vma_name_stack,
-		.host_fd = -1,
+	    .start = top - size,
+	    .end = top,
+	    .prot = prot,
+	    .max_prot = LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC,
+	    .flags = LINUX_MAP_PRIVATE | LINUX_MAP_GROWSDOWN,
+	    .name = vma_name_stack,
+	    .host_fd = -1,
 	};
 	int err = mm_map(mm, pt, &d);
 

@@ -8,8 +8,8 @@
  * PROT_NONE memory or a write to read-only memory faults as it would in Linux. Ranges that wrap or reach GUEST_END are
  * refused here before anything is touched; the platform refuses them again.
  *
- * The guest controls: every address and length, and, from its other threads, the bytes while we copy. So a string is cut
- * at its first NUL by what was copied, never by looking twice, and callers check the copy only.
+ * The guest controls: every address and length, and, from its other threads, the bytes while we copy. So a string is
+ *cut at its first NUL by what was copied, never by looking twice, and callers check the copy only.
  *
  * Linux's access_ok() allows up to the end of the address space; here what lies above GUEST_END (stub, vDSO) can't be
  * named in a call.

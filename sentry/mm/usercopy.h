@@ -34,8 +34,8 @@ int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t s
  */
 int copy_path_from_guest(struct task *task, gva_t src, char **path) must_check;
 /*
- * A structure that may grow (clone3, openat2, sched_setattr): copies MIN(size, known) bytes, zeroes the rest of dst, and
- * gives -LINUX_E2BIG if the guest's structure is longer with non-zero bytes behind.
+ * A structure that may grow (clone3, openat2, sched_setattr): copies MIN(size, known) bytes, zeroes the rest of dst,
+ * and gives -LINUX_E2BIG if the guest's structure is longer with non-zero bytes behind.
  */
 int copy_struct_from_guest(struct task *task, void *dst, size_t known, gva_t src, size_t size) must_check;
 

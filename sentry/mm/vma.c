@@ -9,12 +9,12 @@
  * undoes it. That is how a call that runs out of memory leaves all as it was.
  *
  * Neighbours are joined when nothing tells them apart (protection, flags, advice, name, the same file at the following
- * offset), as Linux does, so that /proc/PID/maps reads alike and the limit on their number is met late. Linux also keeps
- * private pages apart that were first written before they became neighbours (anon_vma); we don't see that.
+ * offset), as Linux does, so that /proc/PID/maps reads alike and the limit on their number is met late. Linux also
+ *keeps private pages apart that were first written before they became neighbours (anon_vma); we don't see that.
  *
  * Free addresses are looked for from mmap_top downwards. Walking all vmas for each call would make a program with many
- * small mappings quadratic; so the tree remembers how far down everything is full: above hole_top no hole is larger than
- * hole_max. A search for more than that starts at hole_top.
+ * small mappings quadratic; so the tree remembers how far down everything is full: above hole_top no hole is larger
+ *than hole_max. A search for more than that starts at hole_top.
  *
  * Invariants: vmas don't overlap; nvmas and the page totals match the tree; GUEST_MIN <= start < end <= GUEST_END.
  * The guest controls every range and the number of vmas (MM_MAX_MAPS).
@@ -267,8 +267,8 @@ void vma_remove_range(struct mm *mm, uint64_t start, uint64_t end)
 
 /* ---- free addresses ---- */
 
-/* A range that isn't in the tree and yet can't be given away: the main stack's room, calls on their way. If [start, end)
- * meets one, its start goes into *below. */
+/* A range that isn't in the tree and yet can't be given away: the main stack's room, calls on their way. If [start,
+ * end) meets one, its start goes into *below. */
 static bool range_reserved(struct mm *mm, uint64_t start, uint64_t end, uint64_t *below, uint64_t *above)
 {
 	struct mm_inflight *f;
@@ -278,7 +278,8 @@ static bool range_reserved(struct mm *mm, uint64_t start, uint64_t end, uint64_t
 		*above = mm->stack_top;
 		return true;
 	}
-	list_for_each (f, &mm->inflight, link) {
+	list_for_each(f, &mm->inflight, link)
+	{
 		if (start < f->end && end > f->start) {
 			*below = f->start;
 			*above = f->end;

@@ -20,14 +20,14 @@ struct vma_desc {
 	uint64_t start, end;
 	int prot, max_prot, flags; /* flags: VMA_FLAGS_KEPT */
 	uint32_t advice;
-	struct file *file;         /* borrowed: the vma takes a reference of its own */
-	struct shared_mem *shm;    /* the same */
+	struct file *file;      /* borrowed: the vma takes a reference of its own */
+	struct shared_mem *shm; /* the same */
 	uint64_t file_off;
 	const char *name;
 	/* native side */
-	int host_fd;               /* -1: anonymous */
+	int host_fd; /* -1: anonymous */
 	uint64_t host_off;
-	bool native_private;       /* MAP_PRIVATE in the stub though the guest's is shared */
+	bool native_private; /* MAP_PRIVATE in the stub though the guest's is shared */
 };
 
 /* ---- vma.c ---- */
@@ -88,8 +88,10 @@ void mm_describe(struct vma_desc *d, const struct vma *v, uint64_t start, uint64
 int mm_lock_check(const struct task *task, uint64_t npages, bool explicit_lock) must_check;
 
 /* ---- inflight.c ---- */
-/* Remembers what the task's queued calls do (see mm.h). Never more than one per task: the older is done. 0 or -ENOMEM. */
-int mm_inflight_add(struct task *task, uint64_t start, uint64_t end, struct file *file, struct shared_mem *shm) must_check;
+/* Remembers what the task's queued calls do (see mm.h). Never more than one per task: the older is done. 0 or -ENOMEM.
+ */
+int mm_inflight_add(struct task *task, uint64_t start, uint64_t end, struct file *file,
+		    struct shared_mem *shm) must_check;
 
 /* ---- shared_mem.c ---- */
 /* Returns a reference. -LINUX_ENOMEM, -LINUX_ENFILE. */

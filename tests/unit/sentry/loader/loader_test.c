@@ -76,7 +76,8 @@ Test(script, argv_is_rewritten)
 
 static struct linux_ehdr good(void)
 {
-	struct linux_ehdr e = {.type = LINUX_ET_DYN, .machine = LINUX_EM_X86_64, .phentsize = 56, .phnum = 2, .phoff = 64};
+	struct linux_ehdr e = {
+	    .type = LINUX_ET_DYN, .machine = LINUX_EM_X86_64, .phentsize = 56, .phnum = 2, .phoff = 64};
 
 	memcpy(e.ident, "\177ELF\2\1\1", 7);
 	return e;
@@ -107,7 +108,8 @@ Test(elf, headers)
 
 Test(elf, segments)
 {
-	struct linux_phdr p = {.type = LINUX_PT_LOAD, .vaddr = 0x1000, .memsz = 0x3000, .filesz = 0x1800, .align = 0x1000};
+	struct linux_phdr p = {
+	    .type = LINUX_PT_LOAD, .vaddr = 0x1000, .memsz = 0x3000, .filesz = 0x1800, .align = 0x1000};
 	uint64_t low, high, align;
 
 	p.offset = 0x1000;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree of mappings against a model: one byte a page says what should be there. The platform only counts what it was told.
+ * The tree of mappings against a model: one byte a page says what should be there. The platform only counts what it was
+ * told.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -46,12 +47,12 @@ static bool fake_full(const struct task *task)
 	return false;
 }
 static const struct platform_ops fake = {
-	.mm_queue = fake_queue,
-	.mm_flush = fake_flush,
-	.thread_mm = fake_mm,
-	.mm_get = fake_ref,
-	.mm_put = fake_ref,
-	.is_full = fake_full,
+    .mm_queue = fake_queue,
+    .mm_flush = fake_flush,
+    .thread_mm = fake_mm,
+    .mm_get = fake_ref,
+    .mm_put = fake_ref,
+    .is_full = fake_full,
 };
 
 static struct thread_group group;
@@ -101,7 +102,8 @@ static void check_tree(void)
 		cr_assert_eq(mm_find(task.mm, v->end - 1), v);
 		/* What could have been joined was. */
 		cr_assert(prev == NULL || prev->end != v->start || prev->prot != v->prot || prev->flags != v->flags ||
-			  prev->advice != v->advice || prev->shm != v->shm || prev->name != v->name || prev->shm != NULL);
+			  prev->advice != v->advice || prev->shm != v->shm || prev->name != v->name ||
+			  prev->shm != NULL);
 		n++;
 		pages += vma_pages(v);
 		data += vma_is_data(v) ? vma_pages(v) : 0;
