@@ -6,7 +6,7 @@
  * no name any more. Every step asks whether the reader may inspect the process: the entries' check, made by the toolkit.
  * Only the path is handed on: opening it again goes through the usual permission checks on the inode.
  *
- * Left out: in ns/ the links can be read, not followed.
+ * What ns/ leads to can be opened and compared; setns(2) is refused.
  */
 #include "sentry/base/alloc.h"
 #include "sentry/fs/proc_internal.h"
@@ -160,16 +160,45 @@ const struct pseudo_dir proc_fdinfo_dir = {.lookup = fdinfo_lookup, .iterate = f
 /* ---- ns ---- */
 
 /* The numbers are those of Linux's first namespaces: the sandbox sees no others. */
+static void ns_name(const struct pseudo_node *node, char name[64])
+{
+	snprintf(name, 64, "%s:[%llu]", node->entry->text, (unsigned long long)node->entry->arg);
+}
+
 static int ns_readlink(unused_arg struct task *task, struct pseudo_node *node, char **target)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s:[%llu]", node->entry->text, (unsigned long long)node->entry->arg);
+	ns_name(node, name);
 	*target = kstrdup(name);
 	return *target == NULL ? -LINUX_ENOMEM : 0;
 }
 
-#define NS(n, kind, number) P_LINK(n, ns_readlink, .text = (kind), .arg = (number), .check = proc_check_access)
+static const struct inode_ops ns_iops;
+static const struct file_ops ns_fops;
+static struct superblock ns_sb = {.fs_type = "nsfs", .magic = 0x6e736673, .dev = LINUX_MKDEV(0, 4), .nocache = true};
+
+/* A file that can be opened and compared, and nothing else. */
+static int ns_follow(unused_arg struct task *task, struct pseudo_node *node, struct path *out)
+{
+	struct inode *inode = inode_new(&ns_sb, node->entry->arg, LINUX_S_IFREG | 0444, &ns_iops, &ns_fops);
+	char name[64];
+
+	if (inode == NULL)
+		return -LINUX_ENOMEM;
+	ns_name(node, name);
+	out->mount = NULL;
+	out->dentry = dentry_new(NULL, name, strlen(name));
+	if (out->dentry == NULL) {
+		inode_put(inode);
+		return -LINUX_ENOMEM;
+	}
+	out->dentry->sb = &ns_sb;
+	out->dentry->inode = inode;
+	return 0;
+}
+
+#define NS(n, kind, number) P_LINK(n, ns_readlink, .follow = ns_follow, .text = (kind), .arg = (number), .check = proc_check_access)
 static const struct pseudo_entry ns_entries[] = {
 	NS("cgroup", "cgroup", 4026531835),
 	NS("ipc", "ipc", 4026531839),

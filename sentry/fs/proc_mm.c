@@ -102,7 +102,7 @@ static const char *vma_special_name(const struct mm *mm, const struct vma *v)
 	return NULL;
 }
 
-static void show_vma(struct task *task, const struct mm *mm, const struct vma *v, struct text_buf *b)
+static void show_vma(struct task *task, struct mm *mm, struct vma *v, struct text_buf *b, unused_arg void *arg)
 {
 	size_t line = b->len;
 	const char *name = vma_special_name(mm, v);
@@ -135,10 +135,27 @@ static void show_vma(struct task *task, const struct mm *mm, const struct vma *v
 	kfree(path);
 }
 
-/* Nothing in the loop sleeps, so the tree stays as it is. */
+/* For loops that don't sleep: the tree stays as it is. */
 static struct vma *next_vma(struct mm *mm, const struct vma *v)
 {
 	return mm_find_next(mm, v == NULL ? 0 : v->end);
+}
+
+/* Shows every mapping, letting others run now and then: it goes on behind the last address, whatever is there by then. */
+static void for_each_vma(struct task *task, struct mm *mm, struct text_buf *b,
+			 void (*show)(struct task *task, struct mm *mm, struct vma *v, struct text_buf *b, void *arg),
+			 void *arg)
+{
+	uint64_t at = 0;
+	unsigned n = 0;
+	struct vma *v;
+
+	while (b->err == 0 && (v = mm_find_next(mm, at)) != NULL) {
+		at = v->end;
+		show(task, mm, v, b, arg);
+		if (++n % 1000 == 0)
+			task_yield(task);
+	}
 }
 
 /* The page with the kernel's clock functions, mapped by the host where no vma is. */
@@ -157,13 +174,13 @@ static void show_vdso(struct mm *mm, struct text_buf *b)
 int proc_pid_maps(struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
 	struct mm *mm = node_task(node)->mm;
-	struct vma *v;
 
 	if (mm == NULL)
 		return 0;
-	for (v = next_vma(mm, NULL); v != NULL && b->err == 0; v = next_vma(mm, v))
-		show_vma(task, mm, v, b);
+	mm_get(mm);
+	for_each_vma(task, mm, b, show_vma, NULL);
 	show_vdso(mm, b);
+	mm_put(mm);
 	return 0;
 }
 
@@ -206,51 +223,55 @@ static void show_sizes(struct text_buf *b, uint64_t rss, uint64_t anon, bool sha
 	text_printf(b, "Locked:         %8llu kB\n", U(locked));
 }
 
+struct residence {
+	uint64_t resident, all; /* pages that are, and that may be */
+};
+
+static void show_smaps_vma(struct task *task, struct mm *mm, struct vma *v, struct text_buf *b, void *arg)
+{
+	static const struct {
+		uint32_t bit;
+		const char *text;
+	} advice[] = {
+		{VMA_DONTFORK, " dc"}, {VMA_DONTDUMP, " dd"}, {VMA_HUGEPAGE, " hg"}, {VMA_NOHUGEPAGE, " nh"},
+	};
+	const struct residence *r = arg;
+	uint64_t pages = (v->end - v->start) / PAGE_SIZE, rss = 0;
+	unsigned i;
+
+	if (vma_can_be_resident(v) && r->all != 0)
+		rss = MIN((uint64_t)((unsigned __int128)pages * r->resident / r->all), pages) * 4;
+	show_vma(task, mm, v, b, NULL);
+	text_printf(b, "Size:           %8llu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", U(pages * 4));
+	show_sizes(b, rss, v->file == NULL && v->shm == NULL ? rss : 0, (v->flags & LINUX_MAP_TYPE) != LINUX_MAP_PRIVATE,
+		   v->flags & LINUX_MAP_LOCKED ? rss : 0);
+	text_printf(b, "THPeligible:           0\nVmFlags:%s%s%s%s mr mw me", v->prot & LINUX_PROT_READ ? " rd" : "",
+		    v->prot & LINUX_PROT_WRITE ? " wr" : "", v->prot & LINUX_PROT_EXEC ? " ex" : "",
+		    (v->flags & LINUX_MAP_TYPE) != LINUX_MAP_PRIVATE ? " sh" : "");
+	if (v->flags & LINUX_MAP_GROWSDOWN)
+		text_puts(b, " gd");
+	if (v->flags & LINUX_MAP_LOCKED)
+		text_puts(b, " lo");
+	if (v->flags & LINUX_MAP_NORESERVE)
+		text_puts(b, " nr");
+	for (i = 0; i < ARRAY_LEN(advice); i++)
+		if (v->advice & advice[i].bit)
+			text_puts(b, advice[i].text);
+	text_puts(b, " \n");
+}
+
 int proc_pid_smaps(struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
 	struct mm *mm = node_task(node)->mm;
-	uint64_t resident, all;
-	struct vma *v;
+	struct residence r;
 
 	if (mm == NULL)
 		return 0;
-	resident = mm->pmm != NULL ? platform->mm_resident(mm->pmm) / PAGE_SIZE : 0;
-	all = residable(mm);
-	for (v = next_vma(mm, NULL); v != NULL && b->err == 0; v = next_vma(mm, v)) {
-		uint64_t pages = (v->end - v->start) / PAGE_SIZE, rss = 0;
-
-		if (vma_can_be_resident(v) && all != 0)
-			rss = MIN((uint64_t)((unsigned __int128)pages * resident / all), pages) * 4;
-		show_vma(task, mm, v, b);
-		text_printf(b, "Size:           %8llu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", U(pages * 4));
-		show_sizes(b, rss, v->file == NULL && v->shm == NULL ? rss : 0,
-			   (v->flags & LINUX_MAP_TYPE) != LINUX_MAP_PRIVATE, v->flags & LINUX_MAP_LOCKED ? rss : 0);
-		text_puts(b, "THPeligible:           0\nVmFlags:");
-		if (v->prot & LINUX_PROT_READ)
-			text_puts(b, " rd");
-		if (v->prot & LINUX_PROT_WRITE)
-			text_puts(b, " wr");
-		if (v->prot & LINUX_PROT_EXEC)
-			text_puts(b, " ex");
-		if ((v->flags & LINUX_MAP_TYPE) != LINUX_MAP_PRIVATE)
-			text_puts(b, " sh");
-		text_puts(b, " mr mw me");
-		if (v->flags & LINUX_MAP_GROWSDOWN)
-			text_puts(b, " gd");
-		if (v->flags & LINUX_MAP_LOCKED)
-			text_puts(b, " lo");
-		if (v->flags & LINUX_MAP_NORESERVE)
-			text_puts(b, " nr");
-		if (v->advice & VMA_DONTFORK)
-			text_puts(b, " dc");
-		if (v->advice & VMA_DONTDUMP)
-			text_puts(b, " dd");
-		if (v->advice & VMA_HUGEPAGE)
-			text_puts(b, " hg");
-		if (v->advice & VMA_NOHUGEPAGE)
-			text_puts(b, " nh");
-		text_puts(b, " \n");
-	}
+	mm_get(mm);
+	r.resident = mm->pmm != NULL ? platform->mm_resident(mm->pmm) / PAGE_SIZE : 0;
+	r.all = residable(mm);
+	for_each_vma(task, mm, b, show_smaps_vma, &r);
+	mm_put(mm);
 	return 0;
 }
 

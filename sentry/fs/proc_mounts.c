@@ -117,7 +117,7 @@ int proc_pid_mountinfo(struct task *task, unused_arg struct pseudo_node *node, s
 
 		if (where == NULL)
 			continue;
-		text_printf(b, "%u %u %u:%u ", m->id, m->parent != NULL ? m->parent->id : m->id, LINUX_MAJOR(m->sb->dev),
+		text_printf(b, "%u %u %u:%u ", m->id, m->parent != NULL ? m->parent->id : 1U, LINUX_MAJOR(m->sb->dev),
 			    LINUX_MINOR(m->sb->dev));
 		text_root(b, m);
 		text_puts(b, " ");

@@ -5,8 +5,7 @@
  * Everybody may see that a process exists, its names and numbers; its memory map, environment, descriptors and
  * directories only who could trace it (task_may_inspect). The guest writes comm, oom_score_adj, loginuid.
  *
- * Left out: clear_refs, coredump_filter's effect, io's counts (zeros), map_files, numa_maps, stack, syscall; opening
- * what ns/ links to (nothing could be done with it: setns is refused).
+ * Left out: clear_refs, coredump_filter's effect, io's counts (zeros), map_files, numa_maps, stack, syscall.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"

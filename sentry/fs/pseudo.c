@@ -566,9 +566,9 @@ static int64_t text_read(struct task *task, struct file *file, struct iobuf *buf
 	if (node->entry->show == NULL)
 		return -LINUX_EINVAL;
 	if (*pos == 0 || b->data == NULL) {
-		struct pseudo_fs *fs = node_fs(file->inode);
 		struct text_buf fresh;
-		int err = fs->object_check != NULL && node->object != NULL ? fs->object_check(node->object) : 0;
+		/* Asked anew: what was opened may have executed a setuid program since. */
+		int err = node_check(task, node);
 
 		if (err != 0)
 			return err;
@@ -613,9 +613,7 @@ static int64_t text_write_op(struct task *task, struct file *file, struct iobuf 
 		return -LINUX_EFAULT;
 	}
 	data[len] = '\0';
-	err = node_fs(file->inode)->object_check != NULL && node->object != NULL ?
-		      node_fs(file->inode)->object_check(node->object) :
-		      0;
+	err = node_check(task, node);
 	if (err == 0)
 		err = node->entry->store(task, node, data, len);
 	kfree(data);
