@@ -12,10 +12,10 @@
 /*
  * Writes the program into out; the number of instructions. sigreturn_ip is the address behind the stub's sigreturn
  * instruction, text_end the end of the stub's text. notify is the action for calls that come to the sentry
- * (SECCOMP_RET_USER_NOTIF or SECCOMP_RET_TRACE).
+ * (SECCOMP_RET_USER_NOTIF or SECCOMP_RET_TRACE). outer: we are under somebody's filter already.
  */
 unsigned stub_filter_build(struct sock_filter out[STUB_FILTER_MAX], uint64_t sigreturn_ip, uint64_t text_end,
-			   uint32_t notify);
+			   uint32_t notify, bool outer);
 
 /* True if the filter lets the stub make this call unasked: it is not notified. */
 bool stub_filter_free(int64_t nr, const uint64_t args[6]);

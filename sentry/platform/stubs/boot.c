@@ -263,7 +263,7 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
 		return -ENOSYS;
 	boot.nfilter = stub_filter_build(boot.filter, SIGRETURN_IP, STUB_BASE + PAGE_ALIGN((uint64_t)(stub_image_end - stub_image)),
-					 action);
+					 action, prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0);
 	boot.filter_flags = filter_flags;
 	boot.keep_fd = keep_fd > 0 ? (uint64_t)keep_fd : 0;
 	*step = "memfd for the stub";

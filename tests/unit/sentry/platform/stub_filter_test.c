@@ -21,7 +21,7 @@ static unsigned len;
 
 static void build(void)
 {
-	len = stub_filter_build(prog, SIGRETURN_IP, TEXT_END, SECCOMP_RET_USER_NOTIF);
+	len = stub_filter_build(prog, SIGRETURN_IP, TEXT_END, SECCOMP_RET_USER_NOTIF, false);
 }
 
 static uint32_t run(const struct seccomp_data *d)
@@ -95,13 +95,23 @@ Test(stub_filter, guest_calls_follow_the_table, .init = build)
 	}
 }
 
+Test(stub_filter, under_an_outer_filter_what_it_may_refuse_traps)
+{
+	struct seccomp_data d = call_at(0x401000, SYS_personality);
+
+	len = stub_filter_build(prog, SIGRETURN_IP, TEXT_END, SECCOMP_RET_USER_NOTIF, true);
+	cr_assert_eq(run(&d), SECCOMP_RET_TRAP);
+	d.nr = SYS_read;
+	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF);
+}
+
 Test(stub_filter, sigreturn_only_from_its_instruction, .init = build)
 {
 	struct seccomp_data d = call_at(SIGRETURN_IP, SYS_rt_sigreturn);
 
 	cr_assert_eq(run(&d), SECCOMP_RET_ALLOW);
 	d.instruction_pointer++;
-	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF);
+	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF, false);
 }
 
 /* Arguments near every edge the rules mention. */
