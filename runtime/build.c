@@ -3,8 +3,8 @@
  * From wishes to struct config: see build.h. The structure is filled in private memory and written to a memfd once, by
  * launch.c; it holds offsets instead of pointers, so nothing of this process's layout reaches the core.
  *
- * Paths of the sandbox's root are looked up with RESOLVE_IN_ROOT: an image is a stranger's, and its /etc/passwd may well be
- * a symbolic link to the host's /etc/shadow.
+ * Paths of the sandbox's root are looked up with RESOLVE_IN_ROOT: an image is a stranger's, and its /etc/passwd may
+ * well be a symbolic link to the host's /etc/shadow.
  */
 #include "runtime/build.h"
 #include "runtime/cleanup.h"
@@ -107,8 +107,8 @@ void build_close(struct build *b, int32_t fd)
 
 int open_in_root(int root_fd, const char *path, int flags)
 {
-	struct open_how how = {
-		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 
 	return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 }
@@ -155,9 +155,12 @@ bool build_bind(struct build *b, const char *source, const char *target, uint64_
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, errno, "can't open %s", source);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return error_set(err, "%s is neither a directory nor a regular file: devices and sockets of the host are not passed in",
+		return error_set(err,
+				 "%s is neither a directory nor a regular file: devices and sockets of the host are "
+				 "not passed in",
 				 source);
-	m = build_mount(b, MOUNT_BIND, source, target, (flags & MS_RDONLY) != 0 ? "ro,relatime" : "rw,relatime", flags, err);
+	m = build_mount(b, MOUNT_BIND, source, target, (flags & MS_RDONLY) != 0 ? "ro,relatime" : "rw,relatime", flags,
+			err);
 	if (m == NULL)
 		return false;
 	m->source_is_file = S_ISREG(st.st_mode);
@@ -181,12 +184,13 @@ bool build_default_mounts(struct build *b, struct error **err)
 		{MOUNT_DEVPTS, "devpts", "/dev/pts", "rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=666",
 		 MS_NOSUID | MS_NOEXEC},
 		{MOUNT_SHM, "shm", "/dev/shm", "rw,nosuid,nodev,noexec,relatime", MS_NOSUID | MS_NODEV | MS_NOEXEC},
-		{MOUNT_MQUEUE, "mqueue", "/dev/mqueue", "rw,nosuid,nodev,noexec,relatime", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+		{MOUNT_MQUEUE, "mqueue", "/dev/mqueue", "rw,nosuid,nodev,noexec,relatime",
+		 MS_NOSUID | MS_NODEV | MS_NOEXEC},
 	};
 
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
-		if (build_mount(b, mounts[i].kind, mounts[i].source, mounts[i].target, mounts[i].options, mounts[i].flags, err) ==
-		    NULL)
+		if (build_mount(b, mounts[i].kind, mounts[i].source, mounts[i].target, mounts[i].options,
+				mounts[i].flags, err) == NULL)
 			return false;
 	}
 	return true;
@@ -233,8 +237,8 @@ static char *join(const char *dir, const char *name)
 }
 
 /*
- * The name of a directory of the root with all links on the way followed, or NULL if there is no such directory. Borrowed:
- * the last few are kept, since rules come many to a directory and a start is short.
+ * The name of a directory of the root with all links on the way followed, or NULL if there is no such directory.
+ * Borrowed: the last few are kept, since rules come many to a directory and a start is short.
  */
 static const char *real_directory(struct build *b, const char *dir)
 {
@@ -312,7 +316,8 @@ static bool open_output(struct build *b, const struct output *o, const char *fla
 	if (f < 0 && o->to == OUTPUT_FILE && (errno == EACCES || errno == EINVAL || errno == ENXIO))
 		f = open(o->file, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY); /* a FIFO, a device */
 	if (f < 0)
-		return error_errno(err, errno, "--%s: can't write %s", flag, o->to == OUTPUT_FILE ? o->file : "to stderr");
+		return error_errno(err, errno, "--%s: can't write %s", flag,
+				   o->to == OUTPUT_FILE ? o->file : "to stderr");
 	*fd = build_fd(b, f);
 	return true;
 }
@@ -348,7 +353,8 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 			return error_wrap(err, "--hide");
 	}
 	for (size_t i = 0; i < s->nmounts; i++) {
-		if (!build_bind(b, s->mounts[i].source, s->mounts[i].target, s->mounts[i].readonly ? MS_RDONLY : 0, err))
+		if (!build_bind(b, s->mounts[i].source, s->mounts[i].target, s->mounts[i].readonly ? MS_RDONLY : 0,
+				err))
 			return error_wrap(err, "--mount");
 	}
 	for (size_t i = 0; i < s->ncopy_out; i++)

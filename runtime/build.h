@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building struct config: the strings into the pool, the descriptors to numbers the core may inherit (10 and up), the rest
- * into its fields. `do` and `run` fill it in their own ways from here; launch.c hands it over.
+ * Building struct config: the strings into the pool, the descriptors to numbers the core may inherit (10 and up), the
+ * rest into its fields. `do` and `run` fill it in their own ways from here; launch.c hands it over.
  */
 #ifndef RUNTIME_BUILD_H
 #define RUNTIME_BUILD_H
@@ -16,12 +16,12 @@ struct build {
 	uint32_t pool_used;
 	int fds[BUILD_MAX_FDS]; /* what the core inherits; close-on-exec until launch */
 	size_t nfds;
-	int root_fd;            /* borrowed copy of c->root_fd, for looking things up in the sandbox's root */
-	struct build_dir {      /* the last directories that rules were for, see build_path_rule */
+	int root_fd;       /* borrowed copy of c->root_fd, for looking things up in the sandbox's root */
+	struct build_dir { /* the last directories that rules were for, see build_path_rule */
 		char *name, *real;
 	} dirs[BUILD_DIRS];
 	unsigned next_dir;
-	bool full;              /* a string did not fit; told by build_finish */
+	bool full; /* a string did not fit; told by build_finish */
 };
 
 void build_init(struct build *b);
@@ -41,14 +41,16 @@ struct config_mount *build_mount(struct build *b, enum config_mount_kind kind, c
 bool build_bind(struct build *b, const char *source, const char *target, uint64_t flags, struct error **err);
 /* proc, sys, dev and what belongs beneath them. */
 bool build_default_mounts(struct build *b, struct error **err);
-/* A rule on a path of the root. Symbolic links on the way are followed first; a link at the end is covered with its target. */
+/* A rule on a path of the root. Symbolic links on the way are followed first; a link at the end is covered with its
+ * target. */
 bool build_path_rule(struct build *b, enum config_path_kind kind, const char *path, struct error **err);
 /* The documented list of credentials in the host's root (hide.c). home: the caller's, or NULL. */
 bool build_default_hides(struct build *b, const char *home, struct error **err);
 void print_default_hides(FILE *out);
 
 #define DOCKER_CAPS 0x00000000a80425fbULL /* the 14 that container engines give by default */
-/* Sets ids, groups and capabilities for NAME|UID[:GID] of the root's own /etc/passwd. home: its directory, to free, or NULL. */
+/* Sets ids, groups and capabilities for NAME|UID[:GID] of the root's own /etc/passwd. home: its directory, to free, or
+ * NULL. */
 bool build_user(struct build *b, const char *user, char **home, struct error **err);
 /* ... for the caller's own ids. */
 bool build_caller(struct build *b, char **home);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the command tells the core: one flat, bounded structure in a memfd, written once by `sentrybox`, read-only for the
- * roles, validated by config_check() before anything in it is believed. Strings live in one pool and are named by their
- * offset; offset 0 is the empty string. No pointer, no parsing.
+ * What the command tells the core: one flat, bounded structure in a memfd, written once by `sentrybox`, read-only for
+ * the roles, validated by config_check() before anything in it is believed. Strings live in one pool and are named by
+ * their offset; offset 0 is the empty string. No pointer, no parsing.
  *
  * Descriptors that go with it are inherited at the numbers given here (-1: none).
  */
@@ -30,7 +30,7 @@ typedef uint32_t cfg_str; /* offset in pool */
 enum config_platform { CONFIG_NOTIFY, CONFIG_PTRACE };
 
 enum config_mount_kind {
-	MOUNT_BIND,   /* source: a host directory or file behind gofer descriptor `dir_fd` */
+	MOUNT_BIND, /* source: a host directory or file behind gofer descriptor `dir_fd` */
 	MOUNT_TMPFS,
 	MOUNT_PROC,
 	MOUNT_SYSFS,
@@ -52,11 +52,11 @@ struct config_mount {
 };
 
 struct config_egress {
-	uint8_t family;                  /* 4 or 6 */
+	uint8_t family; /* 4 or 6 */
 	uint8_t prefix;
-	uint8_t addr[16];                /* network order; IPv4 in the first 4 */
-	uint16_t port_lo, port_hi;       /* host order, inclusive */
-	cfg_str text;                    /* as the user wrote it */
+	uint8_t addr[16];          /* network order; IPv4 in the first 4 */
+	uint16_t port_lo, port_hi; /* host order, inclusive */
+	cfg_str text;              /* as the user wrote it */
 };
 
 /* Rules on a path: hidden (as if it did not exist), masked (an empty file or directory), read-only. */
@@ -72,16 +72,16 @@ struct config {
 
 	/* the program */
 	uint32_t argc, envc;
-	cfg_str argv, envv;          /* first string; the others follow in the pool, each NUL-terminated */
-	cfg_str cwd;                 /* absolute */
-	bool cwd_create;             /* make it if it is missing (bundles); else that is an error before start */
+	cfg_str argv, envv; /* first string; the others follow in the pool, each NUL-terminated */
+	cfg_str cwd;        /* absolute */
+	bool cwd_create;    /* make it if it is missing (bundles); else that is an error before start */
 	uint32_t uid, gid, umask;
 	uint32_t ngroups, groups[CONFIG_MAX_GROUPS];
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	bool no_new_privs;
-	bool container_init;         /* as pid 1 of a container, the program gets no signal of its own processes that it has no
-				      * handler for, SIGKILL included (`run`). `do`: it can be killed as anywhere */
-	bool terminal;               /* descriptors 0-2 are a terminal, to become the guest's controlling one */
+	bool container_init; /* as pid 1 of a container, the program gets no signal of its own processes that it has no
+			      * handler for, SIGKILL included (`run`). `do`: it can be killed as anywhere */
+	bool terminal;       /* descriptors 0-2 are a terminal, to become the guest's controlling one */
 	uint16_t tty_rows, tty_cols;
 	struct {
 		bool set;
@@ -90,9 +90,9 @@ struct config {
 	int32_t oom_score_adj;
 
 	/* files */
-	int32_t root_fd;             /* O_PATH directory for the gofer */
+	int32_t root_fd; /* O_PATH directory for the gofer */
 	bool root_readonly;
-	bool root_is_host;           /* `do` on the host's own root: default list of hidden paths applies */
+	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;
 	uint32_t nmounts, npaths;
 	struct config_mount mounts[CONFIG_MAX_MOUNTS];
@@ -109,30 +109,32 @@ struct config {
 
 	/* the host side */
 	enum config_platform platform;
-	bool stats;                  /* the result is wanted: what is used is sampled */
-	bool json;                   /* stdout and stderr are captured by the command through pipes */
+	bool stats; /* the result is wanted: what is used is sampled */
+	bool json;  /* stdout and stderr are captured by the command through pipes */
 	/*
-	 * Where the monitor writes its own lines for people (why the program could not be started, which limit ended it): a copy
-	 * of stderr; -1 when the command waits for the result and says it itself. The words come from runtime/core/result.c.
+	 * Where the monitor writes its own lines for people (why the program could not be started, which limit ended
+	 * it): a copy of stderr; -1 when the command waits for the result and says it itself. The words come from
+	 * runtime/core/result.c.
 	 */
 	int32_t message_fd;
-	int32_t strace_fd, debug_fd, audit_fd, result_fd; /* result_fd: struct sandbox_result is written there by the monitor */
-	int32_t copy_out_fd;         /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
-	int32_t control_fd;          /* listening control socket, for `exec`, `kill`...; -1 */
+	int32_t strace_fd, debug_fd, audit_fd,
+		result_fd;   /* result_fd: struct sandbox_result is written there by the monitor */
+	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
+	int32_t control_fd;  /* listening control socket, for `exec`, `kill`...; -1 */
 	uint32_t ncopy_out;
 	cfg_str copy_out[CONFIG_MAX_COPY_OUT]; /* paths in the sandbox */
-	uint32_t sandbox_uid, sandbox_gid; /* host ids of sentry, gofer, stubs */
-	bool drop_ids;               /* we are root: change to sandbox_uid/gid */
-	int32_t fail_call;           /* hidden: this call answers ENOSYS; -1: off */
-	uint64_t fail_alloc;         /* hidden: n-th allocation fails; 0: off */
+	uint32_t sandbox_uid, sandbox_gid;     /* host ids of sentry, gofer, stubs */
+	bool drop_ids;                         /* we are root: change to sandbox_uid/gid */
+	int32_t fail_call;                     /* hidden: this call answers ENOSYS; -1: off */
+	uint64_t fail_alloc;                   /* hidden: n-th allocation fails; 0: off */
 
 	uint32_t pool_len;
 	char pool[CONFIG_POOL];
 };
 
 /*
- * NULL, or a sentence that says what is wrong. Checks every offset, count, NUL, number and descriptor: what passed can be
- * used without looking again.
+ * NULL, or a sentence that says what is wrong. Checks every offset, count, NUL, number and descriptor: what passed can
+ * be used without looking again.
  */
 const char *config_check(const struct config *c);
 static inline const char *config_str(const struct config *c, cfg_str off)
@@ -148,13 +150,13 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 enum limit_hit { LIMIT_MEMORY = 1, LIMIT_PIDS = 2, LIMIT_DISK = 4, LIMIT_CPU = 8, LIMIT_WALL = 16, LIMIT_IDLE = 32 };
 struct sandbox_result {
 	uint32_t magic;
-	int32_t started;       /* the guest ran at least one instruction */
-	int32_t status;        /* wait(2) encoding of the guest's init */
-	uint32_t limits;       /* LIMIT_* */
+	int32_t started; /* the guest ran at least one instruction */
+	int32_t status;  /* wait(2) encoding of the guest's init */
+	uint32_t limits; /* LIMIT_* */
 	uint64_t wall_ns, cpu_user_ns, cpu_sys_ns, max_memory_bytes;
 	uint64_t syscalls, denials;
-	int32_t start_errno;   /* why the program could not be started (ENOENT, EACCES, ENOEXEC), 0 if it was */
-	char error[512];       /* one line for our own failure; empty otherwise */
+	int32_t start_errno; /* why the program could not be started (ENOENT, EACCES, ENOEXEC), 0 if it was */
+	char error[512];     /* one line for our own failure; empty otherwise */
 };
 
 /*

@@ -2,14 +2,14 @@
 /*
  * The command's side of --copy-out: records from the sandbox become files, see copy_out.h.
  *
- * Every name is split here and walked one component at a time from the destination with O_NOFOLLOW, so that neither ".."
- * nor a symbolic link that an earlier record made (or that lay there before) leads out of it. A file is never written
- * through: what has its name is unlinked and a new one made with O_EXCL. Set-id bits, owners, devices, sockets, FIFOs and
- * extended attributes stay behind. A symbolic link is made as it was, wherever it points: whoever follows it later does so
- * with open eyes.
+ * Every name is split here and walked one component at a time from the destination with O_NOFOLLOW, so that neither
+ * ".." nor a symbolic link that an earlier record made (or that lay there before) leads out of it. A file is never
+ * written through: what has its name is unlinked and a new one made with O_EXCL. Set-id bits, owners, devices, sockets,
+ * FIFOs and extended attributes stay behind. A symbolic link is made as it was, wherever it points: whoever follows it
+ * later does so with open eyes.
  *
- * What fails is told at the end; where it was the item itself, the rest of that item is read and dropped. What the sandbox
- * controls: names, contents, how much (bounded by its own limits), nothing about where.
+ * What fails is told at the end; where it was the item itself, the rest of that item is read and dropped. What the
+ * sandbox controls: names, contents, how much (bounded by its own limits), nothing about where.
  */
 #include "runtime/copy_out.h"
 #include "runtime/cleanup.h"
@@ -24,9 +24,9 @@
 #define COMPLAINTS_MAX 20
 
 struct item {
-	int parent;     /* O_PATH: the directory in which `name` is made */
+	int parent; /* O_PATH: the directory in which `name` is made */
 	char *name;
-	int root;       /* O_PATH: the directory made by the item's first record, for a tree; -1 */
+	int root; /* O_PATH: the directory made by the item's first record, for a tree; -1 */
 	bool begun, ended, failed;
 };
 
@@ -34,11 +34,11 @@ struct copy_out {
 	struct item *items;
 	const struct copy_out_arg *args;
 	size_t n;
-	char *errors;   /* a line each, the first COMPLAINTS_MAX */
+	char *errors; /* a line each, the first COMPLAINTS_MAX */
 	unsigned complaints;
 	bool broken; /* the stream makes no sense: nothing more is believed */
 
-	int file;    /* the FILE that is being written; -1 */
+	int file; /* the FILE that is being written; -1 */
 	mode_t file_mode;
 	struct timespec file_mtime;
 
@@ -117,7 +117,8 @@ struct copy_out *copy_out_open(const struct copy_out_arg *args, size_t n, struct
 
 static bool part_ok(const char *name, size_t len)
 {
-	return len != 0 && len <= 255 && !(len == 1 && name[0] == '.') && !(len == 2 && name[0] == '.' && name[1] == '.');
+	return len != 0 && len <= 255 && !(len == 1 && name[0] == '.') &&
+	       !(len == 2 && name[0] == '.' && name[1] == '.');
 }
 
 /* The directory in which `name`'s last part lies (a descriptor to close), and that part in *last. -1: no such place. */
@@ -275,7 +276,8 @@ static void one_record(struct copy_out *c, const struct copy_out_record *r, cons
 
 static bool record_ok(const struct copy_out *c, const struct copy_out_record *r)
 {
-	return r->magic == COPY_OUT_MAGIC && r->item < c->n && r->name_len <= COPY_OUT_NAME_MAX && r->len <= COPY_OUT_DATA_MAX;
+	return r->magic == COPY_OUT_MAGIC && r->item < c->n && r->name_len <= COPY_OUT_NAME_MAX &&
+	       r->len <= COPY_OUT_DATA_MAX;
 }
 
 void copy_out_feed(struct copy_out *c, const char *data, size_t len)
@@ -320,7 +322,8 @@ char *copy_out_close(struct copy_out *c, bool expected)
 		struct item *it = &c->items[i];
 
 		if (expected && !it->ended && !it->failed)
-			complain(c, i, "", it->begun ? "the copy was cut short" : "the sandbox ended without copying it");
+			complain(c, i, "",
+				 it->begun ? "the copy was cut short" : "the sandbox ended without copying it");
 		if (it->parent >= 0)
 			close(it->parent);
 		if (it->root >= 0)

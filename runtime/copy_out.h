@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --copy-out: a file or tree leaves the sandbox when the run has ended. The sentry writes records to a pipe, the command
- * makes the files. This header is both sides' (the sentry's: runtime/core/copy_out.c).
+ * --copy-out: a file or tree leaves the sandbox when the run has ended. The sentry writes records to a pipe, the
+ *command makes the files. This header is both sides' (the sentry's: runtime/core/copy_out.c).
  *
  *	record: struct copy_out_record, then name_len bytes of name, then len bytes of data
  *
- *	DIR, FILE, SYMLINK   makes `name` (relative to the item, "" is the item itself; no "." or ".." or empty part). A DIR
- *	                     comes before what is in it. SYMLINK's data is its target.
- *	DATA                 len bytes at `offset` of the FILE before it; what no DATA covers is zero.
- *	SIZE                 the FILE's size, in `offset`.
- *	SKIPPED              `name` was not copied: a device, socket or FIFO, or the data says why.
- *	FAILED               the item can't be copied; the data says why.
- *	END                  of the item.
+ *	DIR, FILE, SYMLINK   makes `name` (relative to the item, "" is the item itself; no "." or ".." or empty part). A
+ *DIR comes before what is in it. SYMLINK's data is its target. DATA                 len bytes at `offset` of the FILE
+ *before it; what no DATA covers is zero. SIZE                 the FILE's size, in `offset`. SKIPPED              `name`
+ *was not copied: a device, socket or FIFO, or the data says why. FAILED               the item can't be copied; the
+ *data says why. END                  of the item.
  *
  * The records are hostile: the program chose the names, and a sentry that was taken over chooses everything.
  */
@@ -26,8 +24,16 @@
 #define COPY_OUT_NAME_MAX 4095
 #define COPY_OUT_DATA_MAX 65536 /* a record's data */
 
-enum copy_out_kind { COPY_OUT_DIR = 1, COPY_OUT_FILE, COPY_OUT_SYMLINK, COPY_OUT_DATA, COPY_OUT_SIZE, COPY_OUT_SKIPPED,
-		     COPY_OUT_FAILED, COPY_OUT_END };
+enum copy_out_kind {
+	COPY_OUT_DIR = 1,
+	COPY_OUT_FILE,
+	COPY_OUT_SYMLINK,
+	COPY_OUT_DATA,
+	COPY_OUT_SIZE,
+	COPY_OUT_SKIPPED,
+	COPY_OUT_FAILED,
+	COPY_OUT_END
+};
 
 struct copy_out_record {
 	uint32_t magic;

@@ -3,8 +3,8 @@
  * `sentrybox do [flags] -- CMD ARGS...`: a command on a read-only view of the host's root (or --root-image), everything
  * it writes in memory.
  *
- * Secrets don't leak in by default: the environment is TERM, LANG, LC_* and TZ of the caller with PATH and HOME set, and
- * the host's root is shown without the places where programs keep credentials (hide.c).
+ * Secrets don't leak in by default: the environment is TERM, LANG, LC_* and TZ of the caller with PATH and HOME set,
+ * and the host's root is shown without the places where programs keep credentials (hide.c).
  */
 #include "runtime/verbs.h"
 #include "runtime/build.h"

@@ -48,9 +48,9 @@ struct payload {
 };
 
 struct verdict {
-	const char *word;   /* contained, unexpected, NOT CONTAINED, skipped */
-	char *got;          /* how it ended, in expect's words */
-	char **leaks;       /* sentences; NULL-terminated */
+	const char *word; /* contained, unexpected, NOT CONTAINED, skipped */
+	char *got;        /* how it ended, in expect's words */
+	char **leaks;     /* sentences; NULL-terminated */
 	double seconds;
 };
 
@@ -274,12 +274,12 @@ static bool as_expected(const char *got, const char *expect)
 {
 	/* "a or b": where kernels or users differ. */
 	for (const char *p = expect; p != NULL;) {
-		const char *or = strstr(p, " or ");
-		size_t len = or != NULL ? (size_t)(or - p) : strlen(p);
+		const char * or = strstr(p, " or ");
+		size_t len = or != NULL ? (size_t)(or -p) : strlen(p);
 
 		if (strlen(got) == len && memcmp(got, p, len) == 0)
 			return true;
-		p = or != NULL ? or + 4 : NULL;
+		p = or != NULL ? or +4 : NULL;
 	}
 	return false;
 }
@@ -312,20 +312,21 @@ static char *describe_end(json_object *o, const char *expect)
 		return xasprintf("not run: %s", error);
 	if (*signal != '\0')
 		return xasprintf("signal %s", signal);
-	if (strncmp(expect, "denied ", 7) == 0 && strcmp(string_of(o, "exit_code"), "0") == 0 && denied_by(o, expect + 7))
+	if (strncmp(expect, "denied ", 7) == 0 && strcmp(string_of(o, "exit_code"), "0") == 0 &&
+	    denied_by(o, expect + 7))
 		return xstrdup(expect);
 	if (strncmp(line, "errno ", 6) == 0 || strncmp(line, "ESCAPED", 7) == 0)
 		return steal_pointer(&line);
 	return xasprintf("exit %s", string_of(o, "exit_code"));
 }
 
-
 static bool wanted(const struct payload *p)
 {
 	return *p->wants == '\0' || (strcmp(p->wants, "root") == 0) == (geteuid() == 0);
 }
 
-static bool run_payload(const char *dir, const struct payload *p, const char *more, struct verdict *v, struct error **err)
+static bool run_payload(const char *dir, const struct payload *p, const char *more, struct verdict *v,
+			struct error **err)
 {
 	cleanup_free char *out = NULL;
 	cleanup_free char *flags = NULL;
@@ -470,7 +471,8 @@ static int run_all(const char *dir, const char *only, const char *more, bool jso
 		json_object_put(o);
 	} else {
 		json_object_put(rows);
-		printf("%u contained, %u ended unexpectedly, %u NOT CONTAINED, %u skipped\n", contained, unexpected, escaped, skipped);
+		printf("%u contained, %u ended unexpectedly, %u NOT CONTAINED, %u skipped\n", contained, unexpected,
+		       escaped, skipped);
 	}
 	return escaped != 0 ? 1 : unexpected != 0 ? 2 : 0;
 }
@@ -500,7 +502,8 @@ int verb_harness(int argc, char **argv)
 			help_harness();
 			return 0;
 		} else {
-			error_set(&err, "harness: %s %s", argv[optind - 1], c == ':' ? "needs a value" : "is not a flag of harness");
+			error_set(&err, "harness: %s %s", argv[optind - 1],
+				  c == ':' ? "needs a value" : "is not a flag of harness");
 			return error_report(err);
 		}
 	}

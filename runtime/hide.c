@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `do` hides of the host's root without being asked: places where programs keep credentials. The list is printed by
- * `sentrybox help do` and stands in docs/policy.md; it is a courtesy, not a boundary: what must not be read goes behind
+ * What `do` hides of the host's root without being asked: places where programs keep credentials. The list is printed
+ * by `sentrybox help do` and stands in docs/policy.md; it is a courtesy, not a boundary: what must not be read goes
+ * behind
  * --hide, or better, is not in the root at all (--root-image).
  *
  * The caller's and root's home get a rule for each name whether or not it is there; every other home only for what is.
@@ -16,18 +17,65 @@
 /* Of each person's home. The first CORE_NAMES are looked for in the homes of services too. */
 #define CORE_NAMES 6
 static const char *const home_names[] = {
-	".ssh", ".aws", ".gnupg", ".netrc", ".docker", ".kube", ".azure", ".config/gcloud", ".config/gh", ".config/op",
-	".config/containers/auth.json", ".config/rclone", ".git-credentials", ".config/git/credentials", ".npmrc", ".pypirc",
-	".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml", ".terraform.d", ".vault-token",
-	".claude", ".claude.json", ".codex", ".gemini", ".password-store", ".local/share/keyrings", ".mozilla", ".config/google-chrome", ".config/chromium", ".pgpass", ".my.cnf",
-	".bash_history", ".zsh_history", ".python_history",
+	".ssh",
+	".aws",
+	".gnupg",
+	".netrc",
+	".docker",
+	".kube",
+	".azure",
+	".config/gcloud",
+	".config/gh",
+	".config/op",
+	".config/containers/auth.json",
+	".config/rclone",
+	".git-credentials",
+	".config/git/credentials",
+	".npmrc",
+	".pypirc",
+	".cargo/credentials",
+	".cargo/credentials.toml",
+	".gem/credentials",
+	".m2/settings.xml",
+	".terraform.d",
+	".vault-token",
+	".claude",
+	".claude.json",
+	".codex",
+	".gemini",
+	".password-store",
+	".local/share/keyrings",
+	".mozilla",
+	".config/google-chrome",
+	".config/chromium",
+	".pgpass",
+	".my.cnf",
+	".bash_history",
+	".zsh_history",
+	".python_history",
 };
 
 static const char *const system_paths[] = {
-	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssl/private",
-	"/etc/kubernetes", "/etc/NetworkManager/system-connections", "/etc/wireguard", "/etc/krb5.keytab", "/run/secrets",
-	"/var/run/secrets", "/var/lib/kubelet", "/var/lib/docker", "/var/lib/containers", "/run/user", "/etc/ssh/ssh_host_rsa_key",
-	"/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key",
+	"/etc/shadow",
+	"/etc/shadow-",
+	"/etc/gshadow",
+	"/etc/gshadow-",
+	"/etc/sudoers",
+	"/etc/sudoers.d",
+	"/etc/ssl/private",
+	"/etc/kubernetes",
+	"/etc/NetworkManager/system-connections",
+	"/etc/wireguard",
+	"/etc/krb5.keytab",
+	"/run/secrets",
+	"/var/run/secrets",
+	"/var/lib/kubelet",
+	"/var/lib/docker",
+	"/var/lib/containers",
+	"/run/user",
+	"/etc/ssh/ssh_host_rsa_key",
+	"/etc/ssh/ssh_host_ecdsa_key",
+	"/etc/ssh/ssh_host_ed25519_key",
 };
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -72,7 +120,8 @@ static bool hide_in_home(struct build *b, const char *home, size_t names, bool a
 
 static bool service_home(const char *dir)
 {
-	static const char *const not_homes[] = {"/bin", "/sbin", "/usr/", "/dev", "/proc", "/run", "/nonexistent", "/var/run/"};
+	static const char *const not_homes[] = {"/bin",  "/sbin", "/usr/",        "/dev",
+						"/proc", "/run",  "/nonexistent", "/var/run/"};
 
 	for (size_t i = 0; i < LEN(not_homes); i++) {
 		if (strncmp(dir, not_homes[i], strlen(not_homes[i])) == 0)

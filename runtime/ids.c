@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host ids a sandbox's processes run under. Where root can give it, each sandbox has one of its own: processes of one
- * uid may signal and read each other, so two sandboxes under one uid would rest on the sentry's filter alone.
+ * The host ids a sandbox's processes run under. Where root can give it, each sandbox has one of its own: processes of
+ * one uid may signal and read each other, so two sandboxes under one uid would rest on the sentry's filter alone.
  *
- * The id is drawn at random from the range, and nothing is written down: there is no state to lose when a machine stops.
- * With the default hundred million ids, the odds that any two of a thousand sandboxes share one are one in two hundred, and
- * those two are then no worse off than the sandboxes of an ordinary user.
+ * The id is drawn at random from the range, and nothing is written down: there is no state to lose when a machine
+ * stops. With the default hundred million ids, the odds that any two of a thousand sandboxes share one are one in two
+ * hundred, and those two are then no worse off than the sandboxes of an ordinary user.
  */
 #include "runtime/build.h"
 #include "runtime/cleanup.h"

@@ -178,7 +178,8 @@ static int wait_for_end(struct run *r, struct outcome *o)
 	int status = 0;
 
 	for (;;) {
-		struct pollfd p[4] = {{r->signals, POLLIN, 0}, {r->out, POLLIN, 0}, {r->err, POLLIN, 0}, {r->copy, POLLIN, 0}};
+		struct pollfd p[4] = {
+			{r->signals, POLLIN, 0}, {r->out, POLLIN, 0}, {r->err, POLLIN, 0}, {r->copy, POLLIN, 0}};
 		bool open = r->out >= 0 || r->err >= 0 || r->copy >= 0;
 
 		if (!ended && waitpid(r->pid, &status, WNOHANG) == r->pid)
@@ -222,7 +223,8 @@ static bool start_child(struct build *b, struct run *r, const char *core, int co
 		if (getppid() != me)
 			_exit(125);
 		sigprocmask(SIG_SETMASK, &old, NULL);
-		if ((out_end >= 0 && dup2(out_end, STDOUT_FILENO) < 0) || (err_end >= 0 && dup2(err_end, STDERR_FILENO) < 0))
+		if ((out_end >= 0 && dup2(out_end, STDOUT_FILENO) < 0) ||
+		    (err_end >= 0 && dup2(err_end, STDERR_FILENO) < 0))
 			_exit(125);
 		exec_core(b, core, config);
 		_exit(125);
@@ -249,7 +251,8 @@ static void read_result(int fd, int status, const struct config *c, struct outco
 	if (pread(fd, r, sizeof(*r), 0) != sizeof(*r) || r->magic != RESULT_MAGIC) {
 		memset(r, 0, sizeof(*r));
 		if (WIFSIGNALED(status))
-			snprintf(r->error, sizeof(r->error), "the sandbox's monitor was killed by signal %d", WTERMSIG(status));
+			snprintf(r->error, sizeof(r->error), "the sandbox's monitor was killed by signal %d",
+				 WTERMSIG(status));
 		else
 			snprintf(r->error, sizeof(r->error), "the sandbox's monitor ended with status %d and no result",
 				 WEXITSTATUS(status));

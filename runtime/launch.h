@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handing over to the core. Plain `do` becomes the monitor by exec: one process less, and what signals, job control and the
- * exit status mean is exactly what they mean for any program. When something is to be printed or copied afterwards, the
- * command starts the monitor as a child, passes signals on, and waits.
+ * Handing over to the core. Plain `do` becomes the monitor by exec: one process less, and what signals, job control and
+ * the exit status mean is exactly what they mean for any program. When something is to be printed or copied afterwards,
+ * the command starts the monitor as a child, passes signals on, and waits.
  */
 #ifndef RUNTIME_LAUNCH_H
 #define RUNTIME_LAUNCH_H

@@ -23,7 +23,8 @@ static const struct verb {
 } verbs[] = {
 	{"do", "run a command on a read-only view of this machine, written things in memory", verb_do, help_do},
 	{"run", "run an OCI bundle", verb_run, help_run},
-	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness, help_harness},
+	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
+	 help_harness},
 };
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

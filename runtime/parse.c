@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small languages of flags and annotations: see parse.h. Pure functions, tested in tests/unit/runtime/parse_test.c. */
+/* The small languages of flags and annotations: see parse.h. Pure functions, tested in tests/unit/runtime/parse_test.c.
+ */
 #include "runtime/parse.h"
 #include "runtime/cleanup.h"
 
@@ -22,7 +23,8 @@ static bool decimal(const char *text, uint64_t *whole, uint32_t *nano, const cha
 	if (!isdigit((unsigned char)*p))
 		return false;
 	for (; isdigit((unsigned char)*p); p++) {
-		if (__builtin_mul_overflow(*whole, 10, whole) || __builtin_add_overflow(*whole, (uint64_t)(*p - '0'), whole))
+		if (__builtin_mul_overflow(*whole, 10, whole) ||
+		    __builtin_add_overflow(*whole, (uint64_t)(*p - '0'), whole))
 			return false;
 	}
 	if (*p == '.') {
@@ -39,7 +41,7 @@ static bool decimal(const char *text, uint64_t *whole, uint32_t *nano, const cha
 /* whole.nano * unit, false on overflow. */
 static bool scaled(uint64_t whole, uint32_t nano, uint64_t unit, uint64_t *out)
 {
-	uint64_t part = (uint64_t)((__extension__(unsigned __int128)nano * unit) / 1000000000U);
+	uint64_t part = (uint64_t)((__extension__(unsigned __int128) nano * unit) / 1000000000U);
 
 	return !__builtin_mul_overflow(whole, unit, out) && !__builtin_add_overflow(*out, part, out);
 }
@@ -88,7 +90,8 @@ bool parse_duration(const char *text, uint64_t *ms, struct error **err)
 		if (!scaled(whole, nano, units[i].ms, ms) || *ms > INT64_MAX / 1000000)
 			return error_set(err, "%s is too long: a day is 24h", text);
 		if (*ms == 0)
-			return error_set(err, "%s is too short: at least 1ms, or leave the flag away for no limit", text);
+			return error_set(err, "%s is too short: at least 1ms, or leave the flag away for no limit",
+					 text);
 		return true;
 	}
 	return error_set(err, "\"%s\" is not a unit of time: write ms, s, m or h, as in 30s", rest);
@@ -154,8 +157,11 @@ static bool parse_cidr(const char *text, struct config_egress *e, struct error *
 	else if (inet_pton(AF_INET6, addr, e->addr) == 1)
 		e->family = 6;
 	else
-		return error_set(err, "\"%s\" is not an address: write CIDR[:PORT[-PORT]], as in 10.0.0.0/8:443 or [fd00::/8]:443 "
-				 "(names are not looked up)", addr);
+		return error_set(
+			err,
+			"\"%s\" is not an address: write CIDR[:PORT[-PORT]], as in 10.0.0.0/8:443 or [fd00::/8]:443 "
+			"(names are not looked up)",
+			addr);
 	bits = e->family == 4 ? 32 : 128;
 	prefix = bits;
 	if (slash != NULL && !parse_number(slash + 1, 0, bits, &prefix, err))
@@ -165,11 +171,12 @@ static bool parse_cidr(const char *text, struct config_egress *e, struct error *
 		return error_set(err, "%s is an IPv4 address in IPv6's clothes: write it as IPv4", text);
 	memcpy(net, e->addr, sizeof(net));
 	for (unsigned i = (unsigned)prefix; i < bits; i++)
-		net[i / 8] &= (uint8_t)~(0x80 >> (i % 8));
+		net[i / 8] &= (uint8_t) ~(0x80 >> (i % 8));
 	if (memcmp(net, e->addr, bits / 8) != 0) {
 		inet_ntop(e->family == 4 ? AF_INET : AF_INET6, net, shown, sizeof(shown));
-		return error_set(err, "%s has bits behind its prefix: write %s/%u for the network or %s for the one address", text,
-				 shown, (unsigned)prefix, addr);
+		return error_set(err,
+				 "%s has bits behind its prefix: write %s/%u for the network or %s for the one address",
+				 text, shown, (unsigned)prefix, addr);
 	}
 	return true;
 }
@@ -226,10 +233,11 @@ bool parse_mount(const char *text, struct mount_arg *m, struct error **err)
 	if (first == NULL || first == text)
 		return error_set(err, "\"%s\" has no target: write SRC:DST or SRC:DST:rw", text);
 	if (strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)
-		return error_set(err, "\"%s\" is neither ro nor rw (a path with a colon in it can't be written here)", mode);
+		return error_set(err, "\"%s\" is neither ro nor rw (a path with a colon in it can't be written here)",
+				 mode);
 	if (first[1] != '/')
-		return error_set(err, "target \"%s\" is not absolute: it is a path in the sandbox, as in %.*s:/data", first + 1,
-				 (int)(first - text), text);
+		return error_set(err, "target \"%s\" is not absolute: it is a path in the sandbox, as in %.*s:/data",
+				 first + 1, (int)(first - text), text);
 	m->source = xstrndup(text, (size_t)(first - text));
 	m->target = second != NULL ? xstrndup(first + 1, (size_t)(second - first - 1)) : xstrdup(first + 1);
 	m->readonly = strcmp(mode, "ro") == 0;
@@ -243,9 +251,11 @@ bool parse_copy_out(const char *text, struct copy_out_arg *c, struct error **err
 	const char *colon = strchr(text, ':');
 
 	if (colon == NULL || colon == text || colon[1] == '\0')
-		return error_set(err, "\"%s\" names no place to copy to: write PATH:HOSTPATH, as in /tmp/result:./result", text);
+		return error_set(
+			err, "\"%s\" names no place to copy to: write PATH:HOSTPATH, as in /tmp/result:./result", text);
 	if (text[0] != '/')
-		return error_set(err, "\"%.*s\" is not absolute: it is a path in the sandbox", (int)(colon - text), text);
+		return error_set(err, "\"%.*s\" is not absolute: it is a path in the sandbox", (int)(colon - text),
+				 text);
 	c->guest = xstrndup(text, (size_t)(colon - text));
 	c->host = xstrdup(colon + 1);
 	return true;

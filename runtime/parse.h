@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The small languages of flags and annotations: sizes, durations, CIDRs, mounts, users. Each function reads the whole text
- * or fails with a sentence that says how to write it.
+ * The small languages of flags and annotations: sizes, durations, CIDRs, mounts, users. Each function reads the whole
+ * text or fails with a sentence that says how to write it.
  */
 #ifndef RUNTIME_PARSE_H
 #define RUNTIME_PARSE_H

@@ -2,9 +2,9 @@
 /*
  * The end of a run as JSON, as lines, as a sentence: see report.h. docs/policy.md describes the object.
  *
- * stdout and stderr are the program's bytes: where they aren't UTF-8, the JSON text has U+FFFD in their place and the bytes
- * as base64 beside it. The audit log's lines come from the sentry; they are parsed within bounds, and a line that isn't an
- * object is left out.
+ * stdout and stderr are the program's bytes: where they aren't UTF-8, the JSON text has U+FFFD in their place and the
+ * bytes as base64 beside it. The audit log's lines come from the sentry; they are parsed within bounds, and a line that
+ * isn't an object is left out.
  */
 #include "runtime/report.h"
 #include "runtime/cleanup.h"
@@ -20,7 +20,11 @@
 /* Bytes of the valid UTF-8 sequence at p, 0 if there is none. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t n = p[0] < 0x80                   ? 1
+		   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		   : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						 : 0;
 
 	if (n == 0 || n > left)
 		return 0;
@@ -106,7 +110,8 @@ static json_object *seconds(uint64_t ns)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), "%llu.%06llu", (unsigned long long)(ns / 1000000000), (unsigned long long)(ns / 1000 % 1000000));
+	snprintf(text, sizeof(text), "%llu.%06llu", (unsigned long long)(ns / 1000000000),
+		 (unsigned long long)(ns / 1000 % 1000000));
 	return json_object_new_double_s((double)ns / 1e9, text);
 }
 
@@ -153,10 +158,13 @@ static void add_status(json_object *o, const struct outcome *out)
 
 	json_object_object_add(o, "status", json_object_new_int(out->status));
 	json_object_object_add(o, "exit_code",
-			       ran && r->error[0] == '\0' && WIFEXITED(r->status) ? json_object_new_int(WEXITSTATUS(r->status)) : NULL);
+			       ran && r->error[0] == '\0' && WIFEXITED(r->status)
+				       ? json_object_new_int(WEXITSTATUS(r->status))
+				       : NULL);
 	if (ran && WIFSIGNALED(r->status)) {
 		const char *abbrev = sigabbrev_np(WTERMSIG(r->status));
-		cleanup_free char *name = abbrev != NULL ? xasprintf("SIG%s", abbrev) : xasprintf("%d", WTERMSIG(r->status));
+		cleanup_free char *name =
+			abbrev != NULL ? xasprintf("SIG%s", abbrev) : xasprintf("%d", WTERMSIG(r->status));
 
 		json_object_object_add(o, "signal", json_object_new_string(name));
 	} else {
@@ -184,7 +192,8 @@ void report_json(const struct outcome *out, const struct config *c, int audit_fd
 	if (out->copy_error != NULL)
 		json_object_object_add(o, "copy_out_error", json_object_new_string(out->copy_error));
 	json_object_object_add(o, "resources", resources(&out->result));
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	fflush(stdout);
 	json_object_put(o);
 }
@@ -202,9 +211,11 @@ void report_stats(const struct outcome *out, const struct config *c, enum stats_
 		json_object_put(o);
 	} else if (mode == STATS_TEXT) {
 		fprintf(stderr,
-			"wall %.3f s, cpu %.3f s user + %.3f s system, memory at most %.1f MiB, %llu system calls, %llu denials\n",
+			"wall %.3f s, cpu %.3f s user + %.3f s system, memory at most %.1f MiB, %llu system calls, "
+			"%llu denials\n",
 			(double)r->wall_ns / 1e9, (double)r->cpu_user_ns / 1e9, (double)r->cpu_sys_ns / 1e9,
-			(double)r->max_memory_bytes / (1 << 20), (unsigned long long)r->syscalls, (unsigned long long)r->denials);
+			(double)r->max_memory_bytes / (1 << 20), (unsigned long long)r->syscalls,
+			(unsigned long long)r->denials);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `sentrybox run [--bundle DIR] ID`: an OCI bundle, in the foreground, until its process ends. What config.json may say is
- * spec.c's; annotations dev.sentrybox.NAME are the flags of `do` by the same names.
+ * `sentrybox run [--bundle DIR] ID`: an OCI bundle, in the foreground, until its process ends. What config.json may say
+ * is spec.c's; annotations dev.sentrybox.NAME are the flags of `do` by the same names.
  */
 #include "runtime/verbs.h"
 #include "runtime/build.h"
@@ -28,7 +28,8 @@ void help_run(void)
 	     "Annotations of the bundle, as the flags of `do`:");
 	for (const struct setting *set = settings_table; set->name != NULL; set++) {
 		if (set->annotation)
-			printf("  dev.sentrybox.%s%s\n", set->name, set->list ? "   (several, separated by blanks)" : "");
+			printf("  dev.sentrybox.%s%s\n", set->name,
+			       set->list ? "   (several, separated by blanks)" : "");
 	}
 	puts("\n"
 	     "Exit status: the program's own; 128+N if signal N ended it; 127 not found, 126 not executable, 125\n"
@@ -39,7 +40,9 @@ void help_run(void)
 static bool check_terminal(struct build *b, struct error **err)
 {
 	if (b->c->terminal && !isatty(STDIN_FILENO))
-		return error_set(err, "process.terminal is true, but stdin is not a terminal: start it on one, or make it false");
+		return error_set(
+			err,
+			"process.terminal is true, but stdin is not a terminal: start it on one, or make it false");
 	return true;
 }
 
@@ -63,11 +66,11 @@ static bool parse_flags(struct settings *s, int argc, char **argv, const char **
 			struct error **err)
 {
 	static const struct option options[] = {
-		{"bundle", required_argument, NULL, 'b'},    {"help", no_argument, NULL, 'h'},
-		{"strace", optional_argument, NULL, 1},      {"debug-log", optional_argument, NULL, 1},
-		{"audit", required_argument, NULL, 1},       {"stats", optional_argument, NULL, 1},
-		{"fail-call", required_argument, NULL, 1},   {"fail-alloc", required_argument, NULL, 1},
-		{"platform", required_argument, NULL, 1},    {0},
+		{"bundle", required_argument, NULL, 'b'},  {"help", no_argument, NULL, 'h'},
+		{"strace", optional_argument, NULL, 1},    {"debug-log", optional_argument, NULL, 1},
+		{"audit", required_argument, NULL, 1},     {"stats", optional_argument, NULL, 1},
+		{"fail-call", required_argument, NULL, 1}, {"fail-alloc", required_argument, NULL, 1},
+		{"platform", required_argument, NULL, 1},  {0},
 	};
 	int c, index;
 
@@ -112,8 +115,8 @@ int verb_run(int argc, char **argv)
 	} else if (help) {
 		help_run();
 		status = 0;
-	} else if (!spec_load(&b, &s, bundle, &err) || !check_terminal(&b, &err) ||
-		   !build_settings(&b, &s, &err) || !build_host_ids(&b, &s, &err)) {
+	} else if (!spec_load(&b, &s, bundle, &err) || !check_terminal(&b, &err) || !build_settings(&b, &s, &err) ||
+		   !build_host_ids(&b, &s, &err)) {
 		error_wrap(&err, "run %s", id);
 		status = error_report(err);
 	} else {

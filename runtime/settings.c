@@ -94,7 +94,8 @@ static bool set_copy_out(struct settings *s, const char *value, struct error **e
 	struct copy_out_arg c = {0};
 
 	if (s->ncopy_out == CONFIG_MAX_COPY_OUT)
-		return error_set(err, "at most %d paths can be copied out: name a directory that holds them", CONFIG_MAX_COPY_OUT);
+		return error_set(err, "at most %d paths can be copied out: name a directory that holds them",
+				 CONFIG_MAX_COPY_OUT);
 	if (!parse_copy_out(value, &c, err))
 		return false;
 	s->copy_out = xrealloc(s->copy_out, s->ncopy_out + 1, sizeof(*s->copy_out));
@@ -309,7 +310,9 @@ const struct setting settings_table[] = {
 	{"readonly-root", ARG_NONE, false, true, FILES, NULL, "let nothing be written to the root, not even in memory",
 	 set_readonly_root},
 	{"mount", ARG_REQUIRED, true, false, FILES, "SRC:DST[:ro|rw]",
-	 "show the host's SRC at DST, read-only unless rw is said; what is\nwritten to an rw mount is written on the host", set_mount},
+	 "show the host's SRC at DST, read-only unless rw is said; what is\nwritten to an rw mount is written on the "
+	 "host",
+	 set_mount},
 	{"hide", ARG_REQUIRED, true, true, FILES, "PATH",
 	 "as if PATH did not exist; of the host's root, credentials are hidden\nanyway (see below)", set_hide},
 	{"copy-out", ARG_REQUIRED, true, false, FILES, "PATH:HOSTPATH",
@@ -319,10 +322,11 @@ const struct setting settings_table[] = {
 	{"user", ARG_REQUIRED, false, false, PROGRAM, "NAME|UID[:GID]",
 	 "run as this user of the sandbox's /etc/passwd (the caller's ids)", set_user},
 	{"env", ARG_REQUIRED, true, false, PROGRAM, "K=V|K", "set a variable, or pass the caller's by name", set_env},
-	{"env-file", ARG_REQUIRED, true, false, PROGRAM, "FILE", "set variables from lines K=V; # begins a comment line",
-	 set_env_file},
+	{"env-file", ARG_REQUIRED, true, false, PROGRAM, "FILE",
+	 "set variables from lines K=V; # begins a comment line", set_env_file},
 	{"hostname", ARG_REQUIRED, false, true, PROGRAM, "NAME", "what uname says (sandbox)", set_hostname},
-	{"memory", ARG_REQUIRED, false, true, LIMITS, "SIZE", "all memory together, files included: 64m, 1.5g", set_memory},
+	{"memory", ARG_REQUIRED, false, true, LIMITS, "SIZE", "all memory together, files included: 64m, 1.5g",
+	 set_memory},
 	{"cpus", ARG_REQUIRED, false, true, LIMITS, "N", "CPUs' worth of time: 0.5, 2", set_cpus},
 	{"pids", ARG_REQUIRED, false, true, LIMITS, "N", "processes and threads at a time", set_pids},
 	{"disk", ARG_REQUIRED, false, true, LIMITS, "SIZE", "data in files, of the memory: 100m", set_disk},
@@ -330,18 +334,22 @@ const struct setting settings_table[] = {
 	{"idle-timeout", ARG_REQUIRED, false, true, LIMITS, "TIME", "end it when nothing has happened for this time",
 	 set_idle_timeout},
 	{"egress-allow", ARG_REQUIRED, true, true, NETWORK, "CIDR[:PORT[-PORT]]",
-	 "let TCP connect to these addresses: 10.0.0.0/8:443, 127.0.0.1:8080,\n[fd00::/8]:80-90. Nothing else leaves the sandbox",
+	 "let TCP connect to these addresses: 10.0.0.0/8:443, 127.0.0.1:8080,\n[fd00::/8]:80-90. Nothing else leaves "
+	 "the "
+	 "sandbox",
 	 set_egress},
 	{"json", ARG_NONE, false, false, RESULTS, NULL,
-	 "print one object at the end: exit status or signal, limits reached,\ndenials, stdout, stderr, resources", set_json},
+	 "print one object at the end: exit status or signal, limits reached,\ndenials, stdout, stderr, resources",
+	 set_json},
 	{"stats", ARG_OPTIONAL, false, false, RESULTS, "json", "print what the run used, on stderr", set_stats},
 	{"audit", ARG_REQUIRED, false, false, RESULTS, "FILE",
 	 "write each denial as a line of JSON: who, what, why, and what\nwould be allowed (- for stderr)", set_audit},
-	{"strace", ARG_OPTIONAL, false, false, INSIDE, "FILE", "write every system call as strace does (stderr)", set_strace},
+	{"strace", ARG_OPTIONAL, false, false, INSIDE, "FILE", "write every system call as strace does (stderr)",
+	 set_strace},
 	{"debug-log", ARG_OPTIONAL, false, false, INSIDE, "FILE", "write what the sandbox's kernel has to say (stderr)",
 	 set_debug_log},
-	{"platform", ARG_REQUIRED, false, true, INSIDE, "NAME", "how system calls are caught: notify (default) or ptrace",
-	 set_platform},
+	{"platform", ARG_REQUIRED, false, true, INSIDE, "NAME",
+	 "how system calls are caught: notify (default) or ptrace", set_platform},
 	{"uid-range", ARG_REQUIRED, false, false, INSIDE, "FIRST-LAST",
 	 "as root: host ids to run sandboxes under (2000000000-2099999999)", set_uid_range},
 	{"fail-call", ARG_REQUIRED, false, false, NULL, NULL, NULL, set_fail_call},
@@ -435,19 +443,21 @@ static bool unknown_flag(const char *verb, const char *word, struct error **err)
 	near = nearest_word(name, names);
 	if (near != NULL)
 		return error_set(err, "%s: there is no flag %s: did you mean --%s?", verb, word, near);
-	return error_set(err, "%s: there is no flag %s: `sentrybox help %s` lists them (a program's own flags go behind --)", verb,
-			 word, verb);
+	return error_set(err,
+			 "%s: there is no flag %s: `sentrybox help %s` lists them (a program's own flags go behind --)",
+			 verb, word, verb);
 }
 
 int settings_parse(struct settings *s, const char *verb, int argc, char **argv, bool *help, struct error **err)
 {
-	static const int has_arg[] = {[ARG_NONE] = no_argument, [ARG_REQUIRED] = required_argument,
-				      [ARG_OPTIONAL] = optional_argument};
+	static const int has_arg[] = {
+		[ARG_NONE] = no_argument, [ARG_REQUIRED] = required_argument, [ARG_OPTIONAL] = optional_argument};
 	struct option options[NSETTINGS + 2] = {0};
 	int c;
 
 	for (size_t i = 0; i < NSETTINGS; i++)
-		options[i] = (struct option){settings_table[i].name, has_arg[settings_table[i].arg], NULL, (int)(256 + i)};
+		options[i] =
+			(struct option){settings_table[i].name, has_arg[settings_table[i].arg], NULL, (int)(256 + i)};
 	options[NSETTINGS] = (struct option){"help", no_argument, NULL, 'h'};
 	*help = false;
 	opterr = 0;
@@ -523,7 +533,9 @@ void settings_help(FILE *out)
 			fprintf(out, "\n%s\n", group);
 		}
 		width = fprintf(out, "  --%s%s%s%s", set->name,
-				set->arg == ARG_OPTIONAL ? "[=" : set->arg == ARG_REQUIRED ? " " : "",
+				set->arg == ARG_OPTIONAL   ? "[="
+				: set->arg == ARG_REQUIRED ? " "
+							   : "",
 				set->arg != ARG_NONE ? set->arg_name : "", set->arg == ARG_OPTIONAL ? "]" : "");
 		if (width >= HELP_COLUMN - 1) {
 			fputc('\n', out);

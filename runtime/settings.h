@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a person may set about a sandbox, wherever it is said: a flag of `do`, or an annotation dev.sentrybox.NAME of a
- * bundle. One table (settings.c) holds name, argument, help text and parser of each; getopt's options, the help page and the
- * annotations all come from it.
+ * bundle. One table (settings.c) holds name, argument, help text and parser of each; getopt's options, the help page
+ * and the annotations all come from it.
  */
 #ifndef RUNTIME_SETTINGS_H
 #define RUNTIME_SETTINGS_H
@@ -27,7 +27,7 @@ struct settings {
 	char *cwd;        /* NULL: the caller's, or / in an image */
 	char **env;       /* K=V, in the order given; a later one replaces an earlier one */
 	size_t nenv;
-	char *user;       /* NAME|UID[:GID], NULL: the caller */
+	char *user; /* NAME|UID[:GID], NULL: the caller */
 	char *hostname;
 
 	/* files */
@@ -64,11 +64,11 @@ struct settings {
 struct setting {
 	const char *name;
 	enum { ARG_NONE, ARG_REQUIRED, ARG_OPTIONAL } arg;
-	bool list;       /* may be given again; an annotation separates by blanks or commas */
-	bool annotation; /* may come from a bundle's annotations */
+	bool list;         /* may be given again; an annotation separates by blanks or commas */
+	bool annotation;   /* may come from a bundle's annotations */
 	const char *group; /* heading of the help page; NULL: hidden */
 	const char *arg_name;
-	const char *help;  /* lines separated by \n */
+	const char *help; /* lines separated by \n */
 	bool (*apply)(struct settings *s, const char *value, struct error **err);
 };
 

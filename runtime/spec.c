@@ -7,14 +7,14 @@
  *	honoured   process (args, env, cwd, user, capabilities, rlimits, noNewPrivileges, oomScoreAdj, terminal), root,
  *	           hostname, domainname, mounts, annotations dev.sentrybox.*, linux.maskedPaths, linux.readonlyPaths,
  *	           linux.resources (memory.limit, cpu.quota/period, pids.limit)
- *	moot       what configures the host's kernel for a process of its own, where the program never meets that kernel:
- *	           namespaces without a path, seccomp, apparmorProfile, selinuxLabel, devices' cgroup rules, cgroupsPath,
+ *	moot       what configures the host's kernel for a process of its own, where the program never meets that
+ *kernel: namespaces without a path, seccomp, apparmorProfile, selinuxLabel, devices' cgroup rules, cgroupsPath,
  *	           rootfsPropagation, cpu.shares, blockIO...
  *	refused    what would change what the program may do or see, and can't be had: the error names the field
  *
  * A field we have never heard of is moot if it stands beside known ones (the specification says so), but a value of the
- * wrong type is always an error. The bundle's author is trusted with the root's contents, not with the parser: depth and
- * size are bounded, and nothing is believed to have a type before it was looked at.
+ * wrong type is always an error. The bundle's author is trusted with the root's contents, not with the parser: depth
+ *and size are bounded, and nothing is believed to have a type before it was looked at.
  */
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
@@ -58,7 +58,8 @@ static const char *type_words(enum json_type t)
 }
 
 /* The member, or NULL in *out if it isn't there (or null). False if it has another type. */
-static bool get(json_object *o, const char *where, const char *key, enum json_type type, json_object **out, struct error **err)
+static bool get(json_object *o, const char *where, const char *key, enum json_type type, json_object **out,
+		struct error **err)
 {
 	json_object *v = NULL;
 
@@ -94,8 +95,8 @@ static bool get_bool(json_object *o, const char *where, const char *key, bool *o
 }
 
 /* *out is left alone if the field isn't there. */
-static bool get_int(json_object *o, const char *where, const char *key, int64_t min, int64_t max, int64_t *out, bool *there,
-		    struct error **err)
+static bool get_int(json_object *o, const char *where, const char *key, int64_t min, int64_t max, int64_t *out,
+		    bool *there, struct error **err)
 {
 	json_object *v;
 	int64_t n;
@@ -108,14 +109,15 @@ static bool get_int(json_object *o, const char *where, const char *key, int64_t 
 		return true;
 	n = json_object_get_int64(v);
 	if (n < min || n > max)
-		return error_set(err, "%s.%s is %lld: not within %lld and %lld", where, key, (long long)n, (long long)min,
-				 (long long)max);
+		return error_set(err, "%s.%s is %lld: not within %lld and %lld", where, key, (long long)n,
+				 (long long)min, (long long)max);
 	*out = n;
 	return true;
 }
 
 /* An array of strings, as a list to free (the strings are the object's). */
-static bool get_strings(json_object *o, const char *where, const char *key, const char ***list, size_t *n, struct error **err)
+static bool get_strings(json_object *o, const char *where, const char *key, const char ***list, size_t *n,
+			struct error **err)
 {
 	json_object *v;
 
@@ -161,11 +163,47 @@ static bool refuse(json_object *o, const char *where, const char *const *keys, s
 /* ---- process ---- */
 
 static const char *const cap_names[] = {
-	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-	"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE",
-	"SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
-	"SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-	"WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+	"CHOWN",
+	"DAC_OVERRIDE",
+	"DAC_READ_SEARCH",
+	"FOWNER",
+	"FSETID",
+	"KILL",
+	"SETGID",
+	"SETUID",
+	"SETPCAP",
+	"LINUX_IMMUTABLE",
+	"NET_BIND_SERVICE",
+	"NET_BROADCAST",
+	"NET_ADMIN",
+	"NET_RAW",
+	"IPC_LOCK",
+	"IPC_OWNER",
+	"SYS_MODULE",
+	"SYS_RAWIO",
+	"SYS_CHROOT",
+	"SYS_PTRACE",
+	"SYS_PACCT",
+	"SYS_ADMIN",
+	"SYS_BOOT",
+	"SYS_NICE",
+	"SYS_RESOURCE",
+	"SYS_TIME",
+	"SYS_TTY_CONFIG",
+	"MKNOD",
+	"LEASE",
+	"AUDIT_WRITE",
+	"AUDIT_CONTROL",
+	"SETFCAP",
+	"MAC_OVERRIDE",
+	"MAC_ADMIN",
+	"SYSLOG",
+	"WAKE_ALARM",
+	"BLOCK_SUSPEND",
+	"AUDIT_READ",
+	"PERFMON",
+	"BPF",
+	"CHECKPOINT_RESTORE",
 };
 
 static bool cap_set(json_object *caps, const char *key, uint64_t *set, struct error **err)
@@ -196,8 +234,8 @@ static bool parse_caps(struct config *c, json_object *process, struct error **er
 	if (!get(process, "process", "capabilities", json_type_object, &caps, err))
 		return false;
 	if (!cap_set(caps, "bounding", &c->cap_bounding, err) || !cap_set(caps, "effective", &c->cap_effective, err) ||
-	    !cap_set(caps, "permitted", &c->cap_permitted, err) || !cap_set(caps, "inheritable", &c->cap_inheritable, err) ||
-	    !cap_set(caps, "ambient", &c->cap_ambient, err))
+	    !cap_set(caps, "permitted", &c->cap_permitted, err) ||
+	    !cap_set(caps, "inheritable", &c->cap_inheritable, err) || !cap_set(caps, "ambient", &c->cap_ambient, err))
 		return false;
 	/* As runc: what can't be had is silently not had. */
 	c->cap_effective &= c->cap_permitted;
@@ -207,9 +245,10 @@ static bool parse_caps(struct config *c, json_object *process, struct error **er
 
 static bool parse_rlimits(struct config *c, json_object *process, struct error **err)
 {
-	static const char *const names[] = {"RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_RSS",
-					    "RLIMIT_NPROC", "RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS",
-					    "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME"};
+	static const char *const names[] = {"RLIMIT_CPU",      "RLIMIT_FSIZE", "RLIMIT_DATA",   "RLIMIT_STACK",
+					    "RLIMIT_CORE",     "RLIMIT_RSS",   "RLIMIT_NPROC",  "RLIMIT_NOFILE",
+					    "RLIMIT_MEMLOCK",  "RLIMIT_AS",    "RLIMIT_LOCKS",  "RLIMIT_SIGPENDING",
+					    "RLIMIT_MSGQUEUE", "RLIMIT_NICE",  "RLIMIT_RTPRIO", "RLIMIT_RTTIME"};
 	json_object *list;
 
 	if (!get(process, "process", "rlimits", json_type_array, &list, err))
@@ -262,7 +301,8 @@ static bool parse_user(struct config *c, json_object *process, struct error **er
 	for (size_t i = 0; more != NULL && i < json_object_array_length(more); i++) {
 		json_object *g = json_object_array_get_idx(more, i);
 
-		if (!json_object_is_type(g, json_type_int) || json_object_get_int64(g) < 0 || json_object_get_int64(g) >= UINT32_MAX)
+		if (!json_object_is_type(g, json_type_int) || json_object_get_int64(g) < 0 ||
+		    json_object_get_int64(g) >= UINT32_MAX)
 			return error_set(err, "process.user.additionalGids[%zu] is not a group id", i);
 		if (c->ngroups == CONFIG_MAX_GROUPS)
 			return error_set(err, "process.user.additionalGids: more than %d groups", CONFIG_MAX_GROUPS);
@@ -287,7 +327,8 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 	if (process == NULL)
 		return error_set(err, "process is missing");
 	if (!refuse(process, "process", refused, err) || !get_strings(process, "process", "args", &args, &nargs, err) ||
-	    !get_strings(process, "process", "env", &env, &nenv, err) || !get_string(process, "process", "cwd", &cwd, err) ||
+	    !get_strings(process, "process", "env", &env, &nenv, err) ||
+	    !get_string(process, "process", "cwd", &cwd, err) ||
 	    !get_bool(process, "process", "terminal", &c->terminal, err) ||
 	    !get_bool(process, "process", "noNewPrivileges", &c->no_new_privs, err) ||
 	    !get_int(process, "process", "oomScoreAdj", -1000, 1000, &adj, NULL, err) ||
@@ -349,10 +390,43 @@ static const struct {
 
 /* Options that say how mounts of the host are made, or what a fresh in-memory one would do anyway. */
 static const char *const moot_options[] = {
-	"defaults", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable", "sync", "async",
-	"dirsync", "mand", "nomand", "iversion", "noiversion", "silent", "loud", "lazytime", "nolazytime", "tmpcopyup",
-	"notmpcopyup", "copy-symlink", "newinstance", "ptmxmode=0666", "nsdelegate", "memory_recursiveprot", "nosymfollow",
-	"rro", "rnosuid", "rnodev", "rnoexec", "rw=recursive", "z", "Z", "U", "O",
+	"defaults",
+	"private",
+	"rprivate",
+	"slave",
+	"rslave",
+	"shared",
+	"rshared",
+	"unbindable",
+	"runbindable",
+	"sync",
+	"async",
+	"dirsync",
+	"mand",
+	"nomand",
+	"iversion",
+	"noiversion",
+	"silent",
+	"loud",
+	"lazytime",
+	"nolazytime",
+	"tmpcopyup",
+	"notmpcopyup",
+	"copy-symlink",
+	"newinstance",
+	"ptmxmode=0666",
+	"nsdelegate",
+	"memory_recursiveprot",
+	"nosymfollow",
+	"rro",
+	"rnosuid",
+	"rnodev",
+	"rnoexec",
+	"rw=recursive",
+	"z",
+	"Z",
+	"U",
+	"O",
 };
 
 static bool starts(const char *s, const char *prefix)
@@ -413,8 +487,9 @@ static bool mount_kind(const char *type, const char *target, enum config_mount_k
 	static const struct {
 		const char *type;
 		enum config_mount_kind kind;
-	} kinds[] = {{"proc", MOUNT_PROC},     {"sysfs", MOUNT_SYSFS},   {"devpts", MOUNT_DEVPTS},  {"tmpfs", MOUNT_TMPFS},
-		     {"mqueue", MOUNT_MQUEUE}, {"cgroup", MOUNT_CGROUP}, {"cgroup2", MOUNT_CGROUP}, {"devtmpfs", MOUNT_DEV}};
+	} kinds[] = {{"proc", MOUNT_PROC},      {"sysfs", MOUNT_SYSFS},   {"devpts", MOUNT_DEVPTS},
+		     {"tmpfs", MOUNT_TMPFS},    {"mqueue", MOUNT_MQUEUE}, {"cgroup", MOUNT_CGROUP},
+		     {"cgroup2", MOUNT_CGROUP}, {"devtmpfs", MOUNT_DEV}};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(type, kinds[i].type) == 0) {
@@ -428,7 +503,8 @@ static bool mount_kind(const char *type, const char *target, enum config_mount_k
 	return false;
 }
 
-static bool parse_mount_entry(struct build *b, json_object *m, const char *where, const char *bundle, struct error **err)
+static bool parse_mount_entry(struct build *b, json_object *m, const char *where, const char *bundle,
+			      struct error **err)
 {
 	static const char *const refused[] = {"uidMappings", "gidMappings", NULL};
 	cleanup_free const char **options = NULL;
@@ -463,7 +539,8 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 		return true;
 	}
 	if (type == NULL || !mount_kind(type, target, &kind))
-		return error_set(err, "%s.type: a mount of type \"%s\" can't be had in a sandbox", where, type != NULL ? type : "");
+		return error_set(err, "%s.type: a mount of type \"%s\" can't be had in a sandbox", where,
+				 type != NULL ? type : "");
 	show_options(&o);
 	cm = build_mount(b, kind, source != NULL ? source : type, target, o.shown, o.flags, err);
 	if (cm == NULL)
@@ -515,7 +592,8 @@ static bool parse_namespaces(json_object *os, struct error **err)
 		while (known[k] != NULL && (type == NULL || strcmp(type, known[k]) != 0))
 			k++;
 		if (known[k] == NULL)
-			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where, type != NULL ? type : "");
+			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where,
+					 type != NULL ? type : "");
 		if (path != NULL && *path != '\0')
 			return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 	}
@@ -524,8 +602,8 @@ static bool parse_namespaces(json_object *os, struct error **err)
 
 static bool parse_devices(json_object *os, struct error **err)
 {
-	static const char *const there[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
-					    "/dev/console", "/dev/ptmx", NULL};
+	static const char *const there[] = {"/dev/null", "/dev/zero",    "/dev/full", "/dev/random", "/dev/urandom",
+					    "/dev/tty",  "/dev/console", "/dev/ptmx", NULL};
 	json_object *list;
 
 	if (!get(os, "linux", "devices", json_type_array, &list, err))
@@ -540,7 +618,8 @@ static bool parse_devices(json_object *os, struct error **err)
 		while (there[k] != NULL && (path == NULL || strcmp(path, there[k]) != 0))
 			k++;
 		if (there[k] == NULL)
-			return error_set(err, "%s: the device %s can't be had in a sandbox", where, path != NULL ? path : "(no path)");
+			return error_set(err, "%s: the device %s can't be had in a sandbox", where,
+					 path != NULL ? path : "(no path)");
 	}
 	return true;
 }
@@ -551,7 +630,8 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	json_object *res, *memory, *cpu, *pids;
 	int64_t limit = 0, quota = 0, period = 100000, tasks = 0;
 
-	if (!get(os, "linux", "resources", json_type_object, &res, err) || !refuse(res, "linux.resources", refused, err) ||
+	if (!get(os, "linux", "resources", json_type_object, &res, err) ||
+	    !refuse(res, "linux.resources", refused, err) ||
 	    !get(res, "linux.resources", "memory", json_type_object, &memory, err) ||
 	    !get(res, "linux.resources", "cpu", json_type_object, &cpu, err) ||
 	    !get(res, "linux.resources", "pids", json_type_object, &pids, err) ||
@@ -563,7 +643,9 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	if (limit > 0)
 		c->memory_bytes = (uint64_t)limit;
 	if (quota > 0)
-		c->cpu_permille = (uint32_t)(quota * 1000 / period > 4096000 ? 4096000 : quota * 1000 / period + (quota * 1000 < period));
+		c->cpu_permille =
+			(uint32_t)(quota * 1000 / period > 4096000 ? 4096000
+								   : quota * 1000 / period + (quota * 1000 < period));
 	if (tasks > 0)
 		c->max_tasks = tasks > 4194304 ? 4194304 : (uint32_t)tasks;
 	return true;
@@ -587,7 +669,8 @@ static bool parse_sysctl(json_object *os, struct error **err)
 	return true;
 }
 
-static bool parse_paths(struct build *b, json_object *os, const char *key, enum config_path_kind kind, struct error **err)
+static bool parse_paths(struct build *b, json_object *os, const char *key, enum config_path_kind kind,
+			struct error **err)
 {
 	cleanup_free const char **paths = NULL;
 	size_t n;
@@ -605,8 +688,8 @@ static bool parse_paths(struct build *b, json_object *os, const char *key, enum 
 
 static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 {
-	static const char *const refused[] = {"uidMappings", "gidMappings", "timeOffsets", "intelRdt", "netDevices",
-					      "memoryPolicy", NULL};
+	static const char *const refused[] = {"uidMappings", "gidMappings",  "timeOffsets", "intelRdt",
+					      "netDevices",  "memoryPolicy", NULL};
 	json_object *os, *personality;
 	const char *domain;
 
@@ -674,7 +757,8 @@ static bool parse_names(struct build *b, json_object *spec, struct error **err)
 	return true;
 }
 
-bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len, struct error **err)
+bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len,
+		struct error **err)
 {
 	static const char *const refused[] = {"hooks", "solaris", "windows", "vm", "zos", NULL};
 	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH_MAX);

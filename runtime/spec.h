@@ -8,6 +8,7 @@
 /* Reads DIR/config.json and fills b. s takes the dev.sentrybox.* annotations. */
 bool spec_load(struct build *b, struct settings *s, const char *bundle, struct error **err);
 /* The same from memory, for tests and fuzzing; bundle is where relative paths lead. */
-bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len, struct error **err);
+bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len,
+		struct error **err);
 
 #endif

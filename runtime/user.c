@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who the program is: names and ids from the sandbox root's own /etc/passwd and /etc/group. Those files may be a stranger's:
- * they are opened inside the root, must be regular, are read up to a size, line by line.
+ * Who the program is: names and ids from the sandbox root's own /etc/passwd and /etc/group. Those files may be a
+ * stranger's: they are opened inside the root, must be regular, are read up to a size, line by line.
  *
- * A UID without an entry gets the group of the same number (never group 0 by accident), no further groups, and / as home.
+ * A UID without an entry gets the group of the same number (never group 0 by accident), no further groups, and / as
+ * home.
  */
 #include "runtime/build.h"
 #include "runtime/cleanup.h"
@@ -147,7 +148,9 @@ bool build_user(struct build *b, const char *user, char **home, struct error **e
 		if (!find_account(b->root_fd, NULL, uid, &a))
 			a.uid = a.gid = uid;
 	} else if (!find_account(b->root_fd, name, 0, &a)) {
-		return error_set(err, "--user: there is no user \"%s\" in the sandbox's /etc/passwd: write UID:GID, or a name from it",
+		return error_set(err,
+				 "--user: there is no user \"%s\" in the sandbox's /etc/passwd: write UID:GID, or a "
+				 "name from it",
 				 name);
 	}
 	c->uid = a.uid;
@@ -155,7 +158,8 @@ bool build_user(struct build *b, const char *user, char **home, struct error **e
 	if (group != NULL && !id_number(group, &c->gid) && !find_group(b->root_fd, group, &c->gid)) {
 		free(a.name);
 		free(a.home);
-		return error_set(err, "--user: there is no group \"%s\" in the sandbox's /etc/group: write its number", group);
+		return error_set(err, "--user: there is no group \"%s\" in the sandbox's /etc/group: write its number",
+				 group);
 	}
 	if (group == NULL && a.name != NULL)
 		add_groups_of(c, b->root_fd, a.name);

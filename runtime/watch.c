@@ -3,9 +3,9 @@
  * The host as the harness watches it. Around each payload it lays out what a way out would lead to:
  *
  *	files      a secret in a hidden directory, open on an inherited descriptor as well; a target file to overwrite
- *	listeners  TCP on 127.0.0.1 and ::1, UDP, unix sockets by path and abstract name; one more TCP that policies may allow
- *	a victim   a process that must survive kill -9 -1
- *	tables     the processes of the sandbox's host uid, our own children, the mount table, the host's name
+ *	listeners  TCP on 127.0.0.1 and ::1, UDP, unix sockets by path and abstract name; one more TCP that policies may
+ *allow a victim   a process that must survive kill -9 -1 tables     the processes of the sandbox's host uid, our own
+ *children, the mount table, the host's name
  *
  * and afterwards looks whether anything was touched. The checks don't ask the sandbox: they would hold if it lied.
  */
@@ -73,7 +73,8 @@ static int listener(int family, int type, uint16_t *port)
 	socklen_t len = family == AF_INET ? sizeof(a4) : sizeof(a6);
 	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || bind(fd, a, len) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0) || getsockname(fd, a, &len) < 0) {
+	if (fd < 0 || bind(fd, a, len) < 0 || (type == SOCK_STREAM && listen(fd, 4096) < 0) ||
+	    getsockname(fd, a, &len) < 0) {
 		if (fd >= 0)
 			close(fd);
 		*port = 0;
@@ -90,7 +91,8 @@ static int unix_listener(const char *name, bool abstract)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	memcpy(a.sun_path + abstract, name, n);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + n)) < 0 ||
+	if (fd < 0 ||
+	    bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + n)) < 0 ||
 	    listen(fd, 64) < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -233,7 +235,8 @@ static void check_processes(struct findings *f, const struct watch *w)
 	if (w->victim > 0 && waitpid(w->victim, NULL, WNOHANG) != 0)
 		found(f, xstrdup("the process outside was killed"));
 	while (w->uid != 0 && proc != NULL && (e = readdir(proc)) != NULL) {
-		if (e->d_name[0] < '0' || e->d_name[0] > '9' || fstatat(dirfd(proc), e->d_name, &st, 0) < 0 || st.st_uid != w->uid)
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || fstatat(dirfd(proc), e->d_name, &st, 0) < 0 ||
+		    st.st_uid != w->uid)
 			continue;
 		found(f, xasprintf("process %s was left behind", e->d_name));
 		kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);

@@ -2,10 +2,11 @@
 /*
  * Validation of struct config, linked into the command (which refuses to start what it built wrongly) and into the core
  * (which believes nothing it was handed until this says so). Everything is checked once, so that the readers need no
- * checks: each string ends in the pool, each count is within its array, each descriptor is one the command may hand over.
+ * checks: each string ends in the pool, each count is within its array, each descriptor is one the command may hand
+ * over.
  *
- * Nothing here is the guest's: the structure is written by the operator's command. The check is for a command and a core
- * that disagree, and for a core that somebody else starts.
+ * Nothing here is the guest's: the structure is written by the operator's command. The check is for a command and a
+ * core that disagree, and for a core that somebody else starts.
  */
 #include "runtime/config.h"
 
@@ -69,7 +70,8 @@ static const char *check_program(const struct config *c)
 		return "too many supplementary groups";
 	if (c->uid == UINT32_MAX || c->gid == UINT32_MAX)
 		return "4294967295 is not a user or group id";
-	if ((c->cap_effective | c->cap_permitted | c->cap_inheritable | c->cap_bounding | c->cap_ambient) & ~LINUX_CAP_MASK)
+	if ((c->cap_effective | c->cap_permitted | c->cap_inheritable | c->cap_bounding | c->cap_ambient) &
+	    ~LINUX_CAP_MASK)
 		return "a capability that doesn't exist";
 	if (c->cap_effective & ~c->cap_permitted)
 		return "an effective capability is not permitted";
@@ -138,7 +140,7 @@ static const char *check_policy(const struct config *c)
 
 static const char *check_host(const struct config *c)
 {
-	const int32_t fds[] = {c->message_fd, c->strace_fd,   c->debug_fd,   c->audit_fd,
+	const int32_t fds[] = {c->message_fd, c->strace_fd,   c->debug_fd,  c->audit_fd,
 			       c->result_fd,  c->copy_out_fd, c->control_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

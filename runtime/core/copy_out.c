@@ -3,11 +3,12 @@
  * The sentry's side of --copy-out: when init has ended, a task of the kernel's own walks the files asked for and writes
  * them to the command as records (runtime/copy_out.h), then lets the sandbox end.
  *
- *	init ends --> copy_out_start --> everybody else is killed; coroutine of our task --> walk --> records --> shutdown
+ *	init ends --> copy_out_start --> everybody else is killed; coroutine of our task --> walk --> records -->
+ *shutdown
  *
- * The walk keeps a list of directories still to be read instead of recursing: depth and breadth are the guest's, and the
- * list is the sandbox's memory like any other. What a name leads to is looked at without following links (only the item's
- * own path is followed, as the operator wrote it). proc, sys and devices' filesystems are left out.
+ * The walk keeps a list of directories still to be read instead of recursing: depth and breadth are the guest's, and
+ *the list is the sandbox's memory like any other. What a name leads to is looked at without following links (only the
+ *item's own path is followed, as the operator wrote it). proc, sys and devices' filesystems are left out.
  *
  * The pipe is written to with blocking writes: nobody else is to be served any more. If the command is gone, so are we.
  */
@@ -58,7 +59,8 @@ static void put_bytes(const void *p, size_t len)
 	}
 }
 
-static void put_record(struct copy_out_record *r, enum copy_out_kind kind, const char *name, const void *data, size_t len)
+static void put_record(struct copy_out_record *r, enum copy_out_kind kind, const char *name, const void *data,
+		       size_t len)
 {
 	r->magic = COPY_OUT_MAGIC;
 	r->item = item;
@@ -82,7 +84,10 @@ static void put_failure(const char *name, int err)
 	const char *e = errno_name(-err);
 
 	log_debug("copy-out: %d in item %u", err, item);
-	put_plain(COPY_OUT_FAILED, name, err == -LINUX_ENOENT ? "no such file in the sandbox" : e != NULL ? e : "failed");
+	put_plain(COPY_OUT_FAILED, name,
+		  err == -LINUX_ENOENT ? "no such file in the sandbox"
+		  : e != NULL          ? e
+				       : "failed");
 }
 
 static bool all_zero(const char *p, size_t len)
@@ -124,7 +129,8 @@ static int put_contents(struct task *task, struct file *file, uint64_t size)
 
 static int put_file(struct task *task, const char *full, const char *rel, const struct kstat *st)
 {
-	struct copy_out_record r = {.mode = st->mode & 07777, .mtime_sec = st->mtime.sec, .mtime_nsec = (uint32_t)st->mtime.nsec};
+	struct copy_out_record r = {
+		.mode = st->mode & 07777, .mtime_sec = st->mtime.sec, .mtime_nsec = (uint32_t)st->mtime.nsec};
 	struct file *file;
 	int err = vfs_open(task, LINUX_AT_FDCWD, full, LINUX_O_RDONLY | LINUX_O_NONBLOCK, 0, 0, &file);
 
@@ -144,8 +150,8 @@ struct collector {
 	bool failed;
 };
 
-static bool collect(struct dir_emit *emit, const char *name, size_t len, unused_arg uint64_t ino, unused_arg uint32_t type,
-		    unused_arg int64_t off)
+static bool collect(struct dir_emit *emit, const char *name, size_t len, unused_arg uint64_t ino,
+		    unused_arg uint32_t type, unused_arg int64_t off)
 {
 	struct collector *c = container_of(emit, struct collector, emit);
 	struct pending *p;
@@ -248,7 +254,8 @@ put_path:
 	return err;
 }
 
-static int put_directory(struct task *task, char *buf, char *child, const char *base, const char *rel, struct list *dirs)
+static int put_directory(struct task *task, char *buf, char *child, const char *base, const char *rel,
+			 struct list *dirs)
 {
 	struct collector c = {.emit = {.add = collect}, .names = LIST_INIT(c.names)};
 	struct file *file;
@@ -266,7 +273,8 @@ static int put_directory(struct task *task, char *buf, char *child, const char *
 	while (err >= 0 && !broken && !list_empty(&c.names)) {
 		struct pending *p = list_first(&c.names, struct pending, link);
 
-		if (*rel == '\0' ? snprintf(child, LINUX_PATH_MAX, "%s", p->name) < LINUX_PATH_MAX : join(child, rel, p->name))
+		if (*rel == '\0' ? snprintf(child, LINUX_PATH_MAX, "%s", p->name) < LINUX_PATH_MAX
+				 : join(child, rel, p->name))
 			err = put_entry(task, buf, base, child, dirs);
 		if (err < 0 && err != -LINUX_ENOMEM) {
 			const char *e = errno_name(-err);
@@ -328,9 +336,7 @@ bool copy_out_start(const struct config *c, int status)
 		return false;
 	cfg = c;
 	wait_status = status;
-	list_for_each(g, &kernel.groups, all_link)
-		if (g != kernel.init && !g->zombie)
-			group_exit(g, LINUX_SIGKILL);
+	list_for_each(g, &kernel.groups, all_link) if (g != kernel.init && !g->zombie) group_exit(g, LINUX_SIGKILL);
 	/* What the guest may have used up is no reason to lose what it made. */
 	alloc_set_limit(UINT64_MAX);
 	cred = cred_new(0, 0);

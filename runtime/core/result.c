@@ -48,8 +48,8 @@ void result_explain(struct sandbox_result *r, const struct config *c)
 	case LINUX_ENOENT:
 	case LINUX_ENOTDIR:
 		if (strchr(prog, '/') == NULL) {
-			snprintf(r->error, sizeof(r->error), "cannot start \"%.200s\": not found in $PATH (searched %.200s)", prog,
-				 env_path(c));
+			snprintf(r->error, sizeof(r->error),
+				 "cannot start \"%.200s\": not found in $PATH (searched %.200s)", prog, env_path(c));
 			return;
 		}
 		why = "no such file in the sandbox (or the interpreter it names is missing)";

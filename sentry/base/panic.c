@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The crash report. It is written with host_write alone and reads nothing but our own memory: registers if a fault brought
- * us here, the words on our stack that point into our code (the binary is static and lies where it was linked, so
- * `addr2line -fe build/sentrybox-core ADDRESS...` tells the rest), and what panic_more adds.
+ * The crash report. It is written with host_write alone and reads nothing but our own memory: registers if a fault
+ * brought us here, the words on our stack that point into our code (the binary is static and lies where it was linked,
+ * so `addr2line -fe build/sentrybox-core ADDRESS...` tells the rest), and what panic_more adds.
  *
  * Guest bytes come into it only escaped. A second failure while reporting ends at once.
  */
@@ -44,8 +44,8 @@ void panic_line(const char *fmt, ...)
 	host_write(report_fd, line, (size_t)n);
 }
 
-/* Return addresses, and now and then a stale one: every word from sp up that points into our code. Copied by the host, since
- * the pages above may be no stack any more, and sp itself may be what went wrong. */
+/* Return addresses, and now and then a stale one: every word from sp up that points into our code. Copied by the host,
+ * since the pages above may be no stack any more, and sp itself may be what went wrong. */
 static void print_stack(uintptr_t sp)
 {
 	uintptr_t words[64];
@@ -53,7 +53,8 @@ static void print_stack(uintptr_t sp)
 	int n = 0, shown = 0;
 
 	for (unsigned i = 0; i < SCAN_WORDS / ARRAY_LEN(words) && shown < SCAN_SHOWN; i++) {
-		struct iovec to = {words, sizeof(words)}, from = {(void *)((sp & ~7UL) + i * sizeof(words)), sizeof(words)};
+		struct iovec to = {words, sizeof(words)},
+			     from = {(void *)((sp & ~7UL) + i * sizeof(words)), sizeof(words)};
 		int64_t got = host_process_vm_readv(getpid(), &to, 1, &from, 1);
 
 		for (int64_t k = 0; k < got / 8 && shown < SCAN_SHOWN; k++) {
@@ -107,8 +108,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	const greg_t *g = uc->uc_mcontext.gregs;
 
 	begin_report();
-	panic_line("sentrybox: the sandbox's kernel failed: signal %d, code %d, address %p at %#llx", sig, info->si_code,
-		   info->si_addr, (unsigned long long)g[REG_RIP]);
+	panic_line("sentrybox: the sandbox's kernel failed: signal %d, code %d, address %p at %#llx", sig,
+		   info->si_code, info->si_addr, (unsigned long long)g[REG_RIP]);
 	panic_line("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", (unsigned long long)g[REG_RAX],
 		   (unsigned long long)g[REG_RBX], (unsigned long long)g[REG_RCX], (unsigned long long)g[REG_RDX]);
 	panic_line("  rsi %016llx rdi %016llx rbp %016llx rsp %016llx", (unsigned long long)g[REG_RSI],

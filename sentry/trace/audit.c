@@ -53,7 +53,8 @@ uint32_t audit_limits(void)
 static void add_json(struct text *t, const char *key, const char *value)
 {
 	text_add(t, ",\"%s\":\"", key);
-	for (const unsigned char *p = (const unsigned char *)value; *p != '\0' && p - (const unsigned char *)value < 512; p++) {
+	for (const unsigned char *p = (const unsigned char *)value;
+	     *p != '\0' && p - (const unsigned char *)value < 512; p++) {
 		if (*p == '"' || *p == '\\')
 			text_add(t, "\\%c", *p);
 		else if (*p >= 0x20 && *p < 0x7f)

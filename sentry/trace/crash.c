@@ -21,15 +21,17 @@ static void describe(void)
 	char comm[64];
 
 	if (task != NULL)
-		panic_line("  task %d \"%s\", in call %d (%s)", task->tid, log_quote(comm, sizeof(comm), task->comm, strnlen(task->comm, sizeof(task->comm))),
+		panic_line("  task %d \"%s\", in call %d (%s)", task->tid,
+			   log_quote(comm, sizeof(comm), task->comm, strnlen(task->comm, sizeof(task->comm))),
 			   task->syscall_nr, call_name(task->syscall_nr));
 	else
 		panic_line("  no task: in the event loop");
 	for (unsigned i = 0; (r = trace_recall(i)) != NULL; i++)
-		panic_line("  %s [%d] %s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)", i == 0 ? "last calls:" : "           ", r->tid,
-			   call_name(r->nr), (unsigned long long)r->args[0], (unsigned long long)r->args[1],
-			   (unsigned long long)r->args[2], (unsigned long long)r->args[3], (unsigned long long)r->args[4],
-			   (unsigned long long)r->args[5]);
+		panic_line("  %s [%d] %s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)",
+			   i == 0 ? "last calls:" : "           ", r->tid, call_name(r->nr),
+			   (unsigned long long)r->args[0], (unsigned long long)r->args[1],
+			   (unsigned long long)r->args[2], (unsigned long long)r->args[3],
+			   (unsigned long long)r->args[4], (unsigned long long)r->args[5]);
 }
 
 void trace_crash_init(void)

@@ -10,18 +10,16 @@
  *
  * Kinds:
  *	int uint long size id hex ptr mode modetype      numbers
- *	fd dirfd whence sig ...                          numbers with names; every set in names.c is a kind (oflags, prot)
- *	path str buf:N argv envp optval:N                bytes; out:buf is as long as the result says
- *	fds intp u32p u64p                               small arrays and numbers behind a pointer
- *	iov:N msghdr sockaddr:N                          (out:sockaddr's length is behind the pointer N)
- *	timespec timeval itimerspec itimerval times2 futextime
- *	stat statx rusage rlimit wstatus utsname siginfo sigset:N sigaction stack
- *	pollfds:N fdset:N epoll_event epoll_events dirents cloneargs openhow
- *	fcntlarg ioctlarg prctlarg socktype futexop      read by the command in another argument, or number and flags
+ *	fd dirfd whence sig ...                          numbers with names; every set in names.c is a kind (oflags,
+ *prot) path str buf:N argv envp optval:N                bytes; out:buf is as long as the result says fds intp u32p u64p
+ *small arrays and numbers behind a pointer iov:N msghdr sockaddr:N                          (out:sockaddr's length is
+ *behind the pointer N) timespec timeval itimerspec itimerval times2 futextime stat statx rusage rlimit wstatus utsname
+ *siginfo sigset:N sigaction stack pollfds:N fdset:N epoll_event epoll_events dirents cloneargs openhow fcntlarg
+ *ioctlarg prctlarg socktype futexop      read by the command in another argument, or number and flags
  *
- * All bytes come from the guest by usercopy, at the time of printing: a program that changes them meanwhile confuses only
- * its reader. They are escaped, cut (32 bytes of data, 255 of a path), and never trusted for a length: each loop has a bound
- * of its own. Copies don't sleep, so one static buffer in strace.c serves all tasks.
+ * All bytes come from the guest by usercopy, at the time of printing: a program that changes them meanwhile confuses
+ *only its reader. They are escaped, cut (32 bytes of data, 255 of a path), and never trusted for a length: each loop
+ *has a bound of its own. Copies don't sleep, so one static buffer in strace.c serves all tasks.
  */
 #include "sentry/trace/kinds.h"
 

@@ -18,9 +18,9 @@ void text_quote(struct text *t, const void *src, size_t len, size_t max);
 
 struct traced_call {
 	struct task *task;
-	const char *spec;       /* the row's trace column */
+	const char *spec; /* the row's trace column */
 	const uint64_t *args;
-	bool done;              /* the call has returned: ret holds */
+	bool done; /* the call has returned: ret holds */
 	int64_t ret;
 };
 

@@ -2,8 +2,8 @@
 /*
  * The kinds of arguments that format.c names: each reads what it needs from the guest and prints it as strace would.
  *
- * Lengths and counts that come from the guest only choose how much is printed, up to a bound of ours: ITEMS_MAX of a list,
- * DATA_MAX bytes of data. What can't be read is shown as the address it was to be at.
+ * Lengths and counts that come from the guest only choose how much is printed, up to a bound of ours: ITEMS_MAX of a
+ * list, DATA_MAX bytes of data. What can't be read is shown as the address it was to be at.
  */
 #include "sentry/trace/kinds.h"
 
@@ -82,8 +82,9 @@ static void print_dirfd(struct text *t, const struct traced_call *c, unsigned i,
 static void add_mode(struct text *t, uint32_t mode)
 {
 	static const struct name types[] = {
-		{LINUX_S_IFREG, "S_IFREG"}, {LINUX_S_IFDIR, "S_IFDIR"}, {LINUX_S_IFCHR, "S_IFCHR"}, {LINUX_S_IFBLK, "S_IFBLK"},
-		{LINUX_S_IFIFO, "S_IFIFO"}, {LINUX_S_IFLNK, "S_IFLNK"}, {LINUX_S_IFSOCK, "S_IFSOCK"},
+		{LINUX_S_IFREG, "S_IFREG"},   {LINUX_S_IFDIR, "S_IFDIR"}, {LINUX_S_IFCHR, "S_IFCHR"},
+		{LINUX_S_IFBLK, "S_IFBLK"},   {LINUX_S_IFIFO, "S_IFIFO"}, {LINUX_S_IFLNK, "S_IFLNK"},
+		{LINUX_S_IFSOCK, "S_IFSOCK"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -365,7 +366,8 @@ static void add_sockaddr(struct text *t, const struct traced_call *c, uint64_t a
 		else
 			text_quote(t, b + 2, strnlen((char *)b + 2, len - 2), sizeof(b));
 	} else if (family == 2 && len >= 8) {
-		text_add(t, ", sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")", b[2] << 8 | b[3], b[4], b[5], b[6], b[7]);
+		text_add(t, ", sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")", b[2] << 8 | b[3], b[4], b[5],
+			 b[6], b[7]);
 	} else if (family == 10 && len >= 24) {
 		text_add(t, ", sin6_port=htons(%u), sin6_addr=\"", b[2] << 8 | b[3]);
 		add_in6(t, b + 8);
@@ -414,10 +416,12 @@ static void print_msghdr(struct text *t, const struct traced_call *c, unsigned i
 
 static void add_pair(struct text *t, const int64_t v[2], bool usec)
 {
-	text_add(t, usec ? "{tv_sec=%lld, tv_usec=%lld}" : "{tv_sec=%lld, tv_nsec=%lld}", (long long)v[0], (long long)v[1]);
+	text_add(t, usec ? "{tv_sec=%lld, tv_usec=%lld}" : "{tv_sec=%lld, tv_nsec=%lld}", (long long)v[0],
+		 (long long)v[1]);
 }
 
-static void add_times(struct text *t, const struct traced_call *c, uint64_t addr, unsigned pairs, bool usec, const char *head)
+static void add_times(struct text *t, const struct traced_call *c, uint64_t addr, unsigned pairs, bool usec,
+		      const char *head)
 {
 	int64_t v[4];
 
@@ -621,7 +625,8 @@ static void print_dirents(struct text *t, const struct traced_call *c, unsigned 
 	uint16_t reclen;
 
 	/* linux_dirent and linux_dirent64 agree on where the record's length is. */
-	while (off < (uint64_t)c->ret && entries < 100000 && fetch(c, arg(c, i) + off + 16, &reclen, 2) && reclen != 0) {
+	while (off < (uint64_t)c->ret && entries < 100000 && fetch(c, arg(c, i) + off + 16, &reclen, 2) &&
+	       reclen != 0) {
 		off += reclen;
 		entries++;
 	}
@@ -702,13 +707,18 @@ void format_siginfo(struct text *t, int sig, const void *p)
 	static const struct name chld[] = {{1, "CLD_EXITED"},  {2, "CLD_KILLED"},  {3, "CLD_DUMPED"},
 					   {4, "CLD_TRAPPED"}, {5, "CLD_STOPPED"}, {6, "CLD_CONTINUED"}};
 	const struct linux_siginfo *info = p;
-	const struct name *names = sig == LINUX_SIGSEGV ? segv : sig == LINUX_SIGBUS ? bus : sig == LINUX_SIGCHLD ? chld : NULL;
+	const struct name *names = sig == LINUX_SIGSEGV   ? segv
+				   : sig == LINUX_SIGBUS  ? bus
+				   : sig == LINUX_SIGCHLD ? chld
+							  : NULL;
 	int last = sig == LINUX_SIGCHLD ? 6 : 2;
 	char buf[16];
 
 	text_add(t, "{si_signo=%s, si_code=", signal_name(sig, buf));
 	if (info->code == LINUX_SI_USER || info->code == LINUX_SI_TKILL || info->code == LINUX_SI_QUEUE)
-		text_add(t, info->code == LINUX_SI_USER ? "SI_USER" : info->code == LINUX_SI_TKILL ? "SI_TKILL" : "SI_QUEUE");
+		text_add(t, info->code == LINUX_SI_USER    ? "SI_USER"
+			    : info->code == LINUX_SI_TKILL ? "SI_TKILL"
+							   : "SI_QUEUE");
 	else if (info->code == LINUX_SI_KERNEL || info->code == LINUX_SI_TIMER)
 		text_add(t, info->code == LINUX_SI_KERNEL ? "SI_KERNEL" : "SI_TIMER");
 	else if (names != NULL && info->code >= 1 && info->code <= last)
@@ -716,10 +726,12 @@ void format_siginfo(struct text *t, int sig, const void *p)
 	else
 		text_add(t, "%d", info->code);
 	if (sig == LINUX_SIGCHLD && info->code > 0)
-		text_add(t, ", si_pid=%d, si_uid=%u, si_status=%d", info->child.pid, info->child.uid, info->child.status);
+		text_add(t, ", si_pid=%d, si_uid=%u, si_status=%d", info->child.pid, info->child.uid,
+			 info->child.status);
 	else if (info->code <= 0 && info->code != LINUX_SI_TIMER)
 		text_add(t, ", si_pid=%d, si_uid=%u", info->kill.pid, info->kill.uid);
-	else if (sig == LINUX_SIGSEGV || sig == LINUX_SIGBUS || sig == LINUX_SIGILL || sig == LINUX_SIGFPE || sig == LINUX_SIGTRAP)
+	else if (sig == LINUX_SIGSEGV || sig == LINUX_SIGBUS || sig == LINUX_SIGILL || sig == LINUX_SIGFPE ||
+		 sig == LINUX_SIGTRAP)
 		text_add(t, ", si_addr=%#llx", (unsigned long long)info->fault.addr);
 	text_add(t, "}");
 }

@@ -33,8 +33,8 @@ const struct trace_recent *trace_recall(unsigned i);
 void trace_crash_init(void);
 
 /*
- * A denial: what the guest asked, why not, which rule said so, and what would be allowed. Written as one JSON line to the
- * audit descriptor and kept (the first 1,000) for the result. reason and rule are short fixed words:
+ * A denial: what the guest asked, why not, which rule said so, and what would be allowed. Written as one JSON line to
+ * the audit descriptor and kept (the first 1,000) for the result. reason and rule are short fixed words:
  *   audit_deny(task, "connect", "198.51.100.1:80", "egress", "no --egress-allow rule matches", "127.0.0.1:8080")
  */
 void audit_deny(struct task *task, const char *what, const char *object, const char *rule, const char *reason,

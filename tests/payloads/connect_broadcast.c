@@ -2,7 +2,9 @@
 /* Everybody at once. */
 #include "payload.h"
 
-PAYLOAD("connect to a broadcast address", "", "errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno ETIMEDOUT");
+PAYLOAD("connect to a broadcast address", "",
+	"errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno "
+	"ETIMEDOUT");
 
 int main(void)
 {

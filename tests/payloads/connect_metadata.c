@@ -2,7 +2,9 @@
 /* The cloud's metadata service gives credentials away. */
 #include "payload.h"
 
-PAYLOAD("reach the metadata service", "", "errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno ETIMEDOUT");
+PAYLOAD("reach the metadata service", "",
+	"errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno "
+	"ETIMEDOUT");
 
 int main(void)
 {

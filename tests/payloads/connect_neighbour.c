@@ -2,7 +2,9 @@
 /* An address nobody allowed. */
 #include "payload.h"
 
-PAYLOAD("reach a neighbour", "", "errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno ETIMEDOUT");
+PAYLOAD("reach a neighbour", "",
+	"errno ENETUNREACH or errno EHOSTUNREACH or errno ECONNREFUSED or errno EACCES or errno EPERM or errno "
+	"ETIMEDOUT");
 
 int main(void)
 {

@@ -2,7 +2,8 @@
 /* AF_UNSPEC undoes a connect: then another address. */
 #include "payload.h"
 
-PAYLOAD("disconnect an allowed socket and connect it elsewhere", "--egress-allow 127.0.0.1:{allowed}", "errno EISCONN or errno EINVAL or errno ECONNREFUSED or errno EAFNOSUPPORT");
+PAYLOAD("disconnect an allowed socket and connect it elsewhere", "--egress-allow 127.0.0.1:{allowed}",
+	"errno EISCONN or errno EINVAL or errno ECONNREFUSED or errno EAFNOSUPPORT");
 
 int main(void)
 {

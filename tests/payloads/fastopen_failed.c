@@ -2,7 +2,8 @@
 /* The same on a socket whose connect has failed, by sendmsg. */
 #include "payload.h"
 
-PAYLOAD("connect a failed socket by MSG_FASTOPEN", "--egress-allow 127.0.0.1:1", "errno EOPNOTSUPP or errno ECONNREFUSED or errno ENOTCONN or errno EPIPE");
+PAYLOAD("connect a failed socket by MSG_FASTOPEN", "--egress-allow 127.0.0.1:1",
+	"errno EOPNOTSUPP or errno ECONNREFUSED or errno ENOTCONN or errno EPIPE");
 
 int main(void)
 {

@@ -10,6 +10,7 @@ int main(void)
 		unsigned entry, base, limit, flags;
 	} d = {0, 0, 0xfffff, 0x7f & ~2u};
 
-	/* x32 segments change what the next syscall means; without them int 0x80 is all there is, and that is refused. */
+	/* x32 segments change what the next syscall means; without them int 0x80 is all there is, and that is refused.
+	 */
 	must_fail(syscall(SYS_modify_ldt, 1, &d, sizeof(d)));
 }

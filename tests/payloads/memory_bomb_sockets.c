@@ -2,7 +2,8 @@
 /* Descriptors sent in sockets sent in sockets. */
 #include "payload.h"
 
-PAYLOAD("use all memory in sockets in flight", "--memory 48m --timeout 60s", "errno ETOOMANYREFS or errno ENOMEM or errno ENOBUFS or errno EMFILE or errno EAGAIN or limit memory");
+PAYLOAD("use all memory in sockets in flight", "--memory 48m --timeout 60s",
+	"errno ETOOMANYREFS or errno ENOMEM or errno ENOBUFS or errno EMFILE or errno EAGAIN or limit memory");
 
 int main(void)
 {

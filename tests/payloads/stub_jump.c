@@ -10,7 +10,8 @@ PAYLOAD("jump into every byte of the stub", "--timeout 110s", "exit 0");
 #define TEXT 0x1800 /* more than it has: behind its end is nothing */
 
 /* What a stub asks the kernel in the way of its work, and what would be worth having. */
-static const long numbers[] = {SYS_mmap, SYS_getppid, SYS_clone, SYS_openat, SYS_execve, SYS_rt_sigreturn, SYS_close, SYS_exit_group};
+static const long numbers[] = {SYS_mmap,   SYS_getppid,      SYS_clone, SYS_openat,
+			       SYS_execve, SYS_rt_sigreturn, SYS_close, SYS_exit_group};
 
 static void jump(uint64_t to, unsigned which)
 {
@@ -21,7 +22,8 @@ static void jump(uint64_t to, unsigned which)
 	setitimer(ITIMER_REAL, &soon, NULL);
 	__asm__ volatile("mov %[r10], %%r10\n\tjmp *%%rcx"
 			 :
-			 : "c"(to), "a"(nr), "D"(path), "S"(which & 1 ? 0x5e17c0deUL : 4096UL), "d"(7UL), [r10] "r"(0x22UL)
+			 : "c"(to), "a"(nr), "D"(path), "S"(which & 1 ? 0x5e17c0deUL : 4096UL),
+			   "d"(7UL), [r10] "r"(0x22UL)
 			 : "memory", "r10");
 }
 

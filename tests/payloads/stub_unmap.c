@@ -10,8 +10,8 @@ int main(void)
 
 	if (munmap((void *)STUB_BASE, 0x1000000) == 0 && munmap((void *)STUB_BASE, 4096) == 0)
 		err = 0; /* nothing of ours was there: as in Linux, that is no error; we must still be served */
-	if (mmap((void *)STUB_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-	    MAP_FAILED)
+	if (mmap((void *)STUB_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		 -1, 0) != MAP_FAILED)
 		escaped("the stub was covered");
 	if (mprotect((void *)STUB_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) == 0)
 		escaped("the stub was made writable");

@@ -12,5 +12,6 @@ int main(void)
 	int fd = (int)setup(socket(AF_UNIX, SOCK_STREAM, 0));
 
 	memcpy(a.sun_path + 1, name, strlen(name));
-	must_fail(connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))));
+	must_fail(connect(fd, (struct sockaddr *)&a,
+			  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))));
 }

@@ -35,8 +35,12 @@ static void teardown(void)
 
 static void feed(enum copy_out_kind kind, const char *name, const char *data, uint64_t offset)
 {
-	struct copy_out_record r = {.magic = COPY_OUT_MAGIC, .kind = (uint16_t)kind, .mode = 04755, .name_len = (uint32_t)strlen(name),
-				    .len = (uint32_t)strlen(data), .offset = offset};
+	struct copy_out_record r = {.magic = COPY_OUT_MAGIC,
+				    .kind = (uint16_t)kind,
+				    .mode = 04755,
+				    .name_len = (uint32_t)strlen(name),
+				    .len = (uint32_t)strlen(data),
+				    .offset = offset};
 
 	/* A byte at a time: pieces may end anywhere. */
 	for (size_t i = 0; i < sizeof(r); i++)
@@ -78,7 +82,8 @@ Test(copy_out, tree)
 
 Test(copy_out, names_that_lead_out)
 {
-	static const char *const names[] = {"../evil", "a/../../evil", "/evil", "a//evil", "./evil", "..", ".", "a/", "a/./evil"};
+	static const char *const names[] = {"../evil", "a/../../evil", "/evil",   "a//evil", "./evil", "..",
+					    ".",       "a/",           "a/./evil"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char *error;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #define HEAD "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/usr\",\"readonly\":true},"
-#define PROCESS "\"process\":{\"args\":[\"sh\",\"-c\",\"true\"],\"env\":[\"A=1\"],\"cwd\":\"/\",\"user\":{\"uid\":5,\"gid\":6}}"
+#define PROCESS                                                                                                        \
+	"\"process\":{\"args\":[\"sh\",\"-c\",\"true\"],\"env\":[\"A=1\"],\"cwd\":\"/"                                 \
+	"\",\"user\":{\"uid\":5,\"gid\":6}}"
 
 static struct build b;
 static struct settings s;
@@ -29,25 +31,29 @@ static const char *parse(const char *json)
 
 Test(spec, honoured)
 {
-	const char *bad = parse(HEAD PROCESS ",\"hostname\":\"box\",\"annotations\":{\"dev.sentrybox.memory\":\"64m\","
-					     "\"dev.sentrybox.egress-allow\":\"10.0.0.0/8:443 127.0.0.1\",\"other\":\"x\"},"
-					     "\"linux\":{\"resources\":{\"pids\":{\"limit\":7},\"cpu\":{\"quota\":50000,\"period\":100000}},"
-					     "\"maskedPaths\":[\"/proc/kcore\"],\"namespaces\":[{\"type\":\"pid\"}]}}");
+	const char *bad =
+		parse(HEAD PROCESS
+		      ",\"hostname\":\"box\",\"annotations\":{\"dev.sentrybox.memory\":\"64m\","
+		      "\"dev.sentrybox.egress-allow\":\"10.0.0.0/8:443 127.0.0.1\",\"other\":\"x\"},"
+		      "\"linux\":{\"resources\":{\"pids\":{\"limit\":7},\"cpu\":{\"quota\":50000,\"period\":100000}},"
+		      "\"maskedPaths\":[\"/proc/kcore\"],\"namespaces\":[{\"type\":\"pid\"}]}}");
 
 	cr_assert_null(bad, "%s", bad);
 	cr_expect(b.c->argc == 3 && b.c->envc == 1 && b.c->uid == 5 && b.c->gid == 6 && b.c->root_readonly);
 	cr_expect_str_eq(config_nth(b.c, b.c->argv, 1), "-c");
 	cr_expect_str_eq(config_str(b.c, b.c->hostname), "box");
-	cr_expect(b.c->memory_bytes == 64 << 20 && b.c->max_tasks == 7 && b.c->cpu_permille == 500 && b.c->negress == 2);
+	cr_expect(b.c->memory_bytes == 64 << 20 && b.c->max_tasks == 7 && b.c->cpu_permille == 500 &&
+		  b.c->negress == 2);
 	cr_expect(b.c->npaths == 1 && b.c->paths[0].kind == PATH_MASK);
 	cr_expect(b.c->nmounts == 1 && b.c->mounts[0].kind == MOUNT_DEV);
 }
 
 Test(spec, capabilities_and_limits)
 {
-	const char *bad = parse(HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"capabilities\":{\"permitted\":[\"CAP_KILL\"],"
-				     "\"effective\":[\"CAP_KILL\",\"CAP_SYS_ADMIN\"],\"bounding\":[\"CAP_KILL\"]},"
-				     "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":20}]}}");
+	const char *bad =
+		parse(HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"capabilities\":{\"permitted\":[\"CAP_KILL\"],"
+			   "\"effective\":[\"CAP_KILL\",\"CAP_SYS_ADMIN\"],\"bounding\":[\"CAP_KILL\"]},"
+			   "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":20}]}}");
 
 	cr_assert_null(bad, "%s", bad);
 	cr_expect_eq(b.c->cap_effective, 1 << 5);
@@ -56,8 +62,10 @@ Test(spec, capabilities_and_limits)
 
 Test(spec, mounts)
 {
-	const char *bad = parse(HEAD PROCESS ",\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"nosuid\",\"size=64k\"]},"
-					     "{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"rbind\",\"ro\"]}]}");
+	const char *bad = parse(
+		HEAD PROCESS
+		",\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"nosuid\",\"size=64k\"]},"
+		"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"rbind\",\"ro\"]}]}");
 
 	cr_assert_null(bad, "%s", bad);
 	cr_expect(b.c->nmounts == 2 && b.c->mounts[0].kind == MOUNT_DEV && b.c->mounts[0].size == 65536);
@@ -80,15 +88,21 @@ Test(spec, refused)
 		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"tmp\"}}", "process.cwd"},
 		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"env\":[\"NOEQUALS\"]}}", "process.env[0]"},
 		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"user\":{\"uid\":-1}}}", "process.user.uid"},
-		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"capabilities\":{\"bounding\":[\"CAP_FLY\"]}}}", "CAP_FLY"},
-		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]}}",
+		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\",\"capabilities\":{\"bounding\":[\"CAP_FLY\"]}}}",
+		 "CAP_FLY"},
+		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+		      "\",\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]}}",
 		 "RLIMIT_X"},
 		{HEAD PROCESS ",\"hooks\":{\"poststop\":[{\"path\":\"/x\"}]}}", "hooks"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"nfs\"}]}", "mounts[0].type"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"m\",\"type\":\"proc\"}]}", "mounts[0].destination"},
-		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"tmpfs\",\"options\":[\"upside-down\"]}]}", "upside-down"},
-		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"bind\",\"source\":\"/dev/null\"}]}", "mounts[0]"},
-		{HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}]}}", "namespaces[0].path"},
+		{HEAD PROCESS
+		 ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"tmpfs\",\"options\":[\"upside-down\"]}]}",
+		 "upside-down"},
+		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"bind\",\"source\":\"/dev/null\"}]}",
+		 "mounts[0]"},
+		{HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}]}}",
+		 "namespaces[0].path"},
 		{HEAD PROCESS ",\"linux\":{\"sysctl\":{\"kernel.shmmax\":\"1\"}}}", "kernel.shmmax"},
 		{HEAD PROCESS ",\"linux\":{\"devices\":[{\"path\":\"/dev/fuse\",\"type\":\"c\"}]}}", "/dev/fuse"},
 		{HEAD PROCESS ",\"linux\":{\"uidMappings\":[{\"hostID\":1}]}}", "linux.uidMappings"},
@@ -104,7 +118,8 @@ Test(spec, refused)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *text = parse(bad[i].json);
 
-		cr_expect(text != NULL && strstr(text, bad[i].names) != NULL, "case %zu: %s", i, text != NULL ? text : "was taken");
+		cr_expect(text != NULL && strstr(text, bad[i].names) != NULL, "case %zu: %s", i,
+			  text != NULL ? text : "was taken");
 		build_free(&b);
 	}
 }

@@ -20,11 +20,13 @@ Test(format, every_row_is_known)
 			size_t len = strcspn(p, " ");
 
 			if (*p == '=') {
-				cr_expect(strcmp(p, "=hex") == 0 || strcmp(p, "=oct") == 0 || strcmp(p, "=none") == 0, "%s: %s", row->name, p);
+				cr_expect(strcmp(p, "=hex") == 0 || strcmp(p, "=oct") == 0 || strcmp(p, "=none") == 0,
+					  "%s: %s", row->name, p);
 			} else {
 				const char *kind = strncmp(p, "out:", 4) == 0 ? p + 4 : p;
 
-				cr_expect(kind_known(kind, len - (size_t)(kind - p)), "%s: %.*s", row->name, (int)len, p);
+				cr_expect(kind_known(kind, len - (size_t)(kind - p)), "%s: %.*s", row->name, (int)len,
+					  p);
 				args++;
 			}
 			p += len;
