@@ -205,6 +205,7 @@ struct superblock *proc_new_superblock(void)
 	fs->object_same = proc_ref_same;
 	fs->object_check = proc_ref_check;
 	fs->own = proc_own;
+	fs->sb.no_new_names = true;
 	proc_cpuinfo_init();
 	if (pseudo_fs_init(fs, "proc", LINUX_PROC_SUPER_MAGIC, &root_entry) != 0) {
 		kfree(fs);

@@ -431,42 +431,16 @@ static int dir_iterate(struct task *task, struct file *file, struct dir_emit *em
 
 static int dir_permission(struct task *task, struct inode *inode, int mask);
 
-/* New names: proc says that there is no such place, the others that it may not be. */
-static int refuse_name(const struct inode *dir, int err)
-{
-	return node_fs(dir)->object_get != NULL ? -LINUX_ENOENT : err;
-}
-
-static int dir_create(unused_arg struct task *task, struct inode *dir, unused_arg struct dentry *dentry,
+/* open(2) of a missing name to create it; mkdir(2) and others without an op give EPERM. */
+static int dir_create(unused_arg struct task *task, unused_arg struct inode *dir, unused_arg struct dentry *dentry,
 		      unused_arg uint32_t mode, unused_arg struct inode **out)
 {
-	return refuse_name(dir, -LINUX_EACCES);
-}
-
-static int dir_mkdir(unused_arg struct task *task, struct inode *dir, unused_arg struct dentry *dentry,
-		     unused_arg uint32_t mode, unused_arg struct inode **out)
-{
-	return refuse_name(dir, -LINUX_EPERM);
-}
-
-static int dir_mknod(unused_arg struct task *task, struct inode *dir, unused_arg struct dentry *dentry,
-		     unused_arg uint32_t mode, unused_arg uint64_t rdev, unused_arg struct inode **out)
-{
-	return refuse_name(dir, -LINUX_EPERM);
-}
-
-static int dir_symlink(unused_arg struct task *task, struct inode *dir, unused_arg struct dentry *dentry,
-		       unused_arg const char *target, unused_arg struct inode **out)
-{
-	return refuse_name(dir, -LINUX_EPERM);
+	return -LINUX_EACCES;
 }
 
 static const struct inode_ops dir_iops = {
 	.lookup = dir_lookup,
 	.create = dir_create,
-	.mkdir = dir_mkdir,
-	.mknod = dir_mknod,
-	.symlink = dir_symlink,
 	.setattr = node_setattr,
 	.permission = dir_permission,
 	.evict = node_evict,
@@ -482,6 +456,9 @@ static int dir_permission(struct task *task, struct inode *inode, int mask)
 	const struct cred *c = task->cred;
 	uint32_t bits = inode->mode;
 
+	/* A process's directories are immutable, also for root. */
+	if ((mask & MAY_WRITE) && inode_is_dir(inode) && inode_node(inode)->object != NULL)
+		return -LINUX_EPERM;
 	if (c->fsuid == inode->uid)
 		bits >>= 6;
 	else if (cred_in_group(c, inode->gid))

@@ -466,7 +466,7 @@ put_inodes:
 static int rename_too_long(struct task *task, int new_dirfd, const char *new_name, unsigned flags)
 {
 	struct lookup_last to;
-	int err = vfs_lookup_last(task, new_dirfd, new_name, LOOKUP_CREATE, &to);
+	int err = vfs_lookup_last(task, new_dirfd, new_name, 0, &to);
 
 	if (err)
 		return err;
@@ -486,7 +486,7 @@ int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_d
 		return rename_too_long(task, new_dirfd, new_name, flags);
 	if (err)
 		return err;
-	err = vfs_lookup_last(task, new_dirfd, new_name, LOOKUP_CREATE, &to);
+	err = vfs_lookup_last(task, new_dirfd, new_name, 0, &to);
 	/* Linux looks at the old name before it knows that the new one is too long. */
 	if (err == -LINUX_ENAMETOOLONG && last_too_long(new_name)) {
 		if (last_kind(old_name) != LAST_NORMAL)

@@ -82,7 +82,7 @@ static int lookup_child(struct walk *w, const char *name, size_t len, struct den
 	vfs_lookup_hint.open = (w->flags & LOOKUP_OPEN) != 0;
 	err = dir->inode->ops->lookup(task, dir->inode, d, &inode);
 	vfs_lookup_hint.rest = NULL;
-	if (err != 0 && err != -LINUX_ENOENT) {
+	if (err != 0 && (err != -LINUX_ENOENT || (dir->sb->no_new_names && (w->flags & LOOKUP_CREATE)))) {
 		dentry_put(d);
 		return err;
 	}

@@ -197,6 +197,7 @@ struct superblock {
 	uint64_t next_ino;
 	uint32_t magic;          /* statfs */
 	bool nocache;            /* names are looked up at every walk (proc) */
+	bool no_new_names;       /* a missing name can't be made either: -LINUX_ENOENT, not a negative dentry (proc) */
 	bool readonly;           /* nothing in it can be changed, whatever the mount says: -LINUX_EROFS */
 	struct dentry *root;     /* counted */
 	void *private_data;
