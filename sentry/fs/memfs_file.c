@@ -27,6 +27,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
+#include "sentry/trace/trace.h"
 
 #include <string.h>
 
@@ -79,8 +80,10 @@ static void use_pages(struct mem_sb *sb, uint64_t pages)
 bool mem_charge(struct mem_sb *sb, uint64_t pages)
 {
 	if (pages > mem_room(sb)) {
-		if (sb->limit_pages - MIN(sb->used_pages, sb->limit_pages) >= pages)
+		if (sb->limit_pages - MIN(sb->used_pages, sb->limit_pages) >= pages && !memfs_disk_limit_hit) {
 			memfs_disk_limit_hit = true;
+			audit_limit("disk");
+		}
 		return false;
 	}
 	use_pages(sb, pages);
@@ -245,11 +248,21 @@ static struct chunk *chunk_next(struct mem_data *d, uint64_t from, uint64_t *idx
 	return next_in(d->root, d->height, 0, from, idx);
 }
 
+static void chunk_free(struct chunk *c)
+{
+	if (c->cap == CHUNK_SIZE)
+		mem_block_free(c->data, c->owner);
+	else
+		kfree(c->data);
+	c->data = NULL;
+	c->cap = 0;
+}
+
 static void chunk_drop(struct mem_node *n, struct chunk *c)
 {
 	if (c->present != 0)
 		pages_gone(n, (uint64_t)__builtin_popcount(c->present));
-	kfree(c->data);
+	chunk_free(c);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -308,9 +321,18 @@ static bool chunk_reserve(struct chunk *c, uint32_t bytes)
 		return true;
 	while (cap < bytes)
 		cap *= 2;
-	data = krealloc(c->data, cap);
-	if (data == NULL)
-		return false;
+	if (cap == CHUNK_SIZE) {
+		data = mem_block_alloc(&c->owner);
+		if (data == NULL)
+			return false;
+		if (c->cap != 0)
+			memcpy(data, c->data, c->cap);
+		kfree(c->data);
+	} else {
+		data = krealloc(c->data, cap);
+		if (data == NULL)
+			return false;
+	}
 	if (c->cap < PAGE_SIZE)
 		memset(data + c->cap, 0, MIN((unsigned long)cap, PAGE_SIZE) - c->cap);
 	c->data = data;
@@ -812,11 +834,8 @@ static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
 			gone = c->present & page_mask(a, b - 1);
 			c->present &= ~gone;
 			pages_gone(n, (uint64_t)__builtin_popcount(gone));
-			if (c->present == 0) {
-				kfree(c->data);
-				c->data = NULL;
-				c->cap = 0;
-			}
+			if (c->present == 0)
+				chunk_free(c);
 		}
 		idx++;
 	}

@@ -27,6 +27,7 @@ struct chunk {
 	uint8_t *data;
 	uint32_t cap;     /* bytes allocated: 0 or a power of two up to CHUNK_SIZE */
 	uint16_t present; /* a bit for each page */
+	uint16_t owner;   /* of a block of CHUNK_SIZE: see memfs_block.c */
 };
 
 struct mem_data {
@@ -112,6 +113,11 @@ bool mem_charge(struct mem_sb *sb, uint64_t pages) must_check;
 void mem_uncharge(struct mem_sb *sb, uint64_t pages);
 /* How many lower files may be open. */
 unsigned mem_lower_budget(void);
+
+/* ---- memfs_block.c ---- */
+/* CHUNK_SIZE bytes, not zeroed; *owner goes back to mem_block_free. NULL if memory is out. */
+uint8_t *mem_block_alloc(uint16_t *owner) must_check;
+void mem_block_free(uint8_t *p, uint16_t owner);
 
 /* ---- memfs_lower.c ---- */
 /* Finds name below dir. 0 and a reference, -LINUX_ENOENT, or an error. Sleeps. */

@@ -194,6 +194,56 @@ Test(memfs, a_short_budget_of_descriptors_moves_files_back)
 	}
 }
 
+Test(memfs, many_large_files_come_and_go)
+{
+	uint64_t before;
+	bool there[64] = {false};
+	char name[32];
+
+	fixture_root(false);
+	seed = 5;
+	dentry_trim();
+	before = alloc_total();
+	for (int step = 0; step < 600; step++) {
+		uint32_t i = rnd(64);
+		struct file *file;
+		struct iobuf buf;
+		int64_t pos = 0;
+		int err;
+
+		snprintf(name, sizeof(name), "/big%u", i);
+		if (there[i]) {
+			uint32_t stamp = i * 2654435761U, found;
+
+			file = fx_open(name, LINUX_O_RDONLY, 0, &err);
+			for (uint32_t at = 0; at < SPAN - 4; at += 60000) {
+				cr_assert_eq(vfs_read_mem(boot, file, &found, 4, at), 4);
+				cr_assert_eq(found, stamp, "%s at %u", name, at);
+			}
+			file_put(file);
+			cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, name), 0);
+		} else {
+			uint32_t stamp = i * 2654435761U;
+
+			for (uint32_t at = 0; at < SPAN - 4; at += 60000)
+				memcpy(data + at, &stamp, 4);
+			file = fx_open(name, LINUX_O_WRONLY | LINUX_O_CREAT, 0644, &err);
+			iobuf_init_mem(&buf, data, SPAN);
+			cr_assert_eq(vfs_write(boot, file, &buf, &pos), SPAN);
+			file_put(file);
+		}
+		there[i] = !there[i];
+	}
+	for (int i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), "/big%d", i);
+		if (there[i])
+			cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, name), 0);
+	}
+	dentry_trim();
+	cr_assert_lt(alloc_total() - before, 65536); /* the table of arenas stays */
+	cr_assert_eq(memfs_disk_used(), 0);
+}
+
 Test(memfs, size_limit_gives_enospc_after_what_fits)
 {
 	struct memfs_options o = {.size = 10 * PAGE_SIZE};
