@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POSIX message queues: mq_overview(7). */
+/*
+ * POSIX message queues: mq_overview(7).
+ * covers: mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
+ */
 #include "t.h"
 
 #include <mqueue.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls about the whole system: uname(2), sysinfo(2), getrandom(2), ustat(2), sysfs(2), and setting names. */
+/*
+ * Calls about the whole system: uname(2), sysinfo(2), getrandom(2), ustat(2), sysfs(2), and setting names.
+ * covers: uname sysinfo getrandom ustat sysfs
+ */
 #include "t.h"
 
 #include <sys/random.h>

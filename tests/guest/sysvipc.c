@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System V semaphores and message queues: semget(2), semop(2), semctl(2), msgget(2), msgop(2), msgctl(2). */
+/*
+ * System V semaphores and message queues: semget(2), semop(2), semctl(2), msgget(2), msgop(2), msgctl(2).
+ * covers: semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
+ */
 #include "t.h"
 
 #include <sys/ipc.h>
