@@ -2,7 +2,7 @@
 /*
  * Clocks, sleeping and the timers that send signals.
  * covers: getitimer setitimer alarm timer_create timer_settime timer_gettime timer_getoverrun timer_delete nanosleep
- * covers: clock_nanosleep clock_gettime clock_getres clock_settime settimeofday
+ * covers: clock_nanosleep clock_gettime clock_getres
  */
 #include "t.h"
 
@@ -227,7 +227,7 @@ TEST_ALONE(a_stopped_and_continued_sleep_sleeps_its_full_time)
 TEST_ALONE(posix_timers_signal_with_a_value)
 {
 	struct sigevent event = {
-	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 99};
+		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 99};
 	struct itimerspec spec = {{0, 0}, {0, 3000000}}, now;
 	timer_t timer;
 	sigset_t set = block(SIGRTMIN + 1);

@@ -220,8 +220,11 @@ TEST_ALONE(a_filter_traps_into_sigsys)
 TEST_ALONE(strict_mode_leaves_four_calls)
 {
 	int status;
-	pid_t pid = t_fork();
+	pid_t pid;
 
+	if (prctl(PR_GET_SECCOMP) == 2)
+		SKIP("an outer filter is installed, which excludes strict mode");
+	pid = t_fork();
 	if (pid == 0) {
 		CHECK_OK(syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 0, NULL));
 		if (syscall(SYS_write, 1, "", 0) != 0)

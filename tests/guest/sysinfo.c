@@ -68,6 +68,8 @@ TEST(ustat_of_a_mounted_filesystem)
         char buf[64];
 
         CHECK_OK(stat("/", &st));
+        if (syscall(SYS_ustat, (unsigned)st.st_dev, buf) == -1 && errno == EPERM)
+                SKIP("ustat is refused by an outer filter, as docker's");
         CHECK_OK(syscall(SYS_ustat, (unsigned)st.st_dev, buf));
         CHECK_ERR(syscall(SYS_ustat, 0xfffff, buf), EINVAL);
         CHECK_ERR(syscall(SYS_ustat, (unsigned)st.st_dev, t_bad), EFAULT);
@@ -76,8 +78,10 @@ TEST(ustat_of_a_mounted_filesystem)
 TEST(sysfs_names_filesystems)
 {
         char name[64];
-        long n = MUST(syscall(SYS_sysfs, 3)), proc;
+        long n = syscall(SYS_sysfs, 3), proc;
 
+        if (n == -1 && errno == EPERM)
+                SKIP("sysfs is refused by an outer filter, as docker's");
         CHECK_GE(n, 3);
         proc = MUST(syscall(SYS_sysfs, 1, "proc"));
         CHECK_OK(syscall(SYS_sysfs, 2, proc, name));
