@@ -111,7 +111,7 @@ Test(stub_filter, sigreturn_only_from_its_instruction, .init = build)
 
 	cr_assert_eq(run(&d), SECCOMP_RET_ALLOW);
 	d.instruction_pointer++;
-	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF, false);
+	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF);
 }
 
 /* Arguments near every edge the rules mention. */
