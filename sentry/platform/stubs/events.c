@@ -115,6 +115,8 @@ static void deliver(struct platform_thread *pt)
 	pt->event_ready = true;
 	if (pt->task != NULL)
 		sched_ready(pt->task);
+	else if (pt->pooled)
+		pool_add(pt);
 }
 
 void stubs_action(struct platform_thread *pt, enum stub_action action, enum thread_state state)
@@ -360,7 +362,7 @@ static void stubs_resume(struct task *task, int64_t value)
 		return;
 	}
 	invariant(pt->state == THREAD_FULL);
-	while (pt->nqueue > STUB_MAX_CMDS / 2)
+	while (!native_fits(pt))
 		if (native_flush(task, pt) < 0)
 			break;
 	if (pt->state == THREAD_DEAD)

@@ -108,6 +108,15 @@ static unsigned nargs_of(int64_t nr)
 #define BATCH (STUB_MAX_CMDS - 8)
 #define BATCH_FDS 8
 
+bool native_fits(const struct platform_thread *pt)
+{
+	unsigned with_fd = 0;
+
+	for (unsigned i = 0; i < pt->nqueue; i++)
+		with_fd += pt->queue[i].host_fd >= 0;
+	return pt->nqueue <= BATCH && with_fd <= BATCH_FDS;
+}
+
 bool native_load(struct platform_thread *pt)
 {
 	int passed[BATCH_FDS], numbers[BATCH_FDS];

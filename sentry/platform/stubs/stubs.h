@@ -84,6 +84,7 @@ struct platform_thread {
 	int tid;                    /* host's; 0 until known */
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	enum thread_state state;
+	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool makes_process;         /* presents its token by HELLO, not by its first trap */
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
@@ -137,6 +138,8 @@ struct platform_thread *thread_new(struct task *task) must_check;
 struct platform_thread *thread_claim(uint64_t token, bool process);
 int thread_bind(struct platform_thread *pt, int tid) must_check;
 void thread_died(struct platform_thread *pt);
+/* A clean stub without a task has arrived. */
+void pool_add(struct platform_thread *pt);
 void thread_free(struct platform_thread *pt);
 struct host_proc *proc_new(int pid, struct platform_mm *mm) must_check;
 void proc_kill(struct host_proc *proc);
@@ -161,6 +164,8 @@ int native_queue_call(struct platform_thread *pt, const struct native_call *call
 int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
 int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *seen);
 int native_flush(struct task *task, struct platform_thread *pt);
+/* True if all that is queued surely goes into one mailbox. */
+bool native_fits(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
 

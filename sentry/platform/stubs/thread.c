@@ -38,6 +38,7 @@ static struct list tid_table[1024];
 static struct list new_threads = LIST_INIT(new_threads);
 static struct list all_procs = LIST_INIT(all_procs);
 static struct list spawn_queue = LIST_INIT(spawn_queue); /* platform_thread.proc_link: waits for the zygote */
+static unsigned pool_count; /* clean stubs in stock or on their way */
 static uint64_t zygote_call_id;
 static bool zygote_is_ready, tables_ready;
 int zygote_tid;
@@ -180,6 +181,8 @@ void thread_free(struct platform_thread *pt)
 
 	if (pt->state != THREAD_DEAD)
 		thread_died(pt);
+	if (pt->pooled)
+		pool_count--;
 	list_del(&pt->proc_link);
 	if (proc != NULL)
 		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
@@ -296,13 +299,12 @@ bool zygote_waits(void)
 	return zygote_is_ready;
 }
 
-/* An idle thread in a clean address space, bound to nothing: the caller's. */
-struct platform_thread *stubs_spawn(struct task *task, int *err)
+/* Asks the zygote for a clean stub; it arrives with a full event. task NULL: for the pool. */
+static struct platform_thread *spawn_begin(struct task *task)
 {
 	struct platform_mm *mm = mm_create();
 	struct platform_thread *pt;
 
-	*err = -LINUX_ENOMEM;
 	if (mm == NULL)
 		return NULL;
 	pt = thread_new(task);
@@ -317,6 +319,88 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 	stubs_mm_put(mm); /* the process holds it */
 	list_move_tail(&spawn_queue, &pt->new_link);
 	zygote_next();
+	return pt;
+free_thread:
+	thread_free(pt);
+put_mm:
+	stubs_mm_put(mm);
+	return NULL;
+}
+
+/*
+ * Clean stubs in stock. A program that executes others will do so again: after each exec one stub is made ready while the
+ * program runs, so that the next one need not wait for a clone. Nothing is in stock before the first exec that takes one
+ * while others run, and what isn't used for a second is let go.
+ */
+#define POOL_MAX 2
+#define POOL_IDLE NSEC_PER_SEC
+
+static struct list pool = LIST_INIT(pool); /* platform_thread.new_link */
+static struct ktimer pool_timer;
+
+static void pool_shrink(struct ktimer *t)
+{
+	(void)t;
+	while (!list_empty(&pool)) {
+		struct platform_thread *pt = list_first(&pool, struct platform_thread, new_link);
+
+		list_del(&pt->new_link);
+		pt->pooled = false;
+		pool_count--;
+		proc_kill(pt->proc);
+	}
+}
+
+void pool_add(struct platform_thread *pt)
+{
+	list_del(&pt->new_link);
+	list_add_tail(&pool, &pt->new_link);
+}
+
+static struct platform_thread *pool_take(struct task *task)
+{
+	struct platform_thread *pt;
+
+	if (list_empty(&pool))
+		return NULL;
+	pt = list_first(&pool, struct platform_thread, new_link);
+	list_del(&pt->new_link);
+	pt->pooled = false;
+	pt->task = task;
+	pool_count--;
+	return pt;
+}
+
+static void pool_fill(void)
+{
+	static bool first = true;
+
+	if (first) { /* the sandbox's first program: perhaps its only one */
+		first = false;
+		ktimer_init(&pool_timer, pool_shrink);
+		return;
+	}
+	if (pool_count < POOL_MAX) {
+		struct platform_thread *pt = spawn_begin(NULL);
+
+		if (pt != NULL) {
+			pt->pooled = true;
+			pool_count++;
+		}
+	}
+	ktimer_set(&pool_timer, loop_now() + POOL_IDLE);
+}
+
+struct platform_thread *stubs_spawn(struct task *task, int *err)
+{
+	struct platform_thread *pt = pool_take(task);
+
+	if (pt == NULL)
+		pt = spawn_begin(task);
+	if (pt == NULL) {
+		*err = -LINUX_ENOMEM;
+		return NULL;
+	}
 	if (!stubs_wait(pt, &pt->event_ready)) {
 		thread_free(pt);
 		*err = -LINUX_ENOMEM;
@@ -325,11 +409,6 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 	pt->event_ready = false;
 	*err = 0;
 	return pt;
-free_thread:
-	thread_free(pt);
-put_mm:
-	stubs_mm_put(mm);
-	return NULL;
 }
 
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
@@ -340,6 +419,7 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	pt->task = task;
 	pt->regs = *regs;
 	task->pt = pt;
+	pool_fill();
 	if (old != NULL) {
 		old->task = NULL;
 		if (old->proc != NULL && old->proc->pid != 0)
