@@ -75,7 +75,7 @@ TEST_ALONE(cpu_timers_count_only_running_time)
 	CHECK_OK(setitimer(ITIMER_PROF, &timer, NULL));
 	while (count == 1)
 		;
-	CHECK_GE(t_now(CLOCK_PROCESS_CPUTIME_ID) - start, 15000000);
+	CHECK_GE(t_now(CLOCK_PROCESS_CPUTIME_ID) - start, 4000000); /* it counts in ticks */
 }
 
 TEST_ALONE(errors_of_itimers)
