@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a sentry that was taken over may try on the gofer: requests made by hand, each with the one answer it may get. */
+#include "runtime/core/gofer.h"
+#include "runtime/core/gofer_protocol.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[64];
+static int sock;
+static pid_t child;
+
+static void clean(void)
+{
+	char cmd[96];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	if (dir[0] != '\0' && system(cmd) != 0)
+		fprintf(stderr, "%s was left behind\n", dir);
+}
+
+static void start(void)
+{
+	static struct gofer_root roots[3];
+	char cmd[512], path[96];
+	int pair[2];
+
+	clean();
+	snprintf(dir, sizeof(dir), "/tmp/sbx-gofer-XXXXXX");
+	cr_assert_not_null(mkdtemp(dir));
+	atexit(clean);
+	snprintf(cmd, sizeof(cmd),
+		 "cd %s && mkdir -p ro/d rw/d secret && echo inside >ro/d/f && echo inside >rw/d/f && echo secret >secret/f && "
+		 "ln -s ../secret ro/out && ln -s ../secret rw/out && ln -s /etc/passwd rw/abs && mkfifo ro/fifo && "
+		 "ln -s ../../secret/f rw/d/file-link && mkdir ro/hidden && echo h >ro/hidden/f && ln ro/hidden/f ro/other",
+		 dir);
+	cr_assert_eq(system(cmd), 0);
+	snprintf(path, sizeof(path), "%s/ro", dir);
+	gofer_root_init(&roots[0], open(path, O_PATH), false);
+	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
+	snprintf(path, sizeof(path), "%s/rw", dir);
+	gofer_root_init(&roots[1], open(path, O_PATH), true);
+	roots[2].fd = -1;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
+	}
+	close(pair[1]);
+	sock = pair[0];
+}
+
+/* Sends a request; the reply's err, 1 if the gofer ended, and the number of records in *count. A descriptor is put into *fd. */
+static int ask_raw(struct gofer_request *q, const void *path, size_t path_len, const void *arg, size_t arg_len, int *fd)
+{
+	static uint8_t message[200000];
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct gofer_reply reply;
+	struct iovec iov = {message, sizeof(message)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *cm;
+	ssize_t n;
+
+	memcpy(message, q, sizeof(*q));
+	memcpy(message + sizeof(*q), path, path_len);
+	if (arg_len != 0)
+		memcpy(message + sizeof(*q) + path_len, arg, arg_len);
+	if (send(sock, message, sizeof(*q) + path_len + arg_len, MSG_NOSIGNAL) < 0)
+		return 1;
+	do {
+		msg.msg_controllen = sizeof(control);
+		n = recvmsg(sock, &msg, 0);
+		if (n <= 0)
+			return 1;
+		memcpy(&reply, message, sizeof(reply));
+		for (cm = CMSG_FIRSTHDR(&msg); cm != NULL; cm = CMSG_NXTHDR(&msg, cm)) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(cm), sizeof(got));
+			if (fd != NULL)
+				*fd = got;
+			else
+				close(got);
+		}
+	} while (reply.flags & GOFER_REPLY_MORE);
+	return reply.err;
+}
+
+static int ask(int op, int root, const char *path, const char *arg)
+{
+	struct gofer_request q = {.op = (uint16_t)op, .root = (uint16_t)root, .mode = S_IFIFO | 0644, .valid = GOFER_ATTR_MODE};
+
+	q.path_len = (uint32_t)strlen(path);
+	q.arg_len = (uint32_t)strlen(arg);
+	return ask_raw(&q, path, strlen(path), arg, strlen(arg), NULL);
+}
+
+TestSuite(gofer, .init = start);
+
+Test(gofer, links_are_not_followed)
+{
+	cr_assert_eq(ask(GOFER_LOOKUP, 0, "out", ""), 0); /* the link itself may be seen */
+	cr_assert_eq(ask(GOFER_LOOKUP, 0, "out/f", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_LIST, 0, "out", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_OPEN, 0, "out/f", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_OPEN, 1, "abs", ""), -EINVAL);
+	cr_assert_eq(ask(GOFER_OPEN, 1, "d/file-link", ""), -EINVAL);
+	cr_assert_eq(ask(GOFER_XATTRS, 1, "out/f", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_WALK, 0, "", "out/f"), 0); /* one record, the link's */
+	cr_assert_eq(ask(GOFER_WALK, 0, "out", "f"), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_MKDIR, 1, "out/new", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_UNLINK, 1, "out/f", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_RENAME, 1, "out/f", "d/mine"), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_RENAME, 1, "d/f", "out/f"), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_LINK, 1, "out/f", "d/mine"), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_SETATTR, 1, "out/f", ""), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_SETATTR, 1, "out", ""), -EOPNOTSUPP);
+	cr_assert_eq(ask(GOFER_CREATE, 1, "abs", ""), -EEXIST);
+	/* a hard link of a link is a link: nothing is reached by it */
+	cr_assert_eq(ask(GOFER_LINK, 1, "abs", "d/abs2"), 0);
+	cr_assert_eq(ask(GOFER_OPEN, 1, "d/abs2", ""), -EINVAL);
+}
+
+Test(gofer, read_only_roots_are_read_only)
+{
+	struct gofer_request q = {.op = GOFER_OPEN, .flags = GOFER_OPEN_WRITE, .path_len = 3};
+	int fd = -1;
+
+	for (int op = GOFER_WRITING; op < GOFER_OPS; op++)
+		cr_assert_eq(ask(op, 0, "d/f", "x"), -EROFS, "operation %d", op);
+	cr_assert_eq(ask_raw(&q, "d/f", 3, NULL, 0, NULL), -EROFS);
+	q.flags = 0;
+	cr_assert_eq(ask_raw(&q, "d/f", 3, NULL, 0, &fd), 0);
+	cr_assert_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
+Test(gofer, only_regular_files_are_opened)
+{
+	cr_assert_eq(ask(GOFER_OPEN, 0, "fifo", ""), -EINVAL);
+	cr_assert_eq(ask(GOFER_OPEN, 0, "d", ""), -EINVAL);
+	cr_assert_eq(ask(GOFER_OPEN, 0, "", ""), -EISDIR);
+	cr_assert_eq(ask(GOFER_MKNOD, 1, "p", ""), 0);
+	cr_assert_eq(ask(GOFER_OPEN, 1, "p", ""), -EINVAL);
+}
+
+Test(gofer, hidden_files_are_not_there)
+{
+	cr_assert_eq(ask(GOFER_LOOKUP, 0, "hidden", ""), -ENOENT);
+	cr_assert_eq(ask(GOFER_LOOKUP, 0, "hidden/f", ""), -ENOENT);
+	cr_assert_eq(ask(GOFER_OPEN, 0, "hidden/f", ""), -ENOENT);
+	cr_assert_eq(ask(GOFER_LIST, 0, "hidden", ""), -ENOENT);
+	cr_assert_eq(ask(GOFER_WALK, 0, "hidden", "f"), -ENOENT);
+	cr_assert_eq(ask(GOFER_WALK, 0, "", "hidden/f"), 0); /* absent: no record */
+	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
+}
+
+Test(gofer, names_that_are_no_names_end_the_connection)
+{
+	static const char *const bad[] = {"..", ".", "/", "/etc", "d/../..", "d//f", "d/", "d/.", "./d", "../secret/f"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int status;
+
+		start();
+		cr_assert_eq(ask(GOFER_LOOKUP, 0, bad[i], ""), 1, "%s", bad[i]);
+		cr_assert_eq(waitpid(child, &status, 0), child);
+		cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+		clean();
+	}
+	start();
+	cr_assert_eq(ask(GOFER_RENAME, 1, "d/f", "../secret/mine"), -EINVAL);
+	cr_assert_eq(ask(GOFER_LINK, 1, "d/f", "/tmp/x"), -EINVAL);
+	cr_assert_eq(ask(GOFER_WALK, 0, "", "../secret/f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_WALK, 0, "", "d/../../secret/f"), -EINVAL);
+}
+
+Test(gofer, lengths_are_checked)
+{
+	struct gofer_request q = {.op = GOFER_LOOKUP, .path_len = 1000};
+	char big[70000];
+
+	cr_assert_eq(ask_raw(&q, "d", 1, NULL, 0, NULL), 1);
+	start();
+	q.path_len = 1;
+	q.arg_len = 0xffffffff;
+	cr_assert_eq(ask_raw(&q, "d", 1, NULL, 0, NULL), 1);
+	start();
+	memset(big, 'a', sizeof(big));
+	q.path_len = 40000;
+	q.arg_len = 0;
+	cr_assert_eq(ask_raw(&q, big, 40000, NULL, 0, NULL), 1);
+	start();
+	q.path_len = 1;
+	q.arg_len = 69000;
+	cr_assert_eq(ask_raw(&q, "d", 1, big, 69000, NULL), 1);
+	start();
+	q.arg_len = 0;
+	q.op = GOFER_OPS;
+	cr_assert_eq(ask_raw(&q, "d", 1, NULL, 0, NULL), 1);
+	start();
+	q.op = GOFER_LOOKUP;
+	q.root = 2;
+	cr_assert_eq(ask_raw(&q, "d", 1, NULL, 0, NULL), 1);
+	start();
+	q.root = 99;
+	cr_assert_eq(ask_raw(&q, "d", 1, NULL, 0, NULL), 1);
+	start();
+	cr_assert_eq(send(sock, "x", 1, 0), 1);
+	cr_assert_leq(recv(sock, big, sizeof(big), 0), 0);
+}
+
+Test(gofer, deep_paths_are_opened_in_pieces)
+{
+	char path[20000] = "", name[201];
+	size_t len = 0;
+
+	memset(name, 'n', 200);
+	name[200] = '\0';
+	for (int i = 0; i < 90; i++) {
+		len += (size_t)snprintf(path + len, sizeof(path) - len, "%s%s", i != 0 ? "/" : "", name);
+		cr_assert_eq(ask(GOFER_MKDIR, 1, path, ""), 0, "level %d", i);
+	}
+	cr_assert_eq(ask(GOFER_LIST, 1, path, ""), 0);
+	for (int i = 90; i > 0; i--) {
+		cr_assert_eq(ask(GOFER_RMDIR, 1, path, ""), 0);
+		len = i > 1 ? len - 201 : 0;
+		path[len] = '\0';
+	}
+}
+
+static uint32_t rnd(uint32_t below)
+{
+	static uint32_t seed = 12345;
+
+	seed = seed * 1664525U + 1013904223U;
+	return (seed >> 8) % below;
+}
+
+/* Random bytes and random fields around valid ones: it answers or ends the connection, and nothing outside changes. */
+Test(gofer, random_requests)
+{
+	static const char *const names[] = {"d", "f", "out", "abs", "file-link", "new", "fifo", "x", "hidden", "other"};
+	char cmd[160];
+
+	for (int i = 0; i < 20000; i++) {
+		char path[64], arg[64];
+		struct gofer_request q;
+
+		memset(&q, 0, sizeof(q));
+		for (size_t j = 0; rnd(3) == 0 && j < sizeof(q); j++)
+			((uint8_t *)&q)[j] = (uint8_t)rnd(256);
+		q.op = (uint16_t)(1 + rnd(GOFER_OPS - 1));
+		q.root = (uint16_t)rnd(2);
+		if (q.op == GOFER_SETATTR)
+			q.uid = q.gid = getuid(), q.valid &= ~(GOFER_ATTR_UID | GOFER_ATTR_GID), q.size %= 1000000;
+		q.mode = rnd(07777) | S_IFIFO;
+		snprintf(path, sizeof(path), "%s/%s", names[rnd(10)], names[rnd(10)]);
+		snprintf(arg, sizeof(arg), "%s%s%s", names[rnd(10)], rnd(2) ? "/" : "", names[rnd(10)]);
+		q.path_len = (uint32_t)strlen(path) - rnd(2);
+		q.arg_len = (uint32_t)strlen(arg);
+		if (ask_raw(&q, path, q.path_len, arg, q.arg_len, NULL) == 1) {
+			close(sock);
+			clean();
+			start();
+		}
+	}
+	snprintf(cmd, sizeof(cmd), "cd %s && [ $(cat secret/f) = secret ] && [ $(ls secret) = f ] && [ $(cat ro/d/f) = inside ]", dir);
+	cr_assert_eq(system(cmd), 0);
+}
