@@ -194,10 +194,26 @@ struct list *port_bucket(struct port_table *t, uint16_t port)
 	return &t->buckets[port % PORT_BUCKETS];
 }
 
+/* TCP: listeners lead their bucket, so that finding one doesn't walk past the thousands of connections that may share its
+ * port. UDP: the latest bound leads, and wins. */
 void inet_table_add(struct inet_socket *i)
 {
-	list_add(port_bucket(inet_table(i), i->local.port), &i->port_link);
+	struct list *bucket = port_bucket(inet_table(i), i->local.port);
+
+	if (i->sock.type == LINUX_SOCK_STREAM && !i->listening)
+		list_add_tail(bucket, &i->port_link);
+	else
+		list_add(bucket, &i->port_link);
 	i->bound = true;
+}
+
+void inet_table_set_listening(struct inet_socket *i, bool listening)
+{
+	i->listening = listening;
+	if (i->bound) {
+		list_del(&i->port_link);
+		inet_table_add(i);
+	}
 }
 
 void inet_table_remove(struct inet_socket *i)

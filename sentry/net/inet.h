@@ -58,6 +58,7 @@ int inet_autobind(struct inet_socket *i) must_check;
 bool inet_conflicts(const struct inet_socket *i, const struct inet_ep *ep);
 void inet_table_add(struct inet_socket *i);
 void inet_table_remove(struct inet_socket *i);
+void inet_table_set_listening(struct inet_socket *i, bool listening);
 /* How well i, bound somewhere, fits a destination: 0 not at all, more is better. */
 int inet_match(const struct inet_socket *i, const struct inet_addr *dst);
 /* The address that packets to dst come from. */

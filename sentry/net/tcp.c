@@ -176,7 +176,8 @@ static void stop_listening(struct tcp_socket *t)
 		tcp_ops.close(TCP_SOCK(child));
 		socket_put(TCP_SOCK(child));
 	}
-	t->inet.listening = false;
+	if (t->inet.listening)
+		inet_table_set_listening(&t->inet, false);
 }
 
 static void tcp_close(struct socket *s)
@@ -260,7 +261,7 @@ static int tcp_listen(struct task *task, struct socket *s, int backlog)
 		if (inet_conflicts(i, &i->local))
 			return -LINUX_EADDRINUSE;
 		t->state = LINUX_TCP_LISTEN;
-		i->listening = true;
+		inet_table_set_listening(i, true);
 		s->shut = 0;
 	}
 	t->backlog = (uint32_t)backlog;
@@ -278,7 +279,9 @@ static struct tcp_socket *find_listener(const struct inet_ep *ep, uint16_t from_
 	list_for_each(i, bucket, port_link) {
 		int score;
 
-		if (!i->listening || i->local.port != ep->port)
+		if (!i->listening)
+			break; /* no more of them behind */
+		if (i->local.port != ep->port)
 			continue;
 		score = inet_match(i, &ep->addr);
 		if (score == 0 || score < best_score)
@@ -296,9 +299,12 @@ bool tcp_listens_exactly(const struct inet_ep *ep)
 	struct list *bucket = port_bucket(&tcp_ports, ep->port);
 	struct inet_socket *i;
 
-	list_for_each(i, bucket, port_link)
-		if (i->listening && i->local.port == ep->port && inet_addr_equal(&i->local.addr, &ep->addr))
+	list_for_each(i, bucket, port_link) {
+		if (!i->listening)
+			break;
+		if (i->local.port == ep->port && inet_addr_equal(&i->local.addr, &ep->addr))
 			return true;
+	}
 	return false;
 }
 
