@@ -8,6 +8,7 @@
  */
 #include "syscalls/dispatch.h"
 
+#include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/trace/trace.h"
 
@@ -45,10 +46,13 @@ void syscall_disable(int nr)
 int64_t task_syscall(struct task *task, int nr, const uint64_t args[6])
 {
 	const struct syscall_row *row;
+	int64_t ret;
 
 	trace_remember(task, nr, args);
 	if (task->mm_inflight != NULL)
 		mm_settle_slow(task);
+	if (__builtin_expect(task->seccomp_mode != 0, 0) && !seccomp_allows(task, nr, args, &ret))
+		return ret;
 	if (nr < 0 || nr >= SYSCALL_MAX || syscall_table[nr].name == NULL) {
 		trace_denied_call(task, nr, LINUX_ENOSYS);
 		return -LINUX_ENOSYS;

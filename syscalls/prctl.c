@@ -11,6 +11,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
 #include "syscalls/define.h"
+#include "syscalls/seccomp.h"
 
 #include <string.h>
 
@@ -151,7 +152,9 @@ static int64_t prctl_system(struct task *task, int option, const uint64_t a[6])
 	case PR_MCE_KILL_GET:
 		return (a2 | a[2] | a[3] | a[4]) != 0 ? -LINUX_EINVAL : 2 /* PR_MCE_KILL_DEFAULT */;
 	case PR_GET_SECCOMP:
-		return 0;
+		return task->seccomp_mode;
+	case PR_SET_SECCOMP:
+		return seccomp_prctl(task, a2, a[2]);
 	case PR_SET_VMA:
 		return -LINUX_EINVAL; /* as without CONFIG_ANON_VMA_NAME */
 	case PR_SET_PTRACER:

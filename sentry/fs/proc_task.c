@@ -8,6 +8,7 @@
  */
 #include "sentry/fs/proc_internal.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
@@ -240,9 +241,9 @@ int proc_pid_status(unused_arg struct task *task, struct pseudo_node *node, stru
 	if (cpus == 0)
 		cpus = all;
 	text_printf(b,
-		    "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tthread vulnerable\n"
+		    "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\nSpeculation_Store_Bypass:\tthread vulnerable\n"
 		    "SpeculationIndirectBranch:\tconditional enabled\nCpus_allowed:\t",
-		    t->no_new_privs);
+		    t->no_new_privs, t->seccomp_mode, seccomp_count(t));
 	if (kernel.ncpus > 32)
 		text_printf(b, "%08x,%08x", (uint32_t)(cpus >> 32), (uint32_t)cpus);
 	else

@@ -21,6 +21,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/process.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
@@ -151,6 +152,7 @@ static void copy_fields(const struct task *task, struct task *child, const struc
 	if (args->flags & LINUX_CLONE_CHILD_CLEARTID)
 		child->clear_child_tid = args->child_tid;
 	child->no_new_privs = task->no_new_privs;
+	seccomp_copy(task, child);
 	child->personality = task->personality;
 	child->timer_slack_ns = task->timer_slack_ns;
 	child->affinity = task->affinity;

@@ -70,6 +70,7 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	int64_t ret;
 
 	task->syscall_nr = ev->nr;
+	task->syscall_ip = ev->ip;
 	for (unsigned i = 0; i < 6; i++)
 		task->syscall_args[i] = ev->args[i];
 	if (trace_on)

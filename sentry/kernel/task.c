@@ -19,6 +19,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"
@@ -86,6 +87,7 @@ void task_put(struct task *t)
 		sighand_put(t->sighand);
 	if (t->cred != NULL)
 		cred_put(t->cred);
+	seccomp_free(t);
 	if (t->group != NULL)
 		group_put(t->group);
 	kfree(t);

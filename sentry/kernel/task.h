@@ -29,6 +29,7 @@ struct mm;
 struct platform_thread;
 struct posix_timers;
 struct regs;
+struct seccomp_filter;
 struct session;
 struct tty;
 
@@ -167,6 +168,7 @@ struct task {
 	/* the call being served */
 	int syscall_nr;             /* -1 outside a call */
 	uint64_t syscall_args[6];
+	uint64_t syscall_ip;        /* behind the instruction */
 	struct restart_block restart;
 
 	/* signals */
@@ -192,6 +194,8 @@ struct task {
 	struct task *vfork_parent;  /* sleeps until we exec or exit; NULL otherwise */
 
 	bool no_new_privs;
+	int seccomp_mode;           /* LINUX_SECCOMP_MODE_*: the guest's own filters, kernel/seccomp.c */
+	struct seccomp_filter *seccomp; /* counted */
 	uint32_t personality;
 	int nice;
 	uint64_t timer_slack_ns;
