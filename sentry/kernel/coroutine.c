@@ -13,7 +13,11 @@
 
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define STACK_SIZE (512 * KiB) /* its frames are several times as large */
+#else
 #define STACK_SIZE (64 * KiB)
+#endif
 #define POOL_MAX 32
 
 struct coroutine {
@@ -29,11 +33,15 @@ void coroutine_switch(void **save_sp, void *load_sp);
 #ifdef __SANITIZE_ADDRESS__
 void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size);
+void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
 static const void *loop_bottom;
 static size_t loop_size;
 #define LEAVE_TO(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
 #define ARRIVED(save, bottom, size) __sanitizer_finish_switch_fiber(save, bottom, size)
+/* A coroutine that ended left the marks of its last frames behind. */
+#define FORGET(base) __asan_unpoison_memory_region((base) + PAGE_SIZE, STACK_SIZE)
 #else
+#define FORGET(base) ((void)(base))
 #define LEAVE_TO(save, bottom, size) ((void)(save))
 #define ARRIVED(save, bottom, size) ((void)(save))
 #endif
@@ -74,6 +82,7 @@ static struct coroutine *stack_get(void)
 
 static void stack_put(struct coroutine *co)
 {
+	FORGET(stack_base(co));
 	if (pool_count < POOL_MAX) {
 		co->next_free = pool;
 		pool = co;

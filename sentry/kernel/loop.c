@@ -184,28 +184,32 @@ static void dispatch_watches(void)
 	batch_len = 0;
 }
 
-void loop_run(void)
+void loop_turn(void)
 {
 	struct pollfd fds[2] = {{.fd = platform_event_fd, .events = POLLIN}, {.fd = epoll_fd, .events = POLLIN}};
-	bool busy = false;
 	int64_t timeout;
+	bool busy;
 
-	while (!stopping) {
-		now = 0;
-		run_deferred();
-		fire_timers();
-		busy = sched_run();
-		if (stopping)
-			break;
-		/* After work new work may be ready; look without sleeping. */
-		timeout = busy && !sched_idle() ? 0 : until_next();
-		if (timeout != 0)
-			stubs_before_sleep();
-		if (host_poll(fds, 2, timeout) <= 0)
-			continue;
-		if (fds[0].revents != 0)
-			platform_dispatch((uint32_t)fds[0].revents);
-		if (fds[1].revents != 0)
-			dispatch_watches();
-	}
+	now = 0;
+	run_deferred();
+	fire_timers();
+	busy = sched_run();
+	if (stopping)
+		return;
+	/* After work new work may be ready; look without sleeping. */
+	timeout = busy && !sched_idle() ? 0 : until_next();
+	if (timeout != 0)
+		stubs_before_sleep();
+	if (host_poll(fds, 2, timeout) <= 0)
+		return;
+	if (fds[0].revents != 0)
+		platform_dispatch((uint32_t)fds[0].revents);
+	if (fds[1].revents != 0)
+		dispatch_watches();
+}
+
+void loop_run(void)
+{
+	while (!stopping)
+		loop_turn();
 }

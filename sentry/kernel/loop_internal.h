@@ -6,5 +6,7 @@
 /* Before sealing. 0 or -errno. */
 int loop_init(void);
 int loop_stop_status(void);
+/* One turn of loop_run(): work that is ready, then one look at (or sleep for) what comes from outside. */
+void loop_turn(void);
 
 #endif
