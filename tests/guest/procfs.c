@@ -356,7 +356,7 @@ TEST(threads_are_listed)
         CHECK_EQ(errno, ENOENT);
 }
 
-TEST(limits_are_the_rlimits)
+TEST_ALONE(limits_are_the_rlimits)
 {
         struct rlimit r = {17, 4096};
 
