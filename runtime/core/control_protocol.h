@@ -13,6 +13,7 @@ enum control_type {
 	CONTROL_ENDED,       /* the guest's init has ended: status */
 	CONTROL_FAILED,      /* no start: start_errno of the program (0: our own failure), text */
 	CONTROL_ACTIVITY,    /* the guest has made a call since the last one (idle time-out only) */
+	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 };
@@ -24,6 +25,18 @@ struct control_message {
 	uint32_t limits;
 	uint64_t syscalls, denials;
 	char text[480];
+};
+
+/* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */
+#define CONTROL_RESIDENT 0x101
+#define CONTROL_RESIDENT_MAX 512
+struct control_resident {
+	uint32_t type;
+	uint32_t count;
+	struct {
+		int32_t pid; /* the host's */
+		uint32_t pages;
+	} entry[CONTROL_RESIDENT_MAX];
 };
 
 /* Descriptors of the roles besides 0-2 and the configuration at 3. Those named in the configuration keep their numbers,

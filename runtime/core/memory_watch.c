@@ -9,6 +9,7 @@
 #include "runtime/core/memory_watch.h"
 
 #include "runtime/config.h"
+#include "runtime/core/control_protocol.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,12 +77,69 @@ static uint64_t held_by(pid_t pid)
 	return (resident > file ? resident - file : 0) * PAGE;
 }
 
-int memory_watch(const struct config *c, pid_t sentry)
+/* Calls fn for each child of the sentry. */
+static void each_stub(pid_t sentry, void (*fn)(pid_t pid, void *arg), void *arg)
 {
 	static char children[65536];
-	struct timespec ts;
-	uint64_t now, sum, most = 0;
 	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
+	if (read_file(path, children, sizeof(children)) <= 0)
+		return;
+	for (char *p = children; *p != '\0';) {
+		long pid = strtol(p, &p, 10);
+
+		if (pid > 0)
+			fn((pid_t)pid, arg);
+		while (*p == ' ')
+			p++;
+	}
+}
+
+static void add_resident(pid_t pid, void *arg)
+{
+	struct control_resident *out = arg;
+	unsigned long long size, resident;
+	char path[64], buf[128];
+
+	if (out->count == CONTROL_RESIDENT_MAX)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	if (read_file(path, buf, sizeof(buf)) <= 0 || sscanf(buf, "%llu %llu", &size, &resident) != 2)
+		return;
+	out->entry[out->count].pid = pid;
+	out->entry[out->count++].pages = (uint32_t)resident;
+}
+
+size_t memory_watch_resident(pid_t sentry, struct control_resident *out)
+{
+	out->type = CONTROL_RESIDENT;
+	out->count = 0;
+	each_stub(sentry, add_resident, out);
+	return offsetof(struct control_resident, entry) + out->count * sizeof(out->entry[0]);
+}
+
+struct sum {
+	uint64_t bytes, most;
+};
+
+static void add_held(pid_t pid, void *arg)
+{
+	struct sum *sum = arg;
+	uint64_t held = held_by(pid);
+
+	sum->bytes += held;
+	if (held > sum->most) {
+		sum->most = held;
+		largest = pid;
+	}
+}
+
+int memory_watch(const struct config *c, pid_t sentry)
+{
+	struct sum held = {0};
+	struct timespec ts;
+	uint64_t now, sum;
 
 	if ((c->memory_bytes == 0 && !c->stats) || sentry <= 0)
 		return 0;
@@ -90,23 +148,9 @@ int memory_watch(const struct config *c, pid_t sentry)
 	if (now < next_ms)
 		return (int)(next_ms - now);
 	largest = 0;
-	sum = held_by(sentry);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
-	if (read_file(path, children, sizeof(children)) > 0) {
-		for (char *p = children; *p != '\0';) {
-			long pid = strtol(p, &p, 10);
-
-			uint64_t held = pid > 0 ? held_by((pid_t)pid) : 0;
-
-			sum += held;
-			if (held > most) {
-				most = held;
-				largest = (pid_t)pid;
-			}
-			while (*p == ' ')
-				p++;
-		}
-	}
+	held.bytes = held_by(sentry);
+	each_stub(sentry, add_held, &held);
+	sum = held.bytes;
 	if (sum > peak)
 		peak = sum;
 	interval = sum > last_sum + (1 << 20) || (c->memory_bytes != 0 && sum > c->memory_bytes / 2) ? FAST_MS :

@@ -3,13 +3,17 @@
 #ifndef RUNTIME_CORE_MEMORY_WATCH_H
 #define RUNTIME_CORE_MEMORY_WATCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct config;
+struct control_resident;
 
 /* Samples if it is time. Milliseconds until the next sample, 0 if there is no limit, -1 if the limit is passed. */
 int memory_watch(const struct config *c, pid_t sentry);
+/* Fills in what each of the sentry's children holds; the length of the message. */
+size_t memory_watch_resident(pid_t sentry, struct control_resident *out);
 /* The stub that held most at the last sample, 0 if there was none. */
 pid_t memory_watch_largest(void);
 /* The highest sum seen, bytes. */

@@ -183,6 +183,13 @@ static void control_ready(struct monitor *m)
 	case CONTROL_STARTED:
 		m->result.started = 1;
 		break;
+	case CONTROL_WANT_RESIDENT: {
+		static struct control_resident resident;
+		size_t len = memory_watch_resident(m->sentry, &resident);
+
+		send(m->control, &resident, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		break;
+	}
 	case CONTROL_ENDED:
 	case CONTROL_FAILED:
 		if (m->ended)

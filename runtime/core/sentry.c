@@ -101,29 +101,80 @@ static void signal_from_host(int sig)
 		group_exit(init, sig);
 }
 
-/* The monitor passes on a signal it was sent: type holds its number. */
-static void control_ready(struct host_watch *w, uint32_t events)
+/* A message of the monitor: a signal it was sent (type holds its number), or one of its own. */
+static void control_message(const struct control_message *msg)
 {
-	struct control_message msg;
-	struct iovec iov = {&msg, sizeof(msg)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int64_t n = host_recvmsg(w->fd, &m, MSG_DONTWAIT);
+	struct task *task;
 
-	(void)events;
+	switch (msg->type) {
+	case CONTROL_OOM:
+		task = stubs_task_of(msg->status);
+		audit_limit("memory");
+		if (task != NULL)
+			group_exit(task->group, LINUX_SIGKILL);
+		break;
+	default:
+		if (msg->type >= 1 && msg->type < 32 && kernel.init != NULL)
+			signal_from_host((int)msg->type);
+		break;
+	}
+}
+
+static bool resident_came;
+
+static void control_receive(void)
+{
+	static union {
+		struct control_message msg;
+		struct control_resident resident;
+	} in;
+	struct iovec iov = {&in, sizeof(in)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	int64_t n = host_recvmsg(SENTRY_CONTROL_FD, &m, MSG_DONTWAIT);
+
 	if (n == 0) {
 		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
 	}
-	if (n == (int64_t)sizeof(msg) && msg.type == CONTROL_OOM) {
-		struct task *task = stubs_task_of(msg.status);
-
-		audit_limit("memory");
-		if (task != NULL)
-			group_exit(task->group, LINUX_SIGKILL);
-		return;
+	if (n >= (int64_t)offsetof(struct control_resident, entry) && in.msg.type == CONTROL_RESIDENT) {
+		for (uint32_t i = 0; i < in.resident.count && i < CONTROL_RESIDENT_MAX; i++)
+			stubs_set_resident(in.resident.entry[i].pid, (uint64_t)in.resident.entry[i].pages * PAGE_SIZE);
+		resident_came = true;
+	} else if (n == (int64_t)sizeof(in.msg)) {
+		control_message(&in.msg);
 	}
-	if (n == (int64_t)sizeof(msg) && msg.type >= 1 && msg.type < 32 && kernel.init != NULL) {
-		signal_from_host((int)msg.type);
+}
+
+static void control_ready(struct host_watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	control_receive();
+}
+
+#define RESIDENT_FRESH (100 * NSEC_PER_MSEC)
+#define RESIDENT_PATIENCE (20 * NSEC_PER_MSEC)
+
+/*
+ * /proc wants to know what processes hold; the monitor can look. Asked at most every 100 ms, and waited for on the spot: the
+ * monitor does nothing that takes long, and what is old is good enough if it is late.
+ */
+void control_refresh_resident(void)
+{
+	static uint64_t asked;
+	uint64_t now = loop_now(), until = now + RESIDENT_PATIENCE;
+	struct control_message msg = {.type = CONTROL_WANT_RESIDENT};
+
+	if (asked != 0 && now - asked < RESIDENT_FRESH)
+		return;
+	asked = now;
+	resident_came = false;
+	send_control(&msg);
+	while (!resident_came && (now = loop_now()) < until) {
+		struct pollfd p = {.fd = SENTRY_CONTROL_FD, .events = POLLIN};
+
+		if (host_poll(&p, 1, (int64_t)(until - now)) > 0)
+			control_receive();
 	}
 }
 
@@ -169,6 +220,7 @@ int sentry_main(void)
 	}
 	log_debug("start: the sentry is there");
 	kernel_prepare(cfg);
+	stubs_refresh_resident = control_refresh_resident;
 	stubs_find_vdso(); /* reads /proc/self/maps */
 	seal_landlock_sentry();
 	err = cfg->platform == CONFIG_PTRACE ? ptrace_boot(&step) : notify_boot(&step);

@@ -14,5 +14,6 @@ int kernel_start(const struct config *cfg);
 void control_started(void);
 void control_failed(int start_errno, const char *text);
 void control_ended(int status);
+void control_refresh_resident(void);
 
 #endif

@@ -22,6 +22,9 @@ extern void (*platform_dispatch)(uint32_t revents);
 void stubs_before_sleep(void);
 /* A host child has ended or stopped. */
 void stubs_reap(void);
+/* What a host process holds, as the monitor saw it; stubs_refresh_resident asks for it (runtime/core/sentry.c). */
+void stubs_set_resident(int pid, uint64_t bytes);
+extern void (*stubs_refresh_resident)(void);
 /* A task of the host process pid, borrowed; NULL if there is none. */
 struct task *stubs_task_of(int pid);
 /* The sandbox ends: kills every stub. */

@@ -49,6 +49,7 @@ struct host_proc {
 	struct platform_mm *mm;     /* counted */
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
+	uint64_t resident;          /* bytes, as last sampled */
 	bool killed;
 	bool ending;                /* its threads are being freed: it goes last */
 };

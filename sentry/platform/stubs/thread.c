@@ -705,8 +705,26 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 uint64_t stubs_mm_resident(struct platform_mm *mm)
 {
-	(void)mm;
-	return 0; /* the sealed sentry can't open /proc; the monitor samples */
+	struct host_proc *proc;
+
+	/* The sealed sentry can't look into the host's /proc; the monitor can. */
+	if (stubs_refresh_resident != NULL)
+		stubs_refresh_resident();
+	list_for_each (proc, &mm->procs, mm_link)
+		if (proc->pid != 0 && !proc->killed)
+			return proc->resident;
+	return 0;
+}
+
+void (*stubs_refresh_resident)(void);
+
+void stubs_set_resident(int pid, uint64_t bytes)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link)
+		if (proc->pid == pid)
+			proc->resident = bytes;
 }
 
 /* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. */
