@@ -26,6 +26,7 @@
 #include "sentry/abi/mman.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 #include "sentry/trace/trace.h"
 
@@ -51,6 +52,12 @@ struct branch {
 
 /* Bytes on their way between host descriptors and guests. Used only between two points that don't sleep. */
 static uint8_t bounce[CHUNK_SIZE];
+
+#define SAMPLE_MIN_NS (20 * NSEC_PER_MSEC)
+#define SAMPLE_MAX_NS (2 * NSEC_PER_SEC)
+
+static struct ktimer sampler;
+static uint64_t sample_ns;
 
 static struct list memfds = LIST_INIT(memfds); /* mem_data.memfd_link, least recently used first */
 static unsigned nmemfds;
@@ -557,6 +564,42 @@ static void memfd_count(struct mem_node *n)
 	} else if (bytes > d->memfd_bytes && alloc_charge(bytes - d->memfd_bytes)) {
 		d->memfd_bytes = bytes;
 	}
+}
+
+/*
+ * While guests have files mapped that they can store to, the blocks are counted every now and then: soon after they grew,
+ * less and less often while they don't. Memory that goes over the limit in this way can't be refused any more, and
+ * belongs to no process: the sandbox ends.
+ */
+static void sample(struct ktimer *t)
+{
+	bool grew = false, any = false;
+	struct mem_data *d;
+
+	list_for_each(d, &memfds, memfd_link) {
+		uint64_t before = d->npages;
+
+		if (!d->stored_to)
+			continue;
+		any = true;
+		memfd_count(container_of(d, struct mem_node, data));
+		grew |= d->npages != before;
+		if (d->memfd_bytes < d->npages * PAGE_SIZE && kernel.init != NULL) {
+			audit_limit("memory");
+			group_exit(kernel.init, LINUX_SIGKILL);
+		}
+	}
+	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, SAMPLE_MAX_NS);
+	if (any)
+		ktimer_set(t, loop_now() + sample_ns);
+}
+
+static void sample_soon(void)
+{
+	if (sampler.fn == NULL)
+		ktimer_init(&sampler, sample);
+	sample_ns = SAMPLE_MIN_NS;
+	ktimer_set(&sampler, loop_now() + sample_ns);
 }
 
 void memfs_sample(void)
@@ -1232,6 +1275,10 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, unused_ar
 		return err;
 	out->host_fd = d->memfd;
 	d->handed_out = true;
+	if (writer) {
+		d->stored_to = true;
+		sample_soon();
+	}
 	list_move_tail(&memfds, &d->memfd_link);
 	return 0;
 }
@@ -1247,8 +1294,13 @@ static void mem_release(struct file *file)
 	struct mem_data *d = &mem_node(file->inode)->data;
 
 	invariant(d->opens > 0);
-	if (--d->opens == 0)
-		d->handed_out = false;
+	if (--d->opens != 0)
+		return;
+	d->handed_out = false;
+	if (d->stored_to) {
+		memfd_count(container_of(d, struct mem_node, data));
+		d->stored_to = false;
+	}
 }
 
 const struct file_ops mem_file_fops = {
