@@ -435,58 +435,38 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 }
 
 /* Both platforms are this one; what differs is the transport. */
+#define STUBS_OPS \
+	.next_event = stubs_next_event, \
+	.resume = stubs_resume, \
+	.context = stubs_context, \
+	.is_full = stubs_is_full, \
+	.mm_queue = native_queue, \
+	.mm_flush = native_flush, \
+	.spawn = stubs_spawn, \
+	.exec_commit = stubs_exec_commit, \
+	.clone = stubs_clone, \
+	.thread_exit = stubs_thread_exit, \
+	.thread_kill = stubs_thread_kill, \
+	.kick = stubs_kick, \
+	.thread_mm = stubs_thread_mm, \
+	.mm_get = stubs_mm_get, \
+	.mm_put = stubs_mm_put, \
+	.mm_read = stubs_mm_read, \
+	.mm_write = stubs_mm_write, \
+	.cmpxchg32 = native_cmpxchg32, \
+	.fpstate_size = stubs_fpstate_size, \
+	.fpstate_save = stubs_fpstate_save, \
+	.fpstate_load = stubs_fpstate_load, \
+	.mm_resident = stubs_mm_resident, \
+	.thread_times = stubs_thread_times, \
+	.vdso_base = stubs_vdso_base,
+
 const struct platform_ops notify_platform = {
 	.name = "notify",
-	.next_event = stubs_next_event,
-	.resume = stubs_resume,
-	.context = stubs_context,
-	.is_full = stubs_is_full,
-	.mm_queue = native_queue,
-	.mm_flush = native_flush,
-	.spawn = stubs_spawn,
-	.exec_commit = stubs_exec_commit,
-	.clone = stubs_clone,
-	.thread_exit = stubs_thread_exit,
-	.thread_kill = stubs_thread_kill,
-	.kick = stubs_kick,
-	.thread_mm = stubs_thread_mm,
-	.mm_get = stubs_mm_get,
-	.mm_put = stubs_mm_put,
-	.mm_read = stubs_mm_read,
-	.mm_write = stubs_mm_write,
-	.cmpxchg32 = native_cmpxchg32,
-	.fpstate_size = stubs_fpstate_size,
-	.fpstate_save = stubs_fpstate_save,
-	.fpstate_load = stubs_fpstate_load,
-	.mm_resident = stubs_mm_resident,
-	.thread_times = stubs_thread_times,
-	.vdso_base = stubs_vdso_base,
+	STUBS_OPS
 };
 
 const struct platform_ops ptrace_platform = {
 	.name = "ptrace",
-	.next_event = stubs_next_event,
-	.resume = stubs_resume,
-	.context = stubs_context,
-	.is_full = stubs_is_full,
-	.mm_queue = native_queue,
-	.mm_flush = native_flush,
-	.spawn = stubs_spawn,
-	.exec_commit = stubs_exec_commit,
-	.clone = stubs_clone,
-	.thread_exit = stubs_thread_exit,
-	.thread_kill = stubs_thread_kill,
-	.kick = stubs_kick,
-	.thread_mm = stubs_thread_mm,
-	.mm_get = stubs_mm_get,
-	.mm_put = stubs_mm_put,
-	.mm_read = stubs_mm_read,
-	.mm_write = stubs_mm_write,
-	.cmpxchg32 = native_cmpxchg32,
-	.fpstate_size = stubs_fpstate_size,
-	.fpstate_save = stubs_fpstate_save,
-	.fpstate_load = stubs_fpstate_load,
-	.mm_resident = stubs_mm_resident,
-	.thread_times = stubs_thread_times,
-	.vdso_base = stubs_vdso_base,
+	STUBS_OPS
 };

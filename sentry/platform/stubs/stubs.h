@@ -160,6 +160,10 @@ struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
 void stubs_mm_get(struct platform_mm *pmm);
 void stubs_mm_put(struct platform_mm *pmm);
 
+/* ---- memory.c ---- */
+/* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */
+int stubs_transfer(struct platform_thread *pt, bool write, void *buf, uint64_t addr, size_t len) must_check;
+
 /* ---- native.c ---- */
 int native_queue_call(struct platform_thread *pt, const struct native_call *call);
 int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stubs' address spaces: copying guest memory, and what is known of a host process from outside.
+ *
+ * Copies go by process_vm_readv and writev, which obey the guest's own page protections. Addresses in the stub region are
+ * refused for guests; the platform itself may reach them (signal frames of the trap door), where a forged address leads only
+ * to the guest's own memory.
+ */
+#include "sentry/platform/stubs/stubs.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+
+#include <sys/uio.h>
+
+struct platform_mm *stubs_thread_mm(struct platform_thread *pt)
+{
+	return pt->proc->mm;
+}
+
+void stubs_mm_get(struct platform_mm *mm)
+{
+	ref_get(&mm->ref);
+}
+
+void stubs_mm_put(struct platform_mm *mm)
+{
+	if (ref_put(&mm->ref))
+		kfree(mm);
+}
+
+/* A live process of the address space, or 0. */
+static int mm_pid(const struct platform_mm *mm)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &mm->procs, mm_link)
+		if (proc->pid != 0 && !proc->killed)
+			return proc->pid;
+	return 0;
+}
+
+static bool guest_range(uint64_t addr, size_t len)
+{
+	return addr < GUEST_END && len <= GUEST_END - addr;
+}
+
+/* A short transfer stops at the iovec's page: repeat page by page to find how far it goes. */
+static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec l = {(char *)local + done, len - done};
+		struct iovec r = {(void *)(addr + done), len - done}; // NOLINT
+		int64_t n = write ? host_process_vm_writev(pid, &l, 1, &r, 1) : host_process_vm_readv(pid, &l, 1, &r, 1);
+
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+		if (done < len && (addr + done) % PAGE_SIZE == 0)
+			break; /* stopped at an unmapped page */
+	}
+	return done;
+}
+
+size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+{
+	int pid = mm_pid(mm);
+
+	if (pid == 0 || len == 0)
+		return 0;
+	if (!guest_range(addr, len)) {
+		if (addr >= GUEST_END)
+			return 0;
+		len = GUEST_END - addr;
+	}
+	return transfer(pid, false, dst, addr, len);
+}
+
+size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
+{
+	int pid = mm_pid(mm);
+
+	if (pid == 0 || len == 0)
+		return 0;
+	if (!guest_range(addr, len)) {
+		if (addr >= GUEST_END)
+			return 0;
+		len = GUEST_END - addr;
+	}
+	return transfer(pid, true, (void *)src, addr, len);
+}
+
+uint64_t stubs_mm_resident(struct platform_mm *mm)
+{
+	struct host_proc *proc;
+
+	/* The sealed sentry can't look into the host's /proc; the monitor can. */
+	if (stubs_refresh_resident != NULL)
+		stubs_refresh_resident();
+	list_for_each (proc, &mm->procs, mm_link)
+		if (proc->pid != 0 && !proc->killed)
+			return proc->resident;
+	return 0;
+}
+
+void (*stubs_refresh_resident)(void);
+
+/* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. */
+#define PROCESS_CPUCLOCK(pid, which) ((int)((~(unsigned)(pid) << 3) | (which)))
+
+void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
+{
+	uint64_t user, both;
+
+	*utime = *stime = 0;
+	/* Only whole processes can be asked from outside: the leader's thread answers for all. */
+	if (pt->proc == NULL || pt->proc->pid == 0 || pt->tid != pt->proc->pid)
+		return;
+	both = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 0));
+	user = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 1));
+	*utime = MIN(user, both);
+	*stime = both - *utime;
+}
+
+uint64_t stubs_vdso_base(void)
+{
+	return stubs_vdso;
+}
+
+int stubs_transfer(struct platform_thread *pt, bool write, void *buf, uint64_t addr, size_t len)
+{
+	/* The stub region is ours to reach here; addresses the guest forged lead only to its own memory. */
+	if (pt->proc->pid == 0 || transfer(pt->proc->pid, write, buf, addr, len) != len)
+		return -LINUX_EFAULT;
+	return 0;
+}
