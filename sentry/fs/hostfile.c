@@ -21,8 +21,7 @@
  * A watch is taken out of the loop when it fires, because a hang-up would fire for ever, and put in again when a poll or a
  * sleeping call finds that nothing is ready. Edge-triggered epoll may therefore see an edge too many, never one too few.
  *
- * The guest controls sizes and ioctl numbers; of those only a list reaches the host. Left out: mmap of a redirected
- * regular file (ENODEV), locks visible outside, SCM_RIGHTS on an inherited socket.
+ * The guest controls sizes and ioctl numbers; of those only a list reaches the host. Left out: locks visible outside, SCM_RIGHTS on an inherited socket.
  */
 #include "sentry/fs/hostfile.h"
 
@@ -418,6 +417,20 @@ static int64_t hostfile_ioctl(struct task *task, struct file *file, unsigned cmd
 	return h->kind == KIND_TTY ? tty_ioctl_host(task, file, h, cmd, arg) : -LINUX_ENOTTY;
 }
 
+/* Its pages are the host file's own. Private in the stub unless the guest could write them by write(2) as well. */
+static int regular_map(unused_arg struct task *task, struct file *file, uint64_t off, unused_arg uint64_t len,
+		       unused_arg int prot, bool shared, struct map_backing *out)
+{
+	struct hostfile *h = file->private_data;
+
+	*out = (struct map_backing){
+		.host_fd = h->fd,
+		.host_off = off,
+		.force_private = !(shared && (file->mode & FMODE_READ) && (file->mode & FMODE_WRITE)),
+	};
+	return 0;
+}
+
 static void hostfile_release(struct file *file)
 {
 	hostfile_put(file->private_data);
@@ -437,6 +450,7 @@ static const struct file_ops regular_fops = {
 	.write = hostfile_write,
 	.llseek = hostfile_llseek,
 	.ioctl = hostfile_ioctl,
+	.map = regular_map,
 	.release = hostfile_release,
 };
 

@@ -297,6 +297,8 @@ int vfs_setattr(struct task *task, const struct path *path, struct inode *inode,
 		err = setattr_allowed(task, inode, attr);
 	if (err != 0)
 		return err;
+	if ((attr->valid & ATTR_MODE) && (inode->seals & LINUX_F_SEAL_EXEC) && ((inode->mode ^ attr->mode) & 0111))
+		return -LINUX_EPERM;
 	if ((attr->valid & ATTR_SIZE) && attr->size > inode->size &&
 	    attr->size > task->group->rlimits[LINUX_RLIMIT_FSIZE].cur) {
 		(void)signal_send_task(task, LINUX_SIGXFSZ, NULL);
