@@ -14,6 +14,7 @@
 #include "sentry/base/log.h"
 #include "sentry/base/panic.h"
 #include "sentry/fs/pseudo_mounts.h"
+#include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/loop.h"
@@ -29,6 +30,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -118,6 +120,18 @@ static void control_message(const struct control_message *msg)
 			signal_from_host((int)msg->type);
 		break;
 	}
+}
+
+/* As many descriptors as the caller may have; a third of them at most for files, the rest for stubs and sockets. */
+static void take_descriptors(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &lim) == 0 || getrlimit(RLIMIT_NOFILE, &lim) == 0)
+		memfs_set_fd_budget((unsigned)(lim.rlim_cur / 3 < 2000 ? lim.rlim_cur / 3 : 2000));
 }
 
 static bool resident_came;
@@ -220,6 +234,7 @@ int sentry_main(void)
 	}
 	log_debug("start: the sentry is there");
 	kernel_prepare(cfg);
+	take_descriptors();
 	stubs_refresh_resident = control_refresh_resident;
 	stubs_find_vdso(); /* reads /proc/self/maps */
 	seal_landlock_sentry();

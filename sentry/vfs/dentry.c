@@ -126,6 +126,8 @@ static struct dentry *hash_find(struct dentry *parent, const char *name, size_t 
 
 /* ---- life ---- */
 
+static void trim_unused(uint32_t max);
+
 /* Gives d a name of len bytes in its own memory. */
 static bool set_name(struct dentry *d, const char *name, size_t len)
 {
@@ -145,6 +147,10 @@ struct dentry *dentry_new(struct dentry *parent, const char *name, size_t len)
 {
 	struct dentry *d = kmalloc(sizeof(*d));
 
+	if (d == NULL && nunused != 0) { /* what is only remembered gives way to what is wanted */
+		trim_unused(0);
+		d = kmalloc(sizeof(*d));
+	}
 	if (d == NULL)
 		return NULL;
 	invariant(len <= LINUX_PATH_MAX);
