@@ -13,7 +13,7 @@
  * leaves it until the next wake-up; a one-shot one is disabled until EPOLL_CTL_MOD.
  *
  * Items don't keep their file: epoll_file_released takes them out when its last reference goes. An instance may watch
- * others, up to NEST_MAX deep and without a circle (ELOOP), which bounds the recursion of wake-ups and polls.
+ * others, up to NEST_MAX deep and without a circle (ELOOP), which bounds the recursion of wake-ups and polls; NESTED_STEPS_MAX bounds their breadth.
  *
  * The guest controls the number of items (bounded by its memory limit) and the events. Left out: EPOLLWAKEUP (accepted,
  * without effect), busy polling, the per-user limit on watches.
@@ -73,11 +73,24 @@ bool file_is_epoll(const struct file *file)
 	return file->ops == &epoll_fops;
 }
 
+/*
+ * Instances that watch instances make a graph, in which the number of ways grows with the breadth to the power of the
+ * depth. What one wake-up or poll may cost there is bounded: a guest that builds such a graph loses events in it.
+ */
+#define NESTED_STEPS_MAX 10000U
+static unsigned wake_depth, wake_steps, poll_depth, poll_steps;
+
 static void make_ready(struct epitem *item)
 {
 	if (list_empty(&item->ready_link))
 		list_add_tail(&item->ep->ready, &item->ready_link);
+	if (wake_depth == 0)
+		wake_steps = 0;
+	if (wake_depth > 0 && ++wake_steps > NESTED_STEPS_MAX)
+		return;
+	wake_depth++;
 	waitq_wake(&item->ep->waitq, LINUX_POLLIN | LINUX_POLLRDNORM);
+	wake_depth--;
 }
 
 static bool item_wake(struct waiter *w, uint32_t events)
@@ -119,19 +132,19 @@ static struct epitem *item_find(struct epoll *ep, struct file *file, int fd)
 /* ---- nesting ---- */
 
 /* How deep instances hang below ep (1: it watches none); more than NEST_MAX if it is too deep or reaches `avoid`. */
-static int depth_below(struct epoll *ep, const struct epoll *avoid, int level)
+static int depth_below(struct epoll *ep, const struct epoll *avoid, int level, unsigned *steps)
 {
 	struct epitem *item;
 	int deepest = 1;
 
-	if (ep == avoid || level > NEST_MAX)
+	if (ep == avoid || level > NEST_MAX || ++*steps > NESTED_STEPS_MAX)
 		return NEST_MAX + 1;
 	RB_FOREACH (item, epitem_tree, &ep->items) {
 		int d;
 
 		if (!file_is_epoll(item->file))
 			continue;
-		d = 1 + depth_below(item->file->private_data, avoid, level + 1);
+		d = 1 + depth_below(item->file->private_data, avoid, level + 1, steps);
 		deepest = MAX(deepest, d);
 		if (deepest > NEST_MAX)
 			break;
@@ -140,23 +153,27 @@ static int depth_below(struct epoll *ep, const struct epoll *avoid, int level)
 }
 
 /* How many instances stand above ep, itself counted. */
-static int depth_above(const struct epoll *ep, int level)
+static int depth_above(const struct epoll *ep, int level, unsigned *steps)
 {
 	const struct epitem *item;
 	int highest = 1;
 
-	if (level > NEST_MAX)
-		return level;
-	list_for_each(item, &ep->file->epitems, file_link)
-		highest = MAX(highest, 1 + depth_above(item->ep, level + 1));
+	if (level > NEST_MAX || ++*steps > NESTED_STEPS_MAX)
+		return NEST_MAX + 1;
+	list_for_each(item, &ep->file->epitems, file_link) {
+		highest = MAX(highest, 1 + depth_above(item->ep, level + 1, steps));
+		if (highest > NEST_MAX)
+			break;
+	}
 	return highest;
 }
 
 static int nesting_allowed(struct epoll *ep, struct epoll *target)
 {
-	int below = depth_below(target, ep, 1);
+	unsigned steps = 0;
+	int below = depth_below(target, ep, 1, &steps);
 
-	return below > NEST_MAX || below + depth_above(ep, 1) > NEST_MAX ? -LINUX_ELOOP : 0;
+	return below > NEST_MAX || below + depth_above(ep, 1, &steps) > NEST_MAX ? -LINUX_ELOOP : 0;
 }
 
 /* ---- epoll_ctl ---- */
@@ -312,16 +329,25 @@ static uint32_t epoll_poll(struct task *task, struct file *file, struct waiter *
 {
 	struct epoll *ep = file->private_data;
 	struct epitem *item, *tmp;
+	uint32_t told = 0;
 
 	if (waiter != NULL)
 		waitq_add(&ep->waitq, waiter);
+	if (poll_depth == 0)
+		poll_steps = 0;
+	if (poll_depth > 0 && ++poll_steps > NESTED_STEPS_MAX)
+		return 0;
+	poll_depth++;
 	/* An item may have been ready once and no longer be so: it leaves the list here. */
 	list_for_each_safe(item, tmp, &ep->ready, ready_link) {
-		if (item_poll(task, item, NULL))
-			return LINUX_POLLIN | LINUX_POLLRDNORM;
+		if (item_poll(task, item, NULL)) {
+			told = LINUX_POLLIN | LINUX_POLLRDNORM;
+			break;
+		}
 		list_del(&item->ready_link);
 	}
-	return 0;
+	poll_depth--;
+	return told;
 }
 
 static void epoll_release(struct file *file)

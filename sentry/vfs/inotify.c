@@ -458,7 +458,7 @@ void dnotify_release(struct file *file)
 {
 	struct inotify_mark *m, *tmp;
 
-	if (inotify_nmarks == 0)
+	if (inotify_nmarks == 0 || list_empty(&file->inode->watches) || !inode_is_dir(file->inode))
 		return;
 	list_for_each_safe(m, tmp, &dnotify_marks, group_link)
 		if (m->file == file)
