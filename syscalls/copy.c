@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2), memfd_create(2). Moving the bytes: sentry/vfs/splice.c.
+ * sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2), memfd_create(2). Moving the bytes:
+ * sentry/vfs/splice.c.
  */
 #include "syscalls/define.h"
 

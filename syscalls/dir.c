@@ -2,8 +2,8 @@
 /*
  * Directories: getdents(2), getdents64(2), mkdir(2), rmdir(2), chdir(2), fchdir(2), getcwd(2), chroot(2).
  *
- * Entries are laid out in the sentry (at most DENTS_MAX bytes a call; Linux also returns fewer than asked for) and copied
- * out once.
+ * Entries are laid out in the sentry (at most DENTS_MAX bytes a call; Linux also returns fewer than asked for) and
+ * copied out once.
  */
 #include "syscalls/define.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* eventfd(2), timerfd_create(2) and its two calls, signalfd(2). The objects: sentry/vfs/eventfd.c, timerfd.c, signalfd.c. */
+/* eventfd(2), timerfd_create(2) and its two calls, signalfd(2). The objects: sentry/vfs/eventfd.c, timerfd.c,
+ * signalfd.c. */
 #include "syscalls/define.h"
 
 #include "sentry/abi/capability.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fcntl(2), dup(2), flock(2), ioctl(2): what is common to all descriptors. Locks: sentry/vfs/locks.c; signals of O_ASYNC:
- * sentry/vfs/fasync.c; pipes: sentry/vfs/pipe.c. Each object's own ioctls are in its ops.
+ * fcntl(2), dup(2), flock(2), ioctl(2): what is common to all descriptors. Locks: sentry/vfs/locks.c; signals of
+ * O_ASYNC: sentry/vfs/fasync.c; pipes: sentry/vfs/pipe.c. Each object's own ioctls are in its ops.
  *
  * Left out: leases (F_SETLEASE gives EAGAIN: as if somebody had the file open; F_GETLEASE says there is none).
  */
@@ -219,7 +219,7 @@ static int64_t add_seals(struct file *file, uint32_t seals)
 		return -LINUX_EPERM;
 	if ((seals & LINUX_F_SEAL_WRITE) && !(now & LINUX_F_SEAL_WRITE) && mapped_for_writing(inode))
 		return -LINUX_EBUSY;
-	/* Sealed against execution, a file that can be executed would change under its users: Linux seals its content. */
+	/* An executable sealed as such must not change under its users: Linux seals its content. */
 	if ((seals & LINUX_F_SEAL_EXEC) && (inode->mode & 0111))
 		seals |= LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE;
 	inode->seals |= seals;

@@ -2,8 +2,8 @@
 /*
  * poll(2), ppoll(2), select(2), pselect6(2). Waiting: sentry/vfs/poll.c.
  *
- * All but poll write back what is left of a timeout, as Linux does; interrupted, poll goes on by restart_syscall(2) with its
- * deadline, the others are restarted with what is left (only if no handler runs).
+ * All but poll write back what is left of a timeout, as Linux does; interrupted, poll goes on by restart_syscall(2)
+ * with its deadline, the others are restarted with what is left (only if no handler runs).
  */
 #include "syscalls/define.h"
 

@@ -129,6 +129,9 @@ SYSCALL_DEFINE2(fstat, int, fd, gva_t, dst)
 	return err ? err : put_stat(task, dst, &st);
 }
 
+#define STAT_FLAGS                                                                                                     \
+	(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE)
+
 static unsigned lookup_from_at(uint32_t flags)
 {
 	return (flags & LINUX_AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
@@ -137,7 +140,7 @@ static unsigned lookup_from_at(uint32_t flags)
 
 SYSCALL_DEFINE4(newfstatat, int, dirfd, gva_t, path, gva_t, dst, uint32_t, flags)
 {
-	if (flags & ~(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE))
+	if (flags & ~STAT_FLAGS)
 		return -LINUX_EINVAL;
 	return stat_at(task, dirfd, path, lookup_from_at(flags), dst);
 }
@@ -191,7 +194,7 @@ SYSCALL_DEFINE5(statx, int, dirfd, gva_t, path, uint32_t, flags, uint32_t, mask,
 		return -LINUX_EINVAL;
 	if ((flags & LINUX_AT_STATX_SYNC_TYPE) == LINUX_AT_STATX_SYNC_TYPE)
 		return -LINUX_EINVAL;
-	if (flags & ~(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE))
+	if (flags & ~STAT_FLAGS)
 		return -LINUX_EINVAL;
 	err = target_find(task, dirfd, path, lookup_from_at(flags), &t);
 	if (err)

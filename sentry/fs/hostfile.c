@@ -18,10 +18,12 @@
  *
  * Where the descriptor has O_NONBLOCK already (start opened it anew for us), no poll and no small writes are needed.
  *
- * A watch is taken out of the loop when it fires, because a hang-up would fire for ever, and put in again when a poll or a
- * sleeping call finds that nothing is ready. Edge-triggered epoll may therefore see an edge too many, never one too few.
+ * A watch is taken out of the loop when it fires, because a hang-up would fire for ever, and put in again when a poll
+ * or a sleeping call finds that nothing is ready. Edge-triggered epoll may therefore see an edge too many, never one
+ * too few.
  *
- * The guest controls sizes and ioctl numbers; of those only a list reaches the host. Left out: locks visible outside, SCM_RIGHTS on an inherited socket.
+ * The guest controls sizes and ioctl numbers; of those only a list reaches the host. Left out: locks visible outside,
+ * SCM_RIGHTS on an inherited socket.
  */
 #include "sentry/fs/hostfile.h"
 
@@ -266,7 +268,8 @@ static int64_t broken_pipe(struct task *task)
 }
 
 /* One piece, as far as it goes without waiting. */
-static int64_t write_some(struct hostfile *h, struct file *file, struct iobuf *buf, void *mem, size_t size, int64_t *pos)
+static int64_t write_some(struct hostfile *h, struct file *file, struct iobuf *buf, void *mem, size_t size,
+			  int64_t *pos)
 {
 	size_t want = MIN(buf->left, size);
 	size_t got = iobuf_get(buf, mem, want);

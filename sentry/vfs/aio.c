@@ -3,9 +3,9 @@
  * Linux's own asynchronous input and output (io_setup(2), io_submit(2), not POSIX aio).
  *
  * A request is carried out while it is submitted, as Linux does for buffered files; its completion waits in the context
- * for io_getevents. The context's id is the address of a ring page in the guest, as in Linux: libaio looks into it, finds
- * no magic there, and makes the call. The page is a mapping of an anonymous file, which owns the context: it goes with
- * munmap, exec and exit, and needs no table.
+ * for io_getevents. The context's id is the address of a ring page in the guest, as in Linux: libaio looks into it,
+ * finds no magic there, and makes the call. The page is a mapping of an anonymous file, which owns the context: it goes
+ * with munmap, exec and exit, and needs no table.
  *
  *	io_submit --> read or write now --> ring of events in the sentry --> io_getevents
  *	                                                       \-> eventfd
@@ -213,7 +213,7 @@ int aio_submit_one(struct task *task, uint64_t id, gva_t obj)
 	if (err)
 		goto put_files;
 	res = carry_out(task, file, &cb);
-	/* Another thread may have filled the ring while this one slept: then the oldest goes, as it was not waited for. */
+	/* Another thread may have filled the ring while this one slept: then the oldest, unclaimed, goes. */
 	if (a->used == a->cap) {
 		a->head = (a->head + 1) % a->cap;
 		a->used--;

@@ -2,8 +2,9 @@
 /*
  * epoll(7).
  *
- * An instance holds items, each for one (file, descriptor number) pair, with a waiter on that file's queue. A wake-up puts
- * the item on the ready list and wakes the instance's own queue; epoll_wait asks each ready item's file what it says now:
+ * An instance holds items, each for one (file, descriptor number) pair, with a waiter on that file's queue. A wake-up
+ * puts the item on the ready list and wakes the instance's own queue; epoll_wait asks each ready item's file what it
+ * says now:
  *
  *	file's waitq --> item_wake --> ready list --> epoll_collect --> vfs_poll(file) --> struct epoll_event
  *	                                   |
@@ -13,7 +14,8 @@
  * leaves it until the next wake-up; a one-shot one is disabled until EPOLL_CTL_MOD.
  *
  * Items don't keep their file: epoll_file_released takes them out when its last reference goes. An instance may watch
- * others, up to NEST_MAX deep and without a circle (ELOOP), which bounds the recursion of wake-ups and polls; NESTED_STEPS_MAX bounds their breadth.
+ * others, up to NEST_MAX deep and without a circle (ELOOP), which bounds the recursion of wake-ups and polls;
+ * NESTED_STEPS_MAX bounds their breadth.
  *
  * The guest controls the number of items (bounded by its memory limit) and the events. Left out: EPOLLWAKEUP (accepted,
  * without effect), busy polling, the per-user limit on watches.
@@ -365,8 +367,8 @@ static const struct file_ops epoll_fops = {
 	.release = epoll_release,
 };
 
-void epoll_for_each(struct file *epfile, void (*fn)(void *arg, int fd, uint32_t events, uint64_t data, struct inode *inode),
-		    void *arg)
+void epoll_for_each(struct file *epfile,
+		    void (*fn)(void *arg, int fd, uint32_t events, uint64_t data, struct inode *inode), void *arg)
 {
 	struct epoll *ep = epfile->private_data;
 	struct epitem *item;

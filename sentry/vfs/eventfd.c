@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eventfd(2): a 64-bit counter. A write adds, a read takes all (or one, as a semaphore); reads of 0 and writes that would
- * reach the maximum wait. One queue: POLLIN for readers, POLLOUT for writers.
+ * eventfd(2): a 64-bit counter. A write adds, a read takes all (or one, as a semaphore); reads of 0 and writes that
+ * would reach the maximum wait. One queue: POLLIN for readers, POLLOUT for writers.
  */
 #include "sentry/vfs/eventfd.h"
 

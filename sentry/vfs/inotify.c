@@ -11,8 +11,8 @@
  * What happens to a file is told to its directory's marks, with the name, and to its own. A mark counts its inode, so
  * that it stays in memory; when the inode's last name goes the marks are removed with IN_DELETE_SELF and IN_IGNORED.
  *
- * Invariants: a mark is on its inode's list and its group's; inotify_nmarks counts all of them; nqueued <= QUEUE_MAX + 1
- * (the overflow event); equal events in a row are one.
+ * Invariants: a mark is on its inode's list and its group's; inotify_nmarks counts all of them; nqueued <= QUEUE_MAX +
+ * 1 (the overflow event); equal events in a row are one.
  *
  * The guest controls the number of marks (WATCHES_MAX a group) and how many events wait. Left out: the per-user limits
  * on instances, IN_EXCL_UNLINK's subtleties for files with several names.
@@ -238,8 +238,8 @@ void fsnotify_inode_removed(struct inode *inode)
 
 void fsnotify_unmounted(unused_arg struct superblock *sb)
 {
-	/* Marks are found by inode only; a superblock's are so few that its inodes need no list of their own: those marks
-	 * go with their group. The guest can't unmount what it didn't mount. */
+	/* Marks are found by inode only; a superblock's are so few that its inodes need no list of their own: those
+	 * marks go with their group. The guest can't unmount what it didn't mount. */
 }
 
 /* ---- the instance as a file ---- */

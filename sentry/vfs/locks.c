@@ -8,8 +8,8 @@
  *
  * All locks of an inode stand on one list (inode->locks), which exists while there is a lock or somebody waits for one.
  * flock locks conflict only with flock locks; POSIX and OFD locks with each other. A waiter sleeps on the list's queue,
- * is woken by every change, and tries again; whom it waits for is kept in blocked_list, where F_SETLKW looks for a circle
- * of POSIX owners (EDEADLK). A lock never outlives its owner: locks_close_fd, locks_release_file.
+ * is woken by every change, and tries again; whom it waits for is kept in blocked_list, where F_SETLKW looks for a
+ * circle of POSIX owners (EDEADLK). A lock never outlives its owner: locks_close_fd, locks_release_file.
  *
  * Invariants: the ranges of one owner and kind don't overlap on an inode, and neighbours of the same type are merged;
  * the list of ranges is sorted by nothing (they are few: a linear walk).

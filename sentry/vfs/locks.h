@@ -2,8 +2,8 @@
 /*
  * Locks on files: flock(2), POSIX record locks and open file description locks (fcntl(2)). See vfs/locks.c.
  *
- * What vfs/files.c and vfs/file.c must call: locks_close_fd() when a descriptor is closed (before its reference is put),
- * locks_release_file() when a description's last reference goes, locks_free() when an inode is freed.
+ * What vfs/files.c and vfs/file.c must call: locks_close_fd() when a descriptor is closed (before its reference is
+ * put), locks_release_file() when a description's last reference goes, locks_free() when an inode is freed.
  */
 #ifndef SENTRY_VFS_LOCKS_H
 #define SENTRY_VFS_LOCKS_H
@@ -23,8 +23,8 @@ int locks_set(struct task *task, struct file *file, int cmd, const struct linux_
 /* F_GETLK, F_OFD_GETLK: fl becomes the first lock in the way, or its type becomes LINUX_F_UNLCK. */
 int locks_get(struct task *task, struct file *file, int cmd, struct linux_flock *fl) must_check;
 
-/* A descriptor of the table `owner` was closed: its POSIX locks on the file go, as the standard has it. Cheap if the inode
- * has no locks. */
+/* A descriptor of the table `owner` was closed: its POSIX locks on the file go, as the standard has it. Cheap if the
+ * inode has no locks. */
 void locks_close_fd(struct file *file, struct files *owner);
 /* The description is going: its flock and OFD locks go. Cheap if the inode has no locks. */
 void locks_release_file(struct file *file);

@@ -2,14 +2,14 @@
 /*
  * Changing names: mkdir, mknod, symlink, link, unlink, rmdir, rename; changing sizes and times.
  *
- * Each walks to the last component (vfs_lookup_last), checks, calls the filesystem's op, and then tells the dentry cache
- * and inotify. The ops may sleep (a directory of the host behind the gofer): what the walk found may have changed then,
- * and the op itself says so (EEXIST, ENOENT).
+ * Each walks to the last component (vfs_lookup_last), checks, calls the filesystem's op, and then tells the dentry
+ * cache and inotify. The ops may sleep (a directory of the host behind the gofer): what the walk found may have changed
+ * then, and the op itself says so (EEXIST, ENOENT).
  *
  *	name -> parent + dentry -> checks -> ops->mkdir... -> dentry_add / dentry_drop / dentry_move -> fsnotify
  *
- * The guest controls every name, mode and flag. Left out: the sysctls fs.protected_* other than hard links, which behave
- * as Debian sets them (1).
+ * The guest controls every name, mode and flag. Left out: the sysctls fs.protected_* other than hard links, which
+ * behave as Debian sets them (1).
  */
 #include "sentry/vfs/modify.h"
 
@@ -102,7 +102,9 @@ int vfs_mkdir(struct task *task, int dirfd, const char *name, uint32_t mode)
 		return err;
 	dir = l.parent.dentry->inode;
 	mode &= 01777 & ~task->fs->umask;
-	err = dir->ops->mkdir != NULL ? dir->ops->mkdir(task, dir, l.dentry, LINUX_S_IFDIR | mode, &inode) : -LINUX_EPERM;
+	err = -LINUX_EPERM;
+	if (dir->ops->mkdir != NULL)
+		err = dir->ops->mkdir(task, dir, l.dentry, LINUX_S_IFDIR | mode, &inode);
 	if (err == 0)
 		name_added(&l, inode);
 	lookup_last_put(&l);
@@ -140,7 +142,8 @@ static int mknod_last(struct task *task, struct lookup_last *l, uint32_t mode, u
 	if (regular)
 		err = dir->ops->create != NULL ? dir->ops->create(task, dir, l->dentry, mode, &inode) : -LINUX_EACCES;
 	else
-		err = dir->ops->mknod != NULL ? dir->ops->mknod(task, dir, l->dentry, mode, rdev, &inode) : -LINUX_EPERM;
+		err = dir->ops->mknod != NULL ? dir->ops->mknod(task, dir, l->dentry, mode, rdev, &inode)
+					      : -LINUX_EPERM;
 	if (err == 0)
 		name_added(l, inode);
 	return err;
@@ -476,7 +479,8 @@ static int rename_too_long(struct task *task, int new_dirfd, const char *new_nam
 	return -LINUX_ENAMETOOLONG;
 }
 
-int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, unsigned flags)
+int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name,
+	       unsigned flags)
 {
 	struct lookup_last from, to;
 	int err;

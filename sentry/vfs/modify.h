@@ -23,7 +23,8 @@ int vfs_rename(struct task *task, int old_dirfd, const char *old_name, int new_d
 	       unsigned flags) must_check;
 
 /* times NULL: now. nsec may be LINUX_UTIME_NOW or LINUX_UTIME_OMIT; already checked to be valid. path may be NULL. */
-int vfs_utimes(struct task *task, const struct path *path, struct inode *inode, const struct ktimespec times[2]) must_check;
+int vfs_utimes(struct task *task, const struct path *path, struct inode *inode,
+	       const struct ktimespec times[2]) must_check;
 int vfs_truncate(struct task *task, const struct path *path, int64_t len) must_check;
 int vfs_ftruncate(struct task *task, struct file *file, int64_t len) must_check;
 int vfs_fallocate(struct task *task, struct file *file, int mode, int64_t off, int64_t len) must_check;

@@ -12,9 +12,9 @@
  * one; it lives while a description is open (files != 0). A small write is merged into the last page; a write of up to
  * PIPE_BUF bytes takes at most one new buffer, so it is atomic. In packet mode (O_DIRECT) each buffer is one message.
  *
- * Invariants: used <= nslots; readers == 0 means that nothing is added; `held` says that a splice works on the tail buffer,
- * and everybody else must wait. file->pos of a FIFO's description is wcount at its open if there was no writer, else -1: POLLHUP comes only
- * when a writer has been there.
+ * Invariants: used <= nslots; readers == 0 means that nothing is added; `held` says that a splice works on the tail
+ * buffer, and everybody else must wait. file->pos of a FIFO's description is wcount at its open if there was no writer,
+ * else -1: POLLHUP comes only when a writer has been there.
  *
  * The guest controls sizes (F_SETPIPE_SZ, up to pipe_max_size without CAP_SYS_RESOURCE) and the number of pipes; a
  * buffer exists only while it holds bytes, and all of it is on the sandbox's memory account.
@@ -533,7 +533,8 @@ int fifo_open(struct task *task, struct inode *inode, struct file *file)
 	/* A reader that doesn't wait for the first writer sees no hang-up before one has come. */
 	hup = !nonblock || p->writers != 0;
 
-	/* The other side may come and go before this task runs: what counts is that it came. pipe(2)'s pipes never wait. */
+	/* The other side may come and go before this task runs: what counts is that it came. pipe(2)'s pipes never
+	 * wait. */
 	if (!is_pipe && !nonblock) {
 		seen = p->wcount;
 		while (rd && !wr && p->writers == 0 && p->wcount == seen && err == 0)

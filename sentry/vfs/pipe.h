@@ -11,9 +11,9 @@ struct pipe;
 int pipe_open(struct task *task, int flags, int fds[2]) must_check;
 
 /*
- * Opens a FIFO (vfs_open calls it for inodes with S_IFIFO, after permission checks, with file->inode, flags and mode set).
- * Sleeps until the other side comes, as fifo(7) has it; -LINUX_ENXIO, -LINUX_ERESTARTSYS. On success the file's ops and
- * private_data are set. On failure nothing is left behind and file->ops is as it was.
+ * Opens a FIFO (vfs_open calls it for inodes with S_IFIFO, after permission checks, with file->inode, flags and mode
+ * set). Sleeps until the other side comes, as fifo(7) has it; -LINUX_ENXIO, -LINUX_ERESTARTSYS. On success the file's
+ * ops and private_data are set. On failure nothing is left behind and file->ops is as it was.
  */
 int fifo_open(struct task *task, struct inode *inode, struct file *file) must_check;
 

@@ -2,9 +2,9 @@
 /*
  * Waiting for any of several files.
  *
- * The first look at each file also puts a waiter on its queue (until one is found ready: then nobody will sleep). Wake-ups
- * only set a flag in the table and make the task runnable; it then looks at all files again. What is reported is always
- * what a file says at the last look, never what a wake-up claimed.
+ * The first look at each file also puts a waiter on its queue (until one is found ready: then nobody will sleep).
+ * Wake-ups only set a flag in the table and make the task runnable; it then looks at all files again. What is reported
+ * is always what a file says at the last look, never what a wake-up claimed.
  *
  * The guest controls how many files there are: the callers bound it by RLIMIT_NOFILE.
  */

@@ -2,9 +2,9 @@
 /*
  * signalfd(2): pending signals read from a descriptor.
  *
- * A description holds only a mask; the signals are those of whoever reads, so a poll puts its waiter on the queue of the
- * task that polls. That queue may go before the waiter does (an epoll instance that outlives the thread which added the
- * item): signalfd_task_gone takes such waiters off.
+ * A description holds only a mask; the signals are those of whoever reads, so a poll puts its waiter on the queue of
+ * the task that polls. That queue may go before the waiter does (an epoll instance that outlives the thread which added
+ * the item): signalfd_task_gone takes such waiters off.
  */
 #include "sentry/vfs/eventfd.h"
 

@@ -48,7 +48,8 @@ static int64_t read_mem(struct task *task, struct file *in, int64_t *pos, void *
 /*
  * Copies from a file with a position. What was read but couldn't be written is given back by setting the position.
  */
-static int64_t copy_loop(struct task *task, struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, uint64_t len)
+static int64_t copy_loop(struct task *task, struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos,
+			 uint64_t len)
 {
 	int64_t *from = in_pos != NULL ? in_pos : &in->pos;
 	uint64_t done = 0;
@@ -112,7 +113,8 @@ static int64_t push_all(struct task *task, struct pipe *pipe, const uint8_t *mem
 	}
 }
 
-int64_t splice_to_pipe(struct task *task, struct file *in, int64_t *in_pos, struct pipe *pipe, uint64_t len, bool nonblock)
+int64_t splice_to_pipe(struct task *task, struct file *in, int64_t *in_pos, struct pipe *pipe, uint64_t len,
+		       bool nonblock)
 {
 	uint8_t *mem = kmalloc(PAGE_SIZE);
 	uint64_t done = 0;
@@ -144,7 +146,8 @@ int64_t splice_to_pipe(struct task *task, struct file *in, int64_t *in_pos, stru
 	return done != 0 ? (int64_t)done : ret;
 }
 
-int64_t splice_from_pipe(struct task *task, struct pipe *pipe, struct file *out, int64_t *out_pos, uint64_t len, bool nonblock)
+int64_t splice_from_pipe(struct task *task, struct pipe *pipe, struct file *out, int64_t *out_pos, uint64_t len,
+			 bool nonblock)
 {
 	uint64_t done = 0;
 	int64_t ret = 0;

@@ -2,9 +2,9 @@
 /*
  * timerfd_create(2): a timer whose expirations are read from a descriptor.
  *
- * Times of every clock are kept as deadlines on the loop's clock (the host's CLOCK_MONOTONIC). The timer fires once; the
- * expirations of an interval that went by are counted when somebody reads or asks, which is also when it is armed again:
- * an unread periodic timer costs nothing.
+ * Times of every clock are kept as deadlines on the loop's clock (the host's CLOCK_MONOTONIC). The timer fires once;
+ * the expirations of an interval that went by are counted when somebody reads or asks, which is also when it is armed
+ * again: an unread periodic timer costs nothing.
  *
  * The guest controls times and the number of timers. Left out: ECANCELED for TFD_TIMER_CANCEL_ON_SET (accepted; the
  * sandbox's clock is never set from inside), waking a machine for the _ALARM clocks (they need CAP_WAKE_ALARM).
