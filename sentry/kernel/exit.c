@@ -186,6 +186,15 @@ static void children_to_reaper(struct thread_group *group)
 
 /* ---- the end of a group ---- */
 
+/* Init has ended, and with it everything. */
+static void kill_the_rest(void)
+{
+	struct thread_group *g;
+
+	list_for_each(g, &kernel.groups, all_link)
+		signal_kill_group(g);
+}
+
 static void group_ended(struct thread_group *group)
 {
 	struct session *session = group->pgrp->session;
@@ -205,6 +214,7 @@ static void group_ended(struct thread_group *group)
 	sigqueue_flush(&group->shared_pending);
 	waitq_wake(&group->exit_waitq, 0);
 	if (group == kernel.init) {
+		kill_the_rest();
 		kernel_shutdown(group->exit_status);
 		return;
 	}
