@@ -2,8 +2,8 @@
 /*
  * prctl(2), arch_prctl(2), personality(2).
  *
- * Left out of prctl: PR_SET_MM (CRIU only, EPERM without CAP_SYS_RESOURCE and EINVAL with it), perf, speculation control,
- * core scheduling, syscall user dispatch: EINVAL or the answer of a kernel built without them.
+ * Left out of prctl: PR_SET_MM (CRIU only, EPERM without CAP_SYS_RESOURCE and EINVAL with it), perf, speculation
+ * control, core scheduling, syscall user dispatch: EINVAL or the answer of a kernel built without them.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/abi/process.h"

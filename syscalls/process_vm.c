@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * process_vm_readv(2), process_vm_writev(2): one guest process reads or writes another's memory, through the sentry, with
- * ptrace's permission rule. Both lists are walked together in pieces of a page; a fault on either side ends the call with
- * what was moved so far.
+ * process_vm_readv(2), process_vm_writev(2): one guest process reads or writes another's memory, through the sentry,
+ * with ptrace's permission rule. Both lists are walked together in pieces of a page; a fault on either side ends the
+ * call with what was moved so far.
  */
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task_internal.h"

@@ -2,8 +2,8 @@
 /*
  * sched_*, getpriority, setpriority, ioprio_*, getcpu, membarrier. The rules are sentry/kernel/sched_params.c's.
  *
- * getcpu: which CPU of the host a thread runs on is nobody's business, and the vDSO tells it anyway; the call answers with
- * the first CPU of the thread's affinity.
+ * getcpu: which CPU of the host a thread runs on is nobody's business, and the vDSO tells it anyway; the call answers
+ * with the first CPU of the thread's affinity.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/abi/process.h"
@@ -199,8 +199,8 @@ SYSCALL_DEFINE2(sched_rr_get_interval, int, pid, gva_t, interval)
 enum { PRIO_PROCESS, PRIO_PGRP, PRIO_USER };
 
 /* Calls fn for each thread that `which` and `who` name; -LINUX_ESRCH if there is none. */
-static int64_t each_target(struct task *task, int which, int who, int64_t (*fn)(struct task *, struct task *, int64_t, int),
-			   int value)
+static int64_t each_target(struct task *task, int which, int who,
+			   int64_t (*fn)(struct task *, struct task *, int64_t, int), int value)
 {
 	struct process_group *pgrp = NULL;
 	int64_t ret = -LINUX_ESRCH;

@@ -46,7 +46,8 @@ SYSCALL_DEFINE2(gettimeofday, gva_t, tv, gva_t, tz)
 	if (tv.v != 0) {
 		if (!time_read(LINUX_CLOCK_REALTIME, &ns))
 			return -LINUX_EINVAL;
-		now = (struct linux_timeval){(int64_t)(ns / NSEC_PER_SEC), (int64_t)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
+		now = (struct linux_timeval){(int64_t)(ns / NSEC_PER_SEC),
+					     (int64_t)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
 		if (put_guest(task, tv, &now))
 			return -LINUX_EFAULT;
 	}

@@ -38,7 +38,8 @@ SYSCALL_DEFINE4(wait4, int, pid, gva_t, status, int, options, gva_t, rusage)
 	struct wait_result res;
 	int64_t ret;
 
-	if (options & ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WCLONE | LINUX_WALL))
+	if (options &
+	    ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WCLONE | LINUX_WALL))
 		return -LINUX_EINVAL;
 	if (pid == INT32_MIN)
 		return -LINUX_ESRCH;

@@ -2,10 +2,10 @@
 /*
  * Timers on CPU time: ITIMER_VIRTUAL and ITIMER_PROF, RLIMIT_CPU, POSIX timers and sleeps on CPU-time clocks.
  *
- * Guest threads burn their time on the host without telling us, so somebody must look. While a process has such a timer,
- * one ktimer samples its times: not before the nearest timer could possibly expire (all its threads running on CPUs of
- * their own), not more often than Linux's own tick (4 ms), and ever less often, down to 20 times a second, while the
- * process uses nothing. Without such a timer nothing looks.
+ * Guest threads burn their time on the host without telling us, so somebody must look. While a process has such a
+ * timer, one ktimer samples its times: not before the nearest timer could possibly expire (all its threads running on
+ * CPUs of their own), not more often than Linux's own tick (4 ms), and ever less often, down to 20 times a second,
+ * while the process uses nothing. Without such a timer nothing looks.
  */
 #include "sentry/kernel/timer_internal.h"
 

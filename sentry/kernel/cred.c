@@ -356,8 +356,8 @@ int cred_capset(struct task *task, uint64_t effective, uint64_t permitted, uint6
 	inheritable &= LINUX_CAP_ALL;
 	if (!task_capable(task, LINUX_CAP_SETPCAP) && (inheritable & ~(old->cap_inheritable | old->cap_permitted)) != 0)
 		return -LINUX_EPERM;
-	if ((inheritable & ~(old->cap_inheritable | old->cap_bounding)) != 0 || (permitted & ~old->cap_permitted) != 0 ||
-	    (effective & ~permitted) != 0)
+	if ((inheritable & ~(old->cap_inheritable | old->cap_bounding)) != 0 ||
+	    (permitted & ~old->cap_permitted) != 0 || (effective & ~permitted) != 0)
 		return -LINUX_EPERM;
 	c = cred_dup(old);
 	if (c == NULL)

@@ -14,8 +14,8 @@ struct cred {
 	kgid_t gid, egid, sgid, fsgid;
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	uint32_t securebits;
-	uint32_t ngroups;         /* <= LINUX_NGROUPS_MAX */
-	kgid_t *groups;           /* sorted; NULL if ngroups is 0 */
+	uint32_t ngroups; /* <= LINUX_NGROUPS_MAX */
+	kgid_t *groups;   /* sorted; NULL if ngroups is 0 */
 };
 
 /* Returns a reference to a copy, to be changed before it is shared; NULL if memory is out. */
@@ -64,8 +64,8 @@ int cred_ambient(struct task *task, uint64_t op, uint64_t cap) must_check; /* PR
 
 /*
  * The credentials a program gets by execve: set-user-ID bits (unless nosuid or no_new_privs), root's capabilities,
- * ambient ones. Returns a reference in *out; *secure is AT_SECURE. 0 or -LINUX_ENOMEM. The caller installs it behind the
- * point of no return by task_set_cred.
+ * ambient ones. Returns a reference in *out; *secure is AT_SECURE. 0 or -LINUX_ENOMEM. The caller installs it behind
+ * the point of no return by task_set_cred.
  */
 int cred_for_exec(struct task *task, struct file *exe, struct cred **out, bool *secure) must_check;
 /* Replaces the task's credentials. Takes the reference. */

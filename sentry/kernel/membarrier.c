@@ -2,9 +2,10 @@
 /*
  * membarrier(2): makes other threads execute a full memory barrier.
  *
- * A thread that enters the sentry has executed one: the host kernel was entered, or a mailbox word exchanged. So threads
- * that are in guest code are kicked and waited for; one that sleeps in the sentry needs nothing. A thread that was kicked
- * may come in with a call and fall asleep in it before it passes task_return: the wait looks again every millisecond.
+ * A thread that enters the sentry has executed one: the host kernel was entered, or a mailbox word exchanged. So
+ * threads that are in guest code are kicked and waited for; one that sleeps in the sentry needs nothing. A thread that
+ * was kicked may come in with a call and fall asleep in it before it passes task_return: the wait looks again every
+ * millisecond.
  */
 #include "sentry/kernel/membarrier.h"
 

@@ -11,8 +11,8 @@
  * Numbers go upwards from the last one and start over at 300 when pid_max is reached, as in Linux: a number comes back
  * as late as possible. The tree is ordered, so /proc lists processes by it.
  *
- * The guest controls how many numbers are in use, through clone (bounded by kernel.max_tasks and pid_max), and which, by
- * clone3's set_tid with CAP_SYS_ADMIN.
+ * The guest controls how many numbers are in use, through clone (bounded by kernel.max_tasks and pid_max), and which,
+ * by clone3's set_tid with CAP_SYS_ADMIN.
  */
 #include "sentry/kernel/task_internal.h"
 

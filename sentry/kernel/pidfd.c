@@ -2,8 +2,8 @@
 /*
  * pidfds: descriptors that name a process and keep naming it after its number is free again (pidfd_open(2)).
  *
- * A description holds a reference to the thread group. It polls readable once the group is a zombie, and hung up once it
- * was reaped. Nothing can be read or written.
+ * A description holds a reference to the thread group. It polls readable once the group is a zombie, and hung up once
+ * it was reaped. Nothing can be read or written.
  */
 #include "sentry/abi/fs.h"
 #include "sentry/kernel/task_internal.h"

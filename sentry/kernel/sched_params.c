@@ -3,8 +3,8 @@
  * Scheduling parameters: policy, priority, nice value, affinity (sched(7), sched_setaffinity(2), setpriority(2)).
  *
  * The host schedules the guest's threads and the sandbox may not tell it how: everything here is checked and remembered
- * as Linux does, so that programs read back what they set, and has no other effect. Affinity is within the CPUs that the
- * sandbox shows (kernel.ncpus). Real-time policies need CAP_SYS_NICE or RLIMIT_RTPRIO and are then only recorded;
+ * as Linux does, so that programs read back what they set, and has no other effect. Affinity is within the CPUs that
+ * the sandbox shows (kernel.ncpus). Real-time policies need CAP_SYS_NICE or RLIMIT_RTPRIO and are then only recorded;
  * SCHED_DEADLINE is refused (EPERM, as without the capability).
  */
 #include "sentry/kernel/sched_params.h"
@@ -97,9 +97,9 @@ int sched_change(struct task *task, struct task *target, const struct linux_sche
 
 	if (sched_priority_max(policy) < 0)
 		return -LINUX_EINVAL;
-	if (attr->flags & ~(uint64_t)(LINUX_SCHED_FLAG_RESET_ON_FORK | LINUX_SCHED_FLAG_RECLAIM |
-				      LINUX_SCHED_FLAG_DL_OVERRUN | LINUX_SCHED_FLAG_KEEP_POLICY |
-				      LINUX_SCHED_FLAG_KEEP_PARAMS | LINUX_SCHED_FLAG_UTIL))
+	if (attr->flags &
+	    ~(uint64_t)(LINUX_SCHED_FLAG_RESET_ON_FORK | LINUX_SCHED_FLAG_RECLAIM | LINUX_SCHED_FLAG_DL_OVERRUN |
+			LINUX_SCHED_FLAG_KEEP_POLICY | LINUX_SCHED_FLAG_KEEP_PARAMS | LINUX_SCHED_FLAG_UTIL))
 		return -LINUX_EINVAL;
 	if (attr->priority > 99 || is_rt(policy) != (attr->priority != 0))
 		return -LINUX_EINVAL;

@@ -6,7 +6,8 @@
  * confined hands us classic BPF, which task_syscall runs before each call. Filters form a chain, newest first, that
  * children share; all are run, and the strictest answer counts.
  *
- * The guest controls the programs (checked in bpf.c) and their number (bounded as in Linux: 32,768 instructions a chain).
+ * The guest controls the programs (checked in bpf.c) and their number (bounded as in Linux: 32,768 instructions a
+ * chain).
  *
  * Left out: SECCOMP_RET_USER_NOTIF and listeners (EINVAL, as without that feature; the action answers ENOSYS), tracers.
  */

@@ -45,9 +45,9 @@ void signal_set_mask(struct task *task, uint64_t mask);
 int signal_dequeue(struct task *task, uint64_t set, struct linux_siginfo *info);
 
 /*
- * A mask for the length of one call (ppoll, pselect6, epoll_pwait, sigsuspend). The call simply returns: task_return puts
- * the old mask back, after handlers have run if the result is -EINTR or a restart code, else before. The second form
- * reads the guest's sigset: -LINUX_EINVAL for a size other than 8, -LINUX_EFAULT; a null pointer changes nothing.
+ * A mask for the length of one call (ppoll, pselect6, epoll_pwait, sigsuspend). The call simply returns: task_return
+ * puts the old mask back, after handlers have run if the result is -EINTR or a restart code, else before. The second
+ * form reads the guest's sigset: -LINUX_EINVAL for a size other than 8, -LINUX_EFAULT; a null pointer changes nothing.
  */
 void signal_temp_mask(struct task *task, uint64_t mask);
 int signal_temp_mask_from_guest(struct task *task, gva_t set, uint64_t size) must_check;

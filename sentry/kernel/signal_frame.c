@@ -366,8 +366,9 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 	/* rt_sigreturn's result is a restored register, whatever it looks like. */
 	bool restartable = in_syscall && task->syscall_nr != -1;
 
-	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending || (restartable && is_restart(ret)) ||
-			     platform->is_full(task), 0))
+	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending ||
+				     (restartable && is_restart(ret)) || platform->is_full(task),
+			     0))
 		slow_return(task, ret, restartable);
 	else
 		platform->resume(task, ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks and thread groups as objects: making, linking, counting, freeing. How they begin is fork.c, how they end exit.c.
+ * Tasks and thread groups as objects: making, linking, counting, freeing. How they begin is fork.c, how they end
+ * exit.c.
  *
  * References of a task: one is its coroutine's (dropped by task_exit_thread), one the tables' (dropped when it is
  * reaped, for a leader together with its group). A group is referenced by the tables and by each of its tasks; pidfds

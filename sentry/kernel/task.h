@@ -74,8 +74,8 @@ struct process_group {
 struct session {
 	struct ref ref;
 	int32_t sid;
-	struct thread_group *leader; /* borrowed; NULL once it has exited */
-	struct tty *tty;             /* controlling terminal or NULL */
+	struct thread_group *leader;      /* borrowed; NULL once it has exited */
+	struct tty *tty;                  /* controlling terminal or NULL */
 	struct process_group *foreground; /* tty's; borrowed, cleared when that group dies */
 };
 
@@ -83,7 +83,7 @@ enum group_stop { GROUP_RUNNING, GROUP_STOPPED };
 
 struct thread_group {
 	struct ref ref;
-	int32_t pid;                 /* the leader's tid */
+	int32_t pid; /* the leader's tid */
 	struct task *leader;
 	struct list threads;         /* task.group_link */
 	uint32_t nthreads;           /* live ones */
@@ -91,42 +91,43 @@ struct thread_group {
 	int32_t parent_tid;          /* the parent's thread that counts as ours: pdeath_signal, __WNOTHREAD */
 	struct list children;        /* thread_group.sibling */
 	struct list sibling;
-	struct list all_link;        /* kernel.groups */
-	struct process_group *pgrp;  /* counted */
+	struct list all_link;       /* kernel.groups */
+	struct process_group *pgrp; /* counted */
 	struct list pgrp_link;
-	struct waitq child_waitq;    /* wait4 sleepers of this group; woken by children */
-	struct waitq exit_waitq;     /* pidfd poll; woken with POLLIN when the group is a zombie */
-	int exit_signal;             /* to the parent; 0: none */
+	struct waitq child_waitq; /* wait4 sleepers of this group; woken by children */
+	struct waitq exit_waitq;  /* pidfd poll; woken with POLLIN when the group is a zombie */
+	int exit_signal;          /* to the parent; 0: none */
 	bool is_subreaper;
-	bool unkillable;             /* init: signals without a handler are dropped, SIGKILL too */
+	bool unkillable; /* init: signals without a handler are dropped, SIGKILL too */
 
 	/* end */
-	bool exiting;                /* exit_group or a fatal signal: every thread must go */
-	bool zombie;                 /* no thread left, not yet reaped */
-	int exit_status;             /* wait(2) encoding; set once exiting or zombie */
-	struct task *exec_task;      /* waits in execve for the other threads to go; NULL otherwise */
+	bool exiting;                                  /* exit_group or a fatal signal: every thread must go */
+	bool zombie;                                   /* no thread left, not yet reaped */
+	int exit_status;                               /* wait(2) encoding; set once exiting or zombie */
+	struct task *exec_task;                        /* waits in execve for the other threads to go; NULL otherwise */
 	void (*exit_hook)(struct thread_group *group); /* parent NULL: called once it is a zombie; it is then reaped */
 
 	/* job control */
-	enum group_stop stop;        /* STOPPED once every thread sleeps in task_return */
-	uint32_t stop_count;         /* threads that a stop in progress still waits for */
-	int stop_signal;             /* while stopped */
-	bool stop_reported_pending;  /* a wait(WUNTRACED) may still report the stop */
-	bool continued_pending;      /* a wait(WCONTINUED) may still report it */
-	bool execed;                 /* setpgid by the parent gives EACCES */
+	enum group_stop stop;       /* STOPPED once every thread sleeps in task_return */
+	uint32_t stop_count;        /* threads that a stop in progress still waits for */
+	int stop_signal;            /* while stopped */
+	bool stop_reported_pending; /* a wait(WUNTRACED) may still report the stop */
+	bool continued_pending;     /* a wait(WCONTINUED) may still report it */
+	bool execed;                /* setpgid by the parent gives EACCES */
 
 	struct sigqueue shared_pending;
-	struct task *signal_target;  /* the thread that got the last group signal: the next search starts there; borrowed */
-	struct list forks;           /* struct fork_in_progress: what is sent to many meanwhile reaches the child too */
+	struct task
+		*signal_target; /* the thread that got the last group signal: the next search starts there; borrowed */
+	struct list forks;      /* struct fork_in_progress: what is sent to many meanwhile reaches the child too */
 	struct linux_rlimit rlimits[LINUX_RLIM_NLIMITS];
-	struct posix_timers *timers; /* itimers and timer_create; NULL until used */
-	struct rusage_account dead_threads; /* of threads that ended */
+	struct posix_timers *timers;          /* itimers and timer_create; NULL until used */
+	struct rusage_account dead_threads;   /* of threads that ended */
 	struct rusage_account children_usage; /* of reaped children */
-	uint64_t start_ns;           /* loop clock */
+	uint64_t start_ns;                    /* loop clock */
 	int oom_score_adj;
 	bool dumpable;
-	bool thp_disabled;           /* PR_SET_THP_DISABLE: remembered only */
-	uint32_t membarrier;         /* membarrier(2): commands registered for */
+	bool thp_disabled;   /* PR_SET_THP_DISABLE: remembered only */
+	uint32_t membarrier; /* membarrier(2): commands registered for */
 };
 
 /* A blocked call that restart_syscall(2) goes on with (nanosleep, futex, poll with a timeout). */
@@ -140,8 +141,8 @@ struct task {
 	int32_t tid;
 	struct thread_group *group; /* counted */
 	struct list group_link;
-	struct list all_link;       /* tid table */
-	char comm[16];              /* NUL-terminated */
+	struct list all_link; /* tid table */
+	char comm[16];        /* NUL-terminated */
 
 	/* shared or own, counted; NULL once the task is exiting */
 	struct mm *mm;
@@ -155,55 +156,55 @@ struct task {
 	struct coroutine *co;
 	void (*boot)(struct task *task); /* kernel/sched.c: runs before anything else; NULL for cloned tasks */
 	struct list run_link;
-	bool blocked;               /* in task_block */
-	bool woken;                 /* task_wake came */
+	bool blocked; /* in task_block */
+	bool woken;   /* task_wake came */
 	enum wait_mode block_mode;
-	bool exiting;               /* runs task_exit: no more signals, blocks are killable no more */
-	bool killed;                /* must go alone (another thread's execve); see task_dying */
-	bool dead;                  /* ended; a leader stays in the tables until its group is reaped */
+	bool exiting; /* runs task_exit: no more signals, blocks are killable no more */
+	bool killed;  /* must go alone (another thread's execve); see task_dying */
+	bool dead;    /* ended; a leader stays in the tables until its group is reaped */
 
 	/* platform */
 	struct platform_thread *pt; /* NULL before start and after the host thread is gone */
 
 	/* the call being served */
-	int syscall_nr;             /* -1 outside a call */
+	int syscall_nr; /* -1 outside a call */
 	uint64_t syscall_args[6];
-	uint64_t syscall_ip;        /* behind the instruction */
+	uint64_t syscall_ip; /* behind the instruction */
 	struct restart_block restart;
 
 	/* signals */
-	bool sigpending;            /* what signal_pending() says: kept by signal_recalc, may be true too often */
-	bool stop_pending;          /* a group stop waits for this thread */
-	bool stopped;               /* sleeps in task_return until SIGCONT or death */
+	bool sigpending;   /* what signal_pending() says: kept by signal_recalc, may be true too often */
+	bool stop_pending; /* a group stop waits for this thread */
+	bool stopped;      /* sleeps in task_return until SIGCONT or death */
 	struct sigqueue pending;
-	uint64_t sigmask;           /* blocked */
-	uint64_t saved_sigmask;     /* restored by task_return when restore_sigmask */
+	uint64_t sigmask;       /* blocked */
+	uint64_t saved_sigmask; /* restored by task_return when restore_sigmask */
 	bool restore_sigmask;
-	bool barrier_pending;       /* another task waits for us to come in (membarrier) */
-	uint64_t real_sigmask;      /* in sigtimedwait: the mask before the waited signals were let through; else 0 */
+	bool barrier_pending;  /* another task waits for us to come in (membarrier) */
+	uint64_t real_sigmask; /* in sigtimedwait: the mask before the waited signals were let through; else 0 */
 	struct linux_stack altstack;
-	struct waitq signalfd_waitq; /* woken when a signal is queued to this task or its group */
+	struct waitq signalfd_waitq;                    /* woken when a signal is queued to this task or its group */
 	uint64_t fault_addr, fault_trapno, fault_error; /* of the last fault: cr2, trapno, err in the signal frame */
 
 	/* exit */
-	int exit_code;              /* wait(2) encoding of this thread's end */
+	int exit_code; /* wait(2) encoding of this thread's end */
 	gva_t clear_child_tid;
 	gva_t robust_list;
 	uint64_t robust_len;
 	int pdeath_signal;
-	struct task *vfork_parent;  /* sleeps until we exec or exit; NULL otherwise */
+	struct task *vfork_parent; /* sleeps until we exec or exit; NULL otherwise */
 
 	bool no_new_privs;
-	int seccomp_mode;           /* LINUX_SECCOMP_MODE_*: the guest's own filters, kernel/seccomp.c */
+	int seccomp_mode;               /* LINUX_SECCOMP_MODE_*: the guest's own filters, kernel/seccomp.c */
 	struct seccomp_filter *seccomp; /* counted */
 	uint32_t personality;
 	int nice;
 	uint64_t timer_slack_ns;
-	uint64_t affinity;          /* CPU mask as the guest set it */
+	uint64_t affinity; /* CPU mask as the guest set it */
 	int sched_policy, sched_priority;
 	int ioprio;
 	bool sched_reset_on_fork;
-	struct rusage_account usage; /* of host threads that are gone (exec); task_times adds the live one's */
+	struct rusage_account usage;  /* of host threads that are gone (exec); task_times adds the live one's */
 	uint64_t cpu_share, cpu_seen; /* task_times' estimate: our part of the group's time, and that time by then */
 	uint64_t start_ns;
 };
@@ -240,32 +241,32 @@ static inline bool task_capable(const struct task *t, int cap)
 
 /* The whole kernel's state that isn't an object of its own (kernel/task.c). */
 struct kernel {
-	struct list groups;         /* thread_group.all_link */
+	struct list groups; /* thread_group.all_link */
 	struct thread_group *init;
 	char hostname[65], domainname[65];
 	uint32_t ngroups, ntasks;
-	uint32_t max_tasks;         /* --pids; 0: no limit */
-	int32_t pid_max;            /* pids are below it: /proc/sys/kernel/pid_max */
+	uint32_t max_tasks; /* --pids; 0: no limit */
+	int32_t pid_max;    /* pids are below it: /proc/sys/kernel/pid_max */
 	int32_t last_pid;
-	uint64_t boot_ns;           /* host monotonic at start: /proc/uptime counts from the host's boot, see time.c */
-	uint64_t memory_limit;      /* bytes; what /proc/meminfo shows as total */
-	uint64_t disk_limit;        /* bytes of file data; UINT64_MAX none */
-	uint32_t ncpus;             /* what the guest sees */
-	uint32_t cpu_permille;      /* --cpus * 1000; 0: no limit */
+	uint64_t boot_ns;      /* host monotonic at start: /proc/uptime counts from the host's boot, see time.c */
+	uint64_t memory_limit; /* bytes; what /proc/meminfo shows as total */
+	uint64_t disk_limit;   /* bytes of file data; UINT64_MAX none */
+	uint32_t ncpus;        /* what the guest sees */
+	uint32_t cpu_permille; /* --cpus * 1000; 0: no limit */
 };
 extern struct kernel kernel;
 
 /* ---- life (kernel/exit.c, kernel/fork.c, kernel/exec.c) ---- */
 
 /*
- * A new process from outside: the sandbox's first, which becomes init, or one that `exec` brings in (parent NULL). It has
- * a session and process group of its own, default signals, Linux's usual rlimits, no mm and no platform thread yet. Takes the
- * three references, also on failure. NULL if memory or pids are out. The caller starts it (task_start).
+ * A new process from outside: the sandbox's first, which becomes init, or one that `exec` brings in (parent NULL). It
+ * has a session and process group of its own, default signals, Linux's usual rlimits, no mm and no platform thread yet.
+ * Takes the three references, also on failure. NULL if memory or pids are out. The caller starts it (task_start).
  */
 struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs) must_check;
-/* kernel/sched.c: makes the task's coroutine and lets it run. Its first step for a cloned task is task_return(task, 0, true).
- * The reference that the maker returned is the coroutine's; task_exit_thread drops it: the scheduler must not touch the
- * task after that (the tables have a reference of their own until it is reaped). */
+/* kernel/sched.c: makes the task's coroutine and lets it run. Its first step for a cloned task is task_return(task, 0,
+ * true). The reference that the maker returned is the coroutine's; task_exit_thread drops it: the scheduler must not
+ * touch the task after that (the tables have a reference of their own until it is reaped). */
 void task_start(struct task *task);
 /* kernel/init.c: init has ended with this wait(2) status: the sandbox is over. */
 void kernel_shutdown(int wait_status);
@@ -303,7 +304,7 @@ struct clone_args {
 	uint64_t flags; /* LINUX_CLONE_* without the exit signal */
 	gva_t pidfd, child_tid, parent_tid;
 	int exit_signal;
-	gva_t stack; /* top of the new stack; 0: the parent's */
+	gva_t stack;     /* top of the new stack; 0: the parent's */
 	int32_t set_tid; /* clone3: the wanted number, 0: any */
 	uint64_t tls;
 };

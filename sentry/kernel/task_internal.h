@@ -128,13 +128,13 @@ void group_notify_stop(struct thread_group *group, int why);
 
 /* ---- timer.c ---- */
 
-void timers_exit(struct thread_group *group);           /* the last thread ended */
-void timers_task_exit(struct task *task);               /* timers that signal this thread */
-void timers_exec(struct thread_group *group);           /* timer_create's go, itimers stay */
+void timers_exit(struct thread_group *group); /* the last thread ended */
+void timers_task_exit(struct task *task);     /* timers that signal this thread */
+void timers_exec(struct thread_group *group); /* timer_create's go, itimers stay */
 void timers_dequeued(struct posix_timer *timer, struct linux_siginfo *info);
 void timers_discarded(struct posix_timer *timer);
 void timers_sigalrm_dequeued(struct thread_group *group);
-void timers_rlimit_cpu(struct thread_group *group);     /* RLIMIT_CPU was set */
+void timers_rlimit_cpu(struct thread_group *group); /* RLIMIT_CPU was set */
 
 /* ---- rlimit.c ---- */
 

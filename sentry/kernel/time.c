@@ -6,8 +6,9 @@
  * CPU-time clocks name a process or thread in their number: bits 0-1 what is counted, bit 2 thread or process, the rest
  * the inverted id (0: the caller).
  *
- * Left out: setting any clock (EPERM); CLOCK_REALTIME_ALARM and BOOTTIME_ALARM (as on a machine without a clock device). A deadline on CLOCK_REALTIME is turned into one on CLOCK_MONOTONIC when it is set:
- * steps of the host's wall clock in between don't move it.
+ * Left out: setting any clock (EPERM); CLOCK_REALTIME_ALARM and BOOTTIME_ALARM (as on a machine without a clock
+ * device). A deadline on CLOCK_REALTIME is turned into one on CLOCK_MONOTONIC when it is set: steps of the host's wall
+ * clock in between don't move it.
  */
 #include "sentry/kernel/time.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What time it is. Everything that tells the guest a time, and every deadline it gives, goes through here, so that one file
- * decides: the host's clocks, which the guest reads by itself through the vDSO.
+ * What time it is. Everything that tells the guest a time, and every deadline it gives, goes through here, so that one
+ * file decides: the host's clocks, which the guest reads by itself through the vDSO.
  */
 #ifndef SENTRY_KERNEL_TIME_H
 #define SENTRY_KERNEL_TIME_H
@@ -29,8 +29,8 @@ bool time_read(int clock, uint64_t *ns) must_check;
 /* The same, for any clock of clock_gettime(2), CPU-time clocks of processes and threads included. -LINUX_EINVAL. */
 int clock_read(struct task *task, int clock, uint64_t *ns) must_check;
 /*
- * The deadline for task_block and ktimers (host CLOCK_MONOTONIC) at which clock shows ns. Never 0 and never WAIT_FOREVER's
- * value; a time in the past gives one in the past. False if clock can't be slept on.
+ * The deadline for task_block and ktimers (host CLOCK_MONOTONIC) at which clock shows ns. Never 0 and never
+ * WAIT_FOREVER's value; a time in the past gives one in the past. False if clock can't be slept on.
  */
 bool time_deadline(int clock, uint64_t ns, uint64_t *deadline) must_check;
 uint64_t time_deadline_in(uint64_t ns); /* from now */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers of a process that send signals: setitimer(2) and timer_create(2). Those that count CPU time are looked after by
- * cputimer.c, sleeping by sleep.c.
+ * Timers of a process that send signals: setitimer(2) and timer_create(2). Those that count CPU time are looked after
+ * by cputimer.c, sleeping by sleep.c.
  *
  *      ktimer fires --> signal queued --> the guest takes it --> an interval timer is set again (timers_dequeued)
  *
@@ -282,7 +282,8 @@ static int timer_set_event(struct task *task, struct posix_timer *t, const struc
 		target = task_find(ev->tid);
 		if (target == NULL || target->group != task->group)
 			return -LINUX_EINVAL;
-	} else if (ev->notify != LINUX_SIGEV_SIGNAL && ev->notify != LINUX_SIGEV_THREAD && ev->notify != LINUX_SIGEV_NONE) {
+	} else if (ev->notify != LINUX_SIGEV_SIGNAL && ev->notify != LINUX_SIGEV_THREAD &&
+		   ev->notify != LINUX_SIGEV_NONE) {
 		return -LINUX_EINVAL;
 	}
 	if (ev->notify != LINUX_SIGEV_NONE && (ev->signo <= 0 || ev->signo > LINUX_NSIG))

@@ -34,7 +34,8 @@ _Static_assert(sizeof(struct linux_sigevent) == 64, "struct sigevent");
 /* timer_create(2): ev NULL stands for SIGALRM with the id as value. The id or -errno. */
 int ptimer_new(struct task *task, int clock, const struct linux_sigevent *ev) must_check;
 int ptimer_delete(struct task *task, int id) must_check;
-int ptimer_set(struct task *task, int id, bool absolute, const struct timer_setting *set, struct timer_setting *old) must_check;
+int ptimer_set(struct task *task, int id, bool absolute, const struct timer_setting *set,
+	       struct timer_setting *old) must_check;
 int ptimer_get(struct task *task, int id, struct timer_setting *out) must_check;
 int ptimer_overrun(struct task *task, int id) must_check;
 

@@ -18,9 +18,9 @@ struct posix_timers {
 	struct ktimer real;         /* ITIMER_REAL */
 	uint64_t real_interval;
 	struct cpu_itimer virt, prof;
-	struct ktimer sample;       /* looks at CPU times while something waits for them */
-	uint64_t last_cpu, pause;   /* at the last sample; time between samples while nothing is used */
-	struct list timers;         /* posix_timer.link, in order of creation */
+	struct ktimer sample;     /* looks at CPU times while something waits for them */
+	uint64_t last_cpu, pause; /* at the last sample; time between samples while nothing is used */
+	struct list timers;       /* posix_timer.link, in order of creation */
 	uint32_t count;
 	int next_id;
 };
@@ -29,14 +29,14 @@ struct posix_timer {
 	struct list link;
 	struct posix_timers *owner;
 	int id, clock, notify;
-	struct task *target;        /* counted; SIGEV_THREAD_ID; NULL: the process */
-	struct task *cpu_task;      /* counted; whose time a thread clock counts; NULL: a process clock */
+	struct task *target;            /* counted; SIGEV_THREAD_ID; NULL: the process */
+	struct task *cpu_task;          /* counted; whose time a thread clock counts; NULL: a process clock */
 	struct thread_group *cpu_group; /* counted; NULL: not a CPU-time clock */
-	struct sigqueue_entry entry; /* queued: the signal has not been taken yet */
-	uint64_t expires;           /* on the clock; 0: not armed */
+	struct sigqueue_entry entry;    /* queued: the signal has not been taken yet */
+	uint64_t expires;               /* on the clock; 0: not armed */
 	uint64_t interval;
 	int64_t overrun, overrun_last; /* overrun: expirations that found the signal queued */
-	struct ktimer timer;        /* not used by CPU-time clocks */
+	struct ktimer timer;           /* not used by CPU-time clocks */
 };
 
 /* The group's, made if need be. NULL if memory is out. */

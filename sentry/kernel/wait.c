@@ -2,9 +2,9 @@
 /*
  * Waiting for children (wait(2)).
  *
- * A scan over the caller's children either finds one with news (ended, stopped, continued), or says whether there is any
- * that could have some; then the caller sleeps on its group's child_waitq, which every change of a child wakes. News is
- * reported once: a zombie is reaped, the other two flags are cleared, unless WNOWAIT.
+ * A scan over the caller's children either finds one with news (ended, stopped, continued), or says whether there is
+ * any that could have some; then the caller sleeps on its group's child_waitq, which every change of a child wakes.
+ * News is reported once: a zombie is reaped, the other two flags are cleared, unless WNOWAIT.
  *
  * Left out: tracees (no ptrace), so __WALL and __WCLONE choose among real children only.
  */

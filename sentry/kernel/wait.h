@@ -15,8 +15,8 @@ struct wait_args {
 struct wait_result {
 	int32_t pid;
 	uint32_t uid;
-	int status;                 /* wait4's encoding */
-	int code, value;            /* siginfo's si_code and si_status */
+	int status;      /* wait4's encoding */
+	int code, value; /* siginfo's si_code and si_status */
 	struct rusage_account usage;
 };
 
