@@ -229,6 +229,11 @@ void host_sched_yield(void)
 	sched_yield();
 }
 
+void host_futex_wake(uint32_t *word)
+{
+	syscall(SYS_futex, word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
+}
+
 void host_exit(int status)
 {
 	_exit(status);

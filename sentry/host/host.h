@@ -58,6 +58,8 @@ int host_getrandom(void *buf, size_t len);
 /* A value of the sentry's own auxiliary vector (AT_HWCAP...); 0 if there is none. No host call. */
 uint64_t host_auxval(uint64_t type);
 void host_sched_yield(void);
+/* Wakes one sleeper of a shared futex word. */
+void host_futex_wake(uint32_t *word);
 _Noreturn void host_exit(int status);
 
 #endif

@@ -89,6 +89,11 @@ struct platform_ops {
 	 * RAX = value (sleeps). NULL if the thread died meanwhile.
 	 */
 	struct regs *(*context)(struct task *task, int64_t value);
+	/*
+	 * The task is going to sleep for long with its event unanswered: a chance to let its host thread sleep in a way that
+	 * costs the others nothing. May sleep. Optional.
+	 */
+	void (*park)(struct task *task);
 	/* True if the pending event is a full one. */
 	bool (*is_full)(const struct task *task);
 

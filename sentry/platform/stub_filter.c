@@ -112,6 +112,15 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
+	/* Sleeping on a word of a mailbox, until the sentry wakes it. */
+	b = block_begin(a, SYS_futex);
+	load(a, ARG_HI(0));
+	require(a, BPF_JGE, (uint32_t)(STUB_AREAS >> 32), true, notify);
+	load(a, ARG_LO(1));
+	require(a, BPF_JEQ, 0 /* FUTEX_WAIT */, true, notify);
+	ret(a, SECCOMP_RET_ALLOW);
+	block_end(a, b);
+
 	/* Only PR_SET_PDEATHSIG with SIGKILL. */
 	b = block_begin(a, SYS_prctl);
 	load(a, ARG_LO(0));
@@ -175,6 +184,8 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 	switch (nr) {
 	case SYS_exit_group:
 		return true;
+	case SYS_futex:
+		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] == 0;
 	case SYS_prctl:
 		return (uint32_t)args[0] == 1 && (uint32_t)args[1] == 9;
 	case SYS_mmap:

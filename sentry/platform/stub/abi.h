@@ -52,6 +52,7 @@ enum stub_action {
 	STUB_FORK,         /* clone a process; the child says HELLO with mailbox->token, then STUB_TRAP */
 	STUB_CLONE,        /* clone a thread or vfork child in the area mailbox->clone_area */
 	STUB_EXIT,         /* end this host thread */
+	STUB_PARK,         /* sleep in the host until mailbox->unpark is set, then STUB_DONE */
 };
 
 /* Why a thread stands in the trap door. */
@@ -83,6 +84,7 @@ struct mailbox {
 	/* sentry to stub */
 	uint64_t token;
 	uint64_t clone_flags, clone_area;
+	uint32_t unpark, pad;       /* a futex word */
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };

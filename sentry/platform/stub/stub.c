@@ -29,6 +29,7 @@
 #define NR_GETPPID 110
 #define NR_PRCTL 157
 #define NR_EXIT_GROUP 231
+#define NR_FUTEX 202
 #define NR_SECCOMP 317
 #define NR_CLOSE_RANGE 436
 
@@ -225,6 +226,11 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 			continue;
 		case STUB_CLONE:
 			action = doorbell(STUB_CLONED, (uint64_t)clone_in_area(m, uc));
+			continue;
+		case STUB_PARK:
+			while (*(volatile uint32_t *)&m->unpark == 0)
+				call6(NR_FUTEX, (uint64_t)&m->unpark, 0 /* FUTEX_WAIT */, 0, 0, 0, 0);
+			action = doorbell(STUB_DONE, 0);
 			continue;
 		case STUB_EXIT:
 			call6(NR_EXIT, 0, 0, 0, 0, 0, 0);

@@ -33,7 +33,7 @@
 #define CLONE_PARENT 0x8000UL
 
 const struct stub_transport *transport;
-int stubs_running;
+int stubs_running, stubs_waiting;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -361,6 +361,8 @@ static void stubs_resume(struct task *task, int64_t value)
 		transport->answer(pt->call_id, value);
 		return;
 	}
+	if (!stubs_unpark(pt))
+		return;
 	invariant(pt->state == THREAD_FULL);
 	while (!native_fits(pt))
 		if (native_flush(task, pt) < 0)
@@ -403,6 +405,8 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 
 	if (pt == NULL || pt->state == THREAD_DEAD)
 		return NULL;
+	if (!stubs_unpark(pt))
+		return NULL;
 	if (pt->state == THREAD_FULL)
 		return &pt->regs;
 	invariant(pt->state == THREAD_PLAIN);
@@ -418,7 +422,37 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 
 static bool stubs_is_full(const struct task *task)
 {
-	return task->pt != NULL && task->pt->state == THREAD_FULL;
+	return task->pt != NULL && (task->pt->state == THREAD_FULL || task->pt->state == THREAD_PARKED);
+}
+
+/*
+ * A call that waits for its answer sits on the listener, and every later notification pays for it. With many of them, one
+ * that is going to wait on is moved: its thread enters the trap door and sleeps there on a word of its mailbox.
+ */
+static void stubs_park(struct task *task)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || transport->cheap_waiters == 0 || stubs_waiting <= transport->cheap_waiters ||
+	    (pt->state != THREAD_PLAIN && pt->state != THREAD_FULL))
+		return;
+	if (platform->context(task, 0) == NULL || pt->nqueue != 0)
+		return;
+	*(volatile uint32_t *)&pt->mailbox->unpark = 0;
+	stubs_action(pt, STUB_PARK, THREAD_PARKED);
+}
+
+bool stubs_unpark(struct platform_thread *pt)
+{
+	if (pt->state != THREAD_PARKED)
+		return pt->state != THREAD_DEAD;
+	thread_set_state(pt, THREAD_RUNNING);
+	__atomic_store_n(&pt->mailbox->unpark, 1, __ATOMIC_SEQ_CST);
+	host_futex_wake(&pt->mailbox->unpark);
+	if (!stubs_wait(pt, &pt->event_ready))
+		return false;
+	pt->event_ready = false;
+	return true;
 }
 
 static void stubs_kick(struct task *task)
@@ -440,6 +474,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.resume = stubs_resume, \
 	.context = stubs_context, \
 	.is_full = stubs_is_full, \
+	.park = stubs_park, \
 	.mm_queue = native_queue, \
 	.mm_flush = native_flush, \
 	.spawn = stubs_spawn, \

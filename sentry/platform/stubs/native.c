@@ -188,7 +188,7 @@ int native_flush(struct task *task, struct platform_thread *pt)
 {
 	(void)task;
 	while (pt->nqueue != 0) {
-		if (pt->state != THREAD_FULL)
+		if (!stubs_unpark(pt) || pt->state != THREAD_FULL)
 			return -LINUX_ESRCH;
 		native_load(pt);
 		stubs_action(pt, STUB_RUN, THREAD_RUNNING);

@@ -32,6 +32,8 @@ struct stub_transport {
 	int (*pass_fd)(uint64_t id, int fd, bool answer);
 	/* The loop is going to sleep. */
 	void (*before_sleep)(void);
+	/* How many calls may wait before waiting gets dear for all; 0: any number. */
+	int cheap_waiters;
 };
 extern const struct stub_transport *transport;
 
@@ -60,6 +62,7 @@ enum thread_state {
 	THREAD_GUEST,    /* runs guest code, or is about to */
 	THREAD_PLAIN,    /* a plain call waits for its answer */
 	THREAD_FULL,     /* in the trap door, waits for an action */
+	THREAD_PARKED,   /* in the trap door, asleep in the host: see stubs_park */
 	THREAD_RUNNING,  /* carries out commands; STUB_DONE will come */
 	THREAD_CLONING,  /* STUB_CLONED will come */
 	THREAD_EXITING,  /* was told to end itself */
@@ -109,10 +112,13 @@ struct platform_thread {
 #define KICK_DEADLINE (10 * NSEC_PER_SEC)
 
 extern int stubs_running; /* threads in THREAD_GUEST */
+extern int stubs_waiting; /* calls that wait for an answer: threads in THREAD_PLAIN and THREAD_FULL */
 
 static inline void thread_set_state(struct platform_thread *pt, enum thread_state state)
 {
 	stubs_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
+	stubs_waiting += (state == THREAD_PLAIN || state == THREAD_FULL) -
+			 (pt->state == THREAD_PLAIN || pt->state == THREAD_FULL);
 	pt->state = state;
 }
 
@@ -120,6 +126,8 @@ extern uint64_t stubs_vdso;
 
 /* ---- events.c ---- */
 void stubs_call(const struct stub_call *c);
+/* Brings a parked thread back into the trap door; false if it died. */
+bool stubs_unpark(struct platform_thread *pt);
 /* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
 bool stubs_wait(struct platform_thread *pt, const bool *flag);
 void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);

@@ -259,6 +259,17 @@ struct task *stubs_task_of(int pid)
 	return NULL;
 }
 
+bool stubs_where(const struct task *task, int *pid, int *tid)
+{
+	const struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || pt->proc == NULL || pt->tid == 0)
+		return false;
+	*pid = pt->proc->pid;
+	*tid = pt->tid;
+	return true;
+}
+
 void stubs_kill_all(void)
 {
 	struct host_proc *proc;
