@@ -51,13 +51,20 @@ static int64_t read_mem(struct task *task, struct file *in, int64_t *pos, void *
 static int64_t copy_loop(struct task *task, struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos,
 			 uint64_t len)
 {
-	int64_t *from = in_pos != NULL ? in_pos : &in->pos;
+	int64_t read_pos = in->pos, write_pos = in->pos, *from;
+	bool same = in == out && in_pos == NULL && out_pos == NULL;
 	uint64_t done = 0;
 	int64_t ret = 0;
 	void *mem = kmalloc(MIN(len, PIECE));
 
 	if (mem == NULL)
 		return -LINUX_ENOMEM;
+	/* One description for both: reading and writing start at its position, and it moves on once. */
+	if (same) {
+		in_pos = &read_pos;
+		out_pos = &write_pos;
+	}
+	from = in_pos != NULL ? in_pos : &in->pos;
 	while (done < len) {
 		int64_t start = *from, n, m;
 
@@ -81,6 +88,8 @@ static int64_t copy_loop(struct task *task, struct file *in, int64_t *in_pos, st
 			break;
 	}
 	kfree(mem);
+	if (same)
+		in->pos = read_pos;
 	return done != 0 ? (int64_t)done : ret;
 }
 
