@@ -27,6 +27,8 @@ void stubs_set_resident(int pid, uint64_t bytes);
 extern void (*stubs_refresh_resident)(void);
 /* A task of the host process pid, borrowed; NULL if there is none. */
 struct task *stubs_task_of(int pid);
+/* The host's numbers of the task's thread; false if it has none. */
+bool stubs_where(const struct task *task, int *pid, int *tid);
 /* The sandbox ends: kills every stub. */
 void stubs_kill_all(void);
 
