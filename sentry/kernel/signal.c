@@ -406,33 +406,32 @@ static bool task_wants(const struct task *t, int sig)
 	return !t->stopped;
 }
 
-/* Prefers a thread that has nothing to handle yet. */
+/* Prefers a thread that has nothing to handle yet. Takes turns: the search begins where the last one ended. */
 static struct task *thread_for(struct thread_group *g, struct task *first, int sig)
 {
 	struct task *t, *busy = NULL;
-	struct list *l;
+	struct list *start, *l;
 
 	if (task_wants(first, sig)) {
 		if (!first->sigpending)
 			return first;
 		busy = first;
 	}
-	t = g->signal_target != NULL ? g->signal_target : first;
-	for (l = t->group_link.next; l != &t->group_link; l = l->next) {
-		struct task *other;
-
+	start = l = g->signal_target != NULL ? &g->signal_target->group_link : &first->group_link;
+	do {
+		l = l->next;
 		if (l == &g->threads)
 			continue;
-		other = list_entry(l, struct task, group_link);
-		if (!task_wants(other, sig))
+		t = list_entry(l, struct task, group_link);
+		if (!task_wants(t, sig))
 			continue;
-		if (!other->sigpending) {
-			g->signal_target = other;
-			return other;
+		if (!t->sigpending) {
+			g->signal_target = t;
+			return t;
 		}
 		if (busy == NULL)
-			busy = other;
-	}
+			busy = t;
+	} while (l != start);
 	return busy;
 }
 

@@ -360,6 +360,21 @@ Test(signal, a_group_signal_goes_to_a_thread_that_takes_it)
 	cr_assert(signal_pending(task));
 }
 
+Test(signal, the_same_thread_is_found_again)
+{
+	struct task *other = new_thread(task);
+	struct linux_siginfo info;
+
+	handle(LINUX_SIGUSR1, 0, 0);
+	signal_set_mask(task, LINUX_SIGMASK(LINUX_SIGUSR1));
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(signal_send_group(task->group, LINUX_SIGUSR1, NULL), 0);
+		cr_assert(signal_pending(other));
+		cr_assert_eq(signal_dequeue(other, UINT64_MAX, &info), LINUX_SIGUSR1);
+		cr_assert_not(signal_pending(other));
+	}
+}
+
 Test(signal, stop_and_continue_cancel_each_other)
 {
 	signal_set_mask(task, UINT64_MAX);
