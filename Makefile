@@ -34,7 +34,7 @@ CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
 INSPECT_SRC = $(wildcard runtime/inspect/*.c)
-INSPECT_OBJ = $(INSPECT_SRC:%.c=$B/inspect/%.o)
+INSPECT_OBJ = $(INSPECT_SRC:%.c=$B/inspect/%.o) $B/inspect/runtime/core/seal.o
 
 .PHONY: all check clean
 all: $B/sentrybox $B/sentrybox-core $(if $(INSPECT_SRC),$B/sentrybox-inspect)
@@ -81,7 +81,7 @@ $B/gen-filters: runtime/tools/gen-filters.c runtime/core/filters.def
 $B/gen/filters.h: $B/gen-filters
 	@mkdir -p $(@D)
 	$V$< > $@
-$B/core/runtime/core/seal.o: $B/gen/filters.h
+$B/core/runtime/core/seal.o $B/inspect/runtime/core/seal.o: $B/gen/filters.h
 
 $B/core/%.o: %.S
 	@mkdir -p $(@D)

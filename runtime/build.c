@@ -340,6 +340,9 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->platform = s->platform;
 	c->fail_call = s->fail_call;
+	c->backtrace = s->backtrace;
+	if (s->backtrace && s->audit.to == OUTPUT_OFF && !s->json)
+		return error_set(err, "--backtrace adds to denials: say --audit FILE or --json as well");
 	c->fail_alloc = s->fail_alloc;
 	for (size_t i = 0; i < s->negress; i++) {
 		struct config_egress *e = &c->egress[c->negress++];

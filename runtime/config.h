@@ -117,6 +117,7 @@ struct config {
 	 * runtime/core/result.c.
 	 */
 	int32_t message_fd;
+	bool backtrace; /* denials in the audit log tell where in the program they came from */
 	int32_t strace_fd, debug_fd, audit_fd,
 		result_fd;   /* result_fd: struct sandbox_result is written there by the monitor */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */

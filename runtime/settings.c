@@ -241,6 +241,14 @@ static bool set_audit(struct settings *s, const char *value, struct error **err)
 	return set_output(&s->audit, value, err);
 }
 
+static bool set_backtrace(struct settings *s, const char *value, struct error **err)
+{
+	(void)value;
+	(void)err;
+	s->backtrace = true;
+	return true;
+}
+
 static bool set_stats(struct settings *s, const char *value, struct error **err)
 {
 	if (value != NULL && strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
@@ -344,6 +352,8 @@ const struct setting settings_table[] = {
 	{"stats", ARG_OPTIONAL, false, false, RESULTS, "json", "print what the run used, on stderr", set_stats},
 	{"audit", ARG_REQUIRED, false, false, RESULTS, "FILE",
 	 "write each denial as a line of JSON: who, what, why, and what\nwould be allowed (- for stderr)", set_audit},
+	{"backtrace", ARG_NONE, false, false, RESULTS, NULL,
+	 "with --audit or --json: where in the program each denied call was\nmade", set_backtrace},
 	{"strace", ARG_OPTIONAL, false, false, INSIDE, "FILE", "write every system call as strace does (stderr)",
 	 set_strace},
 	{"debug-log", ARG_OPTIONAL, false, false, INSIDE, "FILE", "write what the sandbox's kernel has to say (stderr)",

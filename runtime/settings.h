@@ -50,6 +50,7 @@ struct settings {
 	/* looking inside, results */
 	enum config_platform platform;
 	struct output strace, debug, audit;
+	bool backtrace;
 	enum stats_mode stats;
 	bool json;
 

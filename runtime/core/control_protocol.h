@@ -6,6 +6,7 @@
 #ifndef RUNTIME_CORE_CONTROL_PROTOCOL_H
 #define RUNTIME_CORE_CONTROL_PROTOCOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum control_type {
@@ -13,9 +14,12 @@ enum control_type {
 	CONTROL_ENDED,       /* the guest's init has ended: status */
 	CONTROL_FAILED,      /* no start: start_errno of the program (0: our own failure), text */
 	CONTROL_ACTIVITY,    /* the guest has made a call since the last one (idle time-out only) */
+	CONTROL_INSPECT,     /* an inspector is wanted; status, start_errno: a stub's host pid and tid whose place the answer
+			      * is to tell, or 0 */
 	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
+	CONTROL_INSPECTOR = 0x102, /* the answer: its socket comes along, or nothing; ip, sp: of that thread, 0 if not known */
 };
 
 struct control_message {
@@ -24,6 +28,7 @@ struct control_message {
 	int32_t start_errno;
 	uint32_t limits;
 	uint64_t syscalls, denials;
+	uint64_t ip, sp;
 	char text[480];
 };
 
@@ -50,6 +55,9 @@ struct control_resident {
 int monitor_main(void);
 int sentry_main(void);
 int gofer_main(void);
+
+/* The sentry: one message from the monitor, without waiting, and the descriptor that came along or -1. Bytes or -errno. */
+int64_t control_take(void *msg, size_t size, int *fd);
 
 struct config;
 /* Maps descriptor 3 and checks it; prints one line and ends with 125 if it is not to be believed. */

@@ -15,6 +15,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
+#include "runtime/core/inspector.h"
 #include "runtime/core/memory_watch.h"
 #include "runtime/core/spawn.h"
 
@@ -182,6 +183,9 @@ static void control_ready(struct monitor *m)
 	switch (msg.type) {
 	case CONTROL_STARTED:
 		m->result.started = 1;
+		break;
+	case CONTROL_INSPECT:
+		inspector_start(m->cfg, m->control, m->sentry, msg.status, msg.start_errno);
 		break;
 	case CONTROL_WANT_RESIDENT: {
 		static struct control_resident resident;

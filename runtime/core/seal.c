@@ -82,3 +82,8 @@ void seal_gofer(void)
 {
 	install(gofer_filter, sizeof(gofer_filter) / sizeof(gofer_filter[0]), "gofer");
 }
+
+void seal_inspector(void)
+{
+	install(inspect_filter, sizeof(inspect_filter) / sizeof(inspect_filter[0]), "inspector");
+}

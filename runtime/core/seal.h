@@ -10,5 +10,6 @@ void seal_landlock_sentry(void);
 /* Installs the role's seccomp filter. Ends the process if that fails: never unsealed. */
 void seal_sentry(bool with_ptrace);
 void seal_gofer(void);
+void seal_inspector(void);
 
 #endif

@@ -22,6 +22,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/platform/internal.h"
+#include "sentry/trace/inspect.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
 
@@ -134,6 +135,24 @@ static void take_descriptors(void)
 		memfs_set_fd_budget((unsigned)(lim.rlim_cur / 3 < 2000 ? lim.rlim_cur / 3 : 2000));
 }
 
+int64_t control_take(void *buf, size_t size, int *fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {buf, size};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	int64_t n = host_recvmsg(SENTRY_CONTROL_FD, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	*fd = -1;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return n;
+}
+
 static bool resident_came;
 
 static void control_receive(void)
@@ -142,10 +161,15 @@ static void control_receive(void)
 		struct control_message msg;
 		struct control_resident resident;
 	} in;
-	struct iovec iov = {&in, sizeof(in)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int64_t n = host_recvmsg(SENTRY_CONTROL_FD, &m, MSG_DONTWAIT);
+	int fd;
+	int64_t n = control_take(&in, sizeof(in), &fd);
 
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR) {
+		inspect_attach(fd);
+		return;
+	}
+	if (fd >= 0)
+		host_close(fd);
 	if (n == 0) {
 		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
@@ -222,7 +246,7 @@ int sentry_main(void)
 	panic_init(cfg->debug_fd >= 0 ? cfg->debug_fd : 2);
 	trace_crash_init();
 	trace_init(cfg->strace_fd);
-	audit_init(cfg->audit_fd);
+	audit_init(cfg->audit_fd, cfg->backtrace);
 	err = loop_init();
 	if (err == 0)
 		err = watch_children();

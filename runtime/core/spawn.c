@@ -90,7 +90,10 @@ static int child(void *arg)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != args->parent)
 		_exit(122);
-	execve("/proc/self/exe", argv, envp);
+	if (s->program_fd > 0)
+		syscall(SYS_execveat, s->program_fd, "", argv, envp, AT_EMPTY_PATH);
+	else
+		execve("/proc/self/exe", argv, envp);
 	_exit(121);
 }
 

@@ -11,6 +11,7 @@
 
 struct spawn {
 	const char *role;
+	int program_fd;         /* an executable, close-on-exec and above the others; 0: this program */
 	int fds[SPAWN_MAX_FDS]; /* these become 3, 4, 5 ... in the child; -1 leaves a hole closed */
 	unsigned nfds;
 	const int *keep;        /* descriptors >= 10 that keep their numbers */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum role { SENTRY, SENTRY_PTRACE, GOFER };
+enum role { SENTRY, SENTRY_PTRACE, GOFER, INSPECT };
 
 struct row {
 	enum role role;
@@ -74,5 +74,6 @@ int main(void)
 	compile(SENTRY, "sentry_filter");
 	compile(SENTRY_PTRACE, "sentry_ptrace_filter");
 	compile(GOFER, "gofer_filter");
+	compile(INSPECT, "inspect_filter");
 	return 0;
 }

@@ -15,5 +15,7 @@ void panic_init(int fd);
 void panic_line(const char *fmt, ...) printf_like(1, 2);
 /* Called within a report, if set: what the kernel was doing (trace/crash.c). */
 extern void (*panic_more)(void);
+/* Called last, if set: what may fail itself. */
+extern void (*panic_last)(void);
 
 #endif

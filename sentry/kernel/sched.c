@@ -76,6 +76,8 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	if (trace_on)
 		trace_enter(task, ev->nr, ev->args);
 	ret = task_syscall(task, ev->nr, ev->args);
+	if (__builtin_expect(audit_waiting, 0))
+		audit_return(task, ret);
 	if (trace_on)
 		trace_exit(task, ev->nr, ev->args, ret);
 	task_return(task, ret, true);

@@ -9,13 +9,19 @@
  * denials, one that equals another but for its time is counted and not written again until its count reaches a power of
  * ten. After AUDIT_LINES_MAX lines one last line says so, and only counting goes on: the log can't fill a disk.
  *
+ * With --backtrace a line waits until its call returns, and the inspector says where in the program it was made:
+ *	"backtrace":["0x7f12... connect+0x14 (/lib/libc.so.6+0xff4a4)", ...],"instruction":"syscall"
+ *
  * A limit that was hit is an event too: {"time":...,"limit":"memory"}.
  */
 #include "sentry/trace/trace.h"
 
+#include "sentry/base/alloc.h"
+#include "sentry/base/list.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
 #include "sentry/trace/format.h"
+#include "sentry/trace/inspect.h"
 #include "sentry/trace/names.h"
 #include "syscalls/dispatch.h"
 
@@ -24,6 +30,8 @@
 #include <time.h>
 
 #define AUDIT_LINES_MAX 10000
+#define LINE_MAX (64 * KiB)
+#define WAITING_MAX 64 /* of all tasks together; beyond that lines go without a backtrace */
 #define RECENT 64
 
 static int audit_fd = -1;
@@ -34,9 +42,22 @@ static struct {
 	uint64_t count;
 } seen[RECENT];
 
-void audit_init(int fd)
+/* A line that waits for its task's call to return. */
+struct waiting_line {
+	struct list link;
+	const struct task *task; /* only compared */
+	size_t len;
+	char text[];
+};
+static struct list waiting = LIST_INIT(waiting);
+static unsigned nwaiting;
+static bool with_backtrace;
+bool audit_waiting;
+
+void audit_init(int fd, bool backtrace)
 {
 	audit_fd = fd;
+	with_backtrace = backtrace;
 }
 
 uint64_t audit_denials(void)
@@ -85,6 +106,97 @@ static void write_line(struct text *t)
 	text_add(t, "}\n");
 	/* One write a line: the log may be shared by several sandboxes. */
 	host_write(audit_fd, t->buf, t->len);
+}
+
+/* ---- lines with a backtrace ---- */
+
+/* True if the line was put by until the task's call returns. */
+static bool put_by(const struct task *task, const struct text *t)
+{
+	struct waiting_line *w;
+
+	if (!with_backtrace || audit_fd < 0 || lines >= AUDIT_LINES_MAX || task != task_current() || task->syscall_nr < 0 ||
+	    nwaiting >= WAITING_MAX)
+		return false;
+	w = kmalloc(sizeof(*w) + t->len);
+	if (w == NULL)
+		return false;
+	w->task = task;
+	w->len = t->len;
+	memcpy(w->text, t->buf, t->len);
+	list_add_tail(&waiting, &w->link);
+	nwaiting++;
+	audit_waiting = true;
+	return true;
+}
+
+/* One string of printable characters, quoted. */
+static size_t quote(char *to, size_t size, const char *s)
+{
+	size_t n = 0;
+
+	to[n++] = '"';
+	for (; *s != '\0' && n + 4 < size; s++) {
+		if (*s == '"' || *s == '\\')
+			to[n++] = '\\';
+		to[n++] = *s;
+	}
+	to[n++] = '"';
+	return n;
+}
+
+static void write_with(const struct waiting_line *w, const struct inspect_result *r)
+{
+	static char line[LINE_MAX]; /* nothing here sleeps */
+	size_t n = MIN(w->len, sizeof(line) / 4);
+
+	if (lines++ >= AUDIT_LINES_MAX)
+		return;
+	memcpy(line, w->text, n);
+	n += (size_t)snprintf(line + n, 16, ",\"backtrace\":[");
+	for (unsigned i = 0; i < r->nframes && n + 8 * INSPECT_LINE_LEN < sizeof(line); i++) {
+		if (i != 0)
+			line[n++] = ',';
+		n += quote(line + n, 2 * INSPECT_LINE_LEN + 8, r->frames[i]);
+	}
+	line[n++] = ']';
+	if (r->instruction[0] != '\0') {
+		n += (size_t)snprintf(line + n, 20, ",\"instruction\":");
+		n += quote(line + n, 2 * INSPECT_LINE_LEN + 8, r->instruction);
+	}
+	if (r->note[0] != '\0') {
+		n += (size_t)snprintf(line + n, 24, ",\"backtrace_note\":");
+		n += quote(line + n, 2 * INSPECT_LINE_LEN + 8, r->note);
+	}
+	line[n++] = '}';
+	line[n++] = '\n';
+	host_write(audit_fd, line, n);
+}
+
+void audit_return(struct task *task, int64_t ret)
+{
+	static const struct inspect_result none = {.note = "memory is out"};
+	struct inspect_result *r;
+	struct waiting_line *w, *next;
+	bool ours = false;
+
+	list_for_each (w, &waiting, link)
+		ours = ours || w->task == task;
+	if (!ours)
+		return;
+	r = kzalloc(sizeof(*r));
+	if (r != NULL)
+		inspect_task(task, ret, r);
+	list_for_each_safe (w, next, &waiting, link) {
+		if (w->task != task)
+			continue;
+		list_del(&w->link);
+		nwaiting--;
+		write_with(w, r != NULL ? r : &none);
+		kfree(w);
+	}
+	audit_waiting = nwaiting != 0;
+	kfree(r);
 }
 
 static uint64_t hash_add(uint64_t h, const void *p, size_t len)
@@ -138,7 +250,8 @@ void audit_deny(struct task *task, const char *what, const char *object, const c
 	if (allowed != NULL && allowed[0] != '\0')
 		add_json(&t, "allowed", allowed);
 	text_add(&t, ",\"count\":%llu", (unsigned long long)count);
-	write_line(&t);
+	if (!put_by(task, &t))
+		write_line(&t);
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "sentry/base/log.h"
 #include "sentry/base/panic.h"
 #include "sentry/kernel/task.h"
+#include "sentry/trace/inspect.h"
 #include "syscalls/dispatch.h"
 
 #include <string.h>
@@ -37,4 +38,5 @@ static void describe(void)
 void trace_crash_init(void)
 {
 	panic_more = describe;
+	panic_last = inspect_crash;
 }

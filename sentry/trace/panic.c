@@ -21,7 +21,7 @@
 #define SCAN_WORDS 2048
 #define SCAN_SHOWN 40
 
-void (*panic_more)(void);
+void (*panic_more)(void), (*panic_last)(void);
 static int report_fd = 2;
 static bool reporting;
 
@@ -84,7 +84,9 @@ static _Noreturn void end_report(uintptr_t sp)
 {
 	if (panic_more != NULL)
 		panic_more();
-	print_stack(sp); /* last: a stack pointer may be what went wrong */
+	print_stack(sp); /* late: a stack pointer may be what went wrong */
+	if (panic_last != NULL)
+		panic_last();
 	panic_line("sentrybox: the sandbox has been ended");
 	host_exit(125);
 }

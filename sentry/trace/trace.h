@@ -42,8 +42,12 @@ void audit_deny(struct task *task, const char *what, const char *object, const c
 void trace_denied_call(struct task *task, int nr, int err);
 /* A limit was hit: "memory", "pids", "disk", "cpu", "wall", "idle". Recorded once each. */
 void audit_limit(const char *limit);
-/* The audit log's descriptor (-1: counted only). */
-void audit_init(int fd);
+/* The audit log's descriptor (-1: counted only); backtrace: lines tell where in the program the call was made, and are
+ * written when the call returns. */
+void audit_init(int fd, bool backtrace);
+/* Lines wait for the return of a call: audit_return(task, ret) writes those of the task (sleeps). */
+extern bool audit_waiting;
+void audit_return(struct task *task, int64_t ret);
 uint64_t audit_denials(void);
 uint32_t audit_limits(void); /* LIMIT_* bits of runtime/config.h */
 /* For the result: LIMIT_* bits of runtime/config.h, and how many denials there were. */
