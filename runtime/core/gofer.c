@@ -792,20 +792,24 @@ static int do_rename(struct parent *p)
 	return err;
 }
 
-/* chmod by name follows links: files and directories are opened first, so that a name that changes on the host under us
- * leads nowhere. What can't be opened was just seen not to be a link. */
-static int change_mode(int dir, const char *name, mode_t mode, mode_t type)
+/* chmod by name follows links, and names may change under us (another sandbox with the same writable directory): the
+ * thing itself is held by O_PATH, and its mode changed by way of /proc/self/fd. */
+static int change_mode(int dir, const char *name, mode_t mode)
 {
-	int fd, err;
+	char self[40];
+	struct stat st;
+	int fd, err = 0;
 
-	if (type == S_IFLNK)
-		return -EOPNOTSUPP;
-	if (type != S_IFREG && type != S_IFDIR)
-		return fchmodat(dir, name, mode, 0) < 0 ? -errno : 0;
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EACCES && fchmodat(dir, name, mode, 0) == 0 ? 0 : -errno;
-	err = fchmod(fd, mode) < 0 ? -errno : 0;
+		return -errno;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (S_ISLNK(st.st_mode))
+		err = -EOPNOTSUPP;
+	else if (fchmodat(AT_FDCWD, self, mode, 0) < 0)
+		err = -errno;
 	close(fd);
 	return err;
 }
@@ -832,7 +836,7 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 			      ? -errno
 			      : 0;
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
-		err = change_mode(dir, name, q->mode & 07777, st.st_mode & S_IFMT);
+		err = change_mode(dir, name, q->mode & 07777);
 	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
 		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0) : -EINVAL;
 
@@ -845,7 +849,7 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) &&
 	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
-	return err != 0 ? err : answer_name(a, ask.root, dir, name, false);
+	return err != 0 ? err : answer_name(a, ask.root, dir, strcmp(name, ".") == 0 ? "" : name, false);
 }
 
 /* Names that a guest may give to the host's files: the others are the host's own business. */

@@ -16,6 +16,7 @@ int gofer_main(void)
 	static struct gofer_root roots[CONFIG_MAX_MOUNTS + 1];
 	const struct config *c = core_config();
 	unsigned n = 1;
+	bool writes = false;
 	int err;
 
 	prctl(PR_SET_NAME, "sbx-gofer", 0, 0, 0);
@@ -29,8 +30,10 @@ int gofer_main(void)
 	for (uint32_t i = 0; i < c->nmounts; i++) {
 		const struct config_mount *m = &c->mounts[i];
 
-		if (m->kind == MOUNT_BIND)
-			gofer_root_init(&roots[n++], m->dir_fd, !(m->flags & 1 /* MS_RDONLY */));
+		if (m->kind != MOUNT_BIND)
+			continue;
+		gofer_root_init(&roots[n], m->dir_fd, !(m->flags & 1 /* MS_RDONLY */));
+		writes |= roots[n++].writable;
 	}
 	for (uint32_t i = 0; i < c->npaths; i++) {
 		if (c->paths[i].kind != PATH_HIDE || c->root_fd < 0)
@@ -40,7 +43,8 @@ int gofer_main(void)
 			return 125;
 		}
 	}
-	seal_gofer();
+	seal_landlock_gofer(roots, n, writes);
+	seal_gofer(writes);
 	err = gofer_serve(GOFER_SOCKET_FD, roots, n);
 	if (err != 0)
 		fprintf(stderr, "sentrybox: gofer: %s\n", strerror(-err));

@@ -5,6 +5,8 @@
  */
 #include "runtime/core/seal.h"
 
+#include "runtime/core/gofer.h"
+
 #include "filters.h"
 
 #include <errno.h>
@@ -26,14 +28,21 @@ struct ruleset_attr {
 	uint64_t fs, net, scoped;
 };
 
-void seal_landlock_sentry(void)
+/* Packed in the kernel's interface. */
+struct beneath_attr {
+	uint64_t allowed;
+	int32_t parent;
+} __attribute__((packed));
+
+/* A ruleset that handles all that this kernel knows; -1 without Landlock. *abi is its level. */
+static int landlock_everything(long *level)
 {
 	struct ruleset_attr attr = {0};
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	long fd;
 
+	*level = abi;
 	if (abi < 1)
-		return;
+		return -1;
 	attr.fs = (1ULL << 13) - 1;
 	if (abi >= 2)
 		attr.fs |= 1ULL << 13; /* refer */
@@ -45,11 +54,57 @@ void seal_landlock_sentry(void)
 		attr.net = 3;          /* bind and connect TCP */
 	if (abi >= 6)
 		attr.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
-	fd = syscall(SYS_landlock_create_ruleset, &attr, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
+	return (int)syscall(SYS_landlock_create_ruleset, &attr, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
+}
+
+void seal_landlock_sentry(void)
+{
+	long abi;
+	int fd = landlock_everything(&abi);
+
 	if (fd < 0)
 		return;
 	syscall(SYS_landlock_restrict_self, fd, 0);
-	close((int)fd);
+	close(fd);
+}
+
+#define FS_READ_FILE (1ULL << 2)
+#define FS_WRITE_FILE (1ULL << 1)
+#define FS_TRUNCATE (1ULL << 14)
+#define FS_READ (FS_READ_FILE | 1ULL << 3 /* directories */)
+/* Files, and what is done in directories: removing and making, but no devices. */
+#define FS_WRITE                                                                                                       \
+	(FS_WRITE_FILE | 1ULL << 4 | 1ULL << 5 | 1ULL << 7 | 1ULL << 8 | 1ULL << 9 | 1ULL << 10 | 1ULL << 12)
+#define FS_REFER (1ULL << 13)
+
+/*
+ * The gofer's: its directories, for reading, or for writing where that was given. Level 1 can't allow renames from one
+ * directory to another: there writable binds would break, and seccomp alone remains.
+ */
+void seal_landlock_gofer(const struct gofer_root *roots, unsigned n, bool writes)
+{
+	long abi;
+	int fd = landlock_everything(&abi);
+
+	if (fd < 0)
+		return;
+	for (unsigned i = 0; i < n && !(abi < 2 && writes); i++) {
+		struct beneath_attr rule = {FS_READ, roots[i].fd};
+
+		if (roots[i].fd < 0)
+			continue;
+		if (roots[i].writable)
+			rule.allowed |= FS_WRITE | FS_REFER | (abi >= 3 ? FS_TRUNCATE : 0);
+		if (roots[i].is_file)
+			rule.allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE;
+		if (syscall(SYS_landlock_add_rule, fd, 1 /* LANDLOCK_RULE_PATH_BENEATH */, &rule, 0) < 0) {
+			fprintf(stderr, "sentrybox: cannot seal the gofer: Landlock: %s\n", strerror(errno));
+			_exit(125);
+		}
+	}
+	if (!(abi < 2 && writes))
+		syscall(SYS_landlock_restrict_self, fd, 0);
+	close(fd);
 }
 
 static void install(const struct sock_filter *filter, size_t n, const char *role)
@@ -78,8 +133,12 @@ void seal_sentry(bool with_ptrace)
 	install(sentry_filter, sizeof(sentry_filter) / sizeof(sentry_filter[0]), "sentry");
 }
 
-void seal_gofer(void)
+void seal_gofer(bool writes)
 {
+	if (writes) {
+		install(gofer_write_filter, sizeof(gofer_write_filter) / sizeof(gofer_write_filter[0]), "gofer");
+		return;
+	}
 	install(gofer_filter, sizeof(gofer_filter) / sizeof(gofer_filter[0]), "gofer");
 }
 

@@ -7,9 +7,13 @@
 
 /* No path of the host and no new TCP connection any more, where the kernel has Landlock; nothing otherwise. */
 void seal_landlock_sentry(void);
+/* The gofer's: what lies beneath its roots, for reading or writing as given; nothing else. */
+struct gofer_root;
+void seal_landlock_gofer(const struct gofer_root *roots, unsigned n, bool writes);
 /* Installs the role's seccomp filter. Ends the process if that fails: never unsealed. */
 void seal_sentry(bool with_ptrace);
-void seal_gofer(void);
+/* writes: one of its roots is writable. */
+void seal_gofer(bool writes);
 void seal_inspector(void);
 
 #endif

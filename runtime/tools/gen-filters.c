@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum role { SENTRY, SENTRY_PTRACE, GOFER, INSPECT };
+enum role { SENTRY, SENTRY_PTRACE, GOFER, GOFER_WRITE, INSPECT };
 
 struct row {
 	enum role role;
@@ -41,8 +41,9 @@ static void compile(enum role role, const char *name)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int nr = seccomp_syscall_resolve_name(rows[i].call), err;
 
-		/* The ptrace platform's sentry: the sentry's rows and its own. */
-		if (rows[i].role != role && !(role == SENTRY_PTRACE && rows[i].role == SENTRY))
+		/* "Besides": the plain role's rows and its own. */
+		if (rows[i].role != role && !(role == SENTRY_PTRACE && rows[i].role == SENTRY) &&
+		    !(role == GOFER_WRITE && rows[i].role == GOFER))
 			continue;
 		if (nr < 0) {
 			fprintf(stderr, "gen-filters: unknown call %s\n", rows[i].call);
@@ -74,6 +75,7 @@ int main(void)
 	compile(SENTRY, "sentry_filter");
 	compile(SENTRY_PTRACE, "sentry_ptrace_filter");
 	compile(GOFER, "gofer_filter");
+	compile(GOFER_WRITE, "gofer_write_filter");
 	compile(INSPECT, "inspect_filter");
 	return 0;
 }
