@@ -807,6 +807,7 @@ static int child_of(struct task *task, struct dentry *dir, const char *name, str
 	*out = dentry_new(dir, name, strlen(name));
 	if (*out == NULL)
 		return -LINUX_ENOMEM;
+	vfs_lookup_hint.rest = NULL;
 	err = dir->inode->ops->lookup(task, dir->inode, *out, &inode);
 	if (err == 0)
 		dentry_add(*out, inode);

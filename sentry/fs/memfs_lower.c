@@ -439,9 +439,9 @@ static void keep_ahead(unsigned i, struct inode *inode)
 }
 
 /* The names of a walk: name, and what follows it in the path, as far as it is plain. A string to kfree. */
-static char *walk_names(const char *name, size_t len)
+static char *walk_names(const struct lookup_hint *hint, const char *name, size_t len)
 {
-	const char *rest = vfs_lookup_hint.rest != NULL ? vfs_lookup_hint.rest : "";
+	const char *rest = hint->rest != NULL ? hint->rest : "";
 	size_t room = len + strlen(rest) + 2, used = len;
 	char *names = kmalloc(room);
 	unsigned n = 1;
@@ -530,10 +530,10 @@ static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answ
 }
 
 /* Asks for a name, and on the way for what the path says comes behind it. */
-static int ask(struct task *task, struct mem_node *dir, const char *name, size_t len)
+static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint *hint, const char *name, size_t len)
 {
-	struct gofer_request req = {.op = GOFER_WALK, .flags = vfs_lookup_hint.open ? GOFER_WALK_OPEN : 0};
-	char *names = walk_names(name, len);
+	struct gofer_request req = {.op = GOFER_WALK, .flags = hint->open ? GOFER_WALK_OPEN : 0};
+	char *names = walk_names(hint, name, len);
 	struct gofer_answer a;
 	int err;
 
@@ -563,8 +563,12 @@ int mem_lower_lookup(struct task *task, struct mem_node *dir, const char *name, 
 	if (err != 0)
 		return err;
 	if (dir_find(dir->dir.lower, name, len) < 0 && !dir->dir.lower->complete) {
-		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable || mem_lower_list(task, dir) != 0)
-			err = ask(task, dir, name, len);
+		static const struct lookup_hint none;
+
+		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable)
+			err = ask(task, dir, &vfs_lookup_hint, name, len);
+		else if (mem_lower_list(task, dir) != 0) /* the hint is gone: this slept */
+			err = ask(task, dir, &none, name, len);
 		if (err != 0)
 			return err;
 	}

@@ -78,7 +78,7 @@ static int lookup_child(struct walk *w, const char *name, size_t len, struct den
 	d = dentry_new(dir, name, len);
 	if (d == NULL)
 		return -LINUX_ENOMEM;
-	vfs_lookup_hint.rest = name + len;
+	vfs_lookup_hint.rest = name + len; /* w's own copy or the caller's string: both outlive the op */
 	vfs_lookup_hint.open = (w->flags & LOOKUP_OPEN) != 0;
 	err = dir->inode->ops->lookup(task, dir->inode, d, &inode);
 	vfs_lookup_hint.rest = NULL;
