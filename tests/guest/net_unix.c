@@ -2,7 +2,7 @@
 /*
  * Unix sockets: names, streams, datagrams, seqpackets, their ends and errors.
  * covers: socket socketpair bind listen accept accept4 connect getsockname getpeername sendto recvfrom sendmsg recvmsg
- *         shutdown setsockopt getsockopt sendmmsg recvmmsg
+ * covers: shutdown setsockopt getsockopt sendmmsg recvmmsg
  */
 #include "t.h"
 

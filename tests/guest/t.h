@@ -18,8 +18,9 @@
  *
  * A failed check prints file, line and both values and ends the test at once, from whichever process or thread it
  * happens in. A test's own children report by their exit status: end them with _exit(0) and wait with t_reap().
+ * -x ends the program with the first failure.
  *
- * Usage: PROGRAM [-s] [-l] [NAME-PART...]. Output: "ok NAME", "not ok NAME: why", "skip NAME: why", and at last
+ * Usage: PROGRAM [-s] [-x] [-l] [NAME-PART...]. Output: "ok NAME", "not ok NAME: why", "skip NAME: why", and at last
  * "N passed, N failed". The status is 1 if a test failed.
  */
 #ifndef TESTS_GUEST_T_H
@@ -173,6 +174,9 @@ void t_need_root(void);
 /* Gives up all of root's rights for good: uid, gid 65534, no groups. Meant for a child. */
 void t_become_nobody(void);
 #define T_NOBODY 65534
+
+/* Whether the kernel says that it is at least this release: older ones lack a call and it is skipped. */
+bool t_kernel_since(int major, int minor);
 
 /* Pointers that no compiler may reason about. */
 extern void *volatile t_bad;    /* never mapped: below mmap_min_addr */
