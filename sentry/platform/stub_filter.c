@@ -7,9 +7,9 @@
  *	call from anywhere else             by the verdict in syscalls/table.def: TRAP enters the trap door, else notify
  *
  * An instruction pointer inside the stub is no proof that the stub asks (a guest can jump there), so the short list holds
- * only what a guest may do to itself: private anonymous memory below the stub region, its own end, asking to die with its
- * parent, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
- * file behind the number it was told.
+ * only what a guest may do to itself: private anonymous memory below the stub region, its own end, sleeping on a word of a
+ * mailbox, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
+ * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
  * The numbers of the guest's verdicts become a balanced tree of comparisons, not a list: a filter of a hundred linear
  * tests costs every call, and its installation costs every start.
@@ -121,15 +121,6 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
-	/* Only PR_SET_PDEATHSIG with SIGKILL. */
-	b = block_begin(a, SYS_prctl);
-	load(a, ARG_LO(0));
-	require(a, BPF_JEQ, 1, true, notify);
-	load(a, ARG_LO(1));
-	require(a, BPF_JEQ, 9, true, notify);
-	ret(a, SECCOMP_RET_ALLOW);
-	block_end(a, b);
-
 	b = block_begin(a, SYS_mmap);
 	require_low_range(a, notify);
 	load(a, ARG_LO(4));
@@ -186,8 +177,6 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 		return true;
 	case SYS_futex:
 		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] == 0;
-	case SYS_prctl:
-		return (uint32_t)args[0] == 1 && (uint32_t)args[1] == 9;
 	case SYS_mmap:
 		return low && (uint32_t)args[4] == 0xffffffff && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 &&
 		       (args[3] & LINUX_MAP_ANONYMOUS) && (args[3] & LINUX_MAP_PRIVATE) && (args[2] & ~(uint64_t)RWX) == 0;

@@ -301,13 +301,13 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	".globl stub_sigreturn\nstub_sigreturn:\n\tsyscall\n\thlt\n"
 	".balign 16\n.globl stub_start_trap\nstub_start_trap:\n\tint3\n\thlt\n"
 	".text\n"
-	/* rdi: clone flags, rsi: the child's frame. The child sets PDEATHSIG (it may be a process of its own) and returns
-	 * from the frame. */
+	/* rdi: clone flags, rsi: the child's frame. A child that is a process of its own sets PDEATHSIG; all return from the
+	 * frame. */
 	".globl stub_clone_in_area\nstub_clone_in_area:\n"
 	"\txor %edx,%edx\n\txor %r10d,%r10d\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
 	"\ttest %rax,%rax\n\tjz 1f\n\tret\n"
-	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
-	"\tjmp stub_restorer\n"
+	"1:\tbt $16,%rdi\n\tjc 2f\n\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
+	"2:\tjmp stub_restorer\n"
 	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. */
 	".globl stub_cmpxchg\nstub_cmpxchg:\n\tmov %esi,%eax\n"
 	".globl stub_cmpxchg_insn\nstub_cmpxchg_insn:\n\tlock cmpxchg %edx,(%rdi)\n\tmov %eax,%eax\n\tret\n"

@@ -80,10 +80,7 @@ static bool equals(const struct expected_call *e, const struct stub_call *c)
 	return true;
 }
 
-/*
- * Behind a command that failed the stub skips to the closes: so may we. What was skipped is never accepted later, and what
- * is left over is forgotten at the thread's next event.
- */
+/* Behind a command that failed the stub skips to the closes: so may we. What was skipped is never accepted later. */
 static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
 {
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++) {
@@ -91,10 +88,24 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 			pt->expected_next = i + 1;
 			return true;
 		}
-		if (c->nr != SYS_close)
+		if (c->nr != SYS_close || pt->expected[i].nr == SYS_close)
 			break;
 	}
 	return false;
+}
+
+/*
+ * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
+ * that did (by overwriting its stack) would keep our file, and its memory, in its table.
+ */
+static bool forget_expected(struct platform_thread *pt)
+{
+	bool open = false;
+
+	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
+		open |= pt->expected[i].nr == SYS_close;
+	pt->expected_next = pt->nexpected = 0;
+	return !open;
 }
 
 /* The guest process did what no stub does. It can only have harmed itself; it ends. */
@@ -104,7 +115,7 @@ static void broke_protocol(struct platform_thread *pt, const struct stub_call *c
 		  (unsigned long long)c->ip, (unsigned long long)c->args[0],
 		  (unsigned long long)c->args[1], (unsigned long long)c->args[2],
 		  pt != NULL ? (int)pt->state : -1);
-	if (pt != NULL && pt->proc != NULL)
+	if (pt != NULL && pt->proc != NULL && pt->proc->pid != 0)
 		proc_kill(pt->proc);
 	else
 		host_kill(c->tid, LINUX_SIGKILL);
@@ -123,10 +134,38 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 {
 	thread_set_state(pt, state);
 	pt->event_ready = false;
+	/* Its stack can be overwritten by another thread while it works for us: it may never come back. */
+	if (state == THREAD_RUNNING || state == THREAD_CLONING)
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	transport->answer(pt->call_id, action);
 }
 
 /* ---- the doorbell ---- */
+
+/*
+ * New processes that have set PDEATHSIG. Without it a stub could outlive us; a guest can divert its child before that (it
+ * shares the stack a vfork child or thread starts on), so the call is notified, and a token is worth nothing without it.
+ */
+static struct {
+	int tid[256];
+	unsigned next;
+} mortals;
+
+static void will_die_with_us(int tid)
+{
+	mortals.tid[mortals.next++ % ARRAY_LEN(mortals.tid)] = tid;
+}
+
+static bool dies_with_us(int tid)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(mortals.tid); i++) {
+		if (mortals.tid[i] == tid) {
+			mortals.tid[i] = 0;
+			return true;
+		}
+	}
+	return false;
+}
 
 static void op_hello(const struct stub_call *c)
 {
@@ -134,7 +173,8 @@ static void op_hello(const struct stub_call *c)
 	uint64_t args[6];
 	int fd;
 
-	if (pt == NULL || thread_bind(pt, c->tid) < 0) {
+	/* It asked to die with us first, and it is a process of its own. */
+	if (pt == NULL || !dies_with_us(c->tid) || thread_bind(pt, c->tid) < 0) {
 		broke_protocol(pt, c);
 		return;
 	}
@@ -204,20 +244,23 @@ static void op_trap(struct platform_thread *pt, const struct stub_call *c)
 {
 	if (pt == NULL && c->args[2] != 0) {
 		pt = thread_claim(c->args[2], false);
-		if (pt == NULL || thread_bind(pt, c->tid) < 0) {
+		/* A thread's leader has asked for it already. */
+		if (pt == NULL || (pt->proc != NULL && pt->proc->pid == 0 && !dies_with_us(c->tid)) ||
+		    thread_bind(pt, c->tid) < 0) {
+			if (pt != NULL && pt->proc != NULL)
+				proc_kill(pt->proc);
 			broke_protocol(NULL, c);
 			return;
 		}
 		thread_set_state(pt, THREAD_ATTACHED);
 	}
 	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
-	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected)) {
+	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !forget_expected(pt)) {
 		broke_protocol(pt, c);
 		return;
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_FULL);
-	pt->expected_next = pt->nexpected = 0;
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
 	read_mailbox(pt);
@@ -247,6 +290,9 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 	case STUB_CLONED:
 		if (pt == NULL || pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
 			break;
+		if (!forget_expected(pt))
+			break;
+		ktimer_cancel(&pt->kick_timer);
 		pt->call_id = c->id;
 		thread_set_state(pt, THREAD_FULL);
 		pt->result = (int64_t)c->args[2];
@@ -298,6 +344,11 @@ void stubs_call(const struct stub_call *c)
 		zygote_call(c);
 		return;
 	}
+	if (pt == NULL && from_stub(c) && c->nr == SYS_prctl && c->args[0] == 1 && c->args[1] == LINUX_SIGKILL) {
+		will_die_with_us(c->tid);
+		transport->proceed(c->id);
+		return;
+	}
 	if (pt == NULL) {
 		broke_protocol(NULL, c);
 		return;
@@ -309,13 +360,12 @@ void stubs_call(const struct stub_call *c)
 			broke_protocol(pt, c);
 		return;
 	}
-	if (pt->state != THREAD_GUEST) {
+	if (pt->state != THREAD_GUEST || !forget_expected(pt)) {
 		broke_protocol(pt, c);
 		return;
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_PLAIN);
-	pt->expected_next = pt->nexpected = 0;
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
 	pt->event.nr = (int)c->nr;
@@ -385,7 +435,7 @@ static void kick_overdue(struct ktimer *t)
 		thread_died(pt);
 		return;
 	}
-	log_debug("thread %d did not answer its kick: killed", pt->tid);
+	log_debug("thread %d did not come back (state %d): killed", pt->tid, (int)pt->state);
 	if (pt->proc != NULL)
 		proc_kill(pt->proc);
 }
@@ -402,6 +452,7 @@ static void send_kick(struct platform_thread *pt)
 static struct regs *stubs_context(struct task *task, int64_t value)
 {
 	struct platform_thread *pt = task->pt;
+	uint64_t ip;
 
 	if (pt == NULL || pt->state == THREAD_DEAD)
 		return NULL;
@@ -410,6 +461,7 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 	if (pt->state == THREAD_FULL)
 		return &pt->regs;
 	invariant(pt->state == THREAD_PLAIN);
+	ip = pt->event.ip;
 	thread_set_state(pt, THREAD_GUEST);
 	pt->event_ready = false;
 	send_kick(pt);
@@ -417,7 +469,17 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 	if (!stubs_wait(pt, &pt->event_ready))
 		return NULL;
 	pt->event_ready = false;
-	return pt->state == THREAD_FULL ? &pt->regs : NULL;
+	if (pt->state != THREAD_FULL)
+		return NULL;
+	/*
+	 * Kernels before 6.17 may take the signal first although our answer was sent: they throw it away and would make the
+	 * call again. It has been served; that is what the thread gets to see.
+	 */
+	if (pt->regs.rip == ip - 2) {
+		pt->regs.rip = ip;
+		pt->regs.rax = (uint64_t)value;
+	}
+	return &pt->regs;
 }
 
 static bool stubs_is_full(const struct task *task)
@@ -447,6 +509,7 @@ bool stubs_unpark(struct platform_thread *pt)
 	if (pt->state != THREAD_PARKED)
 		return pt->state != THREAD_DEAD;
 	thread_set_state(pt, THREAD_RUNNING);
+	ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	__atomic_store_n(&pt->mailbox->unpark, 1, __ATOMIC_SEQ_CST);
 	host_futex_wake(&pt->mailbox->unpark);
 	if (!stubs_wait(pt, &pt->event_ready))

@@ -110,6 +110,8 @@ struct platform_thread {
 
 /* How long a thread may take to answer a kick, or a new one to appear: then it is taken for hostile. */
 #define KICK_DEADLINE (10 * NSEC_PER_SEC)
+/* How long it may take to carry out commands: the host's fork of a large process takes seconds. */
+#define COMMAND_DEADLINE (60 * NSEC_PER_SEC)
 
 extern int stubs_running; /* threads in THREAD_GUEST */
 extern int stubs_waiting; /* calls that wait for an answer: threads in THREAD_PLAIN and THREAD_FULL */

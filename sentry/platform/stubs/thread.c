@@ -23,6 +23,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -76,6 +77,9 @@ struct platform_thread *thread_new(struct task *task)
 	stubs_thread_timer_init(pt);
 	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
+		goto fail;
+	/* Nobody can take its pages from under us. */
+	if (host_fcntl(pt->mailbox_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
 	pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, pt->mailbox_fd, 0, &err);
 	if (pt->mailbox == NULL)
@@ -144,6 +148,10 @@ static struct platform_mm *mm_create(void)
 int thread_bind(struct platform_thread *pt, int tid)
 {
 	if (pt->proc == NULL || thread_find(tid) != NULL)
+		return -LINUX_ESRCH;
+	/* A new process must be the leader of its own, a new thread lie in the process that was told to make it: a token read
+	 * by an accomplice in another process is worth nothing. */
+	if (host_tgkill(pt->proc->pid != 0 ? pt->proc->pid : tid, tid, 0) < 0)
 		return -LINUX_ESRCH;
 	ktimer_cancel(&pt->kick_timer);
 	pt->tid = tid;
