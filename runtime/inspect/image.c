@@ -80,6 +80,23 @@ static bool looks_like_cie(const uint8_t *p)
 	return p[0] >= 0x10 && p[0] <= 0x20 && p[1] == 0 && p[2] == 0 && p[3] == 0 && memcmp(p + 4, rest, sizeof(rest)) == 0;
 }
 
+/* And what follows is a chain of descriptions that name a CIE of this section. */
+static bool begins_chain(uint64_t start, uint64_t end)
+{
+	uint64_t at = start;
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint32_t d[2];
+
+		if (at + sizeof(d) > end || !memory_read(at, d, sizeof(d)) || d[0] < 8 || d[0] > 65536)
+			return false;
+		if (d[1] != 0 && d[1] > at + 4 - start)
+			return false;
+		at += 4 + (uint64_t)d[0];
+	}
+	return true;
+}
+
 static void search_eh_frame(struct image *img, uint64_t from, uint64_t len)
 {
 	uint8_t chunk[1024 + 16];
@@ -89,8 +106,8 @@ static void search_eh_frame(struct image *img, uint64_t from, uint64_t len)
 
 		if (!memory_read(from + off, chunk, n))
 			return;
-		for (size_t i = 0; i + 15 < n && i < 1024; i += 4) {
-			if (looks_like_cie(chunk + i)) {
+		for (size_t i = 0; i + 15 < n && i < 1024; i += 8) {
+			if (looks_like_cie(chunk + i) && begins_chain(from + off + i, from + len)) {
 				img->eh_frame = from + off + i;
 				img->eh_frame_end = from + len;
 				return;
