@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -184,6 +185,16 @@ int host_wait(int pid, int *status, bool block)
 	return RESULT(waitpid(pid, status, block ? 0 : WNOHANG));
 }
 
+int host_wait_usage(int *status, uint64_t *cpu_ns)
+{
+	struct rusage ru = {0};
+	int pid = RESULT(wait4(-1, status, WNOHANG, &ru));
+
+	*cpu_ns = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * NSEC_PER_SEC +
+		  (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000;
+	return pid;
+}
+
 int host_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns)
 {
 	struct timespec ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
@@ -227,6 +238,11 @@ int host_getrandom(void *buf, size_t len)
 void host_sched_yield(void)
 {
 	sched_yield();
+}
+
+int host_sched_setaffinity(int tid, uint64_t mask)
+{
+	return (int)RESULT(syscall(SYS_sched_setaffinity, tid, sizeof(mask), &mask));
 }
 
 void host_futex_wake(uint32_t *word)

@@ -49,6 +49,8 @@ int host_tgkill(int tgid, int tid, int sig);
 int host_kill(int pid, int sig);
 /* wait4 of our own children with WNOHANG unless block. Returns pid, 0 or -errno. */
 int host_wait(int pid, int *status, bool block);
+/* Any child that has ended, and the CPU time it used. Its pid, 0 (none has) or -errno. */
+int host_wait_usage(int *status, uint64_t *cpu_ns);
 int host_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns);
 int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 int host_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms);
@@ -58,6 +60,7 @@ int host_getrandom(void *buf, size_t len);
 /* A value of the sentry's own auxiliary vector (AT_HWCAP...); 0 if there is none. No host call. */
 uint64_t host_auxval(uint64_t type);
 void host_sched_yield(void);
+int host_sched_setaffinity(int tid, uint64_t mask);
 /* Wakes one sleeper of a shared futex word. */
 void host_futex_wake(uint32_t *word);
 _Noreturn void host_exit(int status);

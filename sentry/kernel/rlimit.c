@@ -9,6 +9,8 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/mm/mm.h"
+#include "sentry/platform/platform.h"
 
 #define NR_OPEN_MAX (1024 * 1024) /* /proc/sys/fs/nr_open */
 
@@ -45,6 +47,8 @@ int rlimit_change(struct task *task, struct thread_group *target, unsigned which
 	if (set == NULL)
 		return 0;
 	*lim = *set;
+	if (which == LINUX_RLIMIT_STACK && target == task->group && platform->is_full(task))
+		return mm_stack_limit(task, set->cur);
 	if (which == LINUX_RLIMIT_CPU)
 		timers_rlimit_cpu(target);
 	return 0;

@@ -11,6 +11,7 @@
 
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
+#include "sentry/platform/platform.h"
 #include "sentry/abi/process.h"
 
 static bool is_rt(int policy)
@@ -141,5 +142,9 @@ int sched_set_affinity(struct task *task, struct task *target, uint64_t mask)
 	if (mask == 0)
 		return -LINUX_EINVAL;
 	target->affinity = mask;
+	/* Numbers are the host's: where the host gave us others than the first ones, the host's answer is an error and the
+	 * choice is only remembered. */
+	if (target->pt != NULL && platform->set_affinity != NULL)
+		platform->set_affinity(target->pt, mask);
 	return 0;
 }

@@ -102,6 +102,8 @@ static inline struct mm *mm_get(struct mm *mm)
 	return mm;
 }
 void mm_put(struct mm *mm);
+/* RLIMIT_STACK of the running program has become this: full events only. */
+int mm_stack_limit(struct task *task, uint64_t rlimit) must_check;
 /* A new, empty one for pt's address space (takes no reference on pt; counts its platform_mm). */
 struct mm *mm_new(struct platform_thread *pt) must_check;
 /* A copy of the tree for fork; the platform copies the pages. pmm is set by the caller after platform->clone. */

@@ -20,8 +20,9 @@
  * The vma begins as large as Linux makes it at exec (128 KiB below what was pushed) and follows the stack pointer when
  *a memory call shows it. Between such calls /proc/PID/maps may show a shorter stack than there is.
  *
- * Left out: a limit below 8 MiB does not stop the stack before 8 MiB, and raising RLIMIT_STACK above it while running
- * gives no more room until the next exec.
+ * A limit below what is mapped closes the part under it with PROT_NONE; raising it opens that again.
+ *
+ * Left out: raising RLIMIT_STACK above what it was at exec gives no more room until the next exec.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
@@ -94,6 +95,35 @@ void mm_stack_grow(struct mm *mm, uint64_t used)
 
 	if (v != NULL && start < v->start)
 		set_start(mm, v, start);
+}
+
+/* What lies between the room's floor and the limit, and isn't used yet, can't be touched; the rest can. Full events only. */
+int mm_stack_limit(struct task *task, uint64_t rlimit)
+{
+	struct mm *mm = task->mm;
+	struct vma *v;
+	uint64_t bound;
+	struct platform_mm_cmd cmd = {.op = PLATFORM_MPROTECT, .host_fd = -1};
+	int err;
+
+	if (mm == NULL || mm->stack_floor == 0)
+		return 0;
+	mm_stack_touch(task);
+	v = lowest(mm);
+	if (v == NULL)
+		return 0;
+	bound = PAGE_ALIGN(mm->stack_top - MIN(rlimit, mm->stack_top - mm->stack_floor));
+	bound = MIN(bound, v->start);
+	cmd.addr = mm->stack_floor;
+	cmd.len = bound - mm->stack_floor;
+	cmd.prot = LINUX_PROT_NONE;
+	err = cmd.len != 0 ? platform->mm_queue(task->pt, &cmd) : 0;
+	if (err)
+		return err;
+	cmd.addr = bound;
+	cmd.len = v->start - bound;
+	cmd.prot = v->prot;
+	return cmd.len != 0 ? platform->mm_queue(task->pt, &cmd) : 0;
 }
 
 void mm_stack_touch(struct task *task)

@@ -25,6 +25,8 @@ void stubs_reap(void);
 /* What a host process holds, as the monitor saw it; stubs_refresh_resident asks for it (runtime/core/sentry.c). */
 void stubs_set_resident(int pid, uint64_t bytes);
 extern void (*stubs_refresh_resident)(void);
+/* CPU time that all stubs have used so far, those that have ended included. Costs a host call a process. */
+uint64_t stubs_cpu_ns(void);
 /* A task of the host process pid, borrowed; NULL if there is none. */
 struct task *stubs_task_of(int pid);
 /* The host's numbers of the task's thread; false if it has none. */

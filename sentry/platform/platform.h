@@ -138,6 +138,8 @@ struct platform_ops {
 	int (*fpstate_save)(struct task *task, gva_t dst);
 	int (*fpstate_load)(struct task *task, gva_t src); /* src null: initial state */
 
+	/* Lets the thread run only on these of the host's CPUs, as far as the host allows. Optional. */
+	void (*set_affinity)(struct platform_thread *pt, uint64_t mask);
 	/* Resident bytes of an address space now, for limits and /proc; 0 if unknown. */
 	uint64_t (*mm_resident)(struct platform_mm *pmm);
 	/* CPU time in ns the thread has used on the host (user, system). */

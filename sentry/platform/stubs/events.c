@@ -555,6 +555,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.fpstate_size = stubs_fpstate_size, \
 	.fpstate_save = stubs_fpstate_save, \
 	.fpstate_load = stubs_fpstate_load, \
+	.set_affinity = stubs_set_affinity, \
 	.mm_resident = stubs_mm_resident, \
 	.thread_times = stubs_thread_times, \
 	.vdso_base = stubs_vdso_base,

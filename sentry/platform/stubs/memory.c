@@ -95,6 +95,12 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 	return transfer(pid, true, (void *)src, addr, len);
 }
 
+void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
+{
+	if (pt->tid != 0)
+		host_sched_setaffinity(pt->tid, mask);
+}
+
 uint64_t stubs_mm_resident(struct platform_mm *mm)
 {
 	struct host_proc *proc;
@@ -109,9 +115,6 @@ uint64_t stubs_mm_resident(struct platform_mm *mm)
 }
 
 void (*stubs_refresh_resident)(void);
-
-/* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. */
-#define PROCESS_CPUCLOCK(pid, which) ((int)((~(unsigned)(pid) << 3) | (which)))
 
 void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
 {

@@ -52,6 +52,7 @@ struct host_proc {
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
 	uint64_t resident;          /* bytes, as last sampled */
+	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns() */
 	bool killed;
 	bool ending;                /* its threads are being freed: it goes last */
 };
@@ -126,6 +127,9 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 
 extern uint64_t stubs_vdso;
 
+/* clock_gettime on a process's CPU clock, clock_getcpuclockid(3)'s encoding. which: 0 both, 1 user, 2 exact. */
+#define PROCESS_CPUCLOCK(pid, which) ((int)((~(unsigned)(pid) << 3) | (which)))
+
 /* ---- events.c ---- */
 void stubs_call(const struct stub_call *c);
 /* Brings a parked thread back into the trap door; false if it died. */
@@ -189,6 +193,7 @@ size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, s
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
 int stubs_fpstate_load(struct task *task, gva_t src);
+void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);
 void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
 uint64_t stubs_vdso_base(void);

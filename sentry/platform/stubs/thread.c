@@ -19,6 +19,7 @@
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
@@ -240,16 +241,50 @@ void stubs_child_ended(int pid, int status)
 	}
 }
 
+static uint64_t cpu_total;
+
+/* The process has used so much in all. */
+static void account_cpu(struct host_proc *proc, uint64_t cpu_ns)
+{
+	if (cpu_ns > proc->cpu_ns) {
+		cpu_total += cpu_ns - proc->cpu_ns;
+		proc->cpu_ns = cpu_ns;
+	}
+}
+
+static void account_end(int pid, uint64_t cpu_ns)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link)
+		if (proc->pid == pid)
+			account_cpu(proc, cpu_ns);
+}
+
+uint64_t stubs_cpu_ns(void)
+{
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link)
+		if (proc->pid != 0)
+			account_cpu(proc, host_clock_ns(PROCESS_CPUCLOCK(proc->pid, 2)));
+	return cpu_total;
+}
+
 void stubs_reap(void)
 {
+	uint64_t cpu_ns;
 	int pid, status;
 
 	if (platform == &ptrace_platform) {
 		ptrace_reap();
 		return;
 	}
-	while ((pid = host_wait(-1, &status, false)) > 0)
+	while ((pid = host_wait_usage(&status, &cpu_ns)) > 0) {
+		if (cpu_limited)
+			account_end(pid, cpu_ns);
 		stubs_child_ended(pid, status);
+	}
 }
 
 struct task *stubs_task_of(int pid)
@@ -436,6 +471,8 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	pt->task = task;
 	pt->regs = *regs;
 	task->pt = pt;
+	if (task->affinity != UINT64_MAX)
+		stubs_set_affinity(pt, task->affinity);
 	pool_fill();
 	if (old != NULL) {
 		old->task = NULL;
