@@ -222,6 +222,7 @@ static void control_ready(struct monitor *m)
 static void kill_children(void)
 {
 	char path[64], buf[8192];
+	size_t have = 0;
 	int fd;
 	ssize_t n;
 
@@ -229,19 +230,29 @@ static void kill_children(void)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return;
-	buf[n] = '\0';
-	for (char *p = buf; *p != '\0';) {
-		long pid = strtol(p, &p, 10);
+	while ((n = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
+		char *p = buf, *end;
 
-		if (pid > 1)
-			kill((pid_t)pid, SIGKILL);
-		while (*p == ' ')
-			p++;
+		have += (size_t)n;
+		buf[have] = '\0';
+		/* A number without its space may go on in the next part: never kill by half of it. */
+		while ((end = strchr(p, ' ')) != NULL) {
+			long pid = strtol(p, NULL, 10);
+
+			if (pid > 1)
+				kill((pid_t)pid, SIGKILL);
+			p = end + 1;
+		}
+		have -= (size_t)(p - buf);
+		memmove(buf, p, have);
 	}
+	close(fd);
+}
+
+static void add_usage(struct monitor *m, const struct rusage *ru)
+{
+	m->result.cpu_user_ns += (uint64_t)ru->ru_utime.tv_sec * 1000000000ULL + (uint64_t)ru->ru_utime.tv_usec * 1000;
+	m->result.cpu_sys_ns += (uint64_t)ru->ru_stime.tv_sec * 1000000000ULL + (uint64_t)ru->ru_stime.tv_usec * 1000;
 }
 
 static void reap(struct monitor *m)
@@ -251,8 +262,7 @@ static void reap(struct monitor *m)
 	pid_t pid;
 
 	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
-		m->result.cpu_user_ns += (uint64_t)ru.ru_utime.tv_sec * 1000000000ULL + (uint64_t)ru.ru_utime.tv_usec * 1000;
-		m->result.cpu_sys_ns += (uint64_t)ru.ru_stime.tv_sec * 1000000000ULL + (uint64_t)ru.ru_stime.tv_usec * 1000;
+		add_usage(m, &ru);
 		if (pid == m->sentry) {
 			m->sentry_gone = true;
 			m->sentry = 0;
@@ -402,12 +412,18 @@ static void run(struct monitor *m)
 		}
 	}
 	/* What the sentry could not reap any more. */
-	for (unsigned i = 0; i < 1000; i++) {
+	for (;;) {
+		struct rusage ru;
+		pid_t pid;
 		int status;
 
 		kill_children();
-		if (waitpid(-1, &status, 0) < 0 && errno == ECHILD)
+		pid = wait4(-1, &status, 0, &ru);
+		if (pid < 0 && errno == ECHILD)
 			break;
+		/* Those that were killed together are there together. */
+		for (; pid > 0; pid = wait4(-1, &status, WNOHANG, &ru))
+			add_usage(m, &ru);
 	}
 }
 
@@ -440,10 +456,10 @@ int monitor_main(void)
 	m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m.signals >= 0)
 		m.signals = high_fd(m.signals);
+	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	err = start_roles(&m);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
-	/* Nobody but root may look into us; the roles got a copy of nothing secret. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (err < 0) {
 		set_error(&m, "cannot start the sandbox's processes: %s", strerror(-err));
 		if (m.sentry > 0)

@@ -24,6 +24,7 @@
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
@@ -50,14 +51,18 @@ static const struct config *cfg;
 void kernel_prepare(const struct config *c)
 {
 	struct sysinfo si;
+	uint32_t host_cpus;
 	cpu_set_t set;
 
 	cfg = c;
 	CPU_ZERO(&set);
 	kernel.ncpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+	host_cpus = kernel.ncpus;
 	if (c->cpu_permille != 0)
 		kernel.ncpus = MAX(1U, MIN(kernel.ncpus, (c->cpu_permille + 999) / 1000));
 	kernel.cpu_permille = c->cpu_permille;
+	if (c->cpu_permille < 1000 * host_cpus)
+		cpu_limit_init(c->cpu_permille);
 	kernel.memory_limit = c->memory_bytes;
 	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
 		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;

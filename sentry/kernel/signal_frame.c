@@ -22,6 +22,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sigframe.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/membarrier.h"
 #include "sentry/kernel/signal_frame.h"
 #include "sentry/mm/usercopy.h"
@@ -366,6 +367,7 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 	/* rt_sigreturn's result is a restored register, whatever it looks like. */
 	bool restartable = in_syscall && task->syscall_nr != -1;
 
+	cpu_limit_hold(task);
 	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending ||
 				     (restartable && is_restart(ret)) || platform->is_full(task),
 			     0))
