@@ -510,6 +510,8 @@ int fifo_open(struct task *task, struct inode *inode, struct file *file)
 	/* A pipe of the host's (fs/hostfile.c), opened again by /proc/self/fd. */
 	if (inode->ops->open != NULL)
 		return inode->ops->open(task, inode, file);
+	if (!rd && !wr) /* access mode 3 */
+		return -LINUX_EINVAL;
 	if (p == NULL) {
 		p = pipe_new(inode);
 		if (p == NULL)
