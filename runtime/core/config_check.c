@@ -58,6 +58,28 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
 	return s;
 }
 
+/* A byte that is neither 0 nor 1 is no bool: reading it as one may do anything. */
+static bool bools_ok(const struct config *c)
+{
+	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->terminal, &c->root_readonly,
+				      &c->root_is_host, &c->stats, &c->json, &c->drop_ids};
+	uint8_t seen = 0, byte;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		memcpy(&byte, fields[i], 1);
+		seen |= byte;
+	}
+	for (size_t i = 0; i < sizeof(c->rlimits) / sizeof(c->rlimits[0]); i++) {
+		memcpy(&byte, &c->rlimits[i].set, 1);
+		seen |= byte;
+	}
+	for (size_t i = 0; i < CONFIG_MAX_MOUNTS; i++) {
+		memcpy(&byte, &c->mounts[i].source_is_file, 1);
+		seen |= byte;
+	}
+	return seen <= 1;
+}
+
 static const char *check_program(const struct config *c)
 {
 	if (c->argc == 0 || !strings_ok(c, c->argv, c->argc))
@@ -168,6 +190,8 @@ const char *config_check(const struct config *c)
 		return "the configuration was written by another version of sentrybox";
 	if (c->pool_len == 0 || c->pool_len > CONFIG_POOL || c->pool[0] != '\0' || c->pool[c->pool_len - 1] != '\0')
 		return "the string pool is not terminated";
+	if (!bools_ok(c))
+		return "a flag is neither true nor false";
 	bad = check_program(c);
 	if (bad == NULL)
 		bad = check_files(c);

@@ -763,8 +763,8 @@ static int bind_iterate(struct task *task, struct file *file, struct dir_emit *e
 	}
 	a = file->private_data;
 	for (; (r = gofer_record_next(a, &pos)) != NULL; index++) {
-		if (index < file->pos)
-			continue;
+		if (index < file->pos || r->name_len == 0)
+			continue; /* only a directory's own record has no name: a gofer that lies */
 		if (!emit->add(emit, gofer_record_name(r), r->name_len,
 			       lower_ino(bind_sb(file->inode)->tree, r->dev, r->ino), (r->mode & LINUX_S_IFMT) >> 12, index + 1))
 			return 0;

@@ -593,7 +593,8 @@ static int mem_setxattr(struct task *task, struct inode *inode, const char *name
 		return -LINUX_ENOMEM;
 	}
 	x->size = size;
-	memcpy(x->value, value, size);
+	if (size != 0)
+		memcpy(x->value, value, size);
 	if (old != NULL) {
 		list_insert_between(&x->link, &old->link, old->link.next); /* it keeps its place */
 		xattr_free(old);

@@ -66,6 +66,8 @@ Test(config_check, damaged)
 	REFUSED(c->cap_effective = 1);
 	REFUSED(c->cap_bounding = 1ULL << 63);
 	REFUSED(c->umask = 01000);
+	REFUSED(*(char *)&c->json = 2);
+	REFUSED(*(char *)&c->rlimits[3].set = 'x');
 	REFUSED(c->root_fd = -1);
 	REFUSED(c->root_fd = 5);
 	REFUSED(c->strace_fd = 2);
