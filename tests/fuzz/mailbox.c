@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stubs report: the doorbell, calls out of the stub's text, mailboxes, deaths, in any order and with any content,
+ *while the kernel above serves whole processes that fork, make threads, exec and die. The transport and the host's
+ *processes are this file's; the input decides whose turn it is, and whether it does what an honest stub does next or
+ *something else.
+ *
+ *	sim (a host thread) --> stubs_call() --> events.c, thread.c, native.c --> coroutines of tasks
+ *	    ^---------------- transport: answer, proceed, pass_fd <-------------------------'
+ *
+ * Only what the guest controls is forged: not the zygote, nor a thread before its first guest instruction, nor the
+ *host's word who is calling and who has died. Checked: only processes of this sandbox are signalled or looked into, a
+ *call is answered once and while it waits, and at the end everything is gone.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/abi/mman.h"
+#include "sentry/base/alloc.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
+#include "syscalls/dispatch.h"
+
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#define SIMS 64U
+#define ZYGOTE 2
+#define FIRST_TID 100
+#define STEPS 256U
+
+enum life { UNUSED, HELLO, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING };
+
+static struct sim {
+	enum life life;
+	int tid, pid;
+	uint64_t token, call_id; /* call_id 0: it runs */
+	int64_t answer;          /* of the last call */
+	bool kicked, honest;     /* honest: no guest instruction yet */
+} sims[SIMS];
+static int dead[SIMS], ndead; /* host processes that have ended, to be reaped */
+static struct fuzz_input input;
+static uint64_t next_call_id = 1;
+static int next_tid = FIRST_TID;
+static unsigned steps;
+static bool over;
+
+static struct sim *sim_new(enum life life, int pid, uint64_t token)
+{
+	for (unsigned i = 0; i < SIMS; i++) {
+		if (sims[i].life != UNUSED)
+			continue;
+		if (next_tid > 30000)
+			next_tid = FIRST_TID;
+		sims[i] = (struct sim){.life = life, .tid = next_tid++, .token = token, .honest = true};
+		sims[i].pid = pid != 0 ? pid : sims[i].tid;
+		return &sims[i];
+	}
+	return NULL;
+}
+
+static bool pid_alive(int pid)
+{
+	for (unsigned i = 0; i < SIMS; i++)
+		if (sims[i].life != UNUSED && sims[i].pid == pid)
+			return true;
+	return false;
+}
+
+static void process_ends(int pid)
+{
+	if (!pid_alive(pid))
+		return;
+	for (unsigned i = 0; i < SIMS; i++)
+		if (sims[i].pid == pid)
+			sims[i].life = UNUSED;
+	FUZZ_CHECK(ndead < (int)SIMS);
+	dead[ndead++] = pid;
+}
+
+/* ---- the transport ---- */
+
+static struct sim *caller(uint64_t id)
+{
+	for (unsigned i = 0; i < SIMS; i++)
+		if (sims[i].life != UNUSED && sims[i].call_id == id)
+			return &sims[i];
+	return NULL;
+}
+
+static uint64_t zygote_call;
+
+static void answer(uint64_t id, int64_t value)
+{
+	struct sim *s;
+
+	if (id == zygote_call) {
+		/* A new process with that token; the zygote is ready for the next one at the next turn. */
+		zygote_call = 0;
+		FUZZ_CHECK(sim_new(HELLO, 0, (uint64_t)value) != NULL);
+		return;
+	}
+	s = caller(id);
+	if (s == NULL)
+		return; /* it has died meanwhile */
+	s->call_id = 0;
+	s->answer = value;
+}
+
+static void proceed(uint64_t id)
+{
+	answer(id, 0);
+}
+
+static int pass_fd(uint64_t id, int fd, bool with_answer)
+{
+	struct sim *s = caller(id);
+
+	FUZZ_CHECK(fd >= 0);
+	if (s == NULL)
+		return -LINUX_ESRCH;
+	if (with_answer)
+		answer(id, 5);
+	return 5;
+}
+
+static void before_sleep(void)
+{
+}
+
+static const struct stub_transport sim_transport = {
+	.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .before_sleep = before_sleep};
+
+static int on_kill(int pid, int tid, int sig)
+{
+	FUZZ_CHECK(pid >= FIRST_TID);
+	if (!pid_alive(pid))
+		return -LINUX_ESRCH;
+	if (sig == 9)
+		process_ends(pid);
+	for (unsigned i = 0; tid != 0 && sig != 0 && i < SIMS; i++)
+		if (sims[i].life != UNUSED && sims[i].tid == tid)
+			sims[i].kicked = true;
+	return 0;
+}
+
+static int64_t on_copy(int pid, bool write, const struct iovec *local, const struct iovec *remote)
+{
+	uint64_t addr = (uint64_t)remote->iov_base;
+	size_t len = MIN(local->iov_len, remote->iov_len);
+
+	FUZZ_CHECK(pid >= FIRST_TID);
+	if (addr >= 0x500000000000UL) {
+		if (!write)
+			memset(local->iov_base, 0, len);
+		return (int64_t)len;
+	}
+	if (addr < WINDOW || addr >= WINDOW + WINDOW_SIZE)
+		return -LINUX_EFAULT;
+	len = MIN(len, WINDOW + WINDOW_SIZE - addr);
+	if (write)
+		memcpy(window + (addr - WINDOW), local->iov_base, len);
+	else
+		memcpy(local->iov_base, window + (addr - WINDOW), len);
+	return (int64_t)len;
+}
+
+/* ---- what stubs do ---- */
+
+static void call_from(struct sim *s, int64_t nr, uint64_t ip, const uint64_t args[6])
+{
+	struct stub_call c = {.id = next_call_id++, .tid = s->tid, .nr = nr, .ip = ip};
+
+	memcpy(c.args, args, sizeof(c.args));
+	s->call_id = c.id;
+	stubs_call(&c);
+}
+
+static void ring(struct sim *s, enum stub_op op, uint64_t arg)
+{
+	uint64_t args[6] = {STUB_MAGIC, op, arg};
+
+	call_from(s, SYS_getppid, STUB_BASE + 0x100, args);
+}
+
+static void set_reason(struct sim *s, uint64_t reason)
+{
+	struct platform_thread *pt = thread_find(s->tid);
+
+	if (pt != NULL)
+		pt->mailbox->reason = reason;
+}
+
+static bool does_expected(struct sim *s)
+{
+	struct platform_thread *pt = thread_find(s->tid);
+	const struct expected_call *e;
+	uint64_t args[6] = {0};
+
+	if (pt == NULL || pt->expected_next >= pt->nexpected)
+		return false;
+	e = &pt->expected[pt->expected_next];
+	memcpy(args, e->args, e->nargs * sizeof(args[0]));
+	call_from(s, e->nr, STUB_BASE + 0x200, args);
+	return true;
+}
+
+/* A guest call: by the trap door or plain, as the table says. */
+static void guest_call(struct sim *s)
+{
+	static const uint16_t numbers[] = {
+		SYS_clone,        SYS_fork,         SYS_vfork,          SYS_execve,     SYS_mmap,  SYS_munmap,
+		SYS_brk,          SYS_getpid,       SYS_exit,           SYS_exit_group, SYS_kill,  SYS_tgkill,
+		SYS_rt_sigaction, SYS_rt_sigreturn, SYS_wait4,          SYS_nanosleep,  SYS_futex, SYS_mprotect,
+		SYS_sched_yield,  SYS_membarrier,   SYS_mremap,         SYS_alarm,      SYS_pipe,  SYS_read,
+		SYS_write,        SYS_madvise,      SYS_rt_sigprocmask, SYS_clone,      SYS_prctl, SYS_sigaltstack,
+		SYS_mincore,      SYS_pause};
+	static const uint64_t words[] = {
+		0,    1, 2,    17, 0x11,      0x50f00, 0x3d0f00, 0x4111, WINDOW, WINDOW + 0x1000, WINDOW + 0x4000,
+		4096, 3, 0x22, 9,  UINT64_MAX};
+	uint8_t b = fuzz_u8(&input);
+	int nr = b < 0xf0 ? numbers[b % ARRAY_LEN(numbers)] : fuzz_u16(&input) % 470;
+	struct platform_thread *pt = thread_find(s->tid);
+	uint64_t args[6];
+
+	for (unsigned i = 0; i < 6; i++) {
+		b = fuzz_u8(&input);
+		args[i] = b < 0xf0 ? words[b & 15] : fuzz_u64(&input);
+	}
+	if (nr >= SYSCALL_MAX || syscall_table[nr].verdict != SYSCALL_TRAP) {
+		call_from(s, nr, 0x401000, args);
+		return;
+	}
+	if (pt == NULL)
+		return;
+	pt->mailbox->regs[13] = (uint64_t)nr;
+	pt->mailbox->regs[8] = args[0];
+	pt->mailbox->regs[9] = args[1];
+	pt->mailbox->regs[12] = args[2];
+	pt->mailbox->regs[2] = args[3];
+	pt->mailbox->regs[0] = args[4];
+	pt->mailbox->regs[1] = args[5];
+	set_reason(s, 31);
+	ring(s, STUB_TRAP, 0);
+}
+
+static void after_clone(struct sim *s)
+{
+	struct platform_thread *pt = thread_find(s->tid);
+	struct sim *child;
+
+	if (pt == NULL)
+		return;
+	if (s->answer == STUB_FORK)
+		child = sim_new(HELLO, 0, pt->mailbox->token);
+	else
+		child = sim_new(ARRIVING, pt->mailbox->clone_flags & 0x10000 ? s->pid : 0, fuzz_host.last_random >> 8);
+	s->life = GUEST;
+	ring(s, STUB_CLONED, child != NULL ? (uint64_t)child->tid : (uint64_t)-11);
+}
+
+/* The next thing an honest stub does. */
+static void step(struct sim *s)
+{
+	if (s->call_id != 0)
+		return;
+	switch (s->life) {
+	case UNUSED:
+		break;
+	case HELLO:
+		s->life = MAPPING;
+		ring(s, STUB_HELLO, s->token);
+		break;
+	case MAPPING:
+		if (does_expected(s))
+			break;
+		s->life = GUEST;
+		s->answer = 0;
+		set_reason(s, STUB_REASON_START);
+		ring(s, STUB_TRAP, 0);
+		break;
+	case ARRIVING:
+		s->life = GUEST;
+		s->answer = 0;
+		ring(s, STUB_TRAP, s->token);
+		break;
+	case GUEST:
+		switch (s->answer) {
+		case STUB_RUN:
+			s->life = COMMANDED;
+			break;
+		case STUB_FORK:
+		case STUB_CLONE:
+			s->life = CLONES;
+			break;
+		case STUB_EXIT:
+			s->life = LEAVING;
+			break;
+		default:
+			if (s->answer == STUB_RUN_RESUME && does_expected(s)) {
+				/* answered by proceed: the action is remembered */
+				if (s->life == GUEST)
+					s->answer = STUB_RUN_RESUME;
+				break;
+			}
+			s->honest = false;
+			s->answer = 0;
+			if (s->kicked) {
+				s->kicked = false;
+				set_reason(s, 16);
+				ring(s, STUB_TRAP, 0);
+			} else {
+				guest_call(s);
+			}
+			break;
+		}
+		break;
+	case COMMANDED:
+		if (does_expected(s))
+			break;
+		s->life = GUEST;
+		s->answer = 0;
+		ring(s, STUB_DONE, 1);
+		break;
+	case CLONES: {
+		int64_t action = s->answer;
+
+		if (does_expected(s)) {
+			s->answer = action;
+			break;
+		}
+		after_clone(s);
+		break;
+	}
+	case LEAVING:
+		if (does_expected(s))
+			break;
+		if (s->tid != s->pid)
+			s->life = UNUSED; /* one thread of many */
+		break;
+	}
+}
+
+static void forged_call(struct sim *s)
+{
+	static const int16_t numbers[] = {SYS_getppid, SYS_getppid, SYS_mmap,   SYS_close,        SYS_clone,
+					  SYS_exit,    SYS_munmap,  SYS_getpid, SYS_rt_sigreturn, -1};
+	uint64_t args[6] = {STUB_MAGIC, fuzz_u8(&input) & 7};
+	uint8_t b = fuzz_u8(&input);
+	int64_t nr = numbers[b % ARRAY_LEN(numbers)];
+
+	switch (b >> 4 & 3) {
+	case 0:
+		args[2] = 0;
+		break;
+	case 1:
+		args[2] = fuzz_host.last_random >> 8;
+		break;
+	default:
+		args[2] = fuzz_u64(&input);
+	}
+	if (b & 0x40)
+		fuzz_bytes(&input, args, sizeof(args));
+	call_from(s, nr, (b & 0x80) ? fuzz_u64(&input) : STUB_BASE + (b & 0xf0), args);
+}
+
+static void scribble(struct sim *s)
+{
+	struct platform_thread *pt = thread_find(s->tid);
+	uint16_t at = fuzz_u16(&input) % (sizeof(struct mailbox) - 32);
+
+	if (pt != NULL)
+		fuzz_bytes(&input, (uint8_t *)pt->mailbox + (at & ~7), (at & 7) * 4 + 1);
+}
+
+static void turn(void)
+{
+	uint8_t b = fuzz_u8(&input);
+	struct sim *s = &sims[b % 8];
+
+	if (s->life == UNUSED || s->honest)
+		b = 0; /* nobody, or nobody who can lie */
+	switch (b >> 4) {
+	default:
+		step(s);
+		break;
+	case 10:
+	case 11:
+		scribble(s);
+		break;
+	case 12:
+	case 13:
+		if (s->call_id == 0)
+			forged_call(s);
+		break;
+	case 14:
+		if (s->call_id == 0)
+			ring(s, (enum stub_op)(fuzz_u8(&input) & 7), 0);
+		break;
+	case 15:
+		process_ends(s->pid);
+		break;
+	}
+}
+
+static void reap(void)
+{
+	while (ndead > 0)
+		stubs_child_ended(dead[--ndead], 9);
+}
+
+static void zygote_turn(void)
+{
+	struct stub_call c = {.id = next_call_id++,
+			      .tid = ZYGOTE,
+			      .nr = SYS_getppid,
+			      .ip = STUB_BASE + 0x300,
+			      .args = {STUB_MAGIC, STUB_ZYGOTE_READY}};
+
+	if (zygote_call != 0)
+		return;
+	zygote_call = c.id;
+	stubs_call(&c);
+}
+
+/* The loop would sleep: the host's side acts. */
+static int on_poll(int64_t timeout)
+{
+	reap();
+	zygote_turn();
+	if (fuzz_more(&input) && steps++ < STEPS) {
+		turn();
+	} else {
+		/* The rest of what only the trusted can do, then the end of all. */
+		bool any = false;
+
+		for (unsigned i = 0; i < SIMS; i++) {
+			if (sims[i].life != UNUSED && sims[i].honest) {
+				step(&sims[i]);
+				any |= sims[i].life != UNUSED && sims[i].call_id == 0;
+			} else if (sims[i].life != UNUSED) {
+				process_ends(sims[i].pid);
+				any = true;
+			}
+		}
+		if (!any && over)
+			for (unsigned i = 0; i < SIMS; i++)
+				if (sims[i].life != UNUSED)
+					process_ends(sims[i].pid);
+		over = true;
+	}
+	/* Time passes slowly while anybody can act. */
+	if (timeout > 0)
+		fuzz_host.now += over ? (uint64_t)timeout : MIN((uint64_t)timeout, 1000000UL);
+	return 0;
+}
+
+static void begin(struct task *task)
+{
+	struct regs regs = {.rip = 0x400000, .rsp = WINDOW + 0x4000, .orig_rax = UINT64_MAX};
+	struct platform_thread *pt;
+	int err;
+
+	pt = platform->spawn(task, &err);
+	task->mm = pt != NULL ? mm_new(pt) : NULL;
+	if (task->mm == NULL) {
+		if (pt != NULL)
+			platform->thread_kill(pt);
+		group_exit(task->group, 9);
+		return;
+	}
+	platform->exec_commit(task, pt, &regs);
+	task->mm->mmap_top = task->mm->hole_top = 0x7e0000000000UL;
+	(void)mm_mmap(task, WINDOW, WINDOW_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE,
+		      LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0);
+}
+
+static void init(void)
+{
+	world_init(false);
+	platform = &notify_platform;
+	transport = &sim_transport;
+	zygote_tid = ZYGOTE;
+	fuzz_host.poll = on_poll;
+	fuzz_host.kill = on_kill;
+	fuzz_host.guest_copy = on_copy;
+}
+
+static void run(const uint8_t *data, size_t size)
+{
+	input = (struct fuzz_input){data, data + size};
+	memset(window, 0, sizeof(window));
+	steps = 0;
+	over = false;
+	world_run_from(begin, true);
+	for (unsigned i = 0; i < SIMS; i++)
+		if (sims[i].life != UNUSED)
+			process_ends(sims[i].pid);
+	reap();
+	FUZZ_CHECK(stubs_running == 0);
+	world_clean();
+}
+
+const struct fuzz_target fuzz_mailbox = {.name = "mailbox", .init = init, .run = run};
