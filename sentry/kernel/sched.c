@@ -179,6 +179,8 @@ int task_block(struct task *task, enum wait_mode mode, uint64_t deadline_ns)
 	}
 	task->blocked = true;
 	task->woken = false;
+	if (platform->park != NULL)
+		platform->park(task);
 	while (!task->woken)
 		coroutine_suspend();
 	task->blocked = false;
