@@ -66,7 +66,7 @@ int file_drop_setid(struct task *task, struct file *file)
 	uint32_t drop = inode->mode & LINUX_S_ISUID;
 	struct iattr attr;
 
-	if ((inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010))
+	if ((inode->mode & LINUX_S_ISGID) && ((inode->mode & 010) || !cred_in_group(task->cred, inode->gid)))
 		drop |= LINUX_S_ISGID;
 	if (drop == 0 || task_capable(task, LINUX_CAP_FSETID))
 		return 0;
