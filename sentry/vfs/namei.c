@@ -31,6 +31,7 @@ struct walk {
 	struct path cur;   /* references: where the walk stands */
 	unsigned flags;    /* LOOKUP_* */
 	unsigned nlinks;
+	bool met_root;     /* began there, or went up by ".." */
 	const char *rest;  /* what is left of the path */
 	char *buf;         /* rest points into it once a link was followed; owned */
 };
@@ -128,6 +129,7 @@ static int step_up(struct walk *w)
 	struct path p;
 	int err;
 
+	w->met_root = true;
 	if (same_path(&w->cur, &w->root))
 		return (w->flags & LOOKUP_BENEATH) ? -LINUX_EXDEV : 0;
 	p = w->cur;
@@ -223,7 +225,8 @@ static int follow_link(struct walk *w, struct dentry *d, const char *rest, bool 
 		err = -LINUX_EXDEV;
 		if (w->flags & LOOKUP_BENEATH)
 			goto free_target;
-		if ((w->flags & LOOKUP_NO_XDEV) && w->cur.mount != w->root.mount)
+		/* Linux compares with the root only if the walk has met it before; else any absolute link is too far. */
+		if ((w->flags & LOOKUP_NO_XDEV) && (!w->met_root || w->cur.mount != w->root.mount))
 			goto free_target;
 	}
 	err = splice_target(w, target, rest);
@@ -260,6 +263,7 @@ static int walk_start(struct walk *w, struct task *task, int dirfd, const char *
 		path_get(&w->root);
 		w->cur = w->root;
 		path_get(&w->cur);
+		w->met_root = true;
 		return 0;
 	}
 	if (dirfd == LINUX_AT_FDCWD) {
@@ -281,6 +285,7 @@ static int walk_start(struct walk *w, struct task *task, int dirfd, const char *
 	w->root = (flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) ? start : task->fs->root;
 	path_get(&w->root);
 	w->cur = start;
+	w->met_root = (flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) != 0;
 	return 0;
 }
 
