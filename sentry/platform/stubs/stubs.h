@@ -42,6 +42,7 @@ struct platform_mm {
 	struct ref ref;
 	struct list procs;          /* host_proc.mm_link: processes that share it (vfork) */
 	uint64_t areas[AREA_MAX / 64]; /* bit n: area n is taken */
+	unsigned areas_made;        /* areas from here on were never mapped: still reserved */
 	struct list dying;          /* threads whose host thread may still run on their area */
 };
 

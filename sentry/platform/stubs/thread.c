@@ -368,6 +368,7 @@ static struct platform_thread *spawn_begin(struct task *task)
 		goto free_thread;
 	list_add_tail(&pt->proc->threads, &pt->proc_link);
 	mm->areas[0] |= 1;
+	mm->areas_made = 1;
 	stubs_mm_put(mm); /* the process holds it */
 	list_move_tail(&spawn_queue, &pt->new_link);
 	zygote_next();
@@ -500,6 +501,7 @@ static int area_alloc(struct platform_mm *mm)
 			unsigned bit = (unsigned)__builtin_ctzll(~mm->areas[i]);
 
 			mm->areas[i] |= 1ULL << bit;
+			mm->areas_made = MAX(mm->areas_made, i * 64 + bit + 1);
 			return (int)(i * 64 + bit);
 		}
 	}
@@ -530,6 +532,20 @@ static int queue_area(struct platform_thread *parent, struct platform_thread *pt
 	return 0;
 }
 
+/* In a fork's child the other threads' mailboxes are holes, where the host would place what a guest maps by itself; their
+ * stacks are dead memory. A failure harms nobody: it stays as it is. */
+static void queue_reserve(struct platform_thread *pt, unsigned first, unsigned end)
+{
+	struct native_call call = {
+		.cmd = {SYS_mmap,
+			{STUB_AREAS + first * AREA_SIZE, (end - first) * AREA_SIZE, 0, 0x4032, (uint64_t)-1, 0}},
+		.host_fd = -1,
+	};
+
+	if (first < end)
+		(void)native_queue_call(pt, &call);
+}
+
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
 		 const struct regs *regs)
 {
@@ -555,6 +571,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		pt->area = parent->area;
 		/* The other threads' areas are dead memory in the copy; they may be used anew. */
 		copy->areas[pt->area / 64] |= 1ULL << (pt->area % 64);
+		copy->areas_made = pt->area + 1;
 		pt->proc = proc_new(0, copy);
 		stubs_mm_put(copy);
 		if (pt->proc == NULL)
@@ -619,6 +636,10 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto orphan;
 	}
 	pt->event_ready = false;
+	if (kind == PLATFORM_CLONE_FORK) {
+		queue_reserve(pt, 0, pt->area);
+		queue_reserve(pt, pt->area + 1, mm->areas_made);
+	}
 	pt->regs = *regs;
 	pt->task = child_task;
 	child_task->pt = pt;
