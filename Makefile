@@ -238,3 +238,11 @@ fuzz-selftest: $F/planted/all
 	@tests/fuzz/selftest $< lower
 
 -include $(FUZZ_OBJ:.o=.d)
+
+# ---- measures: bench/README says how to read them ----
+.PHONY: bench bench-quick
+bench: all
+	@s=0; for b in start micro apps; do bench/$$b/run || s=1; echo; done; exit $$s
+
+bench-quick: all
+	@s=0; bench/start/run 7 || s=1; echo; for b in micro apps; do bench/$$b/run --quick || s=1; echo; done; exit $$s
