@@ -163,10 +163,11 @@ static struct linux_timeval ns_to_timeval(uint64_t ns)
 
 static bool timeval_to_ns(const struct linux_timeval *tv, uint64_t *ns)
 {
-	struct linux_timespec ts = {tv->sec, tv->usec * (int64_t)NSEC_PER_USEC};
+	struct linux_timespec ts;
 
 	if (tv->sec < 0 || tv->usec < 0 || tv->usec >= 1000000)
 		return false;
+	ts = (struct linux_timespec){tv->sec, tv->usec * (int64_t)NSEC_PER_USEC};
 	*ns = timespec_to_ns(&ts);
 	return true;
 }

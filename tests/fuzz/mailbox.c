@@ -31,7 +31,7 @@
 #define FIRST_TID 100
 #define STEPS 256U
 
-enum life { UNUSED, HELLO, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING };
+enum life { UNUSED, HELLO, PARKED, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING };
 
 static struct sim {
 	enum life life;
@@ -39,6 +39,7 @@ static struct sim {
 	uint64_t token, call_id; /* call_id 0: it runs */
 	int64_t answer;          /* of the last call */
 	bool kicked, honest;     /* honest: no guest instruction yet */
+	bool mortal;             /* it has asked for PDEATHSIG, or its leader has */
 } sims[SIMS];
 static int dead[SIMS], ndead; /* host processes that have ended, to be reaped */
 static struct fuzz_input input;
@@ -131,7 +132,7 @@ static void before_sleep(void)
 }
 
 static const struct stub_transport sim_transport = {
-	.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .before_sleep = before_sleep};
+	.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .before_sleep = before_sleep, .cheap_waiters = 1};
 
 static int on_kill(int pid, int tid, int sig)
 {
@@ -261,6 +262,18 @@ static void after_clone(struct sim *s)
 	ring(s, STUB_CLONED, child != NULL ? (uint64_t)child->tid : (uint64_t)-11);
 }
 
+/* A new process's first call. */
+static bool asks_to_die(struct sim *s)
+{
+	const uint64_t args[6] = {1, 9};
+
+	if (s->mortal || s->tid != s->pid)
+		return false;
+	s->mortal = true;
+	call_from(s, SYS_prctl, STUB_BASE + 0x180, args);
+	return true;
+}
+
 /* The next thing an honest stub does. */
 static void step(struct sim *s)
 {
@@ -270,6 +283,8 @@ static void step(struct sim *s)
 	case UNUSED:
 		break;
 	case HELLO:
+		if (asks_to_die(s))
+			break;
 		s->life = MAPPING;
 		ring(s, STUB_HELLO, s->token);
 		break;
@@ -282,6 +297,8 @@ static void step(struct sim *s)
 		ring(s, STUB_TRAP, 0);
 		break;
 	case ARRIVING:
+		if (asks_to_die(s))
+			break;
 		s->life = GUEST;
 		s->answer = 0;
 		ring(s, STUB_TRAP, s->token);
@@ -297,6 +314,9 @@ static void step(struct sim *s)
 			break;
 		case STUB_EXIT:
 			s->life = LEAVING;
+			break;
+		case STUB_PARK:
+			s->life = PARKED;
 			break;
 		default:
 			if (s->answer == STUB_RUN_RESUME && does_expected(s)) {
@@ -317,6 +337,16 @@ static void step(struct sim *s)
 			break;
 		}
 		break;
+	case PARKED: {
+		struct platform_thread *pt = thread_find(s->tid);
+
+		if (pt == NULL || pt->mailbox->unpark == 0)
+			break;
+		s->life = GUEST;
+		s->answer = 0;
+		ring(s, STUB_DONE, 0);
+		break;
+	}
 	case COMMANDED:
 		if (does_expected(s))
 			break;
@@ -345,8 +375,8 @@ static void step(struct sim *s)
 
 static void forged_call(struct sim *s)
 {
-	static const int16_t numbers[] = {SYS_getppid, SYS_getppid, SYS_mmap,   SYS_close,        SYS_clone,
-					  SYS_exit,    SYS_munmap,  SYS_getpid, SYS_rt_sigreturn, -1};
+	static const int16_t numbers[] = {SYS_getppid, SYS_getppid, SYS_mmap,         SYS_close, SYS_clone, SYS_exit,
+					  SYS_munmap,  SYS_getpid,  SYS_rt_sigreturn, SYS_prctl, -1};
 	uint64_t args[6] = {STUB_MAGIC, fuzz_u8(&input) & 7};
 	uint8_t b = fuzz_u8(&input);
 	int64_t nr = numbers[b % ARRAY_LEN(numbers)];

@@ -308,6 +308,54 @@ void world_keep(const char *dir)
 	mount_at(dir, tmpfs(0755));
 }
 
+/* ---- directories ---- */
+
+struct names {
+	struct dir_emit emit;
+	char names[64][256];
+	unsigned n;
+};
+
+static bool add_name(struct dir_emit *emit, const char *name, size_t len, uint64_t ino, uint32_t type, int64_t off)
+{
+	struct names *s = (struct names *)emit;
+
+	(void)ino;
+	(void)type;
+	(void)off;
+	if (s->n == ARRAY_LEN(s->names))
+		return false;
+	if (len > 255 || (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'))))
+		return true;
+	memcpy(s->names[s->n], name, len);
+	s->names[s->n++][len] = '\0';
+	return true;
+}
+
+static struct names dev_names; /* what belongs in /dev */
+
+static void list_names(const char *dir, struct names *s)
+{
+	struct file *file;
+
+	s->emit.add = add_name;
+	s->n = 0;
+	if (vfs_open(boot, LINUX_AT_FDCWD, dir, LINUX_O_RDONLY | LINUX_O_DIRECTORY, 0, 0, &file) != 0)
+		return;
+	(void)!vfs_iterate(boot, file, &s->emit);
+	file_put(file);
+}
+
+static bool is_device(const char *path)
+{
+	if (strncmp(path, "/dev/", 5) != 0)
+		return false;
+	for (unsigned i = 0; i < dev_names.n; i++)
+		if (strcmp(path + 5, dev_names.names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Nobody is ready: time passes. */
 static int sleep_over(int64_t timeout_ns)
 {
@@ -371,6 +419,8 @@ void world_init(bool full)
 		mount_at("/dev/shm", tmpfs(01777));
 		mount_at("/tmp", tmpfs(01777));
 	}
+	list_names("/dev/", &dev_names);
+	FUZZ_CHECK(dev_names.n < ARRAY_LEN(dev_names.names));
 	make_init();
 	alloc_set_limit(alloc_total() + 128 * MiB);
 }
@@ -450,28 +500,6 @@ void world_write_file(const char *path, const void *data, size_t len, uint32_t m
 	file_put(file);
 }
 
-struct names {
-	struct dir_emit emit;
-	char names[32][256];
-	unsigned n;
-};
-
-static bool add_name(struct dir_emit *emit, const char *name, size_t len, uint64_t ino, uint32_t type, int64_t off)
-{
-	struct names *s = (struct names *)emit;
-
-	(void)ino;
-	(void)type;
-	(void)off;
-	if (s->n == ARRAY_LEN(s->names))
-		return false;
-	if (len > 255 || (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'))))
-		return true;
-	memcpy(s->names[s->n], name, len);
-	s->names[s->n++][len] = '\0';
-	return true;
-}
-
 /* Removes what can be removed below dir (ends with a slash; at most 4096 bytes). */
 static void empty(const char *dir, unsigned depth)
 {
@@ -494,6 +522,8 @@ static void empty(const char *dir, unsigned depth)
 			if (strlen(dir) + 258 > 4096)
 				continue;
 			snprintf(sub, 4096, "%s%s", dir, s->names[i]);
+			if (is_device(sub))
+				continue;
 			if (vfs_unlink(boot, LINUX_AT_FDCWD, sub) == 0) {
 				removed++;
 				continue;
@@ -504,7 +534,7 @@ static void empty(const char *dir, unsigned depth)
 			}
 			strcat(sub, "/");
 			if (strcmp(sub, "/bin/") == 0 || strncmp(sub, "/proc/", 6) == 0 ||
-			    strncmp(sub, "/sys/", 5) == 0 || strncmp(sub, "/dev/", 5) == 0)
+			    strncmp(sub, "/sys/", 5) == 0)
 				continue;
 			empty(sub, depth + 1);
 			sub[strlen(sub) - 1] = '\0';
@@ -523,6 +553,7 @@ void world_clean(void)
 
 	empty("/", 0);
 	empty("/dev/shm/", 0);
+	empty("/dev/mqueue/", 0);
 	if (++runs % 1024 != 0)
 		return;
 	dentry_trim();

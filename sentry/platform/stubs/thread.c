@@ -454,6 +454,9 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 		*err = -LINUX_ENOMEM;
 		return NULL;
 	}
+	/* The host may kill it before it has said a word: then nobody else tells. */
+	if (pt->state == THREAD_NEW)
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	if (!stubs_wait(pt, &pt->event_ready)) {
 		thread_free(pt);
 		*err = -LINUX_ENOMEM;
