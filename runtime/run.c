@@ -23,6 +23,7 @@ void help_run(void)
 	     "      --strace[=FILE]   write every system call as strace does (stderr)\n"
 	     "      --debug-log[=FILE]  write what the sandbox's kernel has to say (stderr)\n"
 	     "      --audit FILE      write each denial as a line of JSON (- for stderr)\n"
+	     "      --backtrace       with --audit: where in the program each denied call was made\n"
 	     "      --stats[=json]    print what the run used, on stderr\n"
 	     "\n"
 	     "Annotations of the bundle, as the flags of `do`:");
@@ -69,6 +70,7 @@ static bool parse_flags(struct settings *s, int argc, char **argv, const char **
 		{"bundle", required_argument, NULL, 'b'},  {"help", no_argument, NULL, 'h'},
 		{"strace", optional_argument, NULL, 1},    {"debug-log", optional_argument, NULL, 1},
 		{"audit", required_argument, NULL, 1},     {"stats", optional_argument, NULL, 1},
+		{"backtrace", no_argument, NULL, 1},
 		{"fail-call", required_argument, NULL, 1}, {"fail-alloc", required_argument, NULL, 1},
 		{"platform", required_argument, NULL, 1},  {0},
 	};

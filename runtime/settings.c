@@ -314,7 +314,7 @@ static bool set_fail_alloc(struct settings *s, const char *value, struct error *
 
 const struct setting settings_table[] = {
 	{"root-image", ARG_REQUIRED, false, false, FILES, "DIR",
-	 "use DIR as the root directory instead of the host's (read-only as well)", set_root_image},
+	 "use DIR as the root instead of the host's (read-only as well)", set_root_image},
 	{"readonly-root", ARG_NONE, false, true, FILES, NULL, "let nothing be written to the root, not even in memory",
 	 set_readonly_root},
 	{"mount", ARG_REQUIRED, true, false, FILES, "SRC:DST[:ro|rw]",
