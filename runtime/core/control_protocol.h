@@ -13,9 +13,10 @@ enum control_type {
 	CONTROL_STARTED = 1, /* the first program is about to run */
 	CONTROL_ENDED,       /* the guest's init has ended: status */
 	CONTROL_FAILED,      /* no start: start_errno of the program (0: our own failure), text */
-	CONTROL_ACTIVITY,    /* the guest has made a call since the last one (idle time-out only) */
+	CONTROL_ACTIVITY,    /* the guest has made a call or run since the last one (idle time-out only) */
 	CONTROL_INSPECT,     /* an inspector is wanted; status, start_errno: a stub's host pid and tid whose place the answer
 			      * is to tell, or 0 */
+	CONTROL_LIMIT,         /* one was hit: limits. The end may come without a word of ours */
 	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */

@@ -179,10 +179,16 @@ static void control_ready(struct monitor *m)
 	if (n != (ssize_t)sizeof(msg))
 		return;
 	msg.text[sizeof(msg.text) - 1] = '\0';
-	m->last_activity_ns = now_ns();
 	switch (msg.type) {
+	case CONTROL_ACTIVITY:
+		m->last_activity_ns = now_ns();
+		break;
+	case CONTROL_LIMIT:
+		m->result.limits |= msg.limits & (LIMIT_MEMORY | LIMIT_PIDS | LIMIT_DISK | LIMIT_CPU);
+		break;
 	case CONTROL_STARTED:
 		m->result.started = 1;
+		m->last_activity_ns = now_ns();
 		break;
 	case CONTROL_INSPECT:
 		inspector_start(m->cfg, m->control, m->sentry, msg.status, msg.start_errno);

@@ -71,6 +71,46 @@ void control_ended(int status)
 	send_control(&msg);
 }
 
+/* ---- limits ---- */
+
+static void tell_limit(uint32_t bit)
+{
+	struct control_message msg = {.type = CONTROL_LIMIT, .limits = bit};
+
+	send_control(&msg);
+}
+
+static void memory_limit_hit(void)
+{
+	audit_limit("memory");
+}
+
+/* The idle time-out: the monitor counts, and we say when the guest isn't idle. */
+static struct ktimer activity_timer;
+static uint64_t activity_period, calls_seen;
+
+static void tell_activity(struct ktimer *t)
+{
+	struct control_message msg = {.type = CONTROL_ACTIVITY};
+	uint64_t calls = 0;
+
+	for (unsigned i = 0; i < SYSCALL_MAX; i++)
+		calls += syscall_counts[i];
+	if (calls != calls_seen || stubs_running != 0)
+		send_control(&msg);
+	calls_seen = calls;
+	ktimer_set(t, loop_now() + activity_period);
+}
+
+static void watch_activity(uint64_t idle_timeout_ms)
+{
+	if (idle_timeout_ms == 0)
+		return;
+	activity_period = MAX(1UL, MIN(idle_timeout_ms / 8, 1000UL)) * NSEC_PER_MSEC;
+	ktimer_init(&activity_timer, tell_activity);
+	ktimer_set(&activity_timer, loop_now() + activity_period);
+}
+
 static void child_ready(struct host_watch *w, uint32_t events)
 {
 	struct signalfd_siginfo si;
@@ -273,8 +313,11 @@ int sentry_main(void)
 	}
 	log_debug("start: the zygote is there");
 	seal_sentry(cfg->platform == CONFIG_PTRACE);
+	audit_on_limit = tell_limit;
+	alloc_limit_hit = memory_limit_hit;
 	if (cfg->memory_bytes != 0)
 		alloc_set_limit(cfg->memory_bytes);
+	watch_activity(cfg->idle_timeout_ms);
 	if (cfg->fail_alloc != 0)
 		alloc_fail_nth(cfg->fail_alloc);
 	if (cfg->fail_call >= 0)

@@ -13,11 +13,22 @@ static uint64_t total;
 static uint64_t limit = UINT64_MAX;
 static uint64_t fail_in; /* 0: off */
 
+void (*alloc_limit_hit)(void);
+
+static bool over_limit(uint64_t size)
+{
+	if (size <= limit && total <= limit - size)
+		return false;
+	if (alloc_limit_hit != NULL)
+		alloc_limit_hit();
+	return true;
+}
+
 static bool refused(size_t size)
 {
 	if (fail_in != 0 && --fail_in == 0)
 		return true;
-	return size > limit || total > limit - size;
+	return over_limit(size);
 }
 
 static void *account(void *p)
@@ -97,7 +108,7 @@ void alloc_set_limit(uint64_t bytes)
 
 bool alloc_charge(uint64_t bytes)
 {
-	if (bytes > limit || total > limit - bytes)
+	if (over_limit(bytes))
 		return false;
 	total += bytes;
 	return true;

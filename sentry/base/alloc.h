@@ -25,6 +25,8 @@ void kfree(void *p);
 uint64_t alloc_total(void);
 /* Bytes above which kmalloc and friends fail; UINT64_MAX for none. Set from the sandbox's memory limit. */
 void alloc_set_limit(uint64_t bytes);
+/* Called when something is refused for the limit, if set. Must not allocate. */
+extern void (*alloc_limit_hit)(void);
 /* Charges bytes that live elsewhere (memfd blocks, mapped buffers) to the same account; false if over the limit. */
 bool alloc_charge(uint64_t bytes) must_check;
 void alloc_uncharge(uint64_t bytes);

@@ -18,6 +18,8 @@ int ptrace_boot(const char **step);
 /* The descriptor the loop polls, and what it calls when it is ready. */
 extern int platform_event_fd;
 extern void (*platform_dispatch)(uint32_t revents);
+/* Threads that run guest code now. */
+extern int stubs_running;
 /* The loop is about to sleep. */
 void stubs_before_sleep(void);
 /* A host child has ended or stopped. */

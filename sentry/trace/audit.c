@@ -65,6 +65,8 @@ uint64_t audit_denials(void)
 	return denials;
 }
 
+void (*audit_on_limit)(uint32_t bit);
+
 uint32_t audit_limits(void)
 {
 	return limits;
@@ -280,6 +282,8 @@ void audit_limit(const char *limit)
 		if (strcmp(limit, names[i]) != 0 || (limits & (1U << i)) != 0)
 			continue;
 		limits |= 1U << i;
+		if (audit_on_limit != NULL)
+			audit_on_limit(1U << i);
 		begin_line(&t);
 		add_json(&t, "limit", limit);
 		write_line(&t);

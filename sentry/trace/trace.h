@@ -41,6 +41,8 @@ void audit_deny(struct task *task, const char *what, const char *object, const c
 		const char *allowed);
 void trace_denied_call(struct task *task, int nr, int err);
 /* A limit was hit: "memory", "pids", "disk", "cpu", "wall", "idle". Recorded once each. */
+/* Called with the bit of enum limit_hit, once a limit, if set. */
+extern void (*audit_on_limit)(uint32_t bit);
 void audit_limit(const char *limit);
 /* The audit log's descriptor (-1: counted only); backtrace: lines tell where in the program the call was made, and are
  * written when the call returns. */
