@@ -725,14 +725,34 @@ static int do_statfs(struct answer *a)
 
 /* ---- writing; the root is a writable directory and the path isn't "" ---- */
 
+/* No file of the host's runs as its owner because a guest said so. */
+static mode_t host_mode(mode_t mode, bool dir)
+{
+	return mode & (dir ? 07777 : 01777);
+}
+
+/* A new node gets the guest's owner, where the gofer may give files away. Its record is the answer. */
+static int made(struct answer *a, struct parent *p)
+{
+	const struct gofer_request *q = &ask.req;
+	uid_t uid = (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1;
+	gid_t gid = (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1;
+
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(p->fd, p->name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    errno != EPERM)
+		return -errno;
+	return answer_name(a, ask.root, p->fd, p->name, false);
+}
+
 static int do_create(struct answer *a, struct parent *p)
 {
-	int fd = openat(p->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, ask.req.mode & 07777);
+	int fd = openat(p->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			host_mode(ask.req.mode, false));
 
 	if (fd < 0)
 		return -errno;
 	a->fd = fd;
-	return answer_name(a, ask.root, p->fd, p->name, false);
+	return made(a, p);
 }
 
 static int do_mknod(struct answer *a, struct parent *p)
@@ -741,9 +761,9 @@ static int do_mknod(struct answer *a, struct parent *p)
 
 	if (type != S_IFIFO && type != S_IFSOCK)
 		return -EPERM;
-	if (mknodat(p->fd, p->name, type | (ask.req.mode & 07777), 0) < 0)
+	if (mknodat(p->fd, p->name, type | host_mode(ask.req.mode, false), 0) < 0)
 		return -errno;
-	return answer_name(a, ask.root, p->fd, p->name, false);
+	return made(a, p);
 }
 
 static int do_symlink(struct answer *a, struct parent *p)
@@ -754,7 +774,7 @@ static int do_symlink(struct answer *a, struct parent *p)
 		return -EINVAL;
 	if (symlinkat(ask.arg, p->fd, p->name) < 0)
 		return -errno;
-	return answer_name(a, ask.root, p->fd, p->name, false);
+	return made(a, p);
 }
 
 /* link and rename: the argument is a path of the same root. */
@@ -824,7 +844,8 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 	struct stat st;
 	int err = 0;
 
-	if ((q->valid & ~GOFER_ATTR_ALL) || q->atime_nsec > 999999999 || q->mtime_nsec > 999999999)
+	if ((q->valid & ~GOFER_ATTR_ALL) || ((q->valid & GOFER_ATTR_ATIME) && q->atime_nsec > 999999999) ||
+	    ((q->valid & GOFER_ATTR_MTIME) && q->mtime_nsec > 999999999))
 		return -EINVAL;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
@@ -836,7 +857,7 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 			      ? -errno
 			      : 0;
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
-		err = change_mode(dir, name, q->mode & 07777);
+		err = change_mode(dir, name, host_mode(q->mode, S_ISDIR(st.st_mode)));
 	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
 		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0) : -EINVAL;
 
@@ -881,9 +902,9 @@ static int do_named(struct answer *a, struct parent *p)
 	case GOFER_CREATE:
 		return do_create(a, p);
 	case GOFER_MKDIR:
-		if (mkdirat(p->fd, p->name, ask.req.mode & 07777) < 0)
+		if (mkdirat(p->fd, p->name, host_mode(ask.req.mode, true)) < 0)
 			return -errno;
-		return answer_name(a, ask.root, p->fd, p->name, false);
+		return made(a, p);
 	case GOFER_MKNOD:
 		return do_mknod(a, p);
 	case GOFER_SYMLINK:

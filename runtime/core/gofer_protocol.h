@@ -47,6 +47,8 @@ enum gofer_op {
 	GOFER_OPS,
 };
 
+/* CREATE, MKDIR, MKNOD, SYMLINK: valid may name UID and GID, the new node's owner as far as the gofer may give files away. */
+
 #define GOFER_OPEN_WRITE 1U /* for reading and writing; else for reading */
 
 #define GOFER_WALK_OPEN 1U

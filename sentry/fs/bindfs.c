@@ -12,8 +12,9 @@
  *
  * Permission is asked twice: of the mode bits with the guest's ids here, and of the gofer by the host.
  * The guest controls names, modes, offsets; the host controls what comes back, at any time.
- * Left out: ids of new files (they are the gofer's), device nodes (EPERM), setting xattrs but user.*, O_TMPFILE, locks
- * against programs outside the sandbox.
+ * New files belong to the guest's ids where the gofer may give files away (it runs as root), else to the gofer's.
+ * Left out on purpose: set-user-id and set-group-id bits of files (a guest shall not leave programs on the host that run as
+ * somebody else), device nodes (EPERM), xattrs but user.*. Left out: O_TMPFILE, locks against programs outside the sandbox.
  */
 #include "sentry/fs/bindfs.h"
 
@@ -254,11 +255,21 @@ static int bind_lookup(struct task *task, struct inode *dir, struct dentry *dent
 	return request_dentry(task, dir, &req, dentry, NULL, 0, out, NULL);
 }
 
+/* Whose a new node is to be. */
+static void own(struct task *task, const struct inode *dir, struct gofer_request *req)
+{
+	req->valid = GOFER_ATTR_UID | GOFER_ATTR_GID;
+	req->uid = task->cred->fsuid;
+	req->gid = (dir->mode & LINUX_S_ISGID) ? dir->gid : task->cred->fsgid;
+}
+
 static int bind_create(struct task *task, struct inode *dir, struct dentry *dentry, uint32_t mode, struct inode **out)
 {
 	struct gofer_request req = {.op = GOFER_CREATE, .mode = mode & 07777};
-	int fd = -1, err = request_dentry(task, dir, &req, dentry, NULL, 0, out, &fd);
+	int fd = -1, err;
 
+	own(task, dir, &req);
+	err = request_dentry(task, dir, &req, dentry, NULL, 0, out, &fd);
 	if (err == 0 && fd >= 0) {
 		struct bind_node *n = bind_node(*out);
 
@@ -274,8 +285,12 @@ static int bind_create(struct task *task, struct inode *dir, struct dentry *dent
 static int bind_mkdir(struct task *task, struct inode *dir, struct dentry *dentry, uint32_t mode, struct inode **out)
 {
 	struct gofer_request req = {.op = GOFER_MKDIR, .mode = mode & 07777};
-	int err = request_dentry(task, dir, &req, dentry, NULL, 0, out, NULL);
+	int err;
 
+	own(task, dir, &req);
+	if (dir->mode & LINUX_S_ISGID)
+		req.mode |= LINUX_S_ISGID;
+	err = request_dentry(task, dir, &req, dentry, NULL, 0, out, NULL);
 	if (err == 0)
 		dir->nlink++;
 	return err;
@@ -286,6 +301,7 @@ static int bind_mknod(struct task *task, struct inode *dir, struct dentry *dentr
 {
 	struct gofer_request req = {.op = GOFER_MKNOD, .mode = mode};
 
+	own(task, dir, &req);
 	return request_dentry(task, dir, &req, dentry, NULL, 0, out, NULL);
 }
 
@@ -294,6 +310,7 @@ static int bind_symlink(struct task *task, struct inode *dir, struct dentry *den
 {
 	struct gofer_request req = {.op = GOFER_SYMLINK};
 
+	own(task, dir, &req);
 	return request_dentry(task, dir, &req, dentry, target, strlen(target), out, NULL);
 }
 
