@@ -136,7 +136,8 @@ static const struct stub_transport sim_transport = {
 
 static int on_kill(int pid, int tid, int sig)
 {
-	FUZZ_CHECK(pid >= FIRST_TID);
+	/* Whether a process lives may be asked of any: a parent says which one its child is. */
+	FUZZ_CHECK(sig == 0 ? pid > 1 : pid >= FIRST_TID);
 	if (!pid_alive(pid))
 		return -LINUX_ESRCH;
 	if (sig == 9)
@@ -387,6 +388,9 @@ static void forged_call(struct sim *s)
 		break;
 	case 1:
 		args[2] = fuzz_host.last_random >> 8;
+		break;
+	case 2:
+		args[2] = (uint64_t)sims[fuzz_u8(&input) % 8].tid;
 		break;
 	default:
 		args[2] = fuzz_u64(&input);

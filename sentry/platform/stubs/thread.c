@@ -218,12 +218,6 @@ void stubs_child_ended(int pid, int status)
 
 	if (pid == zygote_tid)
 		PANIC("the zygote has ended, status %#x", (unsigned)status);
-	list_for_each_safe (pt, tmp, &new_threads, new_link) {
-		if (pt->makes_process && pt->claimed_pid == pid) {
-			thread_died(pt);
-			return;
-		}
-	}
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid != pid)
 			continue;
@@ -238,6 +232,14 @@ void stubs_child_ended(int pid, int status)
 		proc->ending = false;
 		proc_put(proc);
 		return;
+	}
+	/* None that has said HELLO. Only now may a claim count: the guest could name any process, and that one's end must not
+	 * be missed, for its number will be used again. */
+	list_for_each_safe (pt, tmp, &new_threads, new_link) {
+		if (pt->makes_process && pt->claimed_pid == pid) {
+			thread_died(pt);
+			return;
+		}
 	}
 }
 
@@ -623,8 +625,9 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto free_area;
 	}
 	/* It may have died before it said a word (a guest that took the stub's memory from it): then nobody else tells. */
-	pt->claimed_pid = (int)parent->result;
-	if (pt->makes_process && pt->state == THREAD_NEW && host_kill(pt->claimed_pid, 0) == -LINUX_ESRCH)
+	pt->claimed_pid = parent->result <= INT32_MAX ? (int)parent->result : 0;
+	if (pt->makes_process && pt->state == THREAD_NEW && pt->claimed_pid > 1 &&
+	    host_kill(pt->claimed_pid, 0) == -LINUX_ESRCH)
 		thread_died(pt);
 	if (pt->state == THREAD_NEW)
 		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
