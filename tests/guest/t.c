@@ -383,7 +383,7 @@ static bool wanted(const struct t_test *test, char **parts)
 	if (!*parts)
 		return true;
 	for (; *parts; parts++)
-		if (strstr(test->name, *parts))
+		if (**parts == '=' ? strcmp(test->name, *parts + 1) == 0 : strstr(test->name, *parts) != NULL)
 			return true;
 	return false;
 }
@@ -404,7 +404,7 @@ int main(int argc, char **argv)
 	}
 	while ((option = getopt(argc, argv, "slx")) != -1) {
 		if (option == '?') {
-			fprintf(stderr, "usage: %s [-s] [-x] [-l] [NAME-PART...]\n", argv[0]);
+			fprintf(stderr, "usage: %s [-s] [-x] [-l] [NAME-PART | =NAME...]\n", argv[0]);
 			return 2;
 		}
 		*(option == 's' ? &one_process : option == 'x' ? &stop_early : &list) = true;

@@ -20,7 +20,7 @@
  * happens in. A test's own children report by their exit status: end them with _exit(0) and wait with t_reap().
  * -x ends the program with the first failure.
  *
- * Usage: PROGRAM [-s] [-x] [-l] [NAME-PART...]. Output: "ok NAME", "not ok NAME: why", "skip NAME: why", and at last
+ * Usage: PROGRAM [-s] [-x] [-l] [NAME-PART | =NAME...]. Output: "ok NAME", "not ok NAME: why", "skip NAME: why", and at last
  * "N passed, N failed". The status is 1 if a test failed.
  */
 #ifndef TESTS_GUEST_T_H
