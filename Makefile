@@ -64,11 +64,15 @@ $G/runtime/core/%.o: G_CFLAGS += -Wno-frame-larger-than
 STUB_CFLAGS = -std=gnu17 -O2 -g0 $(WARN) -ffreestanding -nostdlib -static -fpie -fvisibility=hidden -fno-stack-protector \
               -fcf-protection=none -fno-asynchronous-unwind-tables -mfsgsbase -mgeneral-regs-only \
               -fno-tree-loop-distribute-patterns -fno-jump-tables -I.
-$B/stub.elf: sentry/platform/stub/stub.c sentry/platform/stub/abi.h sentry/platform/stub/stub.ld
+STUB_SRC = sentry/platform/stub/stub.c sentry/platform/stub/shim.c
+STUB_OBJ = $(STUB_SRC:sentry/platform/stub/%.c=$B/stub/%.o)
+$B/stub/%.o: sentry/platform/stub/%.c sentry/platform/stub/abi.h sentry/platform/stub/stub.h
 	@mkdir -p $(@D)
+	$Vgcc $(STUB_CFLAGS) -c $< -o $@
+$B/stub.elf: $(STUB_OBJ) sentry/platform/stub/stub.ld
 	@echo "  STUB  $@"
 	$Vgcc $(STUB_CFLAGS) -Wl,-T,sentry/platform/stub/stub.ld -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		sentry/platform/stub/stub.c -o $@
+		$(STUB_OBJ) -o $@
 $B/stub.bin: $B/stub.elf
 	$Vobjcopy -O binary -j .text $< $@
 $B/core/sentry/platform/stub_image.o: $B/stub.bin

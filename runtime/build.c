@@ -339,6 +339,7 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 	c->timeout_ms = s->timeout_ms;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->platform = s->platform;
+	c->gate = !s->no_gate;
 	c->fail_call = s->fail_call;
 	c->backtrace = s->backtrace;
 	if (s->backtrace && s->audit.to == OUTPUT_OFF && !s->json)

@@ -109,6 +109,7 @@ struct config {
 
 	/* the host side */
 	enum config_platform platform;
+	bool gate;  /* rewritten system call sites */
 	bool stats; /* the result is wanted: what is used is sampled */
 	bool json;  /* stdout and stderr are captured by the command through pipes */
 	/*

@@ -218,6 +218,14 @@ static bool set_platform(struct settings *s, const char *value, struct error **e
 	return true;
 }
 
+static bool set_gate(struct settings *s, const char *value, struct error **err)
+{
+	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		return error_set(err, "\"%s\" is neither on nor off", value);
+	s->no_gate = strcmp(value, "off") == 0;
+	return true;
+}
+
 static bool set_output(struct output *o, const char *value, struct error **err)
 {
 	if (value != NULL && *value == '\0')
@@ -360,6 +368,8 @@ const struct setting settings_table[] = {
 	 set_debug_log},
 	{"platform", ARG_REQUIRED, false, true, INSIDE, "NAME",
 	 "how system calls are caught: notify (default) or ptrace", set_platform},
+	{"gate", ARG_REQUIRED, false, true, INSIDE, "on|off",
+	 "rewrite busy system call sites so that they need no context switch\n(on)", set_gate},
 	{"uid-range", ARG_REQUIRED, false, false, INSIDE, "FIRST-LAST",
 	 "as root: host ids to run sandboxes under (2000000000-2099999999)", set_uid_range},
 	{"fail-call", ARG_REQUIRED, false, false, NULL, NULL, NULL, set_fail_call},

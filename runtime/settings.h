@@ -49,6 +49,7 @@ struct settings {
 
 	/* looking inside, results */
 	enum config_platform platform;
+	bool no_gate;
 	struct output strace, debug, audit;
 	bool backtrace;
 	enum stats_mode stats;

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -243,6 +244,11 @@ void host_sched_yield(void)
 int host_sched_setaffinity(int tid, uint64_t mask)
 {
 	return (int)RESULT(syscall(SYS_sched_setaffinity, tid, sizeof(mask), &mask));
+}
+
+int host_flock(int fd, bool lock)
+{
+	return flock(fd, lock ? LOCK_EX | LOCK_NB : LOCK_UN) < 0 ? -errno : 0;
 }
 
 void host_futex_wake(uint32_t *word)

@@ -61,6 +61,8 @@ int host_getrandom(void *buf, size_t len);
 uint64_t host_auxval(uint64_t type);
 void host_sched_yield(void);
 int host_sched_setaffinity(int tid, uint64_t mask);
+/* An exclusive lock of the whole file, without waiting; lock false: gives it up. */
+int host_flock(int fd, bool lock);
 /* Wakes one sleeper of a shared futex word. */
 void host_futex_wake(uint32_t *word);
 _Noreturn void host_exit(int status);

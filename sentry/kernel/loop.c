@@ -198,6 +198,15 @@ void loop_turn(void)
 		return;
 	/* After work new work may be ready; look without sleeping. */
 	timeout = busy && !sched_idle() ? 0 : until_next();
+	switch (gate_turn(timeout != 0)) {
+	case GATE_SERVE:
+		return;
+	case GATE_LOOK:
+		timeout = 0;
+		break;
+	case GATE_SLEEP:
+		break;
+	}
 	if (timeout != 0)
 		stubs_before_sleep();
 	if (host_poll(fds, 2, timeout) <= 0)

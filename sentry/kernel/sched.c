@@ -76,6 +76,8 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	if (trace_on)
 		trace_enter(task, ev->nr, ev->args);
 	ret = task_syscall(task, ev->nr, ev->args);
+	if (ev->gate && !trace_on && task->seccomp_mode == 0)
+		platform->know(task, ev->nr, ret);
 	if (__builtin_expect(audit_waiting, 0))
 		audit_return(task, ret);
 	if (trace_on)

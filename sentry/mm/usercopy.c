@@ -2,7 +2,8 @@
 /*
  * The one door between guest memory and the sentry.
  *
- *	handler --> copy_from_guest --> segments that came with the call (later) --> platform->mm_read --> the stub
+ *	handler --> copy_from_guest --> bytes that came with the call? --> else platform->mm_read --> the stub
+ *	        --> copy_to_guest --> can they go with the answer? --> else platform->mm_write
  *
  * Everything is copied once into the sentry's own memory. The platform obeys the guest's page protections, so a read of
  * PROT_NONE memory or a write to read-only memory faults as it would in Linux. Ranges that wrap or reach GUEST_END are
@@ -60,16 +61,25 @@ static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *sr
 	return platform->mm_write(pmm, addr, src, len);
 }
 
+/* Without touching the process: the bytes came with the call, or can go back with its answer. */
+static bool came_along(struct task *task, void *dst, uint64_t addr, size_t len)
+{
+	return platform->copy_in != NULL && platform->copy_in(task, dst, addr, len);
+}
+
+static bool goes_along(struct task *task, uint64_t addr, const void *src, size_t len)
+{
+	return platform->copy_out != NULL && platform->copy_out(task, addr, src, len);
+}
+
 int copy_from_guest(struct task *task, void *dst, gva_t src, size_t len)
 {
-	/*
-	 * HOOK (in-segments): a call that came through the gate brings the bytes it will read in its mailbox, already
-	 * copied. They are looked up here by address and length before the guest's memory is.
-	 */
 	if (len == 0)
 		return 0;
 	if (!range_ok(src.v, len))
 		return -LINUX_EFAULT;
+	if (came_along(task, dst, src.v, len))
+		return 0;
 	return read_bytes(task_pmm(task), dst, src.v, len) == len ? 0 : -LINUX_EFAULT;
 }
 
@@ -79,17 +89,25 @@ int copy_to_guest(struct task *task, gva_t dst, const void *src, size_t len)
 		return 0;
 	if (!range_ok(dst.v, len))
 		return -LINUX_EFAULT;
+	if (goes_along(task, dst.v, src, len))
+		return 0;
 	return write_bytes(task_pmm(task), dst.v, src, len) == len ? 0 : -LINUX_EFAULT;
 }
 
 size_t copy_from_guest_partial(struct task *task, void *dst, gva_t src, size_t len)
 {
-	return read_bytes(task_pmm(task), dst, src.v, range_clip(src.v, len));
+	len = range_clip(src.v, len);
+	if (len != 0 && came_along(task, dst, src.v, len))
+		return len;
+	return read_bytes(task_pmm(task), dst, src.v, len);
 }
 
 size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size_t len)
 {
-	return write_bytes(task_pmm(task), dst.v, src, range_clip(dst.v, len));
+	len = range_clip(dst.v, len);
+	if (len != 0 && goes_along(task, dst.v, src, len))
+		return len;
+	return write_bytes(task_pmm(task), dst.v, src, len);
 }
 
 int clear_guest(struct task *task, gva_t dst, size_t len)
@@ -98,6 +116,8 @@ int clear_guest(struct task *task, gva_t dst, size_t len)
 
 	if (!range_ok(dst.v, len))
 		return -LINUX_EFAULT;
+	if (platform->flush_out != NULL)
+		platform->flush_out(task);
 	while (len > 0) {
 		size_t n = MIN(len, sizeof(zeros));
 
@@ -116,7 +136,10 @@ int clear_guest(struct task *task, gva_t dst, size_t len)
 int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t size)
 {
 	size_t done = 0, chunk = STRING_CHUNK;
+	int64_t len = platform->copy_string != NULL ? platform->copy_string(task, dst, src.v, size) : -1;
 
+	if (len >= 0)
+		return len;
 	while (done < size) {
 		uint64_t at = src.v + done;
 		size_t n = MIN(MIN(size - done, chunk), (size_t)(PAGE_SIZE - at % PAGE_SIZE));

@@ -22,6 +22,30 @@ extern void (*platform_dispatch)(uint32_t revents);
 extern int stubs_running;
 /* The loop is about to sleep. */
 void stubs_before_sleep(void);
+
+/* ---- the gate (stubs/gate.c) ---- */
+extern bool gate_on; /* --gate */
+/* How calls came, for statistics. */
+struct gate_counts {
+	uint64_t local, polled, asleep, trapped, notified;
+	uint64_t bursts; /* times polling began */
+};
+extern struct gate_counts gate_counts;
+/* Files whose locks are the host's slots for polling; without any, polling is free. */
+#define GATE_SLOTS_MAX 3
+extern int gate_slot_fds[GATE_SLOTS_MAX];
+extern unsigned gate_slots;
+/* How many of the host's CPUs we may use: 0, never poll. */
+void gate_set_cpus(unsigned cpus);
+bool gate_polling(void);
+enum gate_next {
+	GATE_SLEEP, /* look at descriptors, and sleep if nothing is ready */
+	GATE_LOOK,  /* look at descriptors, without sleeping */
+	GATE_SERVE, /* calls were taken: serve them first */
+};
+/* After a turn of the loop: looks at the boxes while we poll. may_sleep: nothing else is to be done now. */
+enum gate_next gate_turn(bool may_sleep);
+
 /* A host child has ended or stopped. */
 void stubs_reap(void);
 /* What a host process holds, as the monitor saw it; stubs_refresh_resident asks for it (runtime/core/sentry.c). */

@@ -44,6 +44,7 @@ enum platform_event_kind {
 struct platform_event {
 	enum platform_event_kind kind;
 	bool full;
+	bool gate; /* it came over shared memory: ip is the guest's word */
 	int nr;
 	uint64_t args[6];
 	uint64_t ip;
@@ -124,6 +125,18 @@ struct platform_ops {
 	 * GUEST_END can't. Obeys the guest's page protections. */
 	size_t (*mm_read)(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 	size_t (*mm_write)(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+	/*
+	 * Bytes that came with the task's call, or go back with its answer, without touching the process. copy_in and
+	 * copy_out are false, copy_string is negative (else the length), when the bytes aren't there or don't fit: then
+	 * mm_read and mm_write do it. flush_out writes what was put aside to the process now. Optional.
+	 */
+	bool (*copy_in)(struct task *task, void *dst, uint64_t addr, size_t len);
+	int64_t (*copy_string)(struct task *task, char *dst, uint64_t addr, size_t size);
+	bool (*copy_out)(struct task *task, uint64_t addr, const void *src, size_t len);
+	void (*flush_out)(struct task *task);
+	/* The answer of call nr may be given by the stub from now on (getpid and the like); until forget. */
+	void (*know)(struct task *task, int nr, int64_t value);
+	void (*forget)(struct task *task);
 	/*
 	 * One atomic compare-and-exchange on an aligned word of the task's memory, for futexes (process_vm_writev isn't
 	 * atomic). *seen is the value found; the word was exchanged if *seen == old. 0 or -LINUX_EFAULT (unmapped or not

@@ -51,7 +51,8 @@ static void answer(uint64_t id, int64_t value)
 {
 	struct seccomp_notif_resp resp = {.id = id};
 
-	set_sync(stubs_running <= 1 || stubs_running < (int)kernel.ncpus);
+	/* While we poll, who is woken shall go to another CPU. */
+	set_sync(!gate_polling() && (stubs_running <= 1 || stubs_running < (int)kernel.ncpus));
 	if (value < 0 && value >= -4095)
 		resp.error = (int32_t)value;
 	else

@@ -6,9 +6,12 @@
  * The stub region lies at the top of every guest address space, above everything of the guest:
  *
  *	STUB_BASE               text: the trap door, the zygote (read, execute; from a sealed memfd)
+ *	STUB_RO                 what the sentry tells every stub (struct gate_ro): shared, read-only
  *	STUB_VDSO               the host's vvar and vDSO pages, moved here
  *	STUB_AREAS + n * AREA   area n, one a host thread:
  *	                          +0           mailbox: shared memory of that thread alone (MADV_DONTFORK)
+ *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
+ *	                                       on), and above it the shim's stack
  *	                          +AREA_STACK  alternate signal stack, private memory
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
@@ -22,15 +25,21 @@
 
 #define STUB_BASE 0x7ffe00000000UL
 #define STUB_TEXT_MAX 0x10000UL
+#define STUB_RO (STUB_BASE + 0x10000UL)
+#define STUB_RO_SIZE 0x8000UL
 #define STUB_VDSO (STUB_BASE + 0x20000UL)
 #define STUB_VDSO_MAX 0x20000UL
 #define STUB_AREAS (STUB_BASE + 0x100000UL)
 #define STUB_TOP 0x7ffffffff000UL
 
 #define AREA_SIZE 0x20000UL
+#define AREA_LOCAL 0xa000UL
 #define AREA_STACK 0x10000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
 #define AREA_MAX 32768U
-#define MAILBOX_SIZE 0x2000UL
+#define MAILBOX_SIZE 0xa000UL
+#define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
+#define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
+#define GATE_DATA_SIZE (MAILBOX_SIZE - GATE_DATA)
 
 /* The doorbell: getppid(STUB_MAGIC, op, arg). Every outer filter allows getppid, so ours alone decides. */
 #define STUB_MAGIC 0x5e17c0deUL
@@ -42,6 +51,7 @@ enum stub_op {
 	STUB_TRAP,             /* the trap door: mailbox is filled. arg: token for a thread's first, else 0 */
 	STUB_DONE,             /* commands are carried out; arg: how many succeeded */
 	STUB_CLONED,           /* arg: clone's result in the parent */
+	STUB_GATE_WAIT,        /* a request in the gate's box waits for its answer */
 };
 
 /* The sentry's answers to STUB_TRAP, STUB_DONE and STUB_CLONED. */
@@ -88,7 +98,118 @@ struct mailbox {
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
-_Static_assert(sizeof(struct mailbox) <= MAILBOX_SIZE, "the mailbox fits its pages");
+_Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
+
+/*
+ * ---- the gate ----
+ *
+ * A rewritten syscall site jumps to a trampoline, that to the shim (shim.c) with RCX behind the site, by the word at
+ * GATE_ENTRY_SLOT behind %gs. The shim puts number and arguments into the thread's gate_box, with the bytes the call will
+ * read (in-segments) and the ranges it may write (probed: the shim has seen them writable), and rings `state`. Who polls
+ * sees it; when nobody does (gate_ro.asleep), or the answer takes long, the shim waits by a doorbell call, which is a
+ * notification. The answer is a value and out-segments, which the shim copies to the guest.
+ *
+ *	IDLE --shim--> REQUEST --sentry--> DONE --shim--> IDLE
+ *
+ * All of it can be forged by the guest: it can ask for any call with any arguments anyway.
+ */
+#define GATE_ENTRY_SLOT 8
+
+enum gate_state { GATE_IDLE, GATE_REQUEST, GATE_DONE };
+
+enum gate_action {
+	GATE_RETURN,     /* apply the out-segments, return result */
+	GATE_RUN,        /* carry out the mailbox's commands, then ring again: kind GATE_KIND_DONE */
+	GATE_RUN_RETURN, /* carry out the commands; return their error, or result */
+	GATE_WAIT,       /* ring again (GATE_KIND_WAIT) by a doorbell call, so that descriptors can be passed */
+};
+
+enum gate_kind { GATE_KIND_CALL, GATE_KIND_DONE, GATE_KIND_WAIT };
+
+#define GATE_MAX_SEGS 12
+#define GATE_SEG_STRING 1U /* in: ends with its NUL */
+#define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
+
+struct gate_seg {
+	uint64_t addr;
+	uint32_t len, off; /* off: behind GATE_DATA */
+	uint32_t flags, pad;
+};
+
+/* What the shim answers by itself once it has been told. */
+enum gate_id { GATE_PID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
+
+struct gate_box {
+	/* shim to sentry; state both ways */
+	uint32_t state;
+	uint32_t kind;
+	int64_t nr;
+	uint64_t args[6];
+	uint64_t ip;
+	uint32_t nsegs;
+	uint32_t waited; /* of the last answer: time stamp counter ticks, for the policy */
+	struct gate_seg segs[GATE_MAX_SEGS];
+	uint64_t local; /* calls answered in the shim, for statistics */
+	/* sentry to shim */
+	int64_t result __attribute__((aligned(64)));
+	uint32_t action;
+	uint32_t nouts;
+	uint32_t pending; /* both: enter the trap door instead of returning to the guest */
+	uint32_t known;   /* bit n: ids[n] is right */
+	int64_t ids[GATE_IDS];
+	struct gate_seg outs[GATE_MAX_SEGS];
+};
+_Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
+
+/* What a call reads and writes, for the shim. */
+enum gate_seg_kind {
+	GATE_NONE,
+	GATE_IN,      /* size bytes at args[ptr], times args[len] if len isn't GATE_NO_LEN */
+	GATE_OUT,     /* the same, written */
+	GATE_INOUT,   /* both */
+	GATE_PATH,    /* a string at args[ptr] */
+	GATE_IOV_IN,  /* args[len] iovecs at args[ptr], whose bytes are read */
+	GATE_IOV_OUT, /* whose bytes are written */
+	GATE_FUTEX_TIME, /* as GATE_IN, if the futex operation in args[1] takes a time */
+};
+#define GATE_NO_LEN 0xff
+#define GATE_SPECS 4
+
+enum gate_class {
+	GATE_CLASS_CALL,
+	GATE_CLASS_TRAP, /* needs the whole context: by the trap door */
+	GATE_CLASS_ID,   /* answered in the shim if known; id */
+};
+
+struct gate_spec {
+	uint8_t class, id;
+	uint16_t pad;
+	struct {
+		uint8_t kind, ptr, len, pad;
+		uint16_t size, pad2;
+	} segs[GATE_SPECS];
+};
+
+#define GATE_MAX_NR 512U
+
+struct gate_ro {
+	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
+	uint32_t cpu;    /* where the sentry runs: spinning for it there is in vain */
+	uint32_t spin;   /* time stamp counter ticks to spin for an answer */
+	uint32_t pad;
+	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
+};
+_Static_assert(sizeof(struct gate_ro) <= STUB_RO_SIZE, "the read-only pages hold it");
+
+/* At AREA_LOCAL; the offsets are written in shim.c's assembly. */
+struct gate_local {
+	uint64_t mailbox;      /* 0x00 */
+	uint64_t entry;        /* 0x08 GATE_ENTRY_SLOT */
+	uint64_t stack;        /* 0x10 */
+	uint64_t rsp, rcx, nr; /* 0x18, 0x20, 0x28 */
+	uint64_t args[6];      /* 0x30: rdi rsi rdx r10 r8 r9 */
+	uint64_t result;       /* 0x60 */
+};
 
 /* What the sentry leaves in area 0 of the zygote before it enters the stub at zygote_entry. */
 struct zygote_boot {

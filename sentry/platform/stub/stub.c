@@ -2,7 +2,7 @@
 /*
  * The stub: the few hundred instructions of ours that live in every guest address space.
  *
- * All of it is the trap door and the zygote. A thread enters the trap door by a signal: a system call that the filter
+ * This file is the trap door and the zygote; shim.c is the way in that needs no signal. A thread enters the trap door by a signal: a system call that the filter
  * answers with SECCOMP_RET_TRAP, a fault, a kick by the sentry, or an int3 of ours when it has just been made. The
  * handler writes the context into the thread's mailbox, rings the doorbell (a notified getppid, in which it sleeps), and
  * does what the sentry answers: commanded native calls, a clone, or back to the guest with new registers.
@@ -18,7 +18,7 @@
  *
  * When the listener is gone every notified call gives ENOSYS: the only thing left is exit_group, which the filter allows.
  */
-#include "sentry/platform/stub/abi.h"
+#include "sentry/platform/stub/stub.h"
 
 #define NR_CLOSE 3
 #define NR_MMAP 9
@@ -26,9 +26,7 @@
 #define NR_MADVISE 28
 #define NR_CLONE 56
 #define NR_EXIT 60
-#define NR_GETPPID 110
 #define NR_PRCTL 157
-#define NR_EXIT_GROUP 231
 #define NR_FUTEX 202
 #define NR_SECCOMP 317
 #define NR_CLOSE_RANGE 436
@@ -36,36 +34,17 @@
 #define CLONE_PARENT 0x8000UL
 #define SIGCHLD 17
 #define SIGTRAP_NR 5
+#define SIGBUS_NR 7
+#define SIGSEGV_NR 11
+#define SIGSTKFLT_NR 16
+#define SIGSYS_NR 31
+#define TRAP_TRACE 2
 #define PAGE 4096UL
 
 #define STR_(x) #x
 #define STR(x) STR_(x)
 
 extern char stub_start_trap[]; /* the int3 of new threads */
-
-/* The one syscall instruction of the image besides the sigreturn's (the filter names that one's address). */
-static inline int64_t call6(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	int64_t ret;
-	register uint64_t r10 __asm__("r10") = d;
-	register uint64_t r8 __asm__("r8") = e;
-	register uint64_t r9 __asm__("r9") = f;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-static int64_t doorbell(enum stub_op op, uint64_t arg)
-{
-	int64_t ret = call6(NR_GETPPID, STUB_MAGIC, op, arg, 0, 0, 0);
-
-	while (ret == -38) /* no listener any more */
-		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
-	return ret;
-}
 
 /* A new host process: dies with the sentry, tells who it is, maps its own mailbox at area. */
 static void attach(uint64_t area, uint64_t token)
@@ -82,9 +61,7 @@ static void attach(uint64_t area, uint64_t token)
 extern char stub_cmpxchg_insn[], stub_cmpxchg_fault[];
 int64_t stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
 
-/* Carries out the commands; the number that succeeded. Behind the first error, which is left in mailbox->result, only
- * descriptors are closed. */
-static uint64_t run_commands(struct mailbox *m)
+uint64_t stub_run_commands(struct mailbox *m)
 {
 	uint64_t n = m->ncmds, done = 0;
 
@@ -127,6 +104,7 @@ struct stub_ucontext {
 };
 #define GREG_RSP 15
 #define GREG_RIP 16
+#define GREG_RCX 14
 #define GREG_RAX 13
 
 /* sw_reserved of the XSAVE image: bytes 464.. of the legacy area: magic1, extended_size, ... */
@@ -172,6 +150,41 @@ static int64_t clone_in_area(struct mailbox *m, const struct stub_ucontext *uc)
 }
 
 /*
+ * A signal in the shim. True: it goes on there. An interruption is remembered (the shim's exit looks for it) unless the
+ * shim came here by itself, with the guest's registers loaded and RCX behind the site: to be interrupted, or because its
+ * call needs the whole context.
+ */
+static int in_shim(struct mailbox *m, int *sig, const struct stub_siginfo *si, struct stub_ucontext *uc)
+{
+	uint64_t ip = uc->gregs[GREG_RIP];
+
+	switch (*sig) {
+	case SIGSEGV_NR:
+	case SIGBUS_NR:
+		if (ip < (uint64_t)shim_touch_begin || ip >= (uint64_t)shim_touch_end)
+			return 0;
+		uc->gregs[GREG_RIP] = (uint64_t)shim_touch_fault;
+		return 1;
+	case SIGTRAP_NR:
+		if (ip == (uint64_t)gate_kick_trap + 1)
+			*sig = SIGSTKFLT_NR;
+		else if (ip == (uint64_t)gate_call_trap + 1)
+			*sig = SIGSYS_NR;
+		else
+			return si->code == TRAP_TRACE; /* the guest steps: it does not see us */
+		uc->gregs[GREG_RIP] = uc->gregs[GREG_RCX];
+		return 0;
+	case SIGSTKFLT_NR:
+		((struct gate_box *)((uint64_t)m + GATE_BOX))->pending = 1;
+		if (ip >= (uint64_t)gate_exit && ip < (uint64_t)gate_exit_end)
+			uc->gregs[GREG_RIP] = (uint64_t)gate_exit;
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/*
  * Entered by the kernel on the area's alternate stack, with every signal blocked but SIGSEGV and SIGBUS: the one
  * instruction of ours that touches guest memory may fault.
  */
@@ -187,6 +200,10 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 		uc->gregs[GREG_RIP] = (uint64_t)stub_cmpxchg_fault;
 		return;
 	}
+	if (uc->gregs[GREG_RIP] >= (uint64_t)shim_begin && uc->gregs[GREG_RIP] < (uint64_t)shim_end &&
+	    in_shim(m, &sig, si, uc))
+		return;
+	((struct gate_box *)(area + GATE_BOX))->pending = 0;
 	m->reason = (uint64_t)sig;
 	m->si_code = (uint64_t)(int64_t)si->code;
 	m->si_addr = si->addr;
@@ -209,7 +226,7 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	for (;;) {
 		switch (action) {
 		case STUB_RUN:
-			action = doorbell(STUB_DONE, run_commands(m));
+			action = doorbell(STUB_DONE, stub_run_commands(m));
 			continue;
 		case STUB_FORK:
 			token = m->token;
@@ -236,7 +253,7 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 			call6(NR_EXIT, 0, 0, 0, 0, 0, 0);
 			continue;
 		case STUB_RUN_RESUME:
-			run_commands(m);
+			stub_run_commands(m);
 			if (m->result != 0)
 				m->regs[GREG_RAX] = m->result;
 			break;
@@ -252,8 +269,17 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	gs = m->gs_base;
 	if (fs != old_fs)
 		__asm__ volatile("wrfsbase %0" ::"r"(fs));
-	if (gs != old_gs)
+	if (gs != old_gs) {
+		/* A new thread or process, of which no guest code has run: the gate's slots are made. */
+		if (gs == area + AREA_LOCAL) {
+			struct gate_local *local = (struct gate_local *)gs;
+
+			local->mailbox = area;
+			local->entry = (uint64_t)gate_entry;
+			local->stack = area + AREA_STACK;
+		}
 		__asm__ volatile("wrgsbase %0" ::"r"(gs));
+	}
 }
 
 /*

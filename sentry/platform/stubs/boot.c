@@ -58,7 +58,7 @@ static struct {
 	unsigned nfilter;
 	struct host_range vdso[3]; /* vvar, vvar_vclock, vdso, ascending */
 	unsigned nvdso;
-	int image_fd, mailbox_fd;
+	int image_fd, mailbox_fd, ro_fd;
 	uint64_t filter_flags, keep_fd;
 	volatile struct zygote_boot *shared;
 	bool wait_for_go;
@@ -178,6 +178,10 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 	if (r < 0)
 		goto fail;
 	step++;
+	r = raw(SYS_mmap, STUB_RO, STUB_RO_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)boot.ro_fd, 0);
+	if (r < 0)
+		goto fail;
+	step++;
 	raw(SYS_madvise, STUB_AREAS, MAILBOX_SIZE, MADV_DONTFORK, 0, 0, 0);
 	if (boot.nvdso != 0 && move_vdso(vdso, boot.nvdso, STUB_VDSO) < 0)
 		goto fail;
@@ -270,6 +274,9 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	boot.image_fd = image_file();
 	if (boot.image_fd < 0)
 		return boot.image_fd;
+	boot.ro_fd = gate_boot();
+	if (boot.ro_fd < 0)
+		return boot.ro_fd;
 	boot.mailbox_fd = memfd_create("mailbox", MFD_CLOEXEC);
 	if (boot.mailbox_fd < 0 || ftruncate(boot.mailbox_fd, MAILBOX_SIZE) < 0)
 		return -errno;
@@ -313,5 +320,6 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	munmap(m, MAILBOX_SIZE);
 	close(boot.mailbox_fd);
 	close(boot.image_fd);
+	close(boot.ro_fd);
 	return err;
 }

@@ -34,6 +34,7 @@
 
 const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
+struct list gate_ringers = LIST_INIT(gate_ringers);
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -98,7 +99,7 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
  * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
  * that did (by overwriting its stack) would keep our file, and its memory, in its table.
  */
-static bool forget_expected(struct platform_thread *pt)
+bool stubs_forget_expected(struct platform_thread *pt)
 {
 	bool open = false;
 
@@ -121,7 +122,7 @@ static void broke_protocol(struct platform_thread *pt, const struct stub_call *c
 		host_kill(c->tid, LINUX_SIGKILL);
 }
 
-static void deliver(struct platform_thread *pt)
+void stubs_deliver(struct platform_thread *pt)
 {
 	pt->event_ready = true;
 	if (pt->task != NULL)
@@ -193,6 +194,17 @@ static void op_hello(const struct stub_call *c)
 	stubs_expect(pt, SYS_close, 1, args);
 }
 
+/* While the gate is on %gs points to the thread's gate_local. The guest's own base is 0 then, unless it has asked for one. */
+static uint64_t gate_gs(const struct platform_thread *pt)
+{
+	return gate_on ? STUB_AREAS + pt->area * AREA_SIZE + AREA_LOCAL : 0;
+}
+
+static uint64_t guest_gs(const struct platform_thread *pt, uint64_t base)
+{
+	return base == gate_gs(pt) ? 0 : base;
+}
+
 /* Copies what the stub reports. Every word of it is the guest's. */
 static void read_mailbox(struct platform_thread *pt)
 {
@@ -204,7 +216,7 @@ static void read_mailbox(struct platform_thread *pt)
 	for (unsigned i = 0; i < STUB_NREGS; i++)
 		regs[i] = m->regs[i];
 	pt->regs.fs_base = m->fs_base;
-	pt->regs.gs_base = m->gs_base;
+	pt->regs.gs_base = guest_gs(pt, m->gs_base);
 	pt->regs.orig_rax = UINT64_MAX;
 	pt->fpstate = m->fpstate;
 	pt->fpstate_size = m->fpstate_size;
@@ -214,6 +226,7 @@ static void read_mailbox(struct platform_thread *pt)
 	switch (m->reason) {
 	case LINUX_SIGSYS:
 		ev->kind = PLATFORM_SYSCALL;
+		gate_counts.trapped++;
 		ev->nr = (int)pt->regs.rax;
 		pt->regs.orig_rax = pt->regs.rax;
 		ev->args[0] = pt->regs.rdi;
@@ -255,7 +268,7 @@ static void op_trap(struct platform_thread *pt, const struct stub_call *c)
 		thread_set_state(pt, THREAD_ATTACHED);
 	}
 	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
-	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !forget_expected(pt)) {
+	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !stubs_forget_expected(pt)) {
 		broke_protocol(pt, c);
 		return;
 	}
@@ -264,7 +277,7 @@ static void op_trap(struct platform_thread *pt, const struct stub_call *c)
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
 	read_mailbox(pt);
-	deliver(pt);
+	stubs_deliver(pt);
 }
 
 static void doorbell(struct platform_thread *pt, const struct stub_call *c)
@@ -290,7 +303,7 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 	case STUB_CLONED:
 		if (pt == NULL || pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
 			break;
-		if (!forget_expected(pt))
+		if (!stubs_forget_expected(pt))
 			break;
 		ktimer_cancel(&pt->kick_timer);
 		pt->call_id = c->id;
@@ -302,7 +315,11 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 			if (error != 0)
 				pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
 		}
-		deliver(pt);
+		stubs_deliver(pt);
+		return;
+	case STUB_GATE_WAIT:
+		if (pt == NULL || !gate_wait_call(pt, c))
+			break;
 		return;
 	default:
 		break;
@@ -336,6 +353,7 @@ void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = thread_find(c->tid);
 
+	gate_other_event();
 	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && from_stub(c)) {
 		doorbell(pt, c);
 		return;
@@ -360,18 +378,19 @@ void stubs_call(const struct stub_call *c)
 			broke_protocol(pt, c);
 		return;
 	}
-	if (pt->state != THREAD_GUEST || !forget_expected(pt)) {
+	if (pt->state != THREAD_GUEST || !stubs_forget_expected(pt)) {
 		broke_protocol(pt, c);
 		return;
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_PLAIN);
 	pt->event.kind = PLATFORM_SYSCALL;
-	pt->event.full = false;
+	pt->event.full = pt->event.gate = false;
+	gate_counts.notified++;
 	pt->event.nr = (int)c->nr;
 	pt->event.ip = c->ip;
 	memcpy(pt->event.args, c->args, sizeof(pt->event.args));
-	deliver(pt);
+	stubs_deliver(pt);
 }
 
 /* ---- ops ---- */
@@ -397,7 +416,29 @@ static void store_regs(struct platform_thread *pt)
 	for (unsigned i = 0; i < STUB_NREGS; i++)
 		m->regs[i] = regs[i];
 	m->fs_base = pt->regs.fs_base;
-	m->gs_base = pt->regs.gs_base;
+	m->gs_base = pt->regs.gs_base != 0 ? pt->regs.gs_base : gate_gs(pt);
+}
+
+/*
+ * A call that came by the gate. Commands that need descriptors need a call of the thread's to pass them with. False if the
+ * event is a full one by now.
+ */
+static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t value)
+{
+	if (pt->nqueue == 0) {
+		gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
+		return true;
+	}
+	while (!native_fits(pt))
+		if (native_flush(task, pt) < 0)
+			break;
+	if (native_needs_call(pt) && !gate_to_call(pt))
+		return pt->state == THREAD_DEAD;
+	if (native_load(pt))
+		gate_reply(pt, GATE_RUN_RETURN, value, THREAD_GUEST);
+	else
+		gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
+	return true;
 }
 
 static void stubs_resume(struct task *task, int64_t value)
@@ -411,6 +452,8 @@ static void stubs_resume(struct task *task, int64_t value)
 		transport->answer(pt->call_id, value);
 		return;
 	}
+	if (pt->state == THREAD_GATE && resume_gate(task, pt, value))
+		return;
 	if (!stubs_unpark(pt))
 		return;
 	invariant(pt->state == THREAD_FULL);
@@ -460,12 +503,23 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 		return NULL;
 	if (pt->state == THREAD_FULL)
 		return &pt->regs;
-	invariant(pt->state == THREAD_PLAIN);
-	ip = pt->event.ip;
-	thread_set_state(pt, THREAD_GUEST);
-	pt->event_ready = false;
-	send_kick(pt);
-	transport->answer(pt->call_id, value);
+	if (pt->state == THREAD_GATE) {
+		/* No signal is needed: the shim's exit looks. */
+		ip = 0;
+		if (!pt->kicked) {
+			pt->kicked = true;
+			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+		}
+		__atomic_store_n(gate_pending(pt), 1, __ATOMIC_RELAXED);
+		gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
+	} else {
+		invariant(pt->state == THREAD_PLAIN);
+		ip = pt->event.ip;
+		thread_set_state(pt, THREAD_GUEST);
+		pt->event_ready = false;
+		send_kick(pt);
+		transport->answer(pt->call_id, value);
+	}
 	if (!stubs_wait(pt, &pt->event_ready))
 		return NULL;
 	pt->event_ready = false;
@@ -475,7 +529,7 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 	 * Kernels before 6.17 may take the signal first although our answer was sent: they throw it away and would make the
 	 * call again. It has been served; that is what the thread gets to see.
 	 */
-	if (pt->regs.rip == ip - 2) {
+	if (ip != 0 && pt->regs.rip == ip - 2) {
 		pt->regs.rip = ip;
 		pt->regs.rax = (uint64_t)value;
 	}
@@ -496,7 +550,7 @@ static void stubs_park(struct task *task)
 	struct platform_thread *pt = task->pt;
 
 	if (pt == NULL || transport->cheap_waiters == 0 || stubs_waiting <= transport->cheap_waiters ||
-	    (pt->state != THREAD_PLAIN && pt->state != THREAD_FULL))
+	    (pt->state != THREAD_PLAIN && pt->state != THREAD_FULL && !(pt->state == THREAD_GATE && pt->gate_waits)))
 		return;
 	if (platform->context(task, 0) == NULL || pt->nqueue != 0)
 		return;
@@ -558,7 +612,13 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.set_affinity = stubs_set_affinity, \
 	.mm_resident = stubs_mm_resident, \
 	.thread_times = stubs_thread_times, \
-	.vdso_base = stubs_vdso_base,
+	.vdso_base = stubs_vdso_base, \
+	.copy_in = gate_copy_in, \
+	.copy_string = gate_copy_string, \
+	.copy_out = gate_copy_out, \
+	.flush_out = gate_flush, \
+	.know = gate_know, \
+	.forget = gate_forget,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",

@@ -117,6 +117,14 @@ bool native_fits(const struct platform_thread *pt)
 	return pt->nqueue <= BATCH && with_fd <= BATCH_FDS;
 }
 
+bool native_needs_call(const struct platform_thread *pt)
+{
+	for (unsigned i = 0; i < pt->nqueue; i++)
+		if (pt->queue[i].host_fd >= 0)
+			return true;
+	return false;
+}
+
 bool native_load(struct platform_thread *pt)
 {
 	int passed[BATCH_FDS], numbers[BATCH_FDS];
@@ -188,10 +196,17 @@ int native_flush(struct task *task, struct platform_thread *pt)
 {
 	(void)task;
 	while (pt->nqueue != 0) {
-		if (!stubs_unpark(pt) || pt->state != THREAD_FULL)
+		if (!stubs_unpark(pt) || (pt->state != THREAD_FULL && pt->state != THREAD_GATE))
 			return -LINUX_ESRCH;
-		native_load(pt);
-		stubs_action(pt, STUB_RUN, THREAD_RUNNING);
+		if (pt->state == THREAD_GATE) {
+			if (native_needs_call(pt) && !gate_to_call(pt))
+				return -LINUX_ESRCH;
+			native_load(pt);
+			gate_reply(pt, GATE_RUN, 0, THREAD_GATE_RUNNING);
+		} else {
+			native_load(pt);
+			stubs_action(pt, STUB_RUN, THREAD_RUNNING);
+		}
 		if (!stubs_wait(pt, &pt->event_ready))
 			return -LINUX_ESRCH;
 		pt->event_ready = false;

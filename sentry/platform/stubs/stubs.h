@@ -11,6 +11,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/platform/platform.h"
 #include "sentry/platform/stub/abi.h"
+#include "sentry/platform/stubs/gate.h"
 
 /* A call that stands waiting in the host: made by tid, from ip. */
 struct stub_call {
@@ -67,6 +68,9 @@ enum thread_state {
 	THREAD_PARKED,   /* in the trap door, asleep in the host: see stubs_park */
 	THREAD_RUNNING,  /* carries out commands; STUB_DONE will come */
 	THREAD_CLONING,  /* STUB_CLONED will come */
+	THREAD_GATE,     /* a call that came by the gate waits for its answer */
+	THREAD_GATE_RUNNING, /* carries out commands in the shim, and will ring */
+	THREAD_GATE_WAITING, /* was told to wait in a doorbell call */
 	THREAD_EXITING,  /* was told to end itself */
 	THREAD_DEAD,
 };
@@ -108,6 +112,11 @@ struct platform_thread {
 	unsigned nexpected, expected_next, expected_cap;
 	struct native_call *queue;
 	unsigned nqueue, queue_cap;
+	/* the gate: gate.c */
+	struct list gate_link;      /* gate_ringers: while it may ring */
+	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
+	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
+	uint32_t nsegs, nouts, data_used;
 };
 
 /* How long a thread may take to answer a kick, or a new one to appear: then it is taken for hostile. */
@@ -116,7 +125,8 @@ struct platform_thread {
 #define COMMAND_DEADLINE (60 * NSEC_PER_SEC)
 
 extern int stubs_running; /* threads in THREAD_GUEST */
-extern int stubs_waiting; /* calls that wait for an answer: threads in THREAD_PLAIN and THREAD_FULL */
+extern int stubs_waiting; /* calls that wait for an answer: THREAD_PLAIN, THREAD_FULL, and the gate's doorbell calls */
+extern struct list gate_ringers; /* threads whose boxes are looked at while we poll */
 
 static inline void thread_set_state(struct platform_thread *pt, enum thread_state state)
 {
@@ -124,6 +134,12 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_waiting += (state == THREAD_PLAIN || state == THREAD_FULL) -
 			 (pt->state == THREAD_PLAIN || pt->state == THREAD_FULL);
 	pt->state = state;
+	if (state == THREAD_GUEST || state == THREAD_GATE_RUNNING) {
+		if (list_empty(&pt->gate_link))
+			list_add_tail(&gate_ringers, &pt->gate_link);
+	} else {
+		list_del(&pt->gate_link);
+	}
 }
 
 extern uint64_t stubs_vdso;
@@ -135,6 +151,10 @@ extern uint64_t stubs_vdso;
 void stubs_call(const struct stub_call *c);
 /* Brings a parked thread back into the trap door; false if it died. */
 bool stubs_unpark(struct platform_thread *pt);
+/* The thread's event is ready for its task. */
+void stubs_deliver(struct platform_thread *pt);
+/* What a batch of commands left over is forgotten. False if a close was left out: the process must end. */
+bool stubs_forget_expected(struct platform_thread *pt) must_check;
 /* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
 bool stubs_wait(struct platform_thread *pt, const bool *flag);
 void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);
@@ -175,6 +195,12 @@ struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
 void stubs_mm_get(struct platform_mm *pmm);
 void stubs_mm_put(struct platform_mm *pmm);
 
+/* ---- gate.c ---- */
+void gate_woken(void);
+void gate_other_event(void);
+/* Calls of the thread that the shim answered, as it says itself. */
+uint64_t gate_local_calls(const struct platform_thread *pt);
+
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */
 int stubs_transfer(struct platform_thread *pt, bool write, void *buf, uint64_t addr, size_t len) must_check;
@@ -186,6 +212,8 @@ int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t ne
 int native_flush(struct task *task, struct platform_thread *pt);
 /* True if all that is queued surely goes into one mailbox. */
 bool native_fits(const struct platform_thread *pt);
+/* True if something queued passes a descriptor: the thread must then stand in a call. */
+bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
 

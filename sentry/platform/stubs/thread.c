@@ -74,6 +74,7 @@ struct platform_thread *thread_new(struct task *task)
 	list_init(&pt->proc_link);
 	list_init(&pt->tid_link);
 	list_init(&pt->new_link);
+	list_init(&pt->gate_link);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
 	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -165,6 +166,10 @@ int thread_bind(struct platform_thread *pt, int tid)
 void thread_died(struct platform_thread *pt)
 {
 	thread_set_state(pt, THREAD_DEAD);
+	if (pt->gate_waits) {
+		pt->gate_waits = false;
+		stubs_waiting--;
+	}
 	ktimer_cancel(&pt->kick_timer);
 	list_del(&pt->tid_link);
 	list_del(&pt->new_link);
@@ -193,6 +198,7 @@ void thread_free(struct platform_thread *pt)
 	list_del(&pt->proc_link);
 	if (proc != NULL)
 		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
+	gate_counts.local += gate_local_calls(pt);
 	host_munmap(pt->mailbox, MAILBOX_SIZE);
 	host_close(pt->mailbox_fd);
 	kfree(pt->expected);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shim: what a rewritten syscall site jumps to.
+ *
+ *	site --> trampoline: lea site_end,%rcx; jmp *%gs:8 --> gate_entry --> shim_call --> gate_exit --> jmp *%rcx
+ *
+ * gate_entry puts the registers that a call may not change into the thread's private gate_local and goes to a stack of our
+ * own (the guest's red zone stays untouched). shim_call fills the box, rings, waits, and applies what comes back.
+ *
+ * Interruptions: the sentry's kick may hit any instruction here. The trap door (stub.c) then only sets `pending` and goes
+ * on; the exit looks at it last, and enters the trap door by an int3 with all registers as the guest shall see them. From
+ * gate_exit on, an interruption begins the exit again: it reloads everything from gate_local and pops nothing, so it may
+ * run any number of times.
+ *
+ * Guest memory is touched by three routines only, whose faults become an error. A call whose bytes can't be read goes to
+ * the sentry without them; the sentry then finds out by itself what Linux would answer. What the call may write is probed
+ * first: only a range that could be written a moment ago takes the short way back (the bytes, by us); anything else is
+ * written by the sentry, which sees exactly how far it comes.
+ *
+ * The guest can jump to every instruction here with any registers: it then does to itself what its own code could do.
+ */
+#include "sentry/platform/stub/stub.h"
+
+#define EFAULT 14
+#define PAGE 4096UL
+#define STRING_MAX 4096U
+#define LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
+
+/* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
+int64_t shim_copy(void *dst, const void *src, uint64_t n);
+int64_t shim_string(char *dst, const char *src, uint64_t max);
+int64_t shim_probe(uint64_t addr);
+
+static inline struct gate_box *box_of(struct mailbox *m)
+{
+	return (struct gate_box *)((uint64_t)m + GATE_BOX);
+}
+
+static inline uint64_t tsc_cpu(uint32_t *cpu)
+{
+	uint32_t lo, hi, aux;
+
+	__asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
+	*cpu = aux & 0xfff;
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* ---- segments ---- */
+
+struct fill {
+	struct mailbox *m;
+	struct gate_box *box;
+	uint32_t n;    /* segments */
+	uint64_t used; /* bytes of data */
+};
+
+static void add_seg(struct fill *f, uint64_t addr, uint64_t len, uint64_t off, uint32_t flags)
+{
+	struct gate_seg *s = &f->box->segs[f->n++];
+
+	s->addr = addr;
+	s->len = (uint32_t)len;
+	s->off = (uint32_t)off;
+	s->flags = flags;
+}
+
+static void *fill_at(const struct fill *f)
+{
+	return (void *)((uint64_t)f->m + GATE_DATA + f->used);
+}
+
+static void add_in(struct fill *f, uint64_t addr, uint64_t len)
+{
+	if (addr < LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used)
+		return;
+	if (shim_copy(fill_at(f), (const void *)addr, len) < 0)
+		return;
+	add_seg(f, addr, len, f->used, 0);
+	f->used += (len + 7) & ~7UL;
+}
+
+static void add_string(struct fill *f, uint64_t addr)
+{
+	uint64_t room = GATE_DATA_SIZE - f->used;
+	int64_t len;
+
+	if (addr < LOWEST || f->n == GATE_MAX_SEGS)
+		return;
+	len = shim_string(fill_at(f), (const char *)addr, room < STRING_MAX ? room : STRING_MAX);
+	if (len <= 0)
+		return;
+	add_seg(f, addr, (uint64_t)len, f->used, GATE_SEG_STRING);
+	f->used += ((uint64_t)len + 7) & ~7UL;
+}
+
+static void add_out(struct fill *f, uint64_t addr, uint64_t len)
+{
+	if (addr < LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE)
+		return;
+	for (uint64_t at = addr; at < addr + len; at = (at | (PAGE - 1)) + 1)
+		if (shim_probe(at) < 0)
+			return;
+	add_seg(f, addr, len, 0, GATE_SEG_PROBED);
+}
+
+struct iovec {
+	uint64_t base, len;
+};
+
+/* The array, and what it names: bytes or probed ranges. */
+static void add_iov(struct fill *f, uint64_t addr, uint64_t count, int in)
+{
+	const struct iovec *iov = fill_at(f);
+	uint32_t before = f->n;
+
+	if (count == 0 || count > GATE_MAX_SEGS - 1)
+		return;
+	add_in(f, addr, count * sizeof(*iov));
+	if (f->n == before)
+		return;
+	for (uint64_t i = 0; i < count; i++) {
+		if (in)
+			add_in(f, iov[i].base, iov[i].len);
+		else
+			add_out(f, iov[i].base, iov[i].len);
+	}
+}
+
+/* FUTEX_WAIT, WAIT_BITSET, LOCK_PI, WAIT_REQUEUE_PI, LOCK_PI2: the fourth argument is a time. */
+static int futex_waits(uint64_t op)
+{
+	switch (op & 0x7f) {
+	case 0:
+	case 6:
+	case 9:
+	case 11:
+	case 13:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64_t *args)
+{
+	for (unsigned i = 0; i < GATE_SPECS && spec->segs[i].kind != GATE_NONE; i++) {
+		unsigned ptr = spec->segs[i].ptr, lenarg = spec->segs[i].len;
+		uint64_t addr = args[ptr < 6 ? ptr : 0], len = spec->segs[i].size, count = 1;
+
+		if (lenarg != GATE_NO_LEN) {
+			count = args[lenarg < 6 ? lenarg : 0];
+			if (count > GATE_DATA_SIZE)
+				continue;
+			len *= count;
+		}
+		switch (spec->segs[i].kind) {
+		case GATE_IN:
+			add_in(f, addr, len);
+			break;
+		case GATE_OUT:
+			add_out(f, addr, len);
+			break;
+		case GATE_INOUT:
+			add_in(f, addr, len);
+			add_out(f, addr, len);
+			break;
+		case GATE_FUTEX_TIME:
+			if (futex_waits(args[1]))
+				add_in(f, addr, len);
+			break;
+		case GATE_PATH:
+			add_string(f, addr);
+			break;
+		case GATE_IOV_IN:
+			add_iov(f, addr, count, 1);
+			break;
+		case GATE_IOV_OUT:
+			add_iov(f, addr, count, 0);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* ---- one call ---- */
+
+static void ring(struct gate_box *box)
+{
+	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+	uint32_t cpu, spin = 0;
+	uint64_t begin;
+
+	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+	if (!ro->asleep) {
+		spin = ro->spin;
+		begin = tsc_cpu(&cpu);
+		for (;;) {
+			uint64_t now;
+
+			for (int i = 0; i < 8; i++) {
+				if (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_REQUEST) {
+					box->waited = (uint32_t)(tsc_cpu(&cpu) - begin);
+					return;
+				}
+				__builtin_ia32_pause();
+			}
+			now = tsc_cpu(&cpu);
+			if (cpu == ro->cpu || now - begin > spin)
+				break;
+		}
+		box->waited = spin;
+	}
+	do {
+		doorbell(STUB_GATE_WAIT, 0);
+	} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST);
+}
+
+static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, int64_t result)
+{
+	uint32_t n = box->nouts;
+
+	for (uint32_t i = 0; i < n && i < GATE_MAX_SEGS; i++) {
+		const struct gate_seg *s = &box->outs[i];
+		uint32_t off = s->off, len = s->len;
+
+		if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
+			continue;
+		/* It could be written before the call, and no longer: another thread's doing. */
+		if (shim_copy((void *)s->addr, (const char *)m + GATE_DATA + off, len) < 0)
+			result = -EFAULT;
+	}
+	return result;
+}
+
+struct shim_result {
+	int64_t value;
+	uint64_t trap; /* the call must go by the trap door */
+};
+
+__attribute__((used)) struct shim_result shim_call(struct mailbox *m);
+struct shim_result shim_call(struct mailbox *m)
+{
+	const struct gate_ro *ro = (const struct gate_ro *)STUB_RO;
+	const struct gate_local *local = (const struct gate_local *)((uint64_t)m + AREA_LOCAL);
+	struct gate_box *box = box_of(m);
+	struct fill f = {m, box, 0, 0};
+	uint32_t nr = (uint32_t)local->nr;
+	const struct gate_spec *spec = &ro->spec[nr < GATE_MAX_NR ? nr : GATE_MAX_NR - 1];
+
+	if (spec->class != GATE_CLASS_CALL) {
+		if (spec->class == GATE_CLASS_TRAP)
+			return (struct shim_result){0, 1};
+		if (box->known >> spec->id & 1) {
+			box->local++;
+			return (struct shim_result){box->ids[spec->id < GATE_IDS ? spec->id : 0], 0};
+		}
+	}
+	fill_segs(&f, spec, local->args);
+	box->kind = GATE_KIND_CALL;
+	box->nr = (int32_t)nr;
+	for (int i = 0; i < 6; i++)
+		box->args[i] = local->args[i];
+	box->ip = local->rcx;
+	box->nsegs = f.n;
+	ring(box);
+	for (;;) {
+		switch (box->action) {
+		case GATE_RUN:
+			stub_run_commands(m);
+			box->kind = GATE_KIND_DONE;
+			ring(box);
+			continue;
+		case GATE_WAIT:
+			box->kind = GATE_KIND_WAIT;
+			__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+			do {
+				doorbell(STUB_GATE_WAIT, 0);
+			} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST);
+			continue;
+		case GATE_RUN_RETURN:
+			stub_run_commands(m);
+			if (m->result != 0)
+				return (struct shim_result){(int64_t)m->result, 0};
+			/* fall through */
+		default:
+			return (struct shim_result){apply_outs(m, box, box->result), 0};
+		}
+	}
+}
+
+/* clang-format off */
+#define RELOAD \
+	"\tmov %gs:0x30,%rdi\n\tmov %gs:0x38,%rsi\n\tmov %gs:0x40,%rdx\n" \
+	"\tmov %gs:0x48,%r10\n\tmov %gs:0x50,%r8\n\tmov %gs:0x58,%r9\n"
+#define LEAVE "\tmov %gs:0x18,%rsp\n\tmov %gs:0x20,%rcx\n"
+
+/* pending lies in the box: see abi.h; asserted below. */
+#define PENDING_OFF 0x1990
+__asm__(".section .text.shim,\"ax\",@progbits\n"
+	".balign 64\n.globl gate_entry\ngate_entry:\n"
+	"\tmov %rsp,%gs:0x18\n\tmov %rcx,%gs:0x20\n\tmov %gs:0x10,%rsp\n\tmov %rax,%gs:0x28\n"
+	"\tmov %rdi,%gs:0x30\n\tmov %rsi,%gs:0x38\n\tmov %rdx,%gs:0x40\n"
+	"\tmov %r10,%gs:0x48\n\tmov %r8,%gs:0x50\n\tmov %r9,%gs:0x58\n"
+	"\tmov %gs:0,%rdi\n\tcall shim_call\n"
+	"\tmov %rax,%gs:0x60\n\ttest %rdx,%rdx\n\tjnz 2f\n"
+	".globl gate_exit\ngate_exit:\n"
+	"\tmov %gs:0,%rcx\n\tcmpl $0," "0x1990" "(%rcx)\n\tjne 1f\n"
+	RELOAD "\tmov %gs:0x60,%rax\n" LEAVE "\tjmp *%rcx\n"
+	".globl gate_exit_end\ngate_exit_end:\n"
+	"1:\n" RELOAD "\tmov %gs:0x60,%rax\n" LEAVE
+	".globl gate_kick_trap\ngate_kick_trap:\n\tint3\n\thlt\n"
+	"2:\n" RELOAD "\tmov %gs:0x28,%rax\n" LEAVE
+	".globl gate_call_trap\ngate_call_trap:\n\tint3\n\thlt\n"
+	".globl shim_copy\nshim_copy:\n\tmov %rdx,%rcx\n\txor %eax,%eax\n"
+	".globl shim_touch_begin\nshim_touch_begin:\n\trep movsb\n\tret\n"
+	/* rdi: to, rsi: from, rdx: at most */
+	".globl shim_string\nshim_string:\n\txor %ecx,%ecx\n"
+	"3:\tmovzbl (%rsi,%rcx),%eax\n\tmov %al,(%rdi,%rcx)\n\tinc %rcx\n\ttest %al,%al\n\tjz 4f\n"
+	"\tcmp %rdx,%rcx\n\tjb 3b\n\txor %eax,%eax\n\tret\n4:\tmov %rcx,%rax\n\tret\n"
+	".globl shim_probe\nshim_probe:\n\txor %eax,%eax\n\tlock orb $0,(%rdi)\n\tret\n"
+	".globl shim_touch_end\nshim_touch_end:\n"
+	".globl shim_touch_fault\nshim_touch_fault:\n\tmov $-1,%rax\n\tret\n"
+	".text\n");
+/* clang-format on */
+
+_Static_assert(GATE_BOX + __builtin_offsetof(struct gate_box, pending) == PENDING_OFF, "gate_exit looks at pending");
+_Static_assert(__builtin_offsetof(struct gate_local, entry) == GATE_ENTRY_SLOT, "trampolines jump there");
+_Static_assert(__builtin_offsetof(struct gate_local, stack) == 0x10 && __builtin_offsetof(struct gate_local, nr) == 0x28 &&
+		       __builtin_offsetof(struct gate_local, args) == 0x30 &&
+		       __builtin_offsetof(struct gate_local, result) == 0x60,
+	       "gate_local is what the assembly says");

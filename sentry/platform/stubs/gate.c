@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate: calls that come over shared memory, without a context switch.
+ *
+ *	shim rings gate_box.state --> gate_scan (polling) or STUB_GATE_WAIT (asleep) --> take --> a plain event for the task
+ *	handler: copy_from_guest --> gate_copy_in;  copy_to_guest --> gate_copy_out
+ *	resume --> gate_reply: out-segments, value, state DONE; a doorbell call that waits is answered
+ *
+ * Everything in a box is hostile: number, arguments and segment tables are copied out once and checked in the copy; bytes of
+ * segments are read as guest memory is, once for each copy_from_guest. A thread is in THREAD_GATE from the moment its request
+ * is taken until it is answered; any other call it makes meanwhile breaks the protocol and ends its process.
+ *
+ * Two ways to wait:
+ *
+ *	asleep    the sentry sleeps in poll(); the shim makes a doorbell call at once. On one CPU that is a notification.
+ *	polling   the sentry looks at the boxes of all threads that run guest code; the shim spins. Two CPUs talk through one
+ *	          cache line. It is begun after a burst of calls that follow one another closely, and ended when nobody calls,
+ *	          when answers come late (the guest's threads need the CPUs), or when too much arrives by other ways.
+ *
+ * No wake-up is lost at the change: the shim spins for a bounded time only and then makes the doorbell call.
+ *
+ * Polling takes a CPU: never with fewer than two, never under a CPU quota, and only with one of the host's slots
+ * (gate_slot_fds: locked files), so that many sandboxes don't burn each other's time.
+ *
+ * The guest controls when it rings and what it says of its waiting (`waited`): it can make the sentry poll or sleep more
+ * than is good for it, within what one CPU for one slot allows.
+ */
+#include "sentry/platform/stubs/gate.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+bool gate_on = true;
+struct gate_counts gate_counts;
+int gate_slot_fds[GATE_SLOTS_MAX];
+unsigned gate_slots;
+
+static struct gate_ro *ro;
+
+static struct gate_box *box_of(const struct platform_thread *pt)
+{
+	return (struct gate_box *)((char *)pt->mailbox + GATE_BOX);
+}
+
+uint32_t *gate_pending(struct platform_thread *pt)
+{
+	return &box_of(pt)->pending;
+}
+
+static char *data_of(const struct platform_thread *pt)
+{
+	return (char *)pt->mailbox + GATE_DATA;
+}
+
+int gate_boot(void)
+{
+	int fd = memfd_create("gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, STUB_RO_SIZE) < 0)
+		goto fail;
+	ro = mmap(NULL, STUB_RO_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ro == MAP_FAILED)
+		goto fail;
+	/* Nobody who maps it from now on can ever write it. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+		goto fail;
+	ro->asleep = 1;
+	for (unsigned nr = 0; nr < GATE_MAX_NR; nr++)
+		gate_spec_fill(&ro->spec[nr], (int)nr);
+	return fd;
+fail:
+	return -errno;
+}
+
+/* ---- requests ---- */
+
+/* What the shim brought, copied and checked: whatever lies in the box later, these offsets stay within the data. */
+static void take_segs(struct platform_thread *pt, const volatile struct gate_box *box)
+{
+	uint32_t n = box->nsegs;
+
+	pt->nsegs = 0;
+	pt->data_used = 0;
+	pt->nouts = 0;
+	if (n > GATE_MAX_SEGS)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		struct gate_seg *s = &pt->segs[pt->nsegs];
+
+		s->addr = box->segs[i].addr;
+		s->len = box->segs[i].len;
+		s->off = box->segs[i].off;
+		s->flags = box->segs[i].flags;
+		if (s->len == 0 || s->addr > GUEST_END || s->len > GUEST_END - s->addr)
+			continue;
+		if ((s->flags & GATE_SEG_PROBED) == 0) {
+			if (s->off > GATE_DATA_SIZE || s->len > GATE_DATA_SIZE - s->off)
+				continue;
+			pt->data_used = MAX(pt->data_used, s->off + ((s->len + 7) & ~7U));
+		}
+		pt->nsegs++;
+	}
+	pt->data_used = MIN(pt->data_used, (uint32_t)GATE_DATA_SIZE);
+}
+
+/* The thread has rung, as far as its box says. */
+static bool rung(const struct platform_thread *pt)
+{
+	return __atomic_load_n(&box_of(pt)->state, __ATOMIC_ACQUIRE) == GATE_REQUEST;
+}
+
+/* Takes what has been rung: a call of a thread in guest code, or the end of commands. */
+static void take(struct platform_thread *pt)
+{
+	const volatile struct gate_box *box = box_of(pt);
+
+	if (pt->state == THREAD_GATE_RUNNING) {
+		int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
+
+		ktimer_cancel(&pt->kick_timer);
+		pt->result = error == 0 ? 0 : error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
+		/* What was expected of a batch that stopped early never comes, but for its closes. */
+		if (!stubs_forget_expected(pt)) {
+			proc_kill(pt->proc);
+			return;
+		}
+		thread_set_state(pt, THREAD_GATE);
+		stubs_deliver(pt);
+		return;
+	}
+	if (!stubs_forget_expected(pt)) {
+		proc_kill(pt->proc);
+		return;
+	}
+	thread_set_state(pt, THREAD_GATE);
+	pt->event.kind = PLATFORM_SYSCALL;
+	pt->event.full = false;
+	pt->event.gate = true;
+	pt->event.nr = (int)box->nr;
+	pt->event.ip = box->ip;
+	for (unsigned i = 0; i < 6; i++)
+		pt->event.args[i] = box->args[i];
+	take_segs(pt, box);
+	stubs_deliver(pt);
+}
+
+bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
+{
+	switch (pt->state) {
+	case THREAD_GUEST:
+	case THREAD_GATE_RUNNING:
+		if (!rung(pt)) {
+			transport->answer(c->id, 0); /* the answer was faster */
+			return true;
+		}
+		pt->call_id = c->id;
+		pt->gate_waits = true;
+		stubs_waiting++;
+		if (pt->state == THREAD_GUEST) {
+			gate_counts.asleep++;
+			gate_woken();
+		}
+		take(pt);
+		return true;
+	case THREAD_GATE:
+	case THREAD_GATE_WAITING:
+		if (pt->gate_waits)
+			return false;
+		pt->call_id = c->id;
+		pt->gate_waits = true;
+		stubs_waiting++;
+		if (pt->state == THREAD_GATE_WAITING) {
+			ktimer_cancel(&pt->kick_timer);
+			thread_set_state(pt, THREAD_GATE);
+			stubs_deliver(pt);
+		}
+		return true;
+	default:
+		return false;
+	}
+}
+
+void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t value, int next_state)
+{
+	struct gate_box *box = box_of(pt);
+
+	box->result = value;
+	box->action = action;
+	box->nouts = 0;
+	if (action == GATE_RETURN || action == GATE_RUN_RETURN) {
+		for (uint32_t i = 0; i < pt->nouts; i++)
+			box->outs[i] = pt->outs[i];
+		box->nouts = pt->nouts;
+		pt->nsegs = pt->nouts = 0;
+	}
+	pt->event_ready = false;
+	thread_set_state(pt, (enum thread_state)next_state);
+	if (next_state == THREAD_GATE_RUNNING || next_state == THREAD_GATE_WAITING)
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
+	__atomic_store_n(&box->state, GATE_DONE, __ATOMIC_RELEASE);
+	if (pt->gate_waits) {
+		pt->gate_waits = false;
+		stubs_waiting--;
+		transport->answer(pt->call_id, 0);
+	}
+}
+
+bool gate_to_call(struct platform_thread *pt)
+{
+	if (pt->gate_waits)
+		return true;
+	gate_reply(pt, GATE_WAIT, 0, THREAD_GATE_WAITING);
+	if (!stubs_wait(pt, &pt->event_ready))
+		return false;
+	pt->event_ready = false;
+	return pt->state == THREAD_GATE;
+}
+
+/* ---- segments ---- */
+
+static struct platform_thread *in_gate(const struct task *task)
+{
+	struct platform_thread *pt = task->pt;
+
+	return pt != NULL && pt->state == THREAD_GATE ? pt : NULL;
+}
+
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+/* Writes what was put aside for the shim to the process itself: something else needs to see it, or to go over it. */
+static void flush_outs(struct platform_thread *pt)
+{
+	for (uint32_t i = 0; i < pt->nouts; i++)
+		(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
+	pt->nouts = 0;
+}
+
+static void flush_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
+{
+	for (uint32_t i = 0; i < pt->nouts; i++) {
+		if (overlaps(pt->outs[i].addr, pt->outs[i].len, addr, len)) {
+			flush_outs(pt);
+			return;
+		}
+	}
+}
+
+void gate_flush(struct task *task)
+{
+	struct platform_thread *pt = in_gate(task);
+
+	if (pt != NULL)
+		flush_outs(pt);
+}
+
+/* The in-segment that holds addr and the len bytes behind it. */
+static const struct gate_seg *find_in(const struct platform_thread *pt, uint64_t addr, size_t len)
+{
+	for (uint32_t i = 0; i < pt->nsegs; i++) {
+		const struct gate_seg *s = &pt->segs[i];
+
+		if ((s->flags & GATE_SEG_PROBED) == 0 && addr >= s->addr && addr - s->addr < s->len &&
+		    len <= s->len - (addr - s->addr))
+			return s;
+	}
+	return NULL;
+}
+
+bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
+{
+	struct platform_thread *pt = in_gate(task);
+	const struct gate_seg *s;
+
+	if (pt == NULL)
+		return false;
+	if (pt->nouts != 0)
+		flush_overlapping(pt, addr, len);
+	s = find_in(pt, addr, len);
+	if (s == NULL)
+		return false;
+	memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	return true;
+}
+
+int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t size)
+{
+	struct platform_thread *pt = in_gate(task);
+	const struct gate_seg *s;
+	const char *nul;
+	size_t len;
+
+	if (pt == NULL)
+		return -1;
+	s = find_in(pt, addr, 1);
+	if (s == NULL || (s->flags & GATE_SEG_STRING) == 0)
+		return -1;
+	len = MIN(size, (size_t)(s->len - (addr - s->addr)));
+	memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	nul = memchr(dst, '\0', len);
+	return nul != NULL ? nul - dst : -1;
+}
+
+bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len)
+{
+	struct platform_thread *pt = in_gate(task);
+	struct gate_seg *last;
+
+	if (pt == NULL || pt->nsegs == 0)
+		return false;
+	for (uint32_t i = 0; i < pt->nsegs; i++) {
+		const struct gate_seg *s = &pt->segs[i];
+
+		if ((s->flags & GATE_SEG_PROBED) == 0 || addr < s->addr || addr - s->addr >= s->len ||
+		    len > s->len - (addr - s->addr))
+			continue;
+		if (len > GATE_DATA_SIZE - pt->data_used)
+			break;
+		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
+		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
+			last->len += (uint32_t)len;
+		} else {
+			if (pt->nouts == GATE_MAX_SEGS)
+				break;
+			pt->outs[pt->nouts++] =
+				(struct gate_seg){.addr = addr, .len = (uint32_t)len, .off = pt->data_used};
+		}
+		memcpy(data_of(pt) + pt->data_used, src, len);
+		pt->data_used += (uint32_t)len;
+		return true;
+	}
+	/* It goes to the process now: what was put aside for the same place goes first. */
+	flush_overlapping(pt, addr, len);
+	return false;
+}
+
+/* ---- what the shim may answer itself ---- */
+
+void gate_know(struct task *task, int nr, int64_t value)
+{
+	struct platform_thread *pt = in_gate(task);
+	struct gate_box *box;
+	const struct gate_spec *spec;
+
+	if (pt == NULL || nr < 0 || (unsigned)nr >= GATE_MAX_NR)
+		return;
+	spec = &ro->spec[nr];
+	if (spec->class != GATE_CLASS_ID)
+		return;
+	box = box_of(pt);
+	box->ids[spec->id] = value;
+	box->known |= 1U << spec->id;
+}
+
+void gate_forget(struct task *task)
+{
+	if (task->pt != NULL)
+		box_of(task->pt)->known = 0;
+}
+
+uint64_t gate_local_calls(const struct platform_thread *pt)
+{
+	return *(volatile uint64_t *)&box_of(pt)->local;
+}
+
+/* ---- polling ---- */
+
+#define BURST_GAP_NS 40000  /* calls closer than this ... */
+#define BURST_CALLS 4       /* ... so many in a row begin polling */
+#define FIRST_IDLE_US 300   /* the guest may need so long to come back from the CPU it shared with us */
+#define IDLE_US 50          /* polling ends after so long without a call */
+#define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
+#define BUSY_TURNS 32       /* and after so many calls */
+#define SPIN_US 15          /* the shim's patience */
+#define SLOW_US 7           /* mean wait that says: the CPUs are needed */
+#define WINDOW 64           /* calls a judgement needs */
+#define HOLDOFF_MIN_NS NSEC_PER_MSEC
+#define HOLDOFF_MAX_NS (100 * NSEC_PER_MSEC)
+
+static struct {
+	bool polling;
+	int slot;
+	unsigned cpus;
+	uint64_t ticks_us;       /* time stamp counter per us */
+	uint64_t last_wake;      /* ns: of the last doorbell call */
+	unsigned burst;
+	uint64_t last_request, last_look; /* ticks */
+	unsigned turns, calls, others;
+	uint64_t waited;
+	uint64_t holdoff, not_before; /* ns */
+	bool fresh;
+} poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS};
+
+static uint64_t ticks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static void publish_cpu(void)
+{
+	uint32_t aux;
+
+	__builtin_ia32_rdtscp(&aux);
+	ro->cpu = aux & 0xfff;
+}
+
+static uint64_t ticks_per_us(void)
+{
+	static uint64_t ns0, t0;
+	uint64_t ns = host_clock_ns(CLOCK_MONOTONIC), t = ticks();
+
+	if (ns0 == 0) {
+		ns0 = ns;
+		t0 = t;
+	}
+	/* A first guess, better with each look. */
+	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
+}
+
+void gate_set_cpus(unsigned cpus)
+{
+	poll_state.cpus = cpus;
+	ticks_per_us();
+}
+
+static bool slot_take(void)
+{
+	if (gate_slots == 0)
+		return true; /* nobody counts them */
+	for (unsigned i = 0; i < gate_slots; i++) {
+		if (host_flock(gate_slot_fds[i], true) == 0) {
+			poll_state.slot = (int)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void slot_give(void)
+{
+	if (poll_state.slot >= 0)
+		host_flock(gate_slot_fds[poll_state.slot], false);
+	poll_state.slot = -1;
+}
+
+bool gate_polling(void)
+{
+	return poll_state.polling;
+}
+
+static void polling_begin(uint64_t now)
+{
+	if (poll_state.cpus < 2 || now < poll_state.not_before || !slot_take()) {
+		poll_state.burst = 0;
+		return;
+	}
+	poll_state.ticks_us = ticks_per_us();
+	poll_state.polling = poll_state.fresh = true;
+	poll_state.last_request = poll_state.last_look = ticks();
+	poll_state.turns = poll_state.calls = poll_state.others = 0;
+	poll_state.waited = 0;
+	ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
+	publish_cpu();
+	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
+	gate_counts.bursts++;
+}
+
+static void polling_end(bool bad)
+{
+	poll_state.polling = false;
+	poll_state.burst = 0;
+	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
+	slot_give();
+	if (bad) {
+		poll_state.not_before = loop_now() + poll_state.holdoff;
+		poll_state.holdoff = MIN(poll_state.holdoff * 2, (uint64_t)HOLDOFF_MAX_NS);
+	}
+}
+
+/* A request came by a doorbell call. */
+void gate_woken(void)
+{
+	uint64_t now = loop_now();
+
+	if (poll_state.polling)
+		return;
+	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS ? poll_state.burst + 1 : 0;
+	poll_state.last_wake = now;
+	if (poll_state.burst >= BURST_CALLS)
+		polling_begin(now);
+}
+
+/* Something came by another way: it costs more while we poll. */
+void gate_other_event(void)
+{
+	poll_state.others++;
+}
+
+/* All threads that may have rung. */
+static bool scan(void)
+{
+	struct platform_thread *pt, *tmp;
+	bool found = false;
+
+	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
+		if (!rung(pt))
+			continue;
+		if (pt->state == THREAD_GUEST) {
+			gate_counts.polled++;
+			poll_state.calls++;
+			poll_state.waited += MIN((uint64_t) * (volatile uint32_t *)&box_of(pt)->waited, 100000UL);
+		}
+		take(pt);
+		found = true;
+	}
+	return found;
+}
+
+/* Judges the last calls. False: polling has ended. */
+static bool worth_it(void)
+{
+	bool slow, crowded;
+
+	if (poll_state.calls + poll_state.others < WINDOW)
+		return true;
+	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
+	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
+	poll_state.calls = poll_state.others = 0;
+	poll_state.waited = 0;
+	if (slow || crowded) {
+		polling_end(true);
+		return false;
+	}
+	poll_state.holdoff = MAX(poll_state.holdoff / 2, (uint64_t)HOLDOFF_MIN_NS);
+	return true;
+}
+
+enum gate_next gate_turn(bool may_sleep)
+{
+	if (!poll_state.polling)
+		return may_sleep ? GATE_SLEEP : GATE_LOOK;
+	if (scan()) {
+		poll_state.last_request = ticks();
+		poll_state.fresh = false;
+		if (!worth_it())
+			return GATE_LOOK;
+		if (++poll_state.turns % BUSY_TURNS != 0)
+			return GATE_SERVE;
+		publish_cpu();
+		poll_state.last_look = poll_state.last_request;
+		return GATE_LOOK;
+	}
+	if (!may_sleep)
+		return GATE_LOOK;
+	for (;;) {
+		uint64_t t;
+
+		for (int i = 0; i < 16; i++) {
+			if (scan()) {
+				poll_state.last_request = ticks();
+				poll_state.fresh = false;
+				return worth_it() ? GATE_SERVE : GATE_LOOK;
+			}
+			__builtin_ia32_pause();
+		}
+		t = ticks();
+		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us ||
+		    list_empty(&gate_ringers)) {
+			polling_end(false);
+			return scan() ? GATE_SERVE : GATE_SLEEP;
+		}
+		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
+			poll_state.last_look = t;
+			publish_cpu();
+			return GATE_LOOK;
+		}
+	}
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gate, on the sentry's side: see gate.c. */
+#ifndef SENTRY_PLATFORM_STUBS_GATE_H
+#define SENTRY_PLATFORM_STUBS_GATE_H
+
+#include "sentry/base/types.h"
+#include "sentry/platform/platform.h"
+#include "sentry/platform/stub/abi.h"
+
+struct platform_thread;
+struct stub_call;
+struct task;
+
+/* Before the zygote is made: the read-only page. The descriptor to map in stubs (close it then), or -errno. */
+int gate_boot(void) must_check;
+/* gate_spec.c: what the shim must know of call nr. */
+void gate_spec_fill(struct gate_spec *out, int nr);
+
+/* A doorbell call STUB_GATE_WAIT. False: nothing of ours waits there, the stub broke the protocol. */
+bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c) must_check;
+/* Answers the request in hand: action and value. The thread's state becomes next. */
+void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t value, int next_state);
+/* Makes the waiting thread wait in a doorbell call, so that a descriptor can be passed (sleeps). False if it died. */
+bool gate_to_call(struct platform_thread *pt) must_check;
+
+/* The word by which the shim is made to enter the trap door. */
+uint32_t *gate_pending(struct platform_thread *pt);
+
+/* Ops: see platform.h. */
+bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len);
+int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t size);
+bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len);
+void gate_flush(struct task *task);
+void gate_know(struct task *task, int nr, int64_t value);
+void gate_forget(struct task *task);
+
+#endif

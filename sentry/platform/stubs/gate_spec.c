@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the shim must know of each call: which arguments point to bytes it reads, which to places it writes. It is taken
+ * from the trace formats of syscalls/table.def, which say it already ("fd buf:2 size"): one more table would drift.
+ *
+ * A kind that isn't listed here moves no bytes through the mailbox; the sentry then copies from and to the process, as it
+ * does for calls that don't come by the gate. A wrong entry could only make a call slower, or show bytes the guest has
+ * anyway: what a segment doesn't hold is read from the process.
+ *
+ * Calls whose handler needs registers are left to the trap door. Those whose handler only queues native memory calls come
+ * by the gate although their verdict is TRAP: the shim carries the commands out itself.
+ */
+#include "sentry/platform/stubs/gate.h"
+
+#include "sentry/platform/stubs/stubs.h"
+#include "syscalls/dispatch.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+struct seg_word {
+	const char *word;
+	uint8_t kind;
+	uint16_t size;
+	bool counted; /* times the argument behind the colon, or else the next one */
+};
+
+static const struct seg_word words[] = {
+	{"path", GATE_PATH, 0, false},
+	{"str", GATE_PATH, 0, false},
+	{"buf", GATE_IN, 1, true},
+	{"iov", GATE_IOV_IN, 1, true},
+	{"sockaddr", GATE_IN, 1, true},
+	{"optval", GATE_IN, 1, true},
+	{"timespec", GATE_IN, 16, false},
+	{"timeval", GATE_IN, 16, false},
+	{"itimerspec", GATE_IN, 32, false},
+	{"itimerval", GATE_IN, 32, false},
+	{"times2", GATE_IN, 32, false},
+	{"sigset", GATE_IN, 8, false},
+	{"sigaction", GATE_IN, 32, false},
+	{"rlimit", GATE_IN, 16, false},
+	{"pollfds", GATE_INOUT, 8, true},
+	{"epoll_event", GATE_IN, 12, false},
+	{"u64p", GATE_INOUT, 8, false},
+	{"u32p", GATE_INOUT, 4, false},
+	{"intp", GATE_IN, 4, false},
+	{"out:buf", GATE_OUT, 1, true},
+	{"out:path", GATE_OUT, 1, true},
+	{"out:dirents", GATE_OUT, 1, true},
+	{"out:iov", GATE_IOV_OUT, 1, true},
+	{"out:epoll_events", GATE_OUT, 12, true},
+	{"out:stat", GATE_OUT, 144, false},
+	{"out:statx", GATE_OUT, 256, false},
+	{"out:timespec", GATE_OUT, 16, false},
+	{"out:timeval", GATE_OUT, 16, false},
+	{"out:itimerspec", GATE_OUT, 32, false},
+	{"out:itimerval", GATE_OUT, 32, false},
+	{"out:rusage", GATE_OUT, 144, false},
+	{"out:wstatus", GATE_OUT, 4, false},
+	{"out:rlimit", GATE_OUT, 16, false},
+	{"out:fds", GATE_OUT, 8, false},
+	{"out:intp", GATE_OUT, 4, false},
+	{"out:sigset", GATE_OUT, 8, false},
+	{"out:sigaction", GATE_OUT, 32, false},
+	{"out:utsname", GATE_OUT, 390, false},
+	{"out:sockaddr", GATE_OUT, 128, false},
+	{"out:siginfo", GATE_OUT, 128, false},
+};
+
+static const struct seg_word *find_word(const char *s, size_t len)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+		if (strlen(words[i].word) == len && memcmp(words[i].word, s, len) == 0)
+			return &words[i];
+	return NULL;
+}
+
+/* One word of a trace format: argument arg. */
+static void add_word(struct gate_spec *spec, unsigned *n, const char *s, size_t len, unsigned arg)
+{
+	const struct seg_word *w = find_word(s, len);
+	unsigned count = arg + 1;
+
+	if (w == NULL && len > 2 && s[len - 2] == ':' && s[len - 1] >= '0' && s[len - 1] <= '5') {
+		count = (unsigned)(s[len - 1] - '0');
+		w = find_word(s, len - 2);
+	}
+	if (w == NULL || *n == GATE_SPECS || arg > 5 || count > 5)
+		return;
+	spec->segs[*n].kind = w->kind;
+	spec->segs[*n].ptr = (uint8_t)arg;
+	spec->segs[*n].len = w->counted ? (uint8_t)count : GATE_NO_LEN;
+	spec->segs[*n].size = w->size;
+	(*n)++;
+}
+
+static int id_of(int nr)
+{
+	switch (nr) {
+	case SYS_getpid:
+		return GATE_PID;
+	case SYS_gettid:
+		return GATE_TID;
+	case SYS_getuid:
+		return GATE_UID;
+	case SYS_geteuid:
+		return GATE_EUID;
+	case SYS_getgid:
+		return GATE_GID;
+	case SYS_getegid:
+		return GATE_EGID;
+	default:
+		return -1;
+	}
+}
+
+/* Verdict TRAP, yet no register is asked for. */
+static bool only_memory(int nr)
+{
+	switch (nr) {
+	case SYS_mmap:
+	case SYS_munmap:
+	case SYS_mprotect:
+	case SYS_madvise:
+	case SYS_brk:
+	case SYS_mremap:
+	case SYS_mincore:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void gate_spec_fill(struct gate_spec *out, int nr)
+{
+	const struct syscall_row *row = nr < SYSCALL_MAX ? &syscall_table[nr] : NULL;
+	unsigned n = 0, arg = 0;
+	const char *p;
+
+	memset(out, 0, sizeof(*out));
+	if (row == NULL || row->name == NULL)
+		return;
+	if (row->verdict == SYSCALL_TRAP && !only_memory(nr)) {
+		out->class = GATE_CLASS_TRAP;
+		return;
+	}
+	if (id_of(nr) >= 0) {
+		out->class = GATE_CLASS_ID;
+		out->id = (uint8_t)id_of(nr);
+		return;
+	}
+	if (nr == SYS_futex) {
+		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
+		out->segs[0].kind = GATE_IN;
+		out->segs[0].len = GATE_NO_LEN;
+		out->segs[0].size = 4;
+		out->segs[1].kind = GATE_FUTEX_TIME;
+		out->segs[1].ptr = 3;
+		out->segs[1].len = GATE_NO_LEN;
+		out->segs[1].size = 16;
+		return;
+	}
+	for (p = row->trace; *p != '\0' && *p != '='; arg++) {
+		size_t len = strcspn(p, " ");
+
+		add_word(out, &n, p, len, arg);
+		p += len;
+		p += *p == ' ';
+	}
+}
