@@ -63,6 +63,7 @@ enum stub_action {
 	STUB_CLONE,        /* clone a thread or vfork child in the area mailbox->clone_area */
 	STUB_EXIT,         /* end this host thread */
 	STUB_PARK,         /* sleep in the host until mailbox->unpark is set, then STUB_DONE */
+	STUB_CALL,         /* STUB_DONE by a doorbell call, not by the box: descriptors will be passed */
 };
 
 /* Why a thread stands in the trap door. */
@@ -107,15 +108,22 @@ _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place")
  * GATE_ENTRY_SLOT behind %gs. The shim puts number and arguments into the thread's gate_box, with the bytes the call will
  * read (in-segments) and the ranges it may write (probed: the shim has seen them writable), and rings `state`. Who polls
  * sees it; when nobody does (gate_ro.asleep), or the answer takes long, the shim waits by a doorbell call, which is a
- * notification. The answer is a value and out-segments, which the shim copies to the guest.
+ * notification. The answer is a value and out-segments, which the shim copies to the guest. The trap door rings the same
+ * way, once its thread is known.
  *
- *	IDLE --shim--> REQUEST --sentry--> DONE --shim--> IDLE
+ *	IDLE, DONE --shim--> REQUEST --sentry--> (TAKEN, BLOCKED) --> DONE
  *
  * All of it can be forged by the guest: it can ask for any call with any arguments anyway.
  */
 #define GATE_ENTRY_SLOT 8
 
-enum gate_state { GATE_IDLE, GATE_REQUEST, GATE_DONE };
+enum gate_state {
+	GATE_IDLE,
+	GATE_REQUEST,
+	GATE_DONE,
+	GATE_TAKEN,   /* it is being served and takes a while: worth spinning for longer */
+	GATE_BLOCKED, /* the call sleeps: not worth spinning for */
+};
 
 enum gate_action {
 	GATE_RETURN,     /* apply the out-segments, return result */
@@ -124,7 +132,12 @@ enum gate_action {
 	GATE_WAIT,       /* ring again (GATE_KIND_WAIT) by a doorbell call, so that descriptors can be passed */
 };
 
-enum gate_kind { GATE_KIND_CALL, GATE_KIND_DONE, GATE_KIND_WAIT };
+enum gate_kind {
+	GATE_KIND_CALL,
+	GATE_KIND_DONE,
+	GATE_KIND_WAIT,
+	GATE_KIND_STUB, /* from the trap door: nr is the stub_op, args[0] its argument, result the stub_action */
+};
 
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */

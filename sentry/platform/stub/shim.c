@@ -185,7 +185,7 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 
 /* ---- one call ---- */
 
-static void ring(struct gate_box *box)
+void stub_ring(struct gate_box *box)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
 	uint32_t cpu, spin = 0;
@@ -196,24 +196,26 @@ static void ring(struct gate_box *box)
 		spin = ro->spin;
 		begin = tsc_cpu(&cpu);
 		for (;;) {
+			uint32_t state = GATE_REQUEST;
 			uint64_t now;
 
 			for (int i = 0; i < 8; i++) {
-				if (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_REQUEST) {
+				state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
+				if (state == GATE_DONE) {
 					box->waited = (uint32_t)(tsc_cpu(&cpu) - begin);
 					return;
 				}
 				__builtin_ia32_pause();
 			}
 			now = tsc_cpu(&cpu);
-			if (cpu == ro->cpu || now - begin > spin)
+			if (cpu == ro->cpu || state == GATE_BLOCKED || now - begin > (state == GATE_TAKEN ? spin * 16UL : spin))
 				break;
 		}
-		box->waited = spin;
+		box->waited = 0;
 	}
 	do {
 		doorbell(STUB_GATE_WAIT, 0);
-	} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST);
+	} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_DONE);
 }
 
 static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, int64_t result)
@@ -263,20 +265,20 @@ struct shim_result shim_call(struct mailbox *m)
 		box->args[i] = local->args[i];
 	box->ip = local->rcx;
 	box->nsegs = f.n;
-	ring(box);
+	stub_ring(box);
 	for (;;) {
 		switch (box->action) {
 		case GATE_RUN:
 			stub_run_commands(m);
 			box->kind = GATE_KIND_DONE;
-			ring(box);
+			stub_ring(box);
 			continue;
 		case GATE_WAIT:
 			box->kind = GATE_KIND_WAIT;
 			__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
 			do {
 				doorbell(STUB_GATE_WAIT, 0);
-			} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST);
+			} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_DONE);
 			continue;
 		case GATE_RUN_RETURN:
 			stub_run_commands(m);

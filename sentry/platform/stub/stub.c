@@ -149,6 +149,18 @@ static int64_t clone_in_area(struct mailbox *m, const struct stub_ucontext *uc)
 	return stub_clone_in_area(m->clone_flags, to);
 }
 
+/* The doorbell of a thread that the sentry knows: by its box, which needs no call while the sentry polls. */
+static int64_t bell(struct mailbox *m, enum stub_op op, uint64_t arg)
+{
+	struct gate_box *box = (struct gate_box *)((uint64_t)m + GATE_BOX);
+
+	box->kind = GATE_KIND_STUB;
+	box->nr = op;
+	box->args[0] = arg;
+	stub_ring(box);
+	return box->result;
+}
+
 /*
  * A signal in the shim. True: it goes on there. An interruption is remembered (the shim's exit looks for it) unless the
  * shim came here by itself, with the guest's registers loaded and RCX behind the site: to be interrupted, or because its
@@ -222,11 +234,11 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 		m->reason = STUB_REASON_START;
 		token = m->token;
 	}
-	action = doorbell(STUB_TRAP, token);
+	action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
 	for (;;) {
 		switch (action) {
 		case STUB_RUN:
-			action = doorbell(STUB_DONE, stub_run_commands(m));
+			action = bell(m, STUB_DONE, stub_run_commands(m));
 			continue;
 		case STUB_FORK:
 			token = m->token;
@@ -238,15 +250,18 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 				m->fpstate_size = fpstate_size(uc->fpstate);
 				action = doorbell(STUB_TRAP, token);
 			} else {
-				action = doorbell(STUB_CLONED, (uint64_t)action);
+				action = bell(m, STUB_CLONED, (uint64_t)action);
 			}
 			continue;
 		case STUB_CLONE:
-			action = doorbell(STUB_CLONED, (uint64_t)clone_in_area(m, uc));
+			action = bell(m, STUB_CLONED, (uint64_t)clone_in_area(m, uc));
 			continue;
 		case STUB_PARK:
 			while (*(volatile uint32_t *)&m->unpark == 0)
 				call6(NR_FUTEX, (uint64_t)&m->unpark, 0 /* FUTEX_WAIT */, 0, 0, 0, 0);
+			action = bell(m, STUB_DONE, 0);
+			continue;
+		case STUB_CALL:
 			action = doorbell(STUB_DONE, 0);
 			continue;
 		case STUB_EXIT:

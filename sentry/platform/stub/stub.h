@@ -31,6 +31,9 @@ static inline int64_t doorbell(enum stub_op op, uint64_t arg)
 	return ret;
 }
 
+/* Asks for what the box says and waits for the answer: box->state is GATE_DONE then. shim.c */
+void stub_ring(struct gate_box *box);
+
 /* Carries out the commands; the number that succeeded. Behind the first error, which is left in mailbox->result, only
  * descriptors are closed. */
 uint64_t stub_run_commands(struct mailbox *m);

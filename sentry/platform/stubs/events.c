@@ -138,7 +138,29 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 	/* Its stack can be overwritten by another thread while it works for us: it may never come back. */
 	if (state == THREAD_RUNNING || state == THREAD_CLONING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
-	transport->answer(pt->call_id, action);
+	else if (!pt->kicked)
+		ktimer_cancel(&pt->kick_timer);
+	/* It may not end itself either: then it would be one more than was allowed. See kick_overdue. */
+	if (state == THREAD_EXITING)
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
+	if (pt->by_box)
+		gate_answer(pt, action);
+	else
+		transport->answer(pt->call_id, action);
+}
+
+bool stubs_to_call(struct platform_thread *pt)
+{
+	if (stubs_has_call(pt))
+		return true;
+	if (pt->state == THREAD_GATE)
+		return gate_to_call(pt);
+	pt->mailbox->result = 0;
+	stubs_action(pt, STUB_CALL, THREAD_RUNNING);
+	if (!stubs_wait(pt, &pt->event_ready))
+		return false;
+	pt->event_ready = false;
+	return stubs_has_call(pt);
 }
 
 /* ---- the doorbell ---- */
@@ -253,58 +275,47 @@ static void read_mailbox(struct platform_thread *pt)
 	}
 }
 
-static void op_trap(struct platform_thread *pt, const struct stub_call *c)
+static bool op_trap(struct platform_thread *pt, const struct stub_call *c)
 {
-	if (pt == NULL && c->args[2] != 0) {
-		pt = thread_claim(c->args[2], false);
-		/* A thread's leader has asked for it already. */
-		if (pt == NULL || (pt->proc != NULL && pt->proc->pid == 0 && !dies_with_us(c->tid)) ||
-		    thread_bind(pt, c->tid) < 0) {
-			if (pt != NULL && pt->proc != NULL)
-				proc_kill(pt->proc);
-			broke_protocol(NULL, c);
-			return;
-		}
-		thread_set_state(pt, THREAD_ATTACHED);
-	}
-	if (pt == NULL || (pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
-	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !stubs_forget_expected(pt)) {
-		broke_protocol(pt, c);
-		return;
-	}
+	if ((pt->state != THREAD_GUEST && pt->state != THREAD_ATTACHED) ||
+	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !stubs_forget_expected(pt))
+		return false;
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_FULL);
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
 	read_mailbox(pt);
 	stubs_deliver(pt);
+	return true;
 }
 
-static void doorbell(struct platform_thread *pt, const struct stub_call *c)
+/* A thread's first word: its token. */
+static void op_arrive(const struct stub_call *c)
+{
+	struct platform_thread *pt = thread_claim(c->args[2], false);
+
+	/* A thread's leader has asked for it already. */
+	if (pt == NULL || (pt->proc != NULL && pt->proc->pid == 0 && !dies_with_us(c->tid)) ||
+	    thread_bind(pt, c->tid) < 0) {
+		if (pt != NULL && pt->proc != NULL)
+			proc_kill(pt->proc);
+		broke_protocol(NULL, c);
+		return;
+	}
+	thread_set_state(pt, THREAD_ATTACHED);
+	if (!op_trap(pt, c))
+		broke_protocol(pt, c);
+}
+
+bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
 	switch (c->args[1]) {
-	case STUB_ZYGOTE_READY:
-		if (c->tid != zygote_tid)
-			break;
-		zygote_booted = true;
-		zygote_ready(c->id);
-		return;
-	case STUB_HELLO:
-		if (pt != NULL || c->tid == zygote_tid)
-			break;
-		op_hello(c);
-		return;
 	case STUB_TRAP:
-		if (c->tid == zygote_tid)
-			break;
-		op_trap(pt, c);
-		return;
+		return op_trap(pt, c);
 	case STUB_DONE:
 	case STUB_CLONED:
-		if (pt == NULL || pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING))
-			break;
-		if (!stubs_forget_expected(pt))
-			break;
+		if (pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING) || !stubs_forget_expected(pt))
+			return false;
 		ktimer_cancel(&pt->kick_timer);
 		pt->call_id = c->id;
 		thread_set_state(pt, THREAD_FULL);
@@ -316,13 +327,37 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 				pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
 		}
 		stubs_deliver(pt);
-		return;
+		return true;
 	case STUB_GATE_WAIT:
-		if (pt == NULL || !gate_wait_call(pt, c))
-			break;
-		return;
+		return gate_wait_call(pt, c);
 	default:
-		break;
+		return false;
+	}
+}
+
+/* A doorbell call. */
+static void doorbell(struct platform_thread *pt, const struct stub_call *c)
+{
+	if (c->tid == zygote_tid) {
+		if (c->args[1] == STUB_ZYGOTE_READY) {
+			zygote_booted = true;
+			zygote_ready(c->id);
+			return;
+		}
+	} else if (pt == NULL) {
+		if (c->args[1] == STUB_HELLO) {
+			op_hello(c);
+			return;
+		}
+		if (c->args[1] == STUB_TRAP && c->args[2] != 0) {
+			op_arrive(c);
+			return;
+		}
+	} else {
+		if (c->args[1] != STUB_GATE_WAIT)
+			pt->by_box = false;
+		if (c->args[1] != STUB_HELLO && stubs_doorbell(pt, c))
+			return;
 	}
 	broke_protocol(pt, c);
 }
@@ -384,6 +419,7 @@ void stubs_call(const struct stub_call *c)
 	}
 	pt->call_id = c->id;
 	thread_set_state(pt, THREAD_PLAIN);
+	ktimer_cancel(&pt->kick_timer); /* a kick on its way waits for our answer */
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = pt->event.gate = false;
 	gate_counts.notified++;
@@ -432,8 +468,8 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 	while (!native_fits(pt))
 		if (native_flush(task, pt) < 0)
 			break;
-	if (native_needs_call(pt) && !gate_to_call(pt))
-		return pt->state == THREAD_DEAD;
+	if (native_needs_call(pt) && !stubs_to_call(pt))
+		return true; /* it died */
 	if (native_load(pt))
 		gate_reply(pt, GATE_RUN_RETURN, value, THREAD_GUEST);
 	else
@@ -449,6 +485,8 @@ static void stubs_resume(struct task *task, int64_t value)
 		return;
 	if (pt->state == THREAD_PLAIN) {
 		thread_set_state(pt, THREAD_GUEST);
+		if (pt->kicked)
+			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		transport->answer(pt->call_id, value);
 		return;
 	}
@@ -460,6 +498,8 @@ static void stubs_resume(struct task *task, int64_t value)
 	while (!native_fits(pt))
 		if (native_flush(task, pt) < 0)
 			break;
+	if (native_needs_call(pt) && !stubs_to_call(pt))
+		return;
 	if (pt->state == THREAD_DEAD)
 		return;
 	store_regs(pt);
@@ -478,6 +518,10 @@ static void kick_overdue(struct ktimer *t)
 		thread_died(pt);
 		return;
 	}
+	/* One that was told to end: gone, unless somebody keeps it. */
+	if (pt->state == THREAD_EXITING && pt->proc != NULL && pt->proc->pid != 0 &&
+	    host_tgkill(pt->proc->pid, pt->tid, 0) < 0)
+		return;
 	log_debug("thread %d did not come back (state %d): killed", pt->tid, (int)pt->state);
 	if (pt->proc != NULL)
 		proc_kill(pt->proc);
@@ -485,10 +529,10 @@ static void kick_overdue(struct ktimer *t)
 
 static void send_kick(struct platform_thread *pt)
 {
+	ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	if (pt->kicked)
 		return;
 	pt->kicked = true;
-	ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	host_tgkill(pt->proc->pid, pt->tid, KICK_SIGNAL);
 }
 
@@ -549,6 +593,12 @@ static void stubs_park(struct task *task)
 {
 	struct platform_thread *pt = task->pt;
 
+	/* It spins for microseconds and then waits in a call. One that doesn't come runs while it seems to sleep. */
+	if (pt != NULL && (pt->state == THREAD_GATE || (pt->state == THREAD_FULL && pt->by_box)) && !pt->gate_waits) {
+		gate_blocked(pt);
+		if (!pt->kick_timer.armed)
+			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+	}
 	if (pt == NULL || transport->cheap_waiters == 0 || stubs_waiting <= transport->cheap_waiters ||
 	    (pt->state != THREAD_PLAIN && pt->state != THREAD_FULL && !(pt->state == THREAD_GATE && pt->gate_waits)))
 		return;

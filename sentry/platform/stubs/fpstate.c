@@ -6,7 +6,6 @@
 #include "sentry/platform/stubs/stubs.h"
 
 #include "sentry/abi/errno.h"
-#include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
@@ -29,25 +28,22 @@ size_t stubs_fpstate_size(void)
 	return xsave_size;
 }
 
+static uint8_t image[FPSTATE_MAX]; /* nothing here sleeps */
 
 int stubs_fpstate_save(struct task *task, gva_t dst)
 {
 	struct platform_thread *pt = task->pt;
 	size_t len = stubs_fpstate_size(), have;
-	uint8_t *buf;
-	int err;
 
 	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
 		return -LINUX_EFAULT;
 	have = MIN(pt->fpstate_size, len);
-	buf = kzalloc(len);
-	if (buf == NULL)
+	memset(image + have, 0, len - have);
+	gate_slow(pt);
+	if (stubs_transfer(pt, false, image, pt->fpstate, have) < 0 ||
+	    stubs_mm_write(pt->proc->mm, dst.v, image, len) != len)
 		return -LINUX_EFAULT;
-	err = stubs_transfer(pt, false, buf, pt->fpstate, have);
-	if (err == 0 && stubs_mm_write(pt->proc->mm, dst.v, buf, len) != len)
-		err = -LINUX_EFAULT;
-	kfree(buf);
-	return err;
+	return 0;
 }
 
 #define FP_XSTATE_MAGIC1 0x46505853U
@@ -58,51 +54,39 @@ int stubs_fpstate_load(struct task *task, gva_t src)
 {
 	struct platform_thread *pt = task->pt;
 	size_t len = stubs_fpstate_size(), have;
-	uint8_t *buf, *own;
 	uint32_t magic, size;
-	int err = -LINUX_EFAULT;
 
 	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
 		return -LINUX_EFAULT;
 	have = MIN(pt->fpstate_size, len);
 	if (have < FP_LEGACY + 64)
 		return -LINUX_EFAULT;
-	buf = kzalloc(len);
-	own = kzalloc(len);
-	if (buf == NULL || own == NULL)
-		goto out;
-	/* The frame's own trailer (sizes, magics) stays; state comes from the guest's image, as far as it says it goes. */
-	err = stubs_transfer(pt, false, own, pt->fpstate, have);
-	if (err < 0)
-		goto out;
+	gate_slow(pt);
 	if (src.v == 0) {
 		static const uint8_t control[] = {0x7f, 0x03}; /* FCW */
 
-		memset(own, 0, FP_SW_RESERVED);
-		memcpy(own, control, sizeof(control));
-		own[24] = 0x80; /* MXCSR 0x1f80 */
-		own[25] = 0x1f;
-		memset(own + FP_LEGACY, 0, have - FP_LEGACY - 4);
+		memset(image, 0, have);
+		memcpy(image, control, sizeof(control));
+		image[24] = 0x80; /* MXCSR 0x1f80 */
+		image[25] = 0x1f;
 	} else {
-		size_t n = stubs_mm_read(pt->proc->mm, buf, src.v, len);
+		size_t n = stubs_mm_read(pt->proc->mm, image, src.v, len);
 
-		err = -LINUX_EFAULT;
 		if (n < FP_LEGACY)
-			goto out;
-		memcpy(&magic, buf + FP_SW_RESERVED, 4);
-		memcpy(&size, buf + FP_SW_RESERVED + 4, 4);
-		memcpy(own, buf, FP_SW_RESERVED);
+			return -LINUX_EFAULT;
+		memcpy(&magic, image + FP_SW_RESERVED, 4);
+		memcpy(&size, image + FP_SW_RESERVED + 4, 4);
 		if (magic == FP_XSTATE_MAGIC1 && size <= n && size >= FP_LEGACY + 64 && size <= have) {
-			memcpy(own + FP_LEGACY, buf + FP_LEGACY, size - FP_LEGACY - 4);
+			memset(image + size - 4, 0, have - (size - 4));
 		} else {
 			/* Legacy state only: x87 and SSE come from it, the rest is initial. */
-			memset(own + FP_LEGACY, 0, have - FP_LEGACY - 4);
-			own[FP_LEGACY] = 3;
+			memset(image + FP_LEGACY, 0, have - FP_LEGACY);
+			image[FP_LEGACY] = 3;
 		}
 	}
-	err = stubs_transfer(pt, true, own, pt->fpstate, have);
-out:
-	kfree(buf);
-	kfree(own);
-	return err;
+	/* The frame's own trailer (sizes, magics) stays; state comes from the guest's image, as far as it says it goes. */
+	if (stubs_transfer(pt, true, image, pt->fpstate, FP_SW_RESERVED) < 0 ||
+	    stubs_transfer(pt, true, image + FP_LEGACY, pt->fpstate + FP_LEGACY, have - FP_LEGACY - 4) < 0)
+		return -LINUX_EFAULT;
+	return 0;
 }

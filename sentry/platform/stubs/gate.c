@@ -39,6 +39,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,29 +126,48 @@ static bool rung(const struct platform_thread *pt)
 	return __atomic_load_n(&box_of(pt)->state, __ATOMIC_ACQUIRE) == GATE_REQUEST;
 }
 
-/* Takes what has been rung: a call of a thread in guest code, or the end of commands. */
-static void take(struct platform_thread *pt)
+/*
+ * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
+ * the guest can forge a ring for one that is somewhere else; it then believes to be served where it isn't, and what it does
+ * of itself meanwhile breaks the protocol. False: it already has.
+ */
+static bool take(struct platform_thread *pt)
 {
 	const volatile struct gate_box *box = box_of(pt);
+	uint32_t kind = box->kind;
 
+	/* Its exit from the shim looks for this; until then nothing is overdue. */
+	if (pt->kicked) {
+		ktimer_cancel(&pt->kick_timer);
+		*gate_pending(pt) = 1;
+	}
+	if (kind == GATE_KIND_STUB) {
+		struct stub_call c = {.id = pt->call_id, .tid = pt->tid, .nr = SYS_getppid};
+
+		c.args[0] = STUB_MAGIC;
+		c.args[1] = (uint64_t)box->nr;
+		c.args[2] = box->args[0];
+		/* A new thread presents its token by a call. */
+		if (c.args[1] == STUB_TRAP)
+			c.args[2] = 0;
+		else if (c.args[1] != STUB_DONE && c.args[1] != STUB_CLONED)
+			return false;
+		pt->by_box = true;
+		return stubs_doorbell(pt, &c);
+	}
+	if (!stubs_forget_expected(pt))
+		return false;
 	if (pt->state == THREAD_GATE_RUNNING) {
 		int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
 
 		ktimer_cancel(&pt->kick_timer);
 		pt->result = error == 0 ? 0 : error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
-		/* What was expected of a batch that stopped early never comes, but for its closes. */
-		if (!stubs_forget_expected(pt)) {
-			proc_kill(pt->proc);
-			return;
-		}
 		thread_set_state(pt, THREAD_GATE);
 		stubs_deliver(pt);
-		return;
+		return true;
 	}
-	if (!stubs_forget_expected(pt)) {
-		proc_kill(pt->proc);
-		return;
-	}
+	if (pt->state != THREAD_GUEST)
+		return false;
 	thread_set_state(pt, THREAD_GATE);
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
@@ -158,41 +178,65 @@ static void take(struct platform_thread *pt)
 		pt->event.args[i] = box->args[i];
 	take_segs(pt, box);
 	stubs_deliver(pt);
+	return true;
+}
+
+static void waits(struct platform_thread *pt, const struct stub_call *c)
+{
+	pt->call_id = c->id;
+	pt->gate_waits = true;
+	stubs_waiting++;
 }
 
 bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 {
-	switch (pt->state) {
-	case THREAD_GUEST:
-	case THREAD_GATE_RUNNING:
+	bool guest = pt->state == THREAD_GUEST;
+
+	if (thread_may_ring(pt->state)) {
 		if (!rung(pt)) {
 			transport->answer(c->id, 0); /* the answer was faster */
 			return true;
 		}
-		pt->call_id = c->id;
-		pt->gate_waits = true;
-		stubs_waiting++;
-		if (pt->state == THREAD_GUEST) {
+		waits(pt, c);
+		if (!take(pt))
+			return false;
+		if (guest) {
 			gate_counts.asleep++;
 			gate_woken();
 		}
-		take(pt);
 		return true;
-	case THREAD_GATE:
-	case THREAD_GATE_WAITING:
-		if (pt->gate_waits)
+	}
+	if (pt->gate_waits)
+		return false;
+	switch (pt->state) {
+	case THREAD_FULL:
+		if (!pt->by_box)
 			return false;
-		pt->call_id = c->id;
-		pt->gate_waits = true;
-		stubs_waiting++;
-		if (pt->state == THREAD_GATE_WAITING) {
-			ktimer_cancel(&pt->kick_timer);
-			thread_set_state(pt, THREAD_GATE);
-			stubs_deliver(pt);
-		}
+		break;
+	case THREAD_GATE:
+		break;
+	case THREAD_GATE_WAITING:
+		waits(pt, c);
+		ktimer_cancel(&pt->kick_timer);
+		thread_set_state(pt, THREAD_GATE);
+		stubs_deliver(pt);
 		return true;
 	default:
 		return false;
+	}
+	if (!pt->kicked)
+		ktimer_cancel(&pt->kick_timer);
+	waits(pt, c);
+	return true;
+}
+
+void gate_done(struct platform_thread *pt)
+{
+	__atomic_store_n(&box_of(pt)->state, GATE_DONE, __ATOMIC_RELEASE);
+	if (pt->gate_waits) {
+		pt->gate_waits = false;
+		stubs_waiting--;
+		transport->answer(pt->call_id, 0);
 	}
 }
 
@@ -213,12 +257,35 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 	thread_set_state(pt, (enum thread_state)next_state);
 	if (next_state == THREAD_GATE_RUNNING || next_state == THREAD_GATE_WAITING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
-	__atomic_store_n(&box->state, GATE_DONE, __ATOMIC_RELEASE);
-	if (pt->gate_waits) {
-		pt->gate_waits = false;
-		stubs_waiting--;
-		transport->answer(pt->call_id, 0);
-	}
+	else if (pt->kicked)
+		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+	else
+		ktimer_cancel(&pt->kick_timer);
+	gate_done(pt);
+}
+
+/* Tells the spinning shim how long it will take; only while we poll does it look. */
+static void hint(struct platform_thread *pt, uint32_t state)
+{
+	if (gate_polling() && !pt->gate_waits)
+		__atomic_store_n(&box_of(pt)->state, state, __ATOMIC_RELEASE);
+}
+
+void gate_slow(struct platform_thread *pt)
+{
+	if (pt->state == THREAD_GATE || (pt->state == THREAD_FULL && pt->by_box))
+		hint(pt, GATE_TAKEN);
+}
+
+void gate_blocked(struct platform_thread *pt)
+{
+	hint(pt, GATE_BLOCKED);
+}
+
+void gate_answer(struct platform_thread *pt, int64_t action)
+{
+	box_of(pt)->result = action;
+	gate_done(pt);
 }
 
 bool gate_to_call(struct platform_thread *pt)
@@ -523,12 +590,12 @@ static bool scan(void)
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
 		if (!rung(pt))
 			continue;
-		if (pt->state == THREAD_GUEST) {
+		if (pt->state == THREAD_GUEST)
 			gate_counts.polled++;
-			poll_state.calls++;
-			poll_state.waited += MIN((uint64_t) * (volatile uint32_t *)&box_of(pt)->waited, 100000UL);
-		}
-		take(pt);
+		poll_state.calls++;
+		poll_state.waited += MIN((uint64_t) * (volatile uint32_t *)&box_of(pt)->waited, 100000UL);
+		if (!take(pt))
+			proc_kill(pt->proc);
 		found = true;
 	}
 	return found;

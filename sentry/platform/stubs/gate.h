@@ -20,6 +20,13 @@ void gate_spec_fill(struct gate_spec *out, int nr);
 bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c) must_check;
 /* Answers the request in hand: action and value. The thread's state becomes next. */
 void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t value, int next_state);
+/* The event in hand takes a while, or its task goes to sleep: the shim need not guess. */
+void gate_slow(struct platform_thread *pt);
+void gate_blocked(struct platform_thread *pt);
+/* Answers the trap door's bell. */
+void gate_answer(struct platform_thread *pt, int64_t action);
+/* The answer is complete: the thread may read it. */
+void gate_done(struct platform_thread *pt);
 /* Makes the waiting thread wait in a doorbell call, so that a descriptor can be passed (sleeps). False if it died. */
 bool gate_to_call(struct platform_thread *pt) must_check;
 

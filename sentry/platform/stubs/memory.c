@@ -48,6 +48,17 @@ static bool guest_range(uint64_t addr, size_t len)
 	return addr < GUEST_END && len <= GUEST_END - addr;
 }
 
+/* Copies of more than this are said to be slow: see gate_slow. */
+#define LONG_COPY 4096U
+
+static void long_copy(const struct platform_mm *mm, size_t len)
+{
+	const struct task *task = task_current();
+
+	if (len >= LONG_COPY && task != NULL && task->pt != NULL && task->pt->proc != NULL && task->pt->proc->mm == mm)
+		gate_slow(task->pt);
+}
+
 /* A short transfer stops at the iovec's page: repeat page by page to find how far it goes. */
 static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t len)
 {
@@ -78,6 +89,7 @@ size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t le
 			return 0;
 		len = GUEST_END - addr;
 	}
+	long_copy(mm, len);
 	return transfer(pid, false, dst, addr, len);
 }
 
@@ -92,6 +104,7 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 			return 0;
 		len = GUEST_END - addr;
 	}
+	long_copy(mm, len);
 	return transfer(pid, true, (void *)src, addr, len);
 }
 

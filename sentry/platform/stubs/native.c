@@ -198,9 +198,9 @@ int native_flush(struct task *task, struct platform_thread *pt)
 	while (pt->nqueue != 0) {
 		if (!stubs_unpark(pt) || (pt->state != THREAD_FULL && pt->state != THREAD_GATE))
 			return -LINUX_ESRCH;
+		if (native_needs_call(pt) && !stubs_to_call(pt))
+			return -LINUX_ESRCH;
 		if (pt->state == THREAD_GATE) {
-			if (native_needs_call(pt) && !gate_to_call(pt))
-				return -LINUX_ESRCH;
 			native_load(pt);
 			gate_reply(pt, GATE_RUN, 0, THREAD_GATE_RUNNING);
 		} else {

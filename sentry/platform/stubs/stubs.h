@@ -114,6 +114,7 @@ struct platform_thread {
 	unsigned nqueue, queue_cap;
 	/* the gate: gate.c */
 	struct list gate_link;      /* gate_ringers: while it may ring */
+	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint32_t nsegs, nouts, data_used;
@@ -128,13 +129,18 @@ extern int stubs_running; /* threads in THREAD_GUEST */
 extern int stubs_waiting; /* calls that wait for an answer: THREAD_PLAIN, THREAD_FULL, and the gate's doorbell calls */
 extern struct list gate_ringers; /* threads whose boxes are looked at while we poll */
 
+static inline bool thread_may_ring(enum thread_state state)
+{
+	return state == THREAD_GUEST || state == THREAD_RUNNING || state == THREAD_CLONING || state == THREAD_GATE_RUNNING;
+}
+
 static inline void thread_set_state(struct platform_thread *pt, enum thread_state state)
 {
 	stubs_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
-	stubs_waiting += (state == THREAD_PLAIN || state == THREAD_FULL) -
-			 (pt->state == THREAD_PLAIN || pt->state == THREAD_FULL);
+	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
+			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
 	pt->state = state;
-	if (state == THREAD_GUEST || state == THREAD_GATE_RUNNING) {
+	if (thread_may_ring(state)) {
 		if (list_empty(&pt->gate_link))
 			list_add_tail(&gate_ringers, &pt->gate_link);
 	} else {
@@ -158,6 +164,15 @@ bool stubs_forget_expected(struct platform_thread *pt) must_check;
 /* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
 bool stubs_wait(struct platform_thread *pt, const bool *flag);
 void stubs_expect(struct platform_thread *pt, int64_t nr, unsigned nargs, const uint64_t *args);
+/* A doorbell of a known thread. False: it broke the protocol. */
+bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c) must_check;
+/* True if a call of the thread waits in the host now, so that descriptors can be passed. */
+static inline bool stubs_has_call(const struct platform_thread *pt)
+{
+	return pt->gate_waits || (pt->state == THREAD_FULL && !pt->by_box);
+}
+/* Makes it so (sleeps). False if it died. */
+bool stubs_to_call(struct platform_thread *pt) must_check;
 /* Answers a thread that is in the trap door. */
 void stubs_action(struct platform_thread *pt, enum stub_action action, enum thread_state state);
 
