@@ -16,6 +16,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
+#include "sentry/platform/platform.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -116,6 +117,8 @@ void task_set_cred(struct task *task, struct cred *c)
 		task->pdeath_signal = 0;
 	}
 	task->cred = c;
+	if (platform->forget != NULL)
+		platform->forget(task);
 	cred_put(old);
 }
 

@@ -201,11 +201,19 @@ int64_t futex_wait_many(struct task *task, const struct futex_wait_one *v, unsig
 
 /* ---- wake, requeue ---- */
 
+/* Before anything is woken or moved: see platform.h. */
+static void words_are_old(void)
+{
+	if (platform->futex_woke != NULL)
+		platform->futex_woke();
+}
+
 static int64_t wake_key(const struct futex_key *k, int nr, uint32_t bitset)
 {
 	struct futex_waiter *w, *tmp;
 	int woken = 0;
 
+	words_are_old();
 	list_for_each_safe(w, tmp, bucket(k), link)
 	{
 		if (!key_equal(&w->key, k))
@@ -247,6 +255,7 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 	uint32_t word;
 	int err;
 
+	words_are_old();
 	if (nr_wake < 0 || nr_requeue < 0)
 		return -LINUX_EINVAL;
 	err = key_get(task, from, shared, &k);
@@ -463,6 +472,7 @@ static int pi_hand_over(struct task *task, gva_t addr, const struct futex_key *k
 	uint32_t seen, new = keep;
 	int err;
 
+	words_are_old();
 	if (w != NULL)
 		new |= (uint32_t)w->task->tid | (first_pi(k, w) != NULL ? LINUX_FUTEX_WAITERS : 0);
 	err = word_cmpxchg(task, addr, word, new, &seen);

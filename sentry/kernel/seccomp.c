@@ -16,6 +16,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/bpf.h"
+#include "sentry/platform/platform.h"
 
 #define CHAIN_MAX 32768U
 #define FILTER_PENALTY 4U
@@ -62,11 +63,19 @@ unsigned seccomp_count(const struct task *task)
 	return n;
 }
 
+/* From now on every call is looked at: the stub must not answer any by itself. */
+static void set_mode(struct task *task, int mode)
+{
+	task->seccomp_mode = mode;
+	if (platform->forget != NULL)
+		platform->forget(task);
+}
+
 int seccomp_set_strict(struct task *task)
 {
 	if (task->seccomp_mode != LINUX_SECCOMP_MODE_DISABLED && task->seccomp_mode != LINUX_SECCOMP_MODE_STRICT)
 		return -LINUX_EINVAL;
-	task->seccomp_mode = LINUX_SECCOMP_MODE_STRICT;
+	set_mode(task, LINUX_SECCOMP_MODE_STRICT);
 	return 0;
 }
 
@@ -105,6 +114,8 @@ static void sync_threads(struct task *task)
 			continue;
 		filter_put(t->seccomp);
 		seccomp_copy(task, t);
+		if (platform->forget != NULL)
+			platform->forget(t);
 		if (task->no_new_privs)
 			t->no_new_privs = true;
 	}
@@ -140,7 +151,7 @@ int64_t seccomp_add_filter(struct task *task, uint32_t flags, struct linux_sock_
 	f->len = len;
 	f->prev = task->seccomp; /* the task's reference is the chain's now */
 	task->seccomp = f;
-	task->seccomp_mode = LINUX_SECCOMP_MODE_FILTER;
+	set_mode(task, LINUX_SECCOMP_MODE_FILTER);
 	if (flags & LINUX_SECCOMP_FLAG_TSYNC)
 		sync_threads(task);
 	return 0;

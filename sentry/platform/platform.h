@@ -137,6 +137,8 @@ struct platform_ops {
 	/* The answer of call nr may be given by the stub from now on (getpid and the like); until forget. */
 	void (*know)(struct task *task, int nr, int64_t value);
 	void (*forget)(struct task *task);
+	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
+	void (*futex_woke)(void);
 	/*
 	 * One atomic compare-and-exchange on an aligned word of the task's memory, for futexes (process_vm_writev isn't
 	 * atomic). *seen is the value found; the word was exchanged if *seen == old. 0 or -LINUX_EFAULT (unmapped or not

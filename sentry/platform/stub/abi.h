@@ -32,11 +32,11 @@
 #define STUB_AREAS (STUB_BASE + 0x100000UL)
 #define STUB_TOP 0x7ffffffff000UL
 
-#define AREA_SIZE 0x20000UL
-#define AREA_LOCAL 0xa000UL
-#define AREA_STACK 0x10000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
-#define AREA_MAX 32768U
-#define MAILBOX_SIZE 0xa000UL
+#define AREA_SIZE 0x80000UL
+#define AREA_LOCAL 0x50000UL
+#define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
+#define AREA_MAX 16000U
+#define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
 #define GATE_DATA_SIZE (MAILBOX_SIZE - GATE_DATA)
@@ -99,6 +99,7 @@ struct mailbox {
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
+_Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
 
 /*
@@ -162,6 +163,7 @@ struct gate_box {
 	uint32_t nsegs;
 	uint32_t waited; /* of the last answer: time stamp counter ticks, for the policy */
 	struct gate_seg segs[GATE_MAX_SEGS];
+	uint32_t futex_seq, pad; /* gate_ro.futex_seq before the segments were read */
 	uint64_t local; /* calls answered in the shim, for statistics */
 	/* sentry to shim */
 	int64_t result __attribute__((aligned(64)));
@@ -184,6 +186,7 @@ enum gate_seg_kind {
 	GATE_IOV_IN,  /* args[len] iovecs at args[ptr], whose bytes are read */
 	GATE_IOV_OUT, /* whose bytes are written */
 	GATE_FUTEX_TIME, /* as GATE_IN, if the futex operation in args[1] takes a time */
+	GATE_FUTEX_WORD, /* as GATE_IN, if it compares the word and sleeps; see futex_seq */
 };
 #define GATE_NO_LEN 0xff
 #define GATE_SPECS 4
@@ -209,7 +212,12 @@ struct gate_ro {
 	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
 	uint32_t cpu;    /* where the sentry runs: spinning for it there is in vain */
 	uint32_t spin;   /* time stamp counter ticks to spin for an answer */
-	uint32_t pad;
+	/*
+	 * Counts the wakes that the sentry has served. A futex word that the shim read may be old when the call is served: a
+	 * wake in between would be lost. Who stores a new value wakes after that; so as long as no wake was served since
+	 * before the word was read, the wake that belongs to a newer value is still to come, and finds the sleeper.
+	 */
+	uint32_t futex_seq;
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
 };
 _Static_assert(sizeof(struct gate_ro) <= STUB_RO_SIZE, "the read-only pages hold it");

@@ -164,6 +164,10 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 			add_in(f, addr, len);
 			add_out(f, addr, len);
 			break;
+		case GATE_FUTEX_WORD:
+			if ((args[1] & 0x7f) == 0 || (args[1] & 0x7f) == 9)
+				add_in(f, addr, len);
+			break;
 		case GATE_FUTEX_TIME:
 			if (futex_waits(args[1]))
 				add_in(f, addr, len);
@@ -258,6 +262,8 @@ struct shim_result shim_call(struct mailbox *m)
 			return (struct shim_result){box->ids[spec->id < GATE_IDS ? spec->id : 0], 0};
 		}
 	}
+	box->futex_seq = *(const volatile uint32_t *)&ro->futex_seq;
+	__asm__ volatile("" ::: "memory"); /* loads stay in order on this machine */
 	fill_segs(&f, spec, local->args);
 	box->kind = GATE_KIND_CALL;
 	box->nr = (int32_t)nr;

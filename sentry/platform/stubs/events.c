@@ -594,9 +594,9 @@ static void stubs_park(struct task *task)
 	struct platform_thread *pt = task->pt;
 
 	/* It spins for microseconds and then waits in a call. One that doesn't come runs while it seems to sleep. */
-	if (pt != NULL && (pt->state == THREAD_GATE || (pt->state == THREAD_FULL && pt->by_box)) && !pt->gate_waits) {
+	if (pt != NULL && (pt->state == THREAD_GATE || (pt->state == THREAD_FULL && pt->by_box))) {
 		gate_blocked(pt);
-		if (!pt->kick_timer.armed)
+		if (!pt->gate_waits && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	}
 	if (pt == NULL || transport->cheap_waiters == 0 || stubs_waiting <= transport->cheap_waiters ||
@@ -668,7 +668,8 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.copy_out = gate_copy_out, \
 	.flush_out = gate_flush, \
 	.know = gate_know, \
-	.forget = gate_forget,
+	.forget = gate_forget, \
+	.futex_woke = gate_futex_woke,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",

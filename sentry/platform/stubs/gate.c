@@ -176,6 +176,7 @@ static bool take(struct platform_thread *pt)
 	pt->event.ip = box->ip;
 	for (unsigned i = 0; i < 6; i++)
 		pt->event.args[i] = box->args[i];
+	pt->futex_seq = box->futex_seq;
 	take_segs(pt, box);
 	stubs_deliver(pt);
 	return true;
@@ -198,13 +199,9 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 			return true;
 		}
 		waits(pt, c);
-		if (!take(pt))
-			return false;
-		if (guest) {
+		if (guest)
 			gate_counts.asleep++;
-			gate_woken();
-		}
-		return true;
+		return take(pt);
 	}
 	if (pt->gate_waits)
 		return false;
@@ -221,6 +218,12 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 		thread_set_state(pt, THREAD_GATE);
 		stubs_deliver(pt);
 		return true;
+	case THREAD_EXITING:
+	case THREAD_PARKED:
+		if (rung(pt))
+			return false;
+		transport->answer(c->id, 0); /* its orders came while it was on its way here */
+		return true;
 	default:
 		return false;
 	}
@@ -233,6 +236,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 void gate_done(struct platform_thread *pt)
 {
 	__atomic_store_n(&box_of(pt)->state, GATE_DONE, __ATOMIC_RELEASE);
+	gate_waited_for(pt);
 	if (pt->gate_waits) {
 		pt->gate_waits = false;
 		stubs_waiting--;
@@ -279,6 +283,7 @@ void gate_slow(struct platform_thread *pt)
 
 void gate_blocked(struct platform_thread *pt)
 {
+	pt->slept = true;
 	hint(pt, GATE_BLOCKED);
 }
 
@@ -361,6 +366,8 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 		return false;
 	if (pt->nouts != 0)
 		flush_overlapping(pt, addr, len);
+	if (pt->event.nr == SYS_futex && pt->futex_seq != ro->futex_seq)
+		return false;
 	s = find_in(pt, addr, len);
 	if (s == NULL)
 		return false;
@@ -417,6 +424,11 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 	/* It goes to the process now: what was put aside for the same place goes first. */
 	flush_overlapping(pt, addr, len);
 	return false;
+}
+
+void gate_futex_woke(void)
+{
+	__atomic_store_n(&ro->futex_seq, ro->futex_seq + 1, __ATOMIC_RELEASE);
 }
 
 /* ---- what the shim may answer itself ---- */
@@ -562,13 +574,27 @@ static void polling_end(bool bad)
 	}
 }
 
-/* A request came by a doorbell call. */
-void gate_woken(void)
+/*
+ * A request has been served, and its thread must be woken if it waits in a doorbell call. That says that polling would help,
+ * unless the call slept: then it had to be woken anyway, and it costs more to be woken from another CPU.
+ */
+void gate_waited_for(struct platform_thread *pt)
 {
-	uint64_t now = loop_now();
+	bool slept = pt->slept;
+	uint64_t now;
 
-	if (poll_state.polling)
+	pt->slept = false;
+	if (!pt->gate_waits)
 		return;
+	if (poll_state.polling) {
+		poll_state.others += slept;
+		return;
+	}
+	if (slept) {
+		poll_state.burst = 0;
+		return;
+	}
+	now = loop_now();
 	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS ? poll_state.burst + 1 : 0;
 	poll_state.last_wake = now;
 	if (poll_state.burst >= BURST_CALLS)

@@ -39,6 +39,7 @@ int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t siz
 bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len);
 void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
+void gate_futex_woke(void);
 void gate_forget(struct task *task);
 
 #endif

@@ -152,7 +152,7 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 	}
 	if (nr == SYS_futex) {
 		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
-		out->segs[0].kind = GATE_IN;
+		out->segs[0].kind = GATE_FUTEX_WORD;
 		out->segs[0].len = GATE_NO_LEN;
 		out->segs[0].size = 4;
 		out->segs[1].kind = GATE_FUTEX_TIME;

@@ -117,6 +117,8 @@ struct platform_thread {
 	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
+	bool slept;                 /* its call has been asleep in the sentry */
+	uint32_t futex_seq;
 	uint32_t nsegs, nouts, data_used;
 };
 
@@ -211,7 +213,7 @@ void stubs_mm_get(struct platform_mm *pmm);
 void stubs_mm_put(struct platform_mm *pmm);
 
 /* ---- gate.c ---- */
-void gate_woken(void);
+void gate_waited_for(struct platform_thread *pt);
 void gate_other_event(void);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
