@@ -17,6 +17,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -75,6 +76,9 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 		task->syscall_args[i] = ev->args[i];
 	if (trace_on)
 		trace_enter(task, ev->nr, ev->args);
+	/* Elsewhere the address is what the stub says, and no proof. */
+	if (!ev->full && !ev->gate)
+		text_arrival(task, ev->nr, ev->ip);
 	ret = task_syscall(task, ev->nr, ev->args);
 	if (ev->gate && !trace_on && task->seccomp_mode == 0)
 		platform->know(task, ev->nr, ret);
@@ -83,6 +87,15 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	if (trace_on)
 		trace_exit(task, ev->nr, ev->args, ret);
 	task_return(task, ret, true);
+}
+
+/* What a handler or a fork's child would see of the thread must not be a trampoline, which it knows nothing of. */
+static void leave_trampoline(struct task *task)
+{
+	struct regs *regs = platform->context(task, 0);
+
+	if (regs != NULL)
+		(void)text_fix_ip(task->mm, regs);
 }
 
 static void serve_fault(struct task *task, const struct platform_event *ev)
@@ -94,6 +107,8 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 		task_return(task, 0, false); /* a MAP_GROWSDOWN mapping has grown: the instruction runs again */
 		return;
 	}
+	if (task->mm != NULL && task->mm->text_high != 0)
+		leave_trampoline(task);
 	info.fault.addr = ev->addr;
 	/* int3 and single steps carry no address of their own. */
 	if (ev->sig == LINUX_SIGTRAP)
@@ -124,6 +139,8 @@ static void task_main(void *arg)
 			break;
 		case PLATFORM_INTERRUPTED:
 			task->syscall_nr = -1;
+			if (task->mm != NULL && task->mm->text_high != 0)
+				leave_trampoline(task);
 			task_return(task, 0, false);
 			break;
 		case PLATFORM_DEAD:

@@ -25,6 +25,8 @@
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/membarrier.h"
 #include "sentry/kernel/signal_frame.h"
+#include "sentry/mm/mm.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
@@ -337,6 +339,8 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 
 	if (task->barrier_pending)
 		memory_barrier_passed(task);
+	if (task->mm != NULL && task->mm->text_pending && in_syscall && !is_restart(ret) && !text_return(task, ret))
+		task_exit_thread(task, LINUX_SIGKILL);
 	for (;;) {
 		/* The temporary mask of ppoll and its like ends here, unless it was a signal that ended the call. */
 		if (!is_restart(ret) && ret != -LINUX_EINTR)
@@ -369,7 +373,8 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 
 	cpu_limit_hold(task);
 	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending ||
-				     (restartable && is_restart(ret)) || platform->is_full(task),
+				     (restartable && is_restart(ret)) || platform->is_full(task) ||
+				     (task->mm != NULL && task->mm->text_pending),
 			     0))
 		slow_return(task, ret, restartable);
 	else

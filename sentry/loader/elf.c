@@ -20,6 +20,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/loader/loader.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
@@ -212,7 +213,10 @@ static int map_part(struct task *task, struct mm *mm, struct platform_thread *pt
 	if (err)
 		return err;
 	err = mm_back(task, d);
-	return err ? err : mm_map(mm, pt, d);
+	if (err)
+		return err;
+	text_adopt(mm, pt, d, NULL); /* nobody else has this address space: what it maps stays until the flush */
+	return mm_map(mm, pt, d);
 }
 
 static int map_segment(struct task *task, const struct elf_image *img, const struct linux_phdr *ph, struct mm *mm,
@@ -248,11 +252,29 @@ static int map_segment(struct task *task, const struct elf_image *img, const str
 	return map_part(task, mm, pt, &d);
 }
 
+/* Room for the trampolines of the code, beside all that the image itself takes. */
+static void reserve_room(const struct elf_image *img, struct mm *mm)
+{
+	uint64_t low, high, align;
+
+	if (!gate_on || elf_span(img->ph, img->eh.phnum, &low, &high, &align) != 0)
+		return;
+	for (unsigned i = 0; i < img->eh.phnum; i++) {
+		const struct linux_phdr *ph = &img->ph[i];
+		uint64_t at = ph->vaddr + img->bias;
+
+		if (ph->type == LINUX_PT_LOAD && (ph->flags & LINUX_PF_X) != 0 && ph->filesz != 0 &&
+		    elf_check_segment(ph, img->bias) == 0)
+			text_reserve(mm, PAGE_DOWN(at), PAGE_ALIGN(at + ph->filesz), low + img->bias, high + img->bias);
+	}
+}
+
 static int map_image(struct task *task, const struct elf_image *img, struct mm *mm, struct platform_thread *pt,
 		     bool replace)
 {
 	bool first = true;
 
+	reserve_room(img, mm);
 	for (unsigned i = 0; i < img->eh.phnum; i++) {
 		const struct linux_phdr *ph = &img->ph[i];
 		uint64_t at = ph->vaddr + img->bias;
@@ -309,7 +331,7 @@ static int choose_bias(struct mm *mm, struct elf_image *img, bool is_program, bo
 	if (is_program) {
 		at = (LAYOUT_PIE_BASE + layout_random(LAYOUT_PIE_RANDOM, randomize)) & ~(align - 1);
 	} else {
-		at = mm_find_free(mm, 0, high - low + align - PAGE_SIZE, 0);
+		at = text_find_free(mm, high - low + align - PAGE_SIZE, 0);
 		if (at == 0)
 			return -LINUX_ENOMEM;
 		at = (at + align - 1) & ~(align - 1);

@@ -6,6 +6,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -80,6 +81,8 @@ int64_t mm_brk(struct task *task, uint64_t brk)
 			return (int64_t)mm->brk;
 		mm->brk = brk;
 	} else if (new_end > old_end) {
+		if (text_claim(task, old_end, new_end) != 0 || PAGE_ALIGN(mm->brk) != old_end)
+			return (int64_t)mm->brk;
 		if (grow(task, old_end, new_end) != 0)
 			return (int64_t)mm->brk;
 		mm->brk = brk;

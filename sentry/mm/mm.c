@@ -13,6 +13,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -59,6 +60,7 @@ void mm_put(struct mm *mm)
 		return;
 	/* Whoever left something here is gone. */
 	list_for_each_safe(f, tmp, &mm->inflight, link) list_del(&f->link);
+	text_mm_free(mm);
 	free_vmas(mm);
 	if (mm->exe != NULL) {
 		mm->exe->inode->exec_count--;
@@ -82,6 +84,7 @@ struct mm *mm_dup(struct mm *old)
 	RB_INIT(&mm->vmas);
 	list_init(&mm->inflight);
 	mm->pmm = NULL;
+	mm->text = NULL;
 	mm->nvmas = 0;
 	mm->total_pages = mm->locked_pages = mm->data_pages = mm->stack_pages = mm->exec_pages = 0;
 	mm->lock_future = mm->lock_future_onfault = false;
@@ -106,6 +109,10 @@ struct mm *mm_dup(struct mm *old)
 		}
 		vma_insert(mm, copy);
 	}
+	if (!text_dup(old, mm)) {
+		mm_put(mm);
+		return NULL;
+	}
 	return mm;
 }
 
@@ -123,6 +130,7 @@ void mm_settle_slow(struct task *task)
 		file_put(f->file);
 	if (f->shm != NULL)
 		shared_mem_put(f->shm);
+	text_file_put(f->text);
 	kfree(f);
 }
 
@@ -138,6 +146,7 @@ int mm_inflight_add(struct task *task, uint64_t start, uint64_t end, struct file
 	f->end = end;
 	f->file = file != NULL ? file_get(file) : NULL;
 	f->shm = shm != NULL ? shared_mem_get(shm) : NULL;
+	f->text = NULL;
 	list_init(&f->link);
 	list_add(&task->mm->inflight, &f->link);
 	task->mm_inflight = f;

@@ -20,6 +20,7 @@ struct inode;
 struct platform_mm;
 struct platform_thread;
 struct task;
+struct text_file;
 
 /*
  * Memory that several mappings show and that no file of the guest's stands behind: MAP_SHARED | MAP_ANONYMOUS, System V
@@ -46,6 +47,7 @@ struct shared_mem {
 #define VMA_SEQUENTIAL 0x80U
 #define VMA_RANDOM 0x100U
 #define VMA_SYSV_ATTACH 0x200U /* made by shmat: counts as an attachment */
+#define VMA_WRITTEN 0x400U     /* private, of a file, and is or was writable: its pages may be the guest's own */
 
 struct vma {
 	RB_ENTRY(vma) node;
@@ -83,6 +85,12 @@ struct mm {
 	bool dumpable;
 	bool lock_future, lock_future_onfault; /* mlockall(MCL_FUTURE) */
 	struct list inflight;                  /* mm_inflight.link */
+	uint64_t vma_gen;                      /* changes with every change of what is mapped where */
+
+	/* rewritten call sites (mm/text_map.c) */
+	struct mm_text *text;         /* NULL: nothing known */
+	bool text_pending;            /* the next call that returns has work to do: text_return */
+	uint64_t text_low, text_high; /* rewritten text and trampolines lie within */
 };
 
 /*
@@ -94,6 +102,7 @@ struct mm_inflight {
 	uint64_t start, end;    /* being unmapped; 0, 0: none */
 	struct file *file;      /* being mapped; counted */
 	struct shared_mem *shm; /* the same */
+	struct text_file *text; /* the same */
 };
 
 static inline struct mm *mm_get(struct mm *mm)

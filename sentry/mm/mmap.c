@@ -23,6 +23,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -52,7 +53,7 @@ void mm_describe(struct vma_desc *d, const struct vma *v, uint64_t start, uint64
 	};
 }
 
-static int queue_map(struct platform_thread *pt, const struct vma_desc *d)
+int mm_queue_map(struct platform_thread *pt, const struct vma_desc *d)
 {
 	bool shared = (d->flags & LINUX_MAP_SHARED) != 0 && !d->native_private;
 	struct platform_mm_cmd cmd = {
@@ -80,7 +81,7 @@ int mm_map(struct mm *mm, struct platform_thread *pt, const struct vma_desc *d)
 	if (!err)
 		err = vma_split_at(mm, d->end);
 	if (!err)
-		err = queue_map(pt, d);
+		err = mm_queue_map(pt, d);
 	if (err) {
 		vma_free(v);
 		return err;
@@ -115,6 +116,7 @@ int mm_unmap(struct mm *mm, struct platform_thread *pt, uint64_t start, uint64_t
 		return err;
 	vma_remove_range(mm, start, end);
 	vma_hole_opened(mm, start, end);
+	text_unmapped(mm, start, end);
 	return 0;
 }
 
@@ -228,6 +230,13 @@ static int check_anon(const struct task *task, struct vma_desc *d, int type, int
 	}
 }
 
+/* Code, or a file whose segments the dynamic linker is going to map over this. */
+static bool may_hold_text(const struct vma_desc *d, int flags)
+{
+	return gate_on && d->file != NULL && (d->flags & LINUX_MAP_SHARED) == 0 &&
+	       ((d->prot & LINUX_PROT_EXEC) != 0 || (flags & LINUX_MAP_DENYWRITE) != 0);
+}
+
 /* Where it goes: fills d->start and end. */
 static int choose_address(struct mm *mm, struct vma_desc *d, uint64_t addr, uint64_t len, int flags)
 {
@@ -247,7 +256,8 @@ static int choose_address(struct mm *mm, struct vma_desc *d, uint64_t addr, uint
 		addr = PAGE_DOWN(addr);
 		if (addr != 0 && addr < GUEST_MIN)
 			addr = GUEST_MIN;
-		addr = mm_find_free(mm, addr, len, flags);
+		addr = addr == 0 && may_hold_text(d, flags) ? text_find_free(mm, len, flags) :
+							      mm_find_free(mm, addr, len, flags);
 		if (addr == 0)
 			return -LINUX_ENOMEM;
 	}
@@ -281,8 +291,17 @@ static int64_t place(struct task *task, struct vma_desc *d, uint64_t addr, uint6
 		if (err)
 			return err;
 	}
+	if (gate_on) {
+		if ((flags & (LINUX_MAP_FIXED | LINUX_MAP_FIXED_NOREPLACE)) == 0 && may_hold_text(d, flags))
+			text_reserve(mm, d->start, d->end, d->start, d->end);
+		text_adopt(mm, task->pt, d, task);
+	}
 	err = mm_map(mm, task->pt, d);
-	return err ? err : (int64_t)d->start;
+	if (err) {
+		text_adopt_failed(mm, d);
+		return err;
+	}
+	return (int64_t)d->start;
 }
 
 int64_t mm_mmap(struct task *task, uint64_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t off)
@@ -340,7 +359,12 @@ int64_t mm_mmap(struct task *task, uint64_t addr, uint64_t len, int prot, int fl
 		d.host_fd = shm->host_fd;
 		d.host_off = 0;
 	}
-	ret = place(task, &d, addr, len, flags);
+	/* Nothing sleeps between the last look and place(). */
+	ret = (flags & LINUX_MAP_FIXED) || ((flags & LINUX_MAP_FIXED_NOREPLACE) && !vma_range_used(task->mm, addr, addr + len)) ?
+		      text_claim(task, addr, addr + len) :
+		      0;
+	if (ret == 0)
+		ret = place(task, &d, addr, len, flags);
 	if (shm != NULL)
 		shared_mem_put(shm);
 	return ret;
@@ -358,7 +382,9 @@ int mm_munmap(struct task *task, uint64_t addr, uint64_t len)
 	mm_stack_touch(task);
 	if (!vma_range_used(task->mm, addr, addr + len))
 		return 0;
-	err = mm_inflight_add(task, addr, addr + len, NULL, NULL);
+	err = text_claim(task, addr, addr + len);
+	if (!err)
+		err = mm_inflight_add(task, addr, addr + len, NULL, NULL);
 	if (err)
 		return err;
 	return mm_unmap(task->mm, task->pt, addr, addr + len);
@@ -387,6 +413,13 @@ bool mm_fault_grow(struct task *task, uint64_t addr)
 		return false;
 	if (v->end - start > group_rlimit(task->group, LINUX_RLIMIT_STACK))
 		return false;
+	if (mm->text != NULL) {
+		if (text_claim(task, start, v->start) != 0)
+			return false;
+		v = mm_find_next(mm, addr); /* it may have slept */
+		if (v == NULL || v->start <= start || (v->flags & LINUX_MAP_GROWSDOWN) == 0)
+			return false;
+	}
 	prev = mm_find_prev(mm, v->start);
 	if (prev != NULL && prev->prot != LINUX_PROT_NONE && start - prev->end < STACK_GUARD_GAP)
 		return false;

@@ -9,6 +9,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -79,8 +80,11 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 	for (v = mm_find(mm, start); v != NULL && v->start < end; v = mm_find_next(mm, v->end)) {
 		vma_account(mm, v, -1);
 		v->prot = vma_prot(task, v, prot);
+		if (v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->prot & LINUX_PROT_WRITE) != 0)
+			v->advice |= VMA_WRITTEN;
 		vma_account(mm, v, 1);
 	}
+	mm->vma_gen++;
 	vma_join_range(mm, start, end);
 	return 0;
 }
@@ -107,6 +111,11 @@ int mm_mprotect(struct task *task, uint64_t start, uint64_t len, int prot)
 	if (prot & ~(PROT_RWX | PROT_SEM))
 		return -LINUX_EINVAL;
 	prot &= PROT_RWX;
+	if (prot & LINUX_PROT_WRITE) {
+		err = text_claim_writable(task, start, end);
+		if (err)
+			return err;
+	}
 	mm_stack_touch(task);
 	v = mm_find_next(mm, start);
 	if (v == NULL)

@@ -19,6 +19,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -321,6 +322,9 @@ int64_t mm_mremap(struct task *task, uint64_t addr, uint64_t old_len, uint64_t n
 	mm_stack_touch(task);
 	if (old_len > GUEST_END || addr > GUEST_END - old_len)
 		return -LINUX_EFAULT;
+	err = text_claim(task, addr, addr + old_len);
+	if (err)
+		return err;
 	if (flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP)) {
 		bool fixed = (flags & LINUX_MREMAP_FIXED) != 0;
 
@@ -330,7 +334,9 @@ int64_t mm_mremap(struct task *task, uint64_t addr, uint64_t old_len, uint64_t n
 			return -LINUX_EINVAL;
 		if (fixed && addr < new_addr + new_len && new_addr < addr + old_len)
 			return -LINUX_EINVAL;
-		err = source_vma(task, addr, old_len, new_len, flags, &v);
+		err = fixed ? text_claim(task, new_addr, new_addr + new_len) : 0;
+		if (!err)
+			err = source_vma(task, addr, old_len, new_len, flags, &v);
 		if (err)
 			return err;
 		return move_to(task, v, addr, old_len, new_len, flags, fixed ? new_addr : 0);

@@ -21,6 +21,7 @@
 #include "sentry/host/host.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
 
@@ -227,6 +228,14 @@ int64_t shm_attach(struct task *task, int id, uint64_t addr, int flags)
 	if (err)
 		return err;
 	len = s->mem->size;
+	if (addr != 0 && len <= GUEST_END && addr < GUEST_END - len) {
+		err = text_claim(task, PAGE_DOWN(addr), PAGE_DOWN(addr) + len);
+		if (err)
+			return err;
+		s = find(id); /* it may have slept */
+		if (s == NULL || s->mem->size != len)
+			return -LINUX_EINVAL;
+	}
 	err = attach_address(mm, addr, len, flags, &d.start);
 	if (!err)
 		err = mm_may_expand(mm, task->group, len / PAGE_SIZE, false);

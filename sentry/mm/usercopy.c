@@ -22,6 +22,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
 
 #include <string.h>
@@ -47,11 +48,17 @@ static struct platform_mm *task_pmm(struct task *task)
 	return task->mm != NULL ? task->mm->pmm : NULL;
 }
 
-static size_t read_bytes(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len)
+static size_t read_bytes(const struct mm *mm, void *dst, uint64_t addr, size_t len)
 {
-	if (pmm == NULL || len == 0)
+	size_t n;
+
+	if (mm == NULL || mm->pmm == NULL || len == 0)
 		return 0;
-	return platform->mm_read(pmm, dst, addr, len);
+	n = platform->mm_read(mm->pmm, dst, addr, len);
+	/* Rewritten text is shown as the program wrote it. */
+	if (__builtin_expect(addr < mm->text_high && addr + n > mm->text_low, 0))
+		n = text_read_fix_slow(mm, dst, addr, n);
+	return n;
 }
 
 static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len)
@@ -64,6 +71,9 @@ static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *sr
 /* Without touching the process: the bytes came with the call, or can go back with its answer. */
 static bool came_along(struct task *task, void *dst, uint64_t addr, size_t len)
 {
+	/* What the shim copied out of rewritten text isn't what the program wrote there. */
+	if (task->mm != NULL && __builtin_expect(addr < task->mm->text_high && addr + len > task->mm->text_low, 0))
+		return false;
 	return platform->copy_in != NULL && platform->copy_in(task, dst, addr, len);
 }
 
@@ -80,7 +90,7 @@ int copy_from_guest(struct task *task, void *dst, gva_t src, size_t len)
 		return -LINUX_EFAULT;
 	if (came_along(task, dst, src.v, len))
 		return 0;
-	return read_bytes(task_pmm(task), dst, src.v, len) == len ? 0 : -LINUX_EFAULT;
+	return read_bytes(task->mm, dst, src.v, len) == len ? 0 : -LINUX_EFAULT;
 }
 
 int copy_to_guest(struct task *task, gva_t dst, const void *src, size_t len)
@@ -99,7 +109,7 @@ size_t copy_from_guest_partial(struct task *task, void *dst, gva_t src, size_t l
 	len = range_clip(src.v, len);
 	if (len != 0 && came_along(task, dst, src.v, len))
 		return len;
-	return read_bytes(task_pmm(task), dst, src.v, len);
+	return read_bytes(task->mm, dst, src.v, len);
 }
 
 size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size_t len)
@@ -209,7 +219,7 @@ int copy_struct_from_guest(struct task *task, void *dst, size_t known, gva_t src
 
 size_t mm_read_guest(struct mm *mm, void *dst, gva_t src, size_t len)
 {
-	return read_bytes(mm->pmm, dst, src.v, range_clip(src.v, len));
+	return read_bytes(mm, dst, src.v, range_clip(src.v, len));
 }
 
 size_t mm_write_guest(struct mm *mm, gva_t dst, const void *src, size_t len)

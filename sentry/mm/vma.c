@@ -23,6 +23,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
 
 #define MAP32_MIN 0x40000000UL
@@ -142,6 +143,8 @@ struct vma *vma_new(const struct vma_desc *d)
 	v->shm = d->shm != NULL ? shared_mem_get(d->shm) : NULL;
 	v->file_off = d->file_off;
 	v->name = d->name;
+	if (v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->prot & LINUX_PROT_WRITE) != 0)
+		v->advice |= VMA_WRITTEN;
 	if (v->advice & VMA_SYSV_ATTACH)
 		shm_attached(v->shm);
 	return v;
@@ -164,6 +167,7 @@ static void vma_link(struct mm *mm, struct vma *v)
 
 	invariant(old == NULL);
 	mm->nvmas++;
+	mm->vma_gen++;
 	vma_account(mm, v, 1);
 }
 
@@ -172,6 +176,7 @@ static void vma_unlink(struct mm *mm, struct vma *v)
 	vma_account(mm, v, -1);
 	RB_REMOVE(vma_tree, &mm->vmas, v);
 	mm->nvmas--;
+	mm->vma_gen++;
 }
 
 static bool vma_joinable(const struct vma *a, const struct vma *b)
@@ -267,8 +272,8 @@ void vma_remove_range(struct mm *mm, uint64_t start, uint64_t end)
 
 /* ---- free addresses ---- */
 
-/* A range that isn't in the tree and yet can't be given away: the main stack's room, calls on their way. If [start,
- * end) meets one, its start goes into *below. */
+/* A range that isn't in the tree and yet can't be given away: the main stack's room, calls on their way, room for
+ * trampolines. If [start, end) meets one, its start goes into *below, its end into *above. */
 static bool range_reserved(struct mm *mm, uint64_t start, uint64_t end, uint64_t *below, uint64_t *above)
 {
 	struct mm_inflight *f;
@@ -286,7 +291,7 @@ static bool range_reserved(struct mm *mm, uint64_t start, uint64_t end, uint64_t
 			return true;
 		}
 	}
-	return false;
+	return mm->text != NULL && text_reserved(mm, start, end, below, above);
 }
 
 /* Where free space below v ends: mappings that grow down keep a gap. */
@@ -345,14 +350,30 @@ static uint64_t search_up(struct mm *mm, uint64_t low, uint64_t high, uint64_t l
 	}
 }
 
-bool vma_range_free(struct mm *mm, uint64_t start, uint64_t end)
+bool vma_range_free_or(struct mm *mm, uint64_t start, uint64_t end, uint64_t *below)
 {
 	struct vma *v = mm_find_next(mm, start);
-	uint64_t below, above;
+	uint64_t above;
 
-	if (v != NULL && vma_low(v) < end)
+	if (v != NULL && vma_low(v) < end) {
+		*below = vma_low(v);
 		return false;
-	return !range_reserved(mm, start, end, &below, &above);
+	}
+	return !range_reserved(mm, start, end, below, &above);
+}
+
+bool vma_range_free(struct mm *mm, uint64_t start, uint64_t end)
+{
+	uint64_t below;
+
+	return vma_range_free_or(mm, start, end, &below);
+}
+
+uint64_t vma_find_below(struct mm *mm, uint64_t high, uint64_t len)
+{
+	uint64_t largest = 0;
+
+	return high > GUEST_MIN && high - GUEST_MIN >= len ? search_down(mm, GUEST_MIN, high, len, &largest) : 0;
 }
 
 uint64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t len, int flags)

@@ -69,6 +69,10 @@ bool vma_count_ok(const struct mm *mm, uint32_t more);
 
 /* True if [start, end) may be given to a mapping: nothing there, no gap violated, no call on its way. */
 bool vma_range_free(struct mm *mm, uint64_t start, uint64_t end);
+/* The same; if not, where what is in the way begins goes into *below. */
+bool vma_range_free_or(struct mm *mm, uint64_t start, uint64_t end, uint64_t *below);
+/* The highest free range of len bytes that ends at or below high, or 0. */
+uint64_t vma_find_below(struct mm *mm, uint64_t high, uint64_t len);
 /* An address for len bytes (page aligned), or 0. MAP_32BIT in flags is honoured; hint (page aligned) is tried first. */
 uint64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t len, int flags);
 
@@ -82,6 +86,8 @@ int mm_map(struct mm *mm, struct platform_thread *pt, const struct vma_desc *d) 
 int mm_unmap(struct mm *mm, struct platform_thread *pt, uint64_t start, uint64_t end) must_check;
 /* Fills the backing of d (file, file_off, range, flags, prot set). May sleep. 0 or -errno. */
 int mm_back(struct task *task, struct vma_desc *d) must_check;
+/* The native call alone: d's pages appear at its place; the tree isn't touched. 0 or -LINUX_ENOMEM. */
+int mm_queue_map(struct platform_thread *pt, const struct vma_desc *d) must_check;
 /* Makes d describe [start, end) of v (no backing yet). */
 void mm_describe(struct vma_desc *d, const struct vma *v, uint64_t start, uint64_t end);
 /* Checks MAP_LOCKED and mlockall(MCL_FUTURE) against RLIMIT_MEMLOCK: 0, -LINUX_EPERM or -LINUX_EAGAIN. */

@@ -12,6 +12,7 @@
 #include "sentry/abi/event.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/vfs/epoll.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/inotify.h"
@@ -78,8 +79,11 @@ struct file *file_new(struct task *task, const struct path *path, struct inode *
 	file->inode = inode_get(inode);
 	file->mode = mode_from(inode, flags);
 	file->flags = flags & ~FLAGS_NOT_KEPT;
-	if (file->mode & FMODE_WRITE)
+	if (file->mode & FMODE_WRITE) {
 		inode->writers++;
+		if (inode->text != NULL)
+			text_inode_changed(inode);
+	}
 	if (task != NULL)
 		file->cred = cred_get(task->cred);
 	list_init(&file->epitems);

@@ -19,6 +19,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/text.h"
 #include "sentry/vfs/inotify.h"
 #include "sentry/vfs/locks.h"
 
@@ -59,6 +60,8 @@ void inode_put(struct inode *inode)
 		return;
 	if (inode->locks != NULL)
 		locks_free(inode);
+	if (inode->text != NULL)
+		text_inode_evict(inode);
 	if (inode->ops->evict != NULL)
 		inode->ops->evict(inode);
 	kfree(inode);
@@ -308,6 +311,8 @@ int vfs_setattr(struct task *task, const struct path *path, struct inode *inode,
 		kill_setid(task, inode, attr);
 	else if ((attr->valid & ATTR_SIZE) && !task_capable(task, LINUX_CAP_FSETID))
 		kill_setid(task, inode, attr);
+	if ((attr->valid & ATTR_SIZE) && inode->text != NULL)
+		text_inode_changed(inode);
 	if (inode->ops->setattr != NULL)
 		err = inode->ops->setattr(task, inode, attr);
 	else if (attr->valid & ATTR_SIZE)

@@ -34,6 +34,7 @@ struct superblock_ops;
 struct file_ops;
 struct superblock;
 struct task;
+struct text_file;
 
 struct ktimespec {
 	int64_t sec;
@@ -136,6 +137,7 @@ struct inode {
 	void *private_data;          /* the filesystem's */
 	struct pipe *fifo;           /* FIFOs that are open */
 	struct unix_socket *socket;  /* bound socket files, borrowed; cleared when that socket closes */
+	struct text_file *text;      /* what is known of call sites in it (mm/text.c); NULL: nothing */
 };
 
 #define MAY_EXEC 1

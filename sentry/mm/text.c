@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rewritten text: what is known of each file's call sites, and the twin that shows them rewritten.
+ *
+ *	a call that came past the gate --> text_arrival (text_map.c): which file, which offset --> counts
+ *	  4 calls from the site, 64 from the file --> a twin is made and mapped over the file's text (text_map.c)
+ *	                                          --> text_patch: the trampoline first, then the site
+ *
+ * Nothing is ever written into a process. A twin is a memfd with a copy of the executable range's bytes and with the
+ * trampolines behind; the sentry alone can write it, through a mapping of its own: it is sealed (FUTURE_WRITE, SHRINK,
+ * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
+ * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
+ * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
+ * begin with what was learned.
+ *
+ * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
+ * write(2) from text), which text_read_fix puts right. Only loads by the program itself see the jumps.
+ *
+ * Invariants:
+ *	- a site is rewritten only if calls have come from it, as the host's kernel tells, and the bytes there are those
+ *	  of a syscall; its number was never rt_sigreturn's;
+ *	- a trampoline is complete before anything jumps to it, and neither ever changes again;
+ *	- every address space that maps the twin has mapped each region that a rewritten site leads to (lacking[], in_use[]);
+ *	- an inode that is opened for writing or changes size loses its twin for good: mappings keep what they have, as
+ *	  mappings of a lower file do.
+ *
+ * The guest controls the files' bytes and, by running it, which sites count. Two of its threads that race with a mapping
+ * can make a call count for a file it didn't come from: then a byte sequence of that file which looks like a site and
+ * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
+ * loads them in the same sandbox, nobody else.
+ *
+ * Left out: sites by relocation of the instructions around (no pattern: they stay with notification), text larger than
+ * 16 MiB, text in memory that is no file's.
+ */
+#include "sentry/mm/text_internal.h"
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HOST_MFD_CLOEXEC 1U
+#define HOST_MFD_ALLOW_SEALING 2U
+#define HOST_MFD_EXEC 0x10U
+#define HOST_F_ADD_SEALS 1033
+#define SEALS 0x17U /* SEAL, SHRINK, GROW, FUTURE_WRITE */
+#define MAX_IMAGES 256U
+#define RETRY_MAX (1U << 20)
+
+uint64_t text_epoch;
+
+struct text_image {
+	struct list link;
+	struct text_stats s;
+};
+
+struct exclusion {
+	struct list link;
+	char path[];
+};
+
+static struct list files = LIST_INIT(files);
+static struct list images = LIST_INIT(images);
+static struct list exclusions = LIST_INIT(exclusions);
+static unsigned nimages, ntwins;
+
+/* ---- figures ---- */
+
+/* The image's figures by its path; those that don't fit any more share one. Never NULL but for want of memory. */
+static struct text_image *image_find(const char *path)
+{
+	size_t len = strlen(path);
+	struct text_image *i;
+
+	if (nimages >= MAX_IMAGES)
+		path = "(others)";
+	else if (len >= sizeof(i->s.path))
+		path += len - sizeof(i->s.path) + 1;
+	list_for_each(i, &images, link)
+		if (strcmp(i->s.path, path) == 0)
+			return i;
+	i = kzalloc(sizeof(*i));
+	if (i == NULL)
+		return NULL;
+	snprintf(i->s.path, sizeof(i->s.path), "%s", path);
+	list_init(&i->link);
+	list_add_tail(&images, &i->link);
+	nimages++;
+	return i;
+}
+
+bool text_stats_get(unsigned i, struct text_stats *out)
+{
+	struct text_image *image;
+	struct text_file *f;
+
+	list_for_each(image, &images, link) {
+		if (i-- != 0)
+			continue;
+		*out = image->s;
+		list_for_each(f, &files, link) {
+			if (f->image == image) {
+				out->arrivals += f->arrivals;
+				out->maps += f->maps;
+			}
+		}
+		return true;
+	}
+	return false;
+}
+
+uint64_t text_bytes(void)
+{
+	uint64_t sum = 0;
+	struct text_file *f;
+
+	list_for_each(f, &files, link)
+		sum += f->charged;
+	return sum;
+}
+
+int text_exclude(const char *path)
+{
+	struct exclusion *e = kmalloc(sizeof(*e) + strlen(path) + 1);
+
+	if (e == NULL)
+		return -LINUX_ENOMEM;
+	strcpy(e->path, path);
+	list_init(&e->link);
+	list_add_tail(&exclusions, &e->link);
+	return 0;
+}
+
+static bool excluded(const char *path)
+{
+	struct exclusion *e;
+
+	list_for_each(e, &exclusions, link) {
+		size_t len = strlen(e->path);
+
+		/* A directory stands for what is in it. */
+		if (strncmp(path, e->path, len) == 0 && (path[len] == '\0' || path[len] == '/' || e->path[len - 1] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* ---- files and sites ---- */
+
+struct text_file *text_file_find(const struct inode *inode, uint64_t file_off, uint64_t len)
+{
+	struct text_file *f = inode->text;
+
+	while (f != NULL && (f->file_off != file_off || f->len != len))
+		f = f->next;
+	return f;
+}
+
+struct text_file *text_file_new(struct task *task, struct file *file, uint64_t file_off, uint64_t len)
+{
+	struct inode *inode = file->inode;
+	struct text_file *f;
+	unsigned ranges = 0;
+	char *path = NULL;
+
+	for (f = inode->text; f != NULL; f = f->next)
+		ranges++;
+	if (ranges >= TEXT_MAX_RANGES)
+		return NULL;
+	if (file->path.dentry == NULL || file->path.mount == NULL ||
+	    vfs_path_name(task, &file->path, false, &path) != 0)
+		path = kstrdup("(no name)");
+	f = kzalloc(sizeof(*f));
+	if (f == NULL || path == NULL)
+		goto free;
+	f->image = image_find(path);
+	if (f->image == NULL)
+		goto free;
+	ref_init(&f->ref);
+	f->fd = -1;
+	f->inode = inode;
+	f->file_off = file_off;
+	f->len = len;
+	f->excluded = len > TEXT_MAX_LEN || excluded(path);
+	f->next = inode->text;
+	inode->text = f;
+	list_init(&f->link);
+	list_add_tail(&files, &f->link);
+	kfree(path);
+	return f;
+
+free:
+	kfree(path);
+	kfree(f);
+	return NULL;
+}
+
+static void twin_free(struct text_file *f)
+{
+	if (f->fd < 0)
+		return;
+	host_munmap(f->map, f->map_len);
+	host_close(f->fd);
+	alloc_uncharge(f->charged);
+	kfree(f->page_used);
+	f->fd = -1;
+	f->map = NULL;
+	f->charged = 0;
+	f->page_used = NULL;
+	ntwins--;
+}
+
+void text_file_put(struct text_file *f)
+{
+	if (f == NULL || !ref_put(&f->ref))
+		return;
+	invariant(f->maps == 0);
+	f->image->s.arrivals += f->arrivals;
+	for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
+		while (f->bucket[b] != NULL) {
+			struct text_site *s = f->bucket[b];
+
+			f->bucket[b] = s->next;
+			if (s->state == TEXT_PENDING)
+				f->image->s.pending--;
+			kfree(s);
+		}
+	}
+	twin_free(f);
+	list_del(&f->link);
+	kfree(f);
+}
+
+/* Address spaces that map it keep it; nobody else finds it any more. */
+static void detach_all(struct inode *inode)
+{
+	struct text_file *f = inode->text, *next;
+
+	inode->text = NULL;
+	text_epoch++;
+	for (; f != NULL; f = next) {
+		next = f->next;
+		f->next = NULL;
+		f->inode = NULL;
+		text_file_put(f);
+	}
+}
+
+void text_inode_changed(struct inode *inode)
+{
+	if (inode->text != NULL)
+		detach_all(inode);
+}
+
+void text_inode_evict(struct inode *inode)
+{
+	text_inode_changed(inode);
+}
+
+static unsigned bucket_of(uint64_t off)
+{
+	return (unsigned)((off ^ (off >> 8) ^ (off >> 16)) % TEXT_BUCKETS);
+}
+
+struct text_site *text_site_find(const struct text_file *f, uint64_t off)
+{
+	struct text_site *s = f->bucket[bucket_of(off)];
+
+	while (s != NULL && s->off != off)
+		s = s->next;
+	return s;
+}
+
+struct text_site *text_site_new(struct text_file *f, uint64_t off)
+{
+	struct text_site *s;
+
+	if (f->nsites >= TEXT_MAX_SITES)
+		return NULL;
+	s = kzalloc(sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->off = (uint32_t)off;
+	s->next = f->bucket[bucket_of(off)];
+	f->bucket[bucket_of(off)] = s;
+	f->nsites++;
+	f->image->s.sites++;
+	return s;
+}
+
+void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why)
+{
+	if (s->state == TEXT_PENDING)
+		f->image->s.pending--;
+	s->state = TEXT_LEFT;
+	s->why = (uint8_t)why;
+	f->image->s.left[why]++;
+}
+
+/* ---- the twin ---- */
+
+bool text_file_valid(const struct text_file *f)
+{
+	const struct inode *i = f->inode;
+
+	/* A file that lies on the host may have been changed there. */
+	return f->fd >= 0 && i != NULL && i->writers == 0 && i->size == f->size && i->mtime.sec == f->mtime.sec &&
+	       i->mtime.nsec == f->mtime.nsec;
+}
+
+static int new_memfd(void)
+{
+	int fd = host_memfd_create("text", HOST_MFD_CLOEXEC | HOST_MFD_ALLOW_SEALING | HOST_MFD_EXEC);
+
+	if (fd == -LINUX_EINVAL) /* kernels that don't know MFD_EXEC */
+		fd = host_memfd_create("text", HOST_MFD_CLOEXEC | HOST_MFD_ALLOW_SEALING);
+	return fd;
+}
+
+/* Which regions the text may ever need: those whose pattern occurs in it; one for the movs' pool. */
+static void look_for_patterns(struct text_file *f, const uint8_t *text)
+{
+	bool any = false;
+
+	f->has[TEXT_FORM_NEAR] = f->has[TEXT_FORM_FAR] = false;
+	for (size_t at = 0; at + 1 < f->len; at++) {
+		const uint8_t *p = memchr(text + at, 0x0f, f->len - 1 - at);
+		enum text_form form;
+
+		if (p == NULL)
+			break;
+		at = (size_t)(p - text);
+		if (p[1] != 0x05)
+			continue;
+		any = true;
+		form = text_punned(text, f->len, at);
+		if (form != TEXT_FORM_NONE)
+			f->has[form] = true;
+	}
+	if (any && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR])
+		f->has[TEXT_FORM_NEAR] = true;
+}
+
+static bool lay_out(struct text_file *f, const uint8_t *text)
+{
+	uint64_t pages = text_region_len(f->len) / PAGE_SIZE;
+
+	look_for_patterns(f, text);
+	f->map_len = f->len;
+	for (unsigned r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++) {
+		f->region_off[r] = f->map_len;
+		if (f->has[r])
+			f->map_len += text_region_len(f->len);
+	}
+	f->page_used = kzalloc((2 * pages + 7) / 8);
+	return f->page_used != NULL;
+}
+
+/* The memfd, its contents and its seals, all or nothing. text: f->len bytes. */
+static int twin_make(struct text_file *f, const uint8_t *text)
+{
+	int fd, err;
+
+	if (!lay_out(f, text))
+		return -LINUX_ENOMEM;
+	if (!alloc_charge(f->len)) {
+		err = -LINUX_ENOMEM;
+		goto free;
+	}
+	fd = new_memfd();
+	if (fd < 0) {
+		err = fd;
+		goto uncharge;
+	}
+	err = host_ftruncate(fd, (int64_t)f->map_len);
+	if (err != 0)
+		goto close;
+	f->map = host_mmap(f->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, &err);
+	if (f->map == NULL)
+		goto close;
+	memcpy(f->map, text, f->len);
+	err = host_fcntl(fd, HOST_F_ADD_SEALS, SEALS);
+	if (err < 0)
+		goto unmap;
+	f->fd = fd;
+	f->charged = f->len;
+	ntwins++;
+	return 0;
+
+unmap:
+	host_munmap(f->map, f->map_len);
+	f->map = NULL;
+close:
+	host_close(fd);
+uncharge:
+	alloc_uncharge(f->len);
+free:
+	kfree(f->page_used);
+	f->page_used = NULL;
+	return err;
+}
+
+bool text_file_copy(struct task *task, struct text_file *f, struct file *file)
+{
+	struct inode *inode = file->inode;
+	uint8_t *text;
+	int64_t got;
+
+	if (f->fd >= 0)
+		return true;
+	if (f->making || f->excluded || f->inode == NULL || inode->writers != 0 || ntwins >= TEXT_MAX_FILES)
+		return false;
+	text = kzalloc(f->len);
+	if (text == NULL)
+		return false;
+	f->making = true;
+	text_file_get(f);
+	f->mtime = inode->mtime;
+	f->size = inode->size;
+	got = vfs_read_mem(task, file, text, f->len, (int64_t)f->file_off);
+	/* The last page may be one that the file ends in; what the mapping shows behind is zeros. */
+	if (f->inode != NULL && f->fd < 0 && inode->writers == 0 && inode->size == f->size && got > 0 &&
+	    PAGE_ALIGN(got) == f->len) {
+		if (twin_make(f, text) != 0)
+			f->excluded = true;
+	}
+	f->making = false;
+	kfree(text);
+	got = f->fd;
+	text_file_put(f);
+	return got >= 0;
+}
+
+/* ---- rewriting ---- */
+
+/* Accounts the page of a region that a slot of len bytes at off needs. Slots may reach into the next. */
+static bool slot_charge(struct text_file *f, enum text_form region, uint64_t off, uint64_t len)
+{
+	uint64_t base = region == TEXT_FORM_FAR ? text_region_len(f->len) / PAGE_SIZE : 0;
+
+	for (uint64_t page = off / PAGE_SIZE; page <= (off + len - 1) / PAGE_SIZE; page++) {
+		uint64_t bit = base + page;
+
+		if ((f->page_used[bit / 8] >> (bit % 8)) & 1)
+			continue;
+		if (!alloc_charge(PAGE_SIZE))
+			return false;
+		f->charged += PAGE_SIZE;
+		f->page_used[bit / 8] |= (uint8_t)(1U << (bit % 8));
+	}
+	return true;
+}
+
+/* A region is of use if the twin has it and nobody who maps the text lacks it. */
+static bool region_usable(const struct text_file *f, enum text_form region)
+{
+	return f->has[region] && f->lacking[region] == 0;
+}
+
+static void patched(struct text_file *f, struct text_site *s, enum text_form form, enum text_form region, uint64_t slot)
+{
+	if (s->state == TEXT_PENDING)
+		f->image->s.pending--;
+	s->form = (uint8_t)form;
+	s->region = (uint8_t)region;
+	s->slot = (uint32_t)slot;
+	s->state = TEXT_PATCHED;
+	f->in_use[region]++;
+	if (form == TEXT_FORM_NEAR)
+		f->image->s.near++;
+	else if (form == TEXT_FORM_FAR)
+		f->image->s.far++;
+	else
+		f->image->s.mov++;
+}
+
+/* Two sites so close that their slots would overlap. */
+static bool slot_taken(const struct text_file *f, const struct text_site *s, enum text_form form)
+{
+	uint64_t low = s->off >= TEXT_PUNNED_LEN - 1 ? s->off - (TEXT_PUNNED_LEN - 1) : 0;
+
+	for (uint64_t off = low; off < s->off + TEXT_PUNNED_LEN; off++) {
+		const struct text_site *other = text_site_find(f, off);
+
+		if (other != NULL && other != s && other->state == TEXT_PATCHED && other->form == form)
+			return true;
+	}
+	return false;
+}
+
+static bool patch_punned(struct text_file *f, struct text_site *s, enum text_form form)
+{
+	uint64_t slot = s->off + TEXT_SLOT_SHIFT;
+	uint8_t code[TEXT_PUNNED_LEN];
+
+	if (!region_usable(f, form) || slot_taken(f, s, form) || !slot_charge(f, form, slot, sizeof(code)))
+		return false;
+	text_encode_punned(code, form);
+	memcpy(f->map + f->region_off[form] + slot, code, sizeof(code));
+	__atomic_store_n(f->map + s->off, 0xe9, __ATOMIC_SEQ_CST);
+	patched(f, s, form, form, slot);
+	return true;
+}
+
+/* Five bytes that lie in one aligned word of 8 or 16, at once. */
+static void store_five(uint8_t *at, const uint8_t bytes[5])
+{
+	uintptr_t addr = (uintptr_t)at;
+
+	if (text_in_word(addr, 8)) {
+		uint64_t *word = (uint64_t *)(addr & ~7UL), value = *word;
+
+		memcpy((uint8_t *)&value + (addr & 7), bytes, 5);
+		__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+	} else {
+		uint64_t *word = (uint64_t *)(addr & ~15UL);
+		uint64_t old[2] = {word[0], word[1]}, new[2] = {word[0], word[1]};
+		bool done;
+
+		memcpy((uint8_t *)new + (addr & 15), bytes, 5);
+		/* The sentry alone writes here: the first try succeeds. */
+		__asm__ volatile("lock cmpxchg16b %0"
+				 : "+m"(*(char (*)[16])word), "=@ccz"(done), "+a"(old[0]), "+d"(old[1])
+				 : "b"(new[0]), "c"(new[1])
+				 : "memory");
+		invariant(done);
+	}
+}
+
+/* The region whose pool takes one more mov, or NONE. */
+static enum text_form pool_region(const struct text_file *f)
+{
+	for (enum text_form r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++)
+		if (region_usable(f, r) && f->pool_used[r] < TEXT_POOL_LEN / TEXT_POOL_SLOT)
+			return r;
+	return TEXT_FORM_NONE;
+}
+
+static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
+	enum text_form r;
+	uint64_t slot, from_text;
+	uint8_t code[TEXT_MOV_LEN], jump[5];
+
+	if (why != TEXT_WHY_NONE)
+		return why;
+	r = pool_region(f);
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
+	if (!slot_charge(f, r, slot, sizeof(code)))
+		return TEXT_WHY_NO_ROOM;
+	/* Where nobody maps the text, its bytes may change one by one. */
+	if (f->maps != 0 && ((!text_in_word(s->off - 5, 8) && !text_in_word(s->off - 5, 16)) || !text_quiet(f, current))) {
+		if (s->state != TEXT_PENDING)
+			f->image->s.pending++;
+		s->state = TEXT_PENDING;
+		s->retry = s->arrivals + MIN(s->arrivals, RETRY_MAX);
+		return TEXT_WHY_NONE;
+	}
+	from_text = text_shift(r) + slot;
+	text_encode_mov(code, (uint32_t)s->nr, from_text, s->off);
+	memcpy(f->map + f->region_off[r] + slot, code, sizeof(code));
+	f->pool_used[r]++;
+	text_encode_jump(jump, from_text, s->off);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (f->maps != 0)
+		store_five(f->map + s->off - 5, jump);
+	else
+		memcpy(f->map + s->off - 5, jump, sizeof(jump));
+	patched(f, s, TEXT_FORM_MOV, r, slot);
+	return TEXT_WHY_NONE;
+}
+
+void text_patch(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	enum text_form form;
+	enum text_why why;
+
+	invariant(f->fd >= 0);
+	if (s->state == TEXT_PATCHED || s->state == TEXT_LEFT)
+		return;
+	if (s->off > f->len - 2 || f->map[s->off] != 0x0f || f->map[s->off + 1] != 0x05) {
+		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
+		return;
+	}
+	form = text_punned(f->map, f->len, s->off);
+	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
+		return;
+	why = patch_mov(f, s, current);
+	/* A punned site whose region is in the way of something is rather a matter of room. */
+	if (form != TEXT_FORM_NONE && why != TEXT_WHY_NONE)
+		why = TEXT_WHY_NO_ROOM;
+	if (why != TEXT_WHY_NONE)
+		text_site_leave(f, s, why);
+}
+
+void text_patch_ready(struct text_file *f, const struct task *current)
+{
+	for (unsigned b = 0; b < TEXT_BUCKETS; b++)
+		for (struct text_site *s = f->bucket[b]; s != NULL; s = s->next)
+			if ((s->state == TEXT_COUNTING && s->arrivals >= TEXT_SITE_ARRIVALS) || s->state == TEXT_PENDING)
+				text_patch(f, s, current);
+}

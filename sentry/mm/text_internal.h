@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between text.c (files) and text_map.c (address spaces). */
+#ifndef SENTRY_MM_TEXT_INTERNAL_H
+#define SENTRY_MM_TEXT_INTERNAL_H
+
+#include "sentry/base/list.h"
+#include "sentry/base/ref.h"
+#include "sentry/mm/text.h"
+#include "sentry/mm/text_site.h"
+#include "sentry/vfs/vfs.h"
+
+/* When a site is rewritten, and when a file is worth a copy of its text. */
+#define TEXT_SITE_ARRIVALS 4U
+#define TEXT_FILE_ARRIVALS 64U
+#define TEXT_MAX_LEN (16 * MiB)
+#define TEXT_MAX_SITES 4096U  /* a file */
+#define TEXT_MAX_FILES 128U   /* with rewritten text, at a time: a descriptor each */
+#define TEXT_MAX_RANGES 4U    /* of one inode */
+#define TEXT_MAX_RECORDS 256U /* an address space */
+#define TEXT_BUCKETS 256U
+#define TEXT_CACHE 64U
+
+enum text_state {
+	TEXT_COUNTING,
+	TEXT_PATCHED,
+	TEXT_PENDING, /* a mov that waits for a quiet moment */
+	TEXT_LEFT,    /* stays as it is: see why */
+};
+
+struct text_site {
+	struct text_site *next; /* in its bucket */
+	uint32_t off;           /* of the syscall, from the text's start */
+	uint32_t slot;          /* PATCHED: its offset in the region */
+	int32_t nr;             /* MOV: the number in the bytes */
+	uint32_t arrivals;      /* by all processes */
+	uint32_t retry;         /* PENDING: arrivals before the next try */
+	uint8_t state, form, why;
+	uint8_t region; /* MOV: NEAR or FAR, where its slot is */
+};
+
+/*
+ * One executable range of an inode, and what is known of its call sites.
+ *
+ *	memfd    0         len          near_off            far_off
+ *	         | text    | near       | far region        |
+ *
+ * Regions that the text has no use for are left out.
+ */
+struct text_file {
+	struct ref ref;
+	struct list link;         /* all of them */
+	struct text_file *next;   /* another range of the inode */
+	struct inode *inode;      /* borrowed; NULL once it changed or went */
+	uint64_t file_off, len;   /* page aligned */
+	struct ktimespec mtime;   /* of the inode, and its size, when the copy was made */
+	uint64_t size;
+	struct text_site *bucket[TEXT_BUCKETS];
+	uint32_t nsites;
+	uint64_t arrivals;
+	struct text_image *image; /* figures; never NULL */
+	bool excluded;            /* never copied: too large, excluded, or it failed */
+	bool making;              /* somebody copies it */
+
+	/* the twin */
+	int fd;                   /* -1: none */
+	uint8_t *map;             /* all of the memfd, ours to write */
+	uint64_t map_len;
+	uint64_t charged;
+	bool has[TEXT_FORM_FAR + 1];        /* regions that exist; by NEAR, FAR */
+	uint64_t region_off[TEXT_FORM_FAR + 1];
+	uint32_t pool_used[TEXT_FORM_FAR + 1];
+	uint32_t in_use[TEXT_FORM_FAR + 1]; /* rewritten sites that lead to it */
+	uint32_t lacking[TEXT_FORM_FAR + 1]; /* records that map the text without it */
+	uint32_t maps;            /* records that map it */
+	uint8_t *page_used;       /* bitmap: pages of regions that hold a slot */
+};
+
+/* What a text range is in one address space. */
+struct text_record {
+	struct list link;
+	uint64_t start, end;
+	struct text_file *file; /* counted; NULL: only a reservation, for whatever will be mapped in [start, end) */
+	bool region[TEXT_FORM_FAR + 1]; /* by NEAR, FAR: reserved; with a file: mapped */
+	bool busy;              /* on its way in or out: somebody sleeps */
+	bool failed;            /* it can't be rewritten here (no room, no memory): don't try again. No regions */
+};
+
+struct mm_text {
+	struct list records;
+	uint32_t nrecords;
+	bool off;
+	struct text_file *want; /* counted: to be mapped here when a call returns; NULL: none */
+	const struct text_record *except; /* text_reserved overlooks it */
+	struct {
+		uint64_t ip, gen, epoch;
+		struct text_file *file; /* borrowed while gen and epoch are the present ones */
+		struct text_site *site; /* NULL: nothing to do for this one */
+	} cache[TEXT_CACHE];
+};
+
+/* ---- text.c ---- */
+
+extern uint64_t text_epoch; /* changes whenever a text_file is taken from its inode */
+
+static inline struct text_file *text_file_get(struct text_file *f)
+{
+	ref_get(&f->ref);
+	return f;
+}
+/* The record of an inode's range, or NULL. Borrowed. */
+struct text_file *text_file_find(const struct inode *inode, uint64_t file_off, uint64_t len);
+/* The same, made if it isn't there. NULL if memory or the limits are out. */
+struct text_file *text_file_new(struct task *task, struct file *file, uint64_t file_off, uint64_t len);
+struct text_site *text_site_find(const struct text_file *f, uint64_t off);
+struct text_site *text_site_new(struct text_file *f, uint64_t off);
+/* Makes the twin (sleeps). False if there is none afterwards. */
+bool text_file_copy(struct task *task, struct text_file *f, struct file *file);
+/* True if the twin shows what the inode does. */
+bool text_file_valid(const struct text_file *f);
+/* Rewrites one site, or says why not. */
+void text_patch(struct text_file *f, struct text_site *s, const struct task *current);
+/* All sites that have had enough arrivals. */
+void text_patch_ready(struct text_file *f, const struct task *current);
+void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why);
+/* Where a region starts, given where the text does. */
+static inline uint64_t text_region(uint64_t start, enum text_form form)
+{
+	return start + text_shift(form);
+}
+
+/* ---- text_map.c ---- */
+
+/* Is no thread that sees f's text, but current, on its way through guest code? */
+bool text_quiet(const struct text_file *f, const struct task *current);
+
+#endif

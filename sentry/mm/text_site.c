@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Call sites as bytes: which may be rewritten, and into what.
+ *
+ *	punned   0f 05 | 48 3d 00 f0 ff ff     syscall; cmp $-4096, %rax
+ *	         e9 05   48 3d 00 f0 ff ff     jmp +0x003d4805, and behind it the same compare
+ *
+ *	mov      b8 01 00 00 00 | 0f 05        mov $1, %eax; syscall
+ *	         e9 xx xx xx xx   0f 05        jmp to a slot, and behind it the same syscall
+ *
+ * A punned site changes in its first byte only. Before, between and after the store every address that was the start of
+ * an instruction still is one: a thread that returns to behind the syscall finds its compare, one that jumps to the site
+ * finds a jump. So it needs no knowledge of what is around it and may be written while threads run there.
+ *
+ * A rewritten mov is safe only if the five bytes are an instruction of their own, which bytes alone can't prove. The
+ * immediate must be the number that the call really had, which a tail of another instruction hardly is; the tails that are
+ * imaginable (prefixes, an eight-bit displacement of -0x48, a longer move) are refused by the bytes before. A jump past the
+ * mov to the syscall itself stays valid: those bytes aren't touched.
+ *
+ * A slot ends in `jmp *%gs:8`, the entry of the shim in the stub, with RCX behind the syscall as the processor would leave
+ * it. It changes no other register and no flag; but the shim may, so a mov whose syscall is followed by an instruction that
+ * could read the flags is left alone. (In punned sites a compare follows.)
+ *
+ * The guest controls every byte. Nothing here is read outside [text, text + len), and the worst that a forged text gets is a
+ * jump in its own code.
+ */
+#include "sentry/mm/text_site.h"
+
+#include <string.h>
+
+#define GS_ENTRY 0x65, 0xff, 0x24, 0x25, 0x08, 0x00, 0x00, 0x00 /* jmp *%gs:8 */
+#define NR_MAX 512
+#define NR_RT_SIGRETURN 15
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+enum text_form text_punned(const uint8_t *text, size_t len, size_t off)
+{
+	const uint8_t *p = text + off;
+
+	if (off > len || len - off < 5 || p[0] != 0x0f || p[1] != 0x05 || p[2] != 0x48 || p[3] != 0x3d)
+		return TEXT_FORM_NONE;
+	return p[4] == 0 ? TEXT_FORM_NEAR : p[4] == 1 ? TEXT_FORM_FAR : TEXT_FORM_NONE;
+}
+
+static bool two_byte_ignores_flags(uint8_t op)
+{
+	switch (op) {
+	case 0x05:            /* syscall */
+	case 0x0b:            /* ud2 */
+	case 0x10 ... 0x17:   /* vector moves */
+	case 0x1e ... 0x1f:   /* endbr, nop */
+	case 0x28 ... 0x29:
+	case 0x57:            /* xorps */
+	case 0x6f: case 0x7f: /* movdqa */
+	case 0xaf:            /* imul */
+	case 0xb6 ... 0xb7:
+	case 0xbe ... 0xbf: /* movzx, movsx */
+	case 0xef:          /* pxor */
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool text_ignores_flags(const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+	uint8_t op;
+
+	while (at < n && at < 4 && (p[at] == 0x66 || p[at] == 0xf2 || p[at] == 0xf3 || (p[at] & 0xf0) == 0x40))
+		at++;
+	if (at >= n)
+		return false;
+	op = p[at];
+	switch (op) {
+	case 0x00 ... 0x05: /* add */
+	case 0x08 ... 0x0d: /* or */
+	case 0x20 ... 0x25: /* and */
+	case 0x28 ... 0x2d: /* sub */
+	case 0x30 ... 0x35: /* xor */
+	case 0x38 ... 0x3d: /* cmp */
+	case 0x50 ... 0x5f: /* push, pop */
+	case 0x63:          /* movsxd */
+	case 0x68: case 0x6a:
+	case 0x84 ... 0x8b: /* test, xchg, mov */
+	case 0x8d: case 0x90:
+	case 0x98 ... 0x99: /* cltq, cqo */
+	case 0xa8 ... 0xa9: /* test */
+	case 0xb0 ... 0xbf: /* mov */
+	case 0xc3:
+	case 0xc6 ... 0xc7:
+	case 0xc9: case 0xcc:
+	case 0xe8: case 0xe9: case 0xeb:
+	case 0xf4:
+	case 0xf6 ... 0xf7:
+	case 0xff:
+		return true;
+	case 0x80: case 0x81: case 0x83: /* with an immediate: not adc, sbb */
+		return at + 1 < n && ((p[at + 1] >> 3) & 7) != 2 && ((p[at + 1] >> 3) & 7) != 3;
+	case 0x0f:
+		return at + 1 < n && two_byte_ignores_flags(p[at + 1]);
+	default:
+		return false;
+	}
+}
+
+/* May the byte at off - 5 belong to an instruction that began before it? p points at it, `before` bytes lie in front. */
+static bool may_be_a_tail(const uint8_t *p, size_t before)
+{
+	/* A prefix makes it another register or width; REX.W an eight-byte immediate. */
+	if (before >= 1 && ((p[-1] & 0xf0) == 0x40 || p[-1] == 0x66 || p[-1] == 0xf2 || p[-1] == 0xf3))
+		return true;
+	/* mov $imm32, -0x48(%reg), and the same with a SIB byte; an indexed load whose SIB is b8; an escape or ModRM. */
+	if (before >= 2 && (p[-2] == 0xc7 || p[-2] == 0x81 || p[-2] == 0x69) && (p[-1] & 0xc0) == 0x40)
+		return true;
+	if (before >= 3 && (p[-3] == 0xc7 || p[-3] == 0x81 || p[-3] == 0x69) && (p[-2] & 0xc7) == 0x44)
+		return true;
+	if (before >= 2 && (p[-2] == 0x8b || p[-2] == 0x89 || p[-2] == 0x8d || p[-2] == 0xc7) && (p[-1] & 0xc7) == 0x84)
+		return true;
+	return before >= 1 && (p[-1] == 0x0f || p[-1] == 0x8b || p[-1] == 0x8d || p[-1] == 0xc7 || p[-1] == 0x81);
+}
+
+enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr)
+{
+	const uint8_t *mov;
+
+	if (nr == NR_RT_SIGRETURN)
+		return TEXT_WHY_SIGRETURN;
+	if (off < 5 || off > len || len - off < 2 || text[off] != 0x0f || text[off + 1] != 0x05)
+		return TEXT_WHY_NO_PATTERN;
+	mov = text + off - 5;
+	if (mov[0] != 0xb8 || nr < 0 || nr >= NR_MAX || get32(mov + 1) != (uint32_t)nr || may_be_a_tail(mov, off - 5))
+		return TEXT_WHY_NO_PATTERN;
+	return text_ignores_flags(text + off + 2, len - off - 2) ? TEXT_WHY_NONE : TEXT_WHY_FLAGS;
+}
+
+void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form)
+{
+	static const uint8_t entry[] = {GS_ENTRY};
+	/* From behind the lea back to the site's third byte. */
+	uint32_t disp = (uint32_t)text_shift(form) + 0x805;
+
+	code[0] = 0x48; /* lea rel32(%rip), %rcx */
+	code[1] = 0x8d;
+	code[2] = 0x0d;
+	put32(code + 3, 0U - (disp + 10));
+	memcpy(code + 7, entry, sizeof(entry));
+}
+
+void text_encode_mov(uint8_t code[TEXT_MOV_LEN], uint32_t nr, uint64_t slot, uint64_t site)
+{
+	static const uint8_t entry[] = {GS_ENTRY};
+
+	code[0] = 0xb8;
+	put32(code + 1, nr);
+	code[5] = 0x48;
+	code[6] = 0x8d;
+	code[7] = 0x0d;
+	put32(code + 8, (uint32_t)(site + 2 - (slot + 12)));
+	memcpy(code + 12, entry, sizeof(entry));
+}
+
+void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t site)
+{
+	code[0] = 0xe9;
+	put32(code + 1, (uint32_t)(slot - site)); /* the jump ends where the syscall begins */
+}
+
+bool text_slot_boundary(enum text_form form, unsigned at)
+{
+	if (form == TEXT_FORM_MOV)
+		return at == 0 || at == 5 || at == 12;
+	return at == 0 || at == 7;
+}

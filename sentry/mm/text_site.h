@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which bytes around a `syscall` instruction may become a jump, and what the jump's target holds. Pure functions. */
+#ifndef SENTRY_MM_TEXT_SITE_H
+#define SENTRY_MM_TEXT_SITE_H
+
+#include "sentry/base/types.h"
+
+/* How a site is rewritten. The punned forms name the region their target lies in. */
+enum text_form {
+	TEXT_FORM_NONE,
+	TEXT_FORM_NEAR, /* 0f 05 48 3d 00: a jump by 0x003d4805 */
+	TEXT_FORM_FAR,  /* 0f 05 48 3d 01: a jump by 0x013d4805 */
+	TEXT_FORM_MOV,  /* b8 imm32 0f 05: the mov becomes a jump to a slot of the pool */
+	TEXT_NFORMS,
+};
+
+/* Why a site stays as it is. */
+enum text_why {
+	TEXT_WHY_NONE,
+	TEXT_WHY_NO_PATTERN, /* nothing around it that could be used */
+	TEXT_WHY_FLAGS,      /* what follows may read the flags */
+	TEXT_WHY_SIGRETURN,  /* rt_sigreturn: unwinders know these bytes */
+	TEXT_WHY_NO_ROOM,    /* the region its jump leads to isn't free, or its slot isn't */
+	TEXT_WHY_FILE,       /* the file is too large, excluded, or open for writing */
+	TEXT_NWHY,
+};
+
+/* Distances of the two regions from the text they belong to, and of a site's slot from its region's start. */
+#define TEXT_NEAR_SHIFT 0x003d4000UL
+#define TEXT_FAR_SHIFT 0x013d4000UL
+#define TEXT_SLOT_SHIFT 0x80aUL /* 5, the jump's length, and the displacement's low bits */
+
+#define TEXT_PUNNED_LEN 15U
+#define TEXT_MOV_LEN 20U
+#define TEXT_POOL_SLOT 32U
+#define TEXT_POOL_LEN (4 * PAGE_SIZE)
+
+/* A region: a slot for each byte of text (the last ends in the page behind its length), then the pool. */
+static inline uint64_t text_region_len(uint64_t text_len)
+{
+	return text_len + PAGE_SIZE + TEXT_POOL_LEN;
+}
+static inline uint64_t text_pool_start(uint64_t text_len)
+{
+	return text_len + PAGE_SIZE;
+}
+static inline uint64_t text_shift(enum text_form form)
+{
+	return form == TEXT_FORM_FAR ? TEXT_FAR_SHIFT : TEXT_NEAR_SHIFT;
+}
+
+/* The punned form that the bytes at off (of 0f 05) allow, or NONE. text[0..len) is all there is. */
+enum text_form text_punned(const uint8_t *text, size_t len, size_t off) must_check;
+/*
+ * May the five bytes in front of the syscall at off become a jump? They must be `mov $nr, %eax`, not the tail of
+ * another instruction as far as the bytes before tell, and what follows the syscall must not read the flags. NONE: yes.
+ */
+enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr) must_check;
+/* True if the instruction at p (n bytes are readable) surely doesn't read the flags. */
+bool text_ignores_flags(const uint8_t *p, size_t n) must_check;
+
+/* The code of a slot of a punned form. Nothing in it depends on the site: they are at a fixed distance. */
+void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form);
+/* The code of a pool slot at address slot for a `mov $nr` in front of the syscall at address site. */
+void text_encode_mov(uint8_t code[TEXT_MOV_LEN], uint32_t nr, uint64_t slot, uint64_t site);
+/* The jump that takes the mov's place. */
+void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t site);
+/* Do five bytes at off lie within one aligned word of this many bytes (8 or 16)? */
+static inline bool text_in_word(uint64_t off, unsigned word)
+{
+	return off % word + 5 <= word;
+}
+/* Does an instruction of a slot start at its byte `at`? */
+bool text_slot_boundary(enum text_form form, unsigned at) must_check;
+
+#endif
