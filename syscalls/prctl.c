@@ -9,6 +9,7 @@
 #include "sentry/abi/process.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
+#include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
 #include "syscalls/define.h"
 #include "syscalls/seccomp.h"
@@ -251,10 +252,21 @@ SYSCALL_DEFINE2(arch_prctl, int, code, uint64_t, addr)
 		return put_guest(task, GVA(addr), &regs->gs_base);
 	if (addr >= LINUX_TASK_SIZE_MAX)
 		return -LINUX_EPERM;
-	if (code == ARCH_SET_FS)
+	if (code == ARCH_SET_FS) {
 		regs->fs_base = addr;
-	else
-		regs->gs_base = addr;
+		return 0;
+	}
+	/* Rewritten sites jump by GS: none may be left in memory of whoever wants it for himself. */
+	if (addr != 0) {
+		int err = text_disable(task);
+
+		if (err)
+			return err;
+	}
+	regs = platform->context(task, 0);
+	if (regs == NULL)
+		return -LINUX_EINTR;
+	regs->gs_base = addr;
 	return 0;
 }
 
