@@ -471,6 +471,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
+#define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
 #define HOLDOFF_MIN_NS NSEC_PER_MSEC
 #define HOLDOFF_MAX_NS (100 * NSEC_PER_MSEC)
 
@@ -483,7 +484,7 @@ static struct {
 	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
-	uint64_t waited;
+	uint64_t waited, bytes;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
 } poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS};
@@ -555,7 +556,7 @@ static void polling_begin(uint64_t now)
 	poll_state.polling = poll_state.fresh = true;
 	poll_state.last_request = poll_state.last_look = ticks();
 	poll_state.turns = poll_state.calls = poll_state.others = 0;
-	poll_state.waited = 0;
+	poll_state.waited = poll_state.bytes = 0;
 	ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
@@ -584,13 +585,14 @@ void gate_waited_for(struct platform_thread *pt)
 	uint64_t now;
 
 	pt->slept = false;
+	poll_state.bytes += pt->data_used;
 	if (!pt->gate_waits)
 		return;
 	if (poll_state.polling) {
 		poll_state.others += slept;
 		return;
 	}
-	if (slept) {
+	if (slept || pt->data_used > LARGE_BYTES) {
 		poll_state.burst = 0;
 		return;
 	}
@@ -630,15 +632,16 @@ static bool scan(void)
 /* Judges the last calls. False: polling has ended. */
 static bool worth_it(void)
 {
-	bool slow, crowded;
+	bool slow, crowded, large;
 
 	if (poll_state.calls + poll_state.others < WINDOW)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
+	large = poll_state.bytes > (uint64_t)LARGE_BYTES * poll_state.calls;
 	poll_state.calls = poll_state.others = 0;
-	poll_state.waited = 0;
-	if (slow || crowded) {
+	poll_state.waited = poll_state.bytes = 0;
+	if (slow || crowded || large) {
 		polling_end(true);
 		return false;
 	}
