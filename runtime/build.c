@@ -205,7 +205,7 @@ static bool add_rule(struct build *b, enum config_path_kind kind, const char *pa
 			return true;
 	}
 	if (b->c->npaths == CONFIG_MAX_PATHS)
-		return error_set(err, "more than %d paths to hide: hide a directory above them", CONFIG_MAX_PATHS);
+		return error_set(err, "more than %d rules on paths: name a directory above them", CONFIG_MAX_PATHS);
 	b->c->paths[b->c->npaths].kind = kind;
 	b->c->paths[b->c->npaths++].path = build_str(b, path);
 	return true;
@@ -283,7 +283,7 @@ bool build_path_rule(struct build *b, enum config_path_kind kind, const char *pa
 	while (len > 1 && head[len - 1] == '/')
 		head[--len] = '\0';
 	if (strcmp(head, "/") == 0)
-		return error_set(err, "the root itself can't be hidden");
+		return error_set(err, "the root itself can't be named here");
 	if (strstr(path, "/../") != NULL || strcmp(head + (len >= 3 ? len - 3 : 0), "/..") == 0)
 		return error_set(err, "\"%s\" has .. in it: write the path itself", path);
 	/* The longest part that exists, without its last component, is where links may lead elsewhere. */
@@ -355,6 +355,10 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 	for (size_t i = 0; i < s->nhide; i++) {
 		if (!build_path_rule(b, PATH_HIDE, s->hide[i], err))
 			return error_wrap(err, "--hide");
+	}
+	for (size_t i = 0; i < s->ngate_exclude; i++) {
+		if (!build_path_rule(b, PATH_NO_GATE, s->gate_exclude[i], err))
+			return error_wrap(err, "--gate-exclude");
 	}
 	for (size_t i = 0; i < s->nmounts; i++) {
 		if (!build_bind(b, s->mounts[i].source, s->mounts[i].target, s->mounts[i].readonly ? MS_RDONLY : 0,

@@ -59,8 +59,9 @@ struct config_egress {
 	cfg_str text;              /* as the user wrote it */
 };
 
-/* Rules on a path: hidden (as if it did not exist), masked (an empty file or directory), read-only. */
-enum config_path_kind { PATH_HIDE, PATH_MASK, PATH_READONLY };
+/* Rules on a path: hidden (as if it did not exist), masked (an empty file or directory), read-only; programs in it are
+ * never rewritten. */
+enum config_path_kind { PATH_HIDE, PATH_MASK, PATH_READONLY, PATH_NO_GATE };
 struct config_path {
 	enum config_path_kind kind;
 	cfg_str path;
@@ -149,6 +150,21 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 
 /* What the monitor reports when all is over, written to result_fd in one write. */
 #define RESULT_MAGIC 0x53627872u
+/* Rewritten call sites of a program or library. */
+struct gate_image {
+	char path[120];    /* NUL-terminated; its end, if it is longer */
+	uint64_t arrivals; /* calls that were notified */
+	uint32_t sites, near, far, mov, pending;
+	uint32_t left[6]; /* sites left alone, by gate_reasons; the first isn't used */
+	uint32_t maps;
+};
+#define RESULT_GATE_MAX 32
+extern const char *const gate_reasons[6];
+/* How calls came. */
+struct gate_calls {
+	uint64_t shim, polled, asleep, trapped, notified;
+};
+
 enum limit_hit { LIMIT_MEMORY = 1, LIMIT_PIDS = 2, LIMIT_DISK = 4, LIMIT_CPU = 8, LIMIT_WALL = 16, LIMIT_IDLE = 32 };
 struct sandbox_result {
 	uint32_t magic;
@@ -159,6 +175,9 @@ struct sandbox_result {
 	uint64_t syscalls, denials;
 	int32_t start_errno; /* why the program could not be started (ENOENT, EACCES, ENOEXEC), 0 if it was */
 	char error[512];     /* one line for our own failure; empty otherwise */
+	struct gate_calls gate_calls;
+	uint32_t ngate;
+	struct gate_image gate[RESULT_GATE_MAX];
 };
 
 /*

@@ -127,6 +127,42 @@ static json_object *resources(const struct sandbox_result *r)
 	return o;
 }
 
+static void add_count(json_object *o, const char *name, uint64_t n)
+{
+	json_object_object_add(o, name, json_object_new_int64((int64_t)n));
+}
+
+/* Where calls came from, and what became of the places: --stats=json. */
+static json_object *gate(const struct sandbox_result *r)
+{
+	json_object *o = json_object_new_object(), *calls = json_object_new_object(), *images = json_object_new_array();
+
+	add_count(calls, "shim", r->gate_calls.shim);
+	add_count(calls, "polled", r->gate_calls.polled);
+	add_count(calls, "asleep", r->gate_calls.asleep);
+	add_count(calls, "trapped", r->gate_calls.trapped);
+	add_count(calls, "notified", r->gate_calls.notified);
+	json_object_object_add(o, "calls", calls);
+	for (uint32_t i = 0; i < r->ngate && i < RESULT_GATE_MAX; i++) {
+		const struct gate_image *g = &r->gate[i];
+		json_object *image = json_object_new_object(), *left = json_object_new_object();
+
+		json_object_object_add(image, "path", json_object_new_string_len(g->path, (int)strnlen(g->path, sizeof(g->path))));
+		add_count(image, "notified", g->arrivals);
+		add_count(image, "sites", g->sites);
+		add_count(image, "near", g->near);
+		add_count(image, "far", g->far);
+		add_count(image, "mov", g->mov);
+		add_count(image, "pending", g->pending);
+		for (unsigned why = 1; why < 6; why++)
+			add_count(left, gate_reasons[why], g->left[why]);
+		json_object_object_add(image, "left", left);
+		json_object_array_add(images, image);
+	}
+	json_object_object_add(o, "images", images);
+	return o;
+}
+
 static json_object *denials(int fd)
 {
 	json_object *list = json_object_new_array();
@@ -207,6 +243,7 @@ void report_stats(const struct outcome *out, const struct config *c, enum stats_
 		json_object *o = resources(r);
 
 		json_object_object_add(o, "denials", json_object_new_int64((int64_t)r->denials));
+		json_object_object_add(o, "gate", gate(r));
 		fprintf(stderr, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 		json_object_put(o);
 	} else if (mode == STATS_TEXT) {

@@ -226,6 +226,14 @@ static bool set_gate(struct settings *s, const char *value, struct error **err)
 	return true;
 }
 
+static bool set_gate_exclude(struct settings *s, const char *value, struct error **err)
+{
+	if (!absolute_path(value, err))
+		return false;
+	append(&s->gate_exclude, &s->ngate_exclude, xstrdup(value));
+	return true;
+}
+
 static bool set_output(struct output *o, const char *value, struct error **err)
 {
 	if (value != NULL && *value == '\0')
@@ -370,6 +378,8 @@ const struct setting settings_table[] = {
 	 "how system calls are caught: notify (default) or ptrace", set_platform},
 	{"gate", ARG_REQUIRED, false, true, INSIDE, "on|off",
 	 "rewrite busy system call sites so that they need no context switch\n(on)", set_gate},
+	{"gate-exclude", ARG_REQUIRED, true, true, INSIDE, "PATH",
+	 "never rewrite this program or library, or those in this directory", set_gate_exclude},
 	{"uid-range", ARG_REQUIRED, false, false, INSIDE, "FIRST-LAST",
 	 "as root: host ids to run sandboxes under (2000000000-2099999999)", set_uid_range},
 	{"fail-call", ARG_REQUIRED, false, false, NULL, NULL, NULL, set_fail_call},
@@ -429,6 +439,7 @@ void settings_free(struct settings *s)
 	free(s->hostname);
 	free_list(s->env, s->nenv);
 	free_list(s->hide, s->nhide);
+	free_list(s->gate_exclude, s->ngate_exclude);
 	free_list(s->egress, s->negress);
 	for (size_t i = 0; i < s->nmounts; i++) {
 		free(s->mounts[i].source);

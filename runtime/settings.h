@@ -50,6 +50,8 @@ struct settings {
 	/* looking inside, results */
 	enum config_platform platform;
 	bool no_gate;
+	char **gate_exclude;
+	size_t ngate_exclude;
 	struct output strace, debug, audit;
 	bool backtrace;
 	enum stats_mode stats;

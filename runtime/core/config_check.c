@@ -62,7 +62,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
 static bool bools_ok(const struct config *c)
 {
 	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->terminal, &c->root_readonly,
-				      &c->root_is_host, &c->stats, &c->json, &c->drop_ids};
+				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids};
 	uint8_t seen = 0, byte;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -135,7 +135,7 @@ static const char *check_files(const struct config *c)
 	if (c->npaths > CONFIG_MAX_PATHS)
 		return "too many path rules";
 	for (uint32_t i = 0; i < c->npaths; i++) {
-		if (c->paths[i].kind < PATH_HIDE || c->paths[i].kind > PATH_READONLY || !absolute(c, c->paths[i].path))
+		if (c->paths[i].kind < PATH_HIDE || c->paths[i].kind > PATH_NO_GATE || !absolute(c, c->paths[i].path))
 			return "a path rule is of an unknown kind or not absolute";
 	}
 	return NULL;

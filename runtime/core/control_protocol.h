@@ -6,6 +6,8 @@
 #ifndef RUNTIME_CORE_CONTROL_PROTOCOL_H
 #define RUNTIME_CORE_CONTROL_PROTOCOL_H
 
+#include "runtime/config.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +20,7 @@ enum control_type {
 			      * is to tell, or 0 */
 	CONTROL_LIMIT,         /* one was hit: limits. The end may come without a word of ours */
 	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
+	CONTROL_GATE,          /* a control_gate; before the end, one for each image */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_INSPECTOR = 0x102, /* the answer: its socket comes along, or nothing; ip, sp: of that thread, 0 if not known */
@@ -31,6 +34,17 @@ struct control_message {
 	uint64_t syscalls, denials;
 	uint64_t ip, sp;
 	char text[480];
+};
+
+/* As long as a control_message; told by its type. */
+struct control_gate {
+	uint32_t type, pad;
+	struct gate_calls calls;
+	struct gate_image image; /* path empty: none */
+};
+union control_any {
+	struct control_message msg;
+	struct control_gate gate;
 };
 
 /* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */

@@ -166,18 +166,34 @@ static int start_roles(struct monitor *m)
 	return 0;
 }
 
+static void take_gate(struct monitor *m, const struct control_gate *g)
+{
+	struct gate_image *image = &m->result.gate[m->result.ngate];
+
+	m->result.gate_calls = g->calls;
+	if (g->image.path[0] == '\0' || m->result.ngate == RESULT_GATE_MAX)
+		return;
+	*image = g->image;
+	image->path[sizeof(image->path) - 1] = '\0';
+	m->result.ngate++;
+}
+
 static void control_ready(struct monitor *m)
 {
+	union control_any any;
 	struct control_message msg;
-	ssize_t n = recv(m->control, &msg, sizeof(msg), MSG_DONTWAIT);
+	ssize_t n = recv(m->control, &any, sizeof(any), MSG_DONTWAIT);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		close(m->control);
 		m->control = -1;
 		return;
 	}
+	if (n == (ssize_t)sizeof(any.gate) && any.gate.type == CONTROL_GATE)
+		take_gate(m, &any.gate);
 	if (n != (ssize_t)sizeof(msg))
 		return;
+	msg = any.msg;
 	msg.text[sizeof(msg.text) - 1] = '\0';
 	switch (msg.type) {
 	case CONTROL_ACTIVITY:

@@ -12,6 +12,8 @@
 
 const char *const limit_names[] = {"memory", "pids", "disk", "cpu", "wall", "idle", NULL};
 
+const char *const gate_reasons[6] = {"", "no_pattern", "flags", "rt_sigreturn", "no_room", "file"};
+
 int result_exit_status(const struct sandbox_result *r)
 {
 	if (!r->started || r->start_errno != 0) {

@@ -31,6 +31,7 @@
 #include "sentry/kernel/time.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/mm/mm.h"
+#include "sentry/mm/text.h"
 #include "sentry/net/net.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
@@ -169,6 +170,7 @@ static int apply_path_rule(struct task *task, enum config_path_kind kind, const 
 			return 0;
 		break;
 	case PATH_MASK:
+	case PATH_NO_GATE:
 		break;
 	}
 	sb = new_tmpfs(kind == PATH_HIDE ? 0700 : 0755, 0, &err);
@@ -206,6 +208,12 @@ static int apply_path_rules(struct task *task, char *what, size_t size)
 		struct path path;
 		int err;
 
+		if (cfg->paths[i].kind == PATH_NO_GATE) {
+			err = text_exclude(name);
+			if (err < 0)
+				return err;
+			continue;
+		}
 		/* The gofer hides what is on the root: here it would cost a question for each. */
 		if (cfg->paths[i].kind == PATH_HIDE && !on_a_bind(name))
 			continue;

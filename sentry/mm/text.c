@@ -11,7 +11,8 @@
  * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
  * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
  * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
- * begin with what was learned.
+ * begin with what was learned. A rewritten mov changes five bytes and not one: it waits for a moment in which no thread that
+ * sees the text runs, but the one whose call is being served.
  *
  * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
  * write(2) from text), which text_read_fix puts right. Only loads by the program itself see the jumps.
@@ -24,7 +25,7 @@
  *	- an inode that is opened for writing or changes size loses its twin for good: mappings keep what they have, as
  *	  mappings of a lower file do.
  *
- * The guest controls the files' bytes and, by running it, which sites count. Two of its threads that race with a mapping
+ * The guest controls the files' bytes and, by running them, which sites count. Two of its threads that race with a mapping
  * can make a call count for a file it didn't come from: then a byte sequence of that file which looks like a site and
  * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
  * loads them in the same sandbox, nobody else.
@@ -36,6 +37,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/base/log.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
 
@@ -49,9 +51,12 @@
 #define HOST_F_ADD_SEALS 1033
 #define SEALS 0x17U /* SEAL, SHRINK, GROW, FUTURE_WRITE */
 #define MAX_IMAGES 256U
-#define RETRY_MAX (1U << 20)
+#define RETRY_MAX 64U
 
 uint64_t text_epoch;
+
+static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov"};
+static const char *const why_names[TEXT_NWHY] = {"", "no pattern", "flags", "rt_sigreturn", "no room", "file"};
 
 struct text_image {
 	struct list link;
@@ -292,10 +297,20 @@ struct text_site *text_site_new(struct text_file *f, uint64_t off)
 	return s;
 }
 
+static void log_site(const struct text_file *f, const struct text_site *s, const char *what)
+{
+	const char *path = f->image->s.path;
+	char quoted[512];
+
+	log_debug("text: %s+%#llx, call %d, %u times: %s", log_quote(quoted, sizeof(quoted), path, strlen(path)),
+		  (unsigned long long)(f->file_off + s->off), s->nr, s->arrivals, what);
+}
+
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why)
 {
 	if (s->state == TEXT_PENDING)
 		f->image->s.pending--;
+	log_site(f, s, why_names[why]);
 	s->state = TEXT_LEFT;
 	s->why = (uint8_t)why;
 	f->image->s.left[why]++;
@@ -465,6 +480,7 @@ static void patched(struct text_file *f, struct text_site *s, enum text_form for
 {
 	if (s->state == TEXT_PENDING)
 		f->image->s.pending--;
+	log_site(f, s, form_names[form]);
 	s->form = (uint8_t)form;
 	s->region = (uint8_t)region;
 	s->slot = (uint32_t)slot;
@@ -506,7 +522,7 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
 	return true;
 }
 
-/* Five bytes that lie in one aligned word of 8 or 16, at once. */
+/* Five bytes while nobody is on his way through them; at once where one aligned word holds them. */
 static void store_five(uint8_t *at, const uint8_t bytes[5])
 {
 	uintptr_t addr = (uintptr_t)at;
@@ -517,17 +533,8 @@ static void store_five(uint8_t *at, const uint8_t bytes[5])
 		memcpy((uint8_t *)&value + (addr & 7), bytes, 5);
 		__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
 	} else {
-		uint64_t *word = (uint64_t *)(addr & ~15UL);
-		uint64_t old[2] = {word[0], word[1]}, new[2] = {word[0], word[1]};
-		bool done;
-
-		memcpy((uint8_t *)new + (addr & 15), bytes, 5);
-		/* The sentry alone writes here: the first try succeeds. */
-		__asm__ volatile("lock cmpxchg16b %0"
-				 : "+m"(*(char (*)[16])word), "=@ccz"(done), "+a"(old[0]), "+d"(old[1])
-				 : "b"(new[0]), "c"(new[1])
-				 : "memory");
-		invariant(done);
+		memcpy(at, bytes, 5);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	}
 }
 
@@ -555,8 +562,8 @@ static enum text_why patch_mov(struct text_file *f, struct text_site *s, const s
 	slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
 	if (!slot_charge(f, r, slot, sizeof(code)))
 		return TEXT_WHY_NO_ROOM;
-	/* Where nobody maps the text, its bytes may change one by one. */
-	if (f->maps != 0 && ((!text_in_word(s->off - 5, 8) && !text_in_word(s->off - 5, 16)) || !text_quiet(f, current))) {
+	/* Nobody may stand between the mov and the syscall, or have fetched a part of it. */
+	if (f->maps != 0 && !text_quiet(f, current)) {
 		if (s->state != TEXT_PENDING)
 			f->image->s.pending++;
 		s->state = TEXT_PENDING;
@@ -569,10 +576,7 @@ static enum text_why patch_mov(struct text_file *f, struct text_site *s, const s
 	f->pool_used[r]++;
 	text_encode_jump(jump, from_text, s->off);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (f->maps != 0)
-		store_five(f->map + s->off - 5, jump);
-	else
-		memcpy(f->map + s->off - 5, jump, sizeof(jump));
+	store_five(f->map + s->off - 5, jump);
 	patched(f, s, TEXT_FORM_MOV, r, slot);
 	return TEXT_WHY_NONE;
 }

@@ -65,7 +65,7 @@ void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form);
 void text_encode_mov(uint8_t code[TEXT_MOV_LEN], uint32_t nr, uint64_t slot, uint64_t site);
 /* The jump that takes the mov's place. */
 void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t site);
-/* Do five bytes at off lie within one aligned word of this many bytes (8 or 16)? */
+/* Do five bytes at off lie within one aligned word of this many bytes? */
 static inline bool text_in_word(uint64_t off, unsigned word)
 {
 	return off % word + 5 <= word;
