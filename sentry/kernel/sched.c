@@ -76,9 +76,8 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 		task->syscall_args[i] = ev->args[i];
 	if (trace_on)
 		trace_enter(task, ev->nr, ev->args);
-	/* Elsewhere the address is what the stub says, and no proof. */
-	if (!ev->full && !ev->gate)
-		text_arrival(task, ev->nr, ev->ip);
+	if (!ev->gate)
+		text_arrival(task, ev->nr, ev->ip, !ev->full);
 	ret = task_syscall(task, ev->nr, ev->args);
 	if (ev->gate && !trace_on && task->seccomp_mode == 0)
 		platform->know(task, ev->nr, ret);

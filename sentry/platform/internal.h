@@ -20,6 +20,8 @@ extern int platform_event_fd;
 extern void (*platform_dispatch)(uint32_t revents);
 /* Threads that run guest code now. */
 extern int stubs_running;
+/* CPUs of the host that we may use. */
+extern unsigned stubs_cpus;
 /* The loop is about to sleep. */
 void stubs_before_sleep(void);
 

@@ -157,6 +157,8 @@ struct platform_ops {
 	void (*set_affinity)(struct platform_thread *pt, uint64_t mask);
 	/* Resident bytes of an address space now, for limits and /proc; 0 if unknown. */
 	uint64_t (*mm_resident)(struct platform_mm *pmm);
+	/* The same as it was last known, without asking anybody. Optional. */
+	uint64_t (*mm_resident_last)(struct platform_mm *pmm);
 	/* CPU time in ns the thread has used on the host (user, system). */
 	void (*thread_times)(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
 	/* The vDSO's place in every guest address space. */

@@ -661,6 +661,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.fpstate_load = stubs_fpstate_load, \
 	.set_affinity = stubs_set_affinity, \
 	.mm_resident = stubs_mm_resident, \
+	.mm_resident_last = stubs_mm_resident_last, \
 	.thread_times = stubs_thread_times, \
 	.vdso_base = stubs_vdso_base, \
 	.copy_in = gate_copy_in, \

@@ -114,17 +114,22 @@ void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 		host_sched_setaffinity(pt->tid, mask);
 }
 
-uint64_t stubs_mm_resident(struct platform_mm *mm)
+uint64_t stubs_mm_resident_last(struct platform_mm *mm)
 {
 	struct host_proc *proc;
 
-	/* The sealed sentry can't look into the host's /proc; the monitor can. */
-	if (stubs_refresh_resident != NULL)
-		stubs_refresh_resident();
 	list_for_each (proc, &mm->procs, mm_link)
 		if (proc->pid != 0 && !proc->killed)
 			return proc->resident;
 	return 0;
+}
+
+uint64_t stubs_mm_resident(struct platform_mm *mm)
+{
+	/* The sealed sentry can't look into the host's /proc; the monitor can. */
+	if (stubs_refresh_resident != NULL)
+		stubs_refresh_resident();
+	return stubs_mm_resident_last(mm);
 }
 
 void (*stubs_refresh_resident)(void);

@@ -42,6 +42,7 @@ static unsigned pool_count; /* clean stubs in stock or on their way */
 static uint64_t zygote_call_id;
 static bool zygote_is_ready, tables_ready;
 int zygote_tid;
+unsigned stubs_cpus = 1;
 bool zygote_expects_clone;
 
 static struct list *tid_bucket(int tid)
@@ -395,6 +396,8 @@ put_mm:
  */
 #define POOL_MAX 2
 #define POOL_IDLE NSEC_PER_SEC
+/* With so few CPUs there is none that the zygote could use meanwhile: the sentry is only pulled to and fro. */
+#define POOL_CPUS 2
 
 static struct list pool = LIST_INIT(pool); /* platform_thread.new_link */
 static struct ktimer pool_timer;
@@ -441,7 +444,7 @@ static void pool_fill(void)
 		ktimer_init(&pool_timer, pool_shrink);
 		return;
 	}
-	if (pool_count < POOL_MAX) {
+	if (pool_count < POOL_MAX && stubs_cpus > POOL_CPUS) {
 		struct platform_thread *pt = spawn_begin(NULL);
 
 		if (pt != NULL) {
