@@ -360,6 +360,8 @@ static void boot_init(struct task *task)
 
 	err = mount_all(task, what, sizeof(what));
 	if (err == 0)
+		init_hosts(task, cfg);
+	if (err == 0)
 		err = apply_path_rules(task, what, sizeof(what));
 	if (cfg->root_readonly && mount_root != NULL)
 		mount_root->flags |= LINUX_MS_RDONLY;
