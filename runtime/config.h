@@ -23,6 +23,7 @@
 #define CONFIG_MAX_GROUPS 64
 #define CONFIG_MAX_PRESERVED 64
 #define CONFIG_MAX_COPY_OUT 16
+#define CONFIG_MAX_SECCOMP 4096 /* instructions, as in Linux */
 #define CONFIG_POOL (2u << 20)
 
 typedef uint32_t cfg_str; /* offset in pool */
@@ -57,6 +58,13 @@ struct config_egress {
 	uint8_t addr[16];          /* network order; IPv4 in the first 4 */
 	uint16_t port_lo, port_hi; /* host order, inclusive */
 	cfg_str text;              /* as the user wrote it */
+};
+
+/* An instruction of classic BPF, as Linux lays it out. */
+struct config_bpf {
+	uint16_t code;
+	uint8_t jt, jf;
+	uint32_t k;
 };
 
 /* Rules on a path: hidden (as if it did not exist), masked (an empty file or directory), read-only; programs in it are
@@ -107,6 +115,9 @@ struct config {
 	/* policy */
 	uint32_t negress;
 	struct config_egress egress[CONFIG_MAX_EGRESS];
+	/* The filter on the program's own calls (a bundle's linux.seccomp); the sentry looks at it as at a guest's. */
+	uint32_t nseccomp;
+	struct config_bpf seccomp[CONFIG_MAX_SECCOMP];
 
 	/* the host side */
 	enum config_platform platform;

@@ -6,9 +6,9 @@
  *
  *	honoured   process (args, env, cwd, user, capabilities, rlimits, noNewPrivileges, oomScoreAdj, terminal), root,
  *	           hostname, domainname, mounts, annotations dev.sentrybox.*, linux.maskedPaths, linux.readonlyPaths,
- *	           linux.resources (memory.limit, cpu.quota/period, pids.limit)
+ *	           linux.resources (memory.limit, cpu.quota/period, pids.limit), linux.seccomp (seccomp_profile.c)
  *	moot       what configures the host's kernel for a process of its own, where the program never meets that
- *kernel: namespaces without a path, seccomp, apparmorProfile, selinuxLabel, devices' cgroup rules, cgroupsPath,
+ *	           kernel: namespaces without a path, apparmorProfile, selinuxLabel, devices' cgroup rules, cgroupsPath,
  *	           rootfsPropagation, cpu.shares, blockIO...
  *	refused    what would change what the program may do or see, and can't be had: the error names the field
  *
@@ -18,6 +18,8 @@
  */
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
+#include "runtime/json_get.h"
+#include "runtime/seccomp_profile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,109 +38,6 @@ static inline void cleanup_jsonp(json_object **o)
 	json_object_put(*o);
 }
 #define cleanup_json __attribute__((cleanup(cleanup_jsonp)))
-
-/* ---- typed looks at an object; `where` is the path for messages ---- */
-
-static const char *type_words(enum json_type t)
-{
-	switch (t) {
-	case json_type_object:
-		return "an object";
-	case json_type_array:
-		return "an array";
-	case json_type_string:
-		return "a string";
-	case json_type_int:
-		return "a number";
-	case json_type_boolean:
-		return "true or false";
-	default:
-		return "something else";
-	}
-}
-
-/* The member, or NULL in *out if it isn't there (or null). False if it has another type. */
-static bool get(json_object *o, const char *where, const char *key, enum json_type type, json_object **out,
-		struct error **err)
-{
-	json_object *v = NULL;
-
-	*out = NULL;
-	if (o == NULL || !json_object_object_get_ex(o, key, &v) || v == NULL)
-		return true;
-	if (!json_object_is_type(v, type))
-		return error_set(err, "%s%s%s is not %s", where, *where != '\0' ? "." : "", key, type_words(type));
-	*out = v;
-	return true;
-}
-
-static bool get_string(json_object *o, const char *where, const char *key, const char **out, struct error **err)
-{
-	json_object *v;
-
-	if (!get(o, where, key, json_type_string, &v, err))
-		return false;
-	*out = v != NULL ? json_object_get_string(v) : NULL;
-	if (v != NULL && strlen(*out) != (size_t)json_object_get_string_len(v))
-		return error_set(err, "%s.%s has a NUL byte in it", where, key);
-	return true;
-}
-
-static bool get_bool(json_object *o, const char *where, const char *key, bool *out, struct error **err)
-{
-	json_object *v;
-
-	if (!get(o, where, key, json_type_boolean, &v, err))
-		return false;
-	*out = v != NULL && json_object_get_boolean(v);
-	return true;
-}
-
-/* *out is left alone if the field isn't there. */
-static bool get_int(json_object *o, const char *where, const char *key, int64_t min, int64_t max, int64_t *out,
-		    bool *there, struct error **err)
-{
-	json_object *v;
-	int64_t n;
-
-	if (!get(o, where, key, json_type_int, &v, err))
-		return false;
-	if (there != NULL)
-		*there = v != NULL;
-	if (v == NULL)
-		return true;
-	n = json_object_get_int64(v);
-	if (n < min || n > max)
-		return error_set(err, "%s.%s is %lld: not within %lld and %lld", where, key, (long long)n,
-				 (long long)min, (long long)max);
-	*out = n;
-	return true;
-}
-
-/* An array of strings, as a list to free (the strings are the object's). */
-static bool get_strings(json_object *o, const char *where, const char *key, const char ***list, size_t *n,
-			struct error **err)
-{
-	json_object *v;
-
-	*list = NULL;
-	*n = 0;
-	if (!get(o, where, key, json_type_array, &v, err))
-		return false;
-	if (v == NULL)
-		return true;
-	*n = json_object_array_length(v);
-	*list = xcalloc(*n + 1, sizeof(**list));
-	for (size_t i = 0; i < *n; i++) {
-		json_object *s = json_object_array_get_idx(v, i);
-
-		if (s == NULL || !json_object_is_type(s, json_type_string) ||
-		    strlen(json_object_get_string(s)) != (size_t)json_object_get_string_len(s))
-			return error_set(err, "%s.%s[%zu] is not a string (without NUL bytes)", where, key, i);
-		(*list)[i] = json_object_get_string(s);
-	}
-	return true;
-}
 
 /* Fields that must not be there with anything in them. */
 static bool refuse(json_object *o, const char *where, const char *const *keys, struct error **err)
@@ -212,7 +111,7 @@ static bool cap_set(json_object *caps, const char *key, uint64_t *set, struct er
 	size_t n;
 
 	*set = 0;
-	if (!get_strings(caps, "process.capabilities", key, &names, &n, err))
+	if (!json_get_strings(caps, "process.capabilities", key, &names, &n, err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const char *name = strncasecmp(names[i], "CAP_", 4) == 0 ? names[i] + 4 : names[i];
@@ -231,7 +130,7 @@ static bool parse_caps(struct config *c, json_object *process, struct error **er
 {
 	json_object *caps;
 
-	if (!get(process, "process", "capabilities", json_type_object, &caps, err))
+	if (!json_get(process, "process", "capabilities", json_type_object, &caps, err))
 		return false;
 	if (!cap_set(caps, "bounding", &c->cap_bounding, err) || !cap_set(caps, "effective", &c->cap_effective, err) ||
 	    !cap_set(caps, "permitted", &c->cap_permitted, err) ||
@@ -251,7 +150,7 @@ static bool parse_rlimits(struct config *c, json_object *process, struct error *
 					    "RLIMIT_MSGQUEUE", "RLIMIT_NICE",  "RLIMIT_RTPRIO", "RLIMIT_RTTIME"};
 	json_object *list;
 
-	if (!get(process, "process", "rlimits", json_type_array, &list, err))
+	if (!json_get(process, "process", "rlimits", json_type_array, &list, err))
 		return false;
 	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 		json_object *r = json_object_array_get_idx(list, i), *soft, *hard;
@@ -261,8 +160,8 @@ static bool parse_rlimits(struct config *c, json_object *process, struct error *
 
 		if (!json_object_is_type(r, json_type_object))
 			return error_set(err, "%s is not an object", where);
-		if (!get_string(r, where, "type", &type, err) || !get(r, where, "soft", json_type_int, &soft, err) ||
-		    !get(r, where, "hard", json_type_int, &hard, err))
+		if (!json_get_string(r, where, "type", &type, err) || !json_get(r, where, "soft", json_type_int, &soft, err) ||
+		    !json_get(r, where, "hard", json_type_int, &hard, err))
 			return false;
 		while (k < 16 && (type == NULL || strcmp(type, names[k]) != 0))
 			k++;
@@ -289,11 +188,11 @@ static bool parse_user(struct config *c, json_object *process, struct error **er
 	json_object *user, *more;
 	int64_t uid = 0, gid = 0, mask = 022;
 
-	if (!get(process, "process", "user", json_type_object, &user, err) ||
-	    !get_int(user, "process.user", "uid", 0, UINT32_MAX - 1, &uid, NULL, err) ||
-	    !get_int(user, "process.user", "gid", 0, UINT32_MAX - 1, &gid, NULL, err) ||
-	    !get_int(user, "process.user", "umask", 0, 0777, &mask, NULL, err) ||
-	    !get(user, "process.user", "additionalGids", json_type_array, &more, err))
+	if (!json_get(process, "process", "user", json_type_object, &user, err) ||
+	    !json_get_int(user, "process.user", "uid", 0, UINT32_MAX - 1, &uid, NULL, err) ||
+	    !json_get_int(user, "process.user", "gid", 0, UINT32_MAX - 1, &gid, NULL, err) ||
+	    !json_get_int(user, "process.user", "umask", 0, 0777, &mask, NULL, err) ||
+	    !json_get(user, "process.user", "additionalGids", json_type_array, &more, err))
 		return false;
 	c->uid = (uint32_t)uid;
 	c->gid = (uint32_t)gid;
@@ -322,19 +221,19 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 	size_t nargs, nenv;
 	int64_t adj = 0, rows = 0, cols = 0;
 
-	if (!get(spec, "", "process", json_type_object, &process, err))
+	if (!json_get(spec, "", "process", json_type_object, &process, err))
 		return false;
 	if (process == NULL)
 		return error_set(err, "process is missing");
-	if (!refuse(process, "process", refused, err) || !get_strings(process, "process", "args", &args, &nargs, err) ||
-	    !get_strings(process, "process", "env", &env, &nenv, err) ||
-	    !get_string(process, "process", "cwd", &cwd, err) ||
-	    !get_bool(process, "process", "terminal", &c->terminal, err) ||
-	    !get_bool(process, "process", "noNewPrivileges", &c->no_new_privs, err) ||
-	    !get_int(process, "process", "oomScoreAdj", -1000, 1000, &adj, NULL, err) ||
-	    !get(process, "process", "consoleSize", json_type_object, &size, err) ||
-	    !get_int(size, "process.consoleSize", "height", 0, UINT16_MAX, &rows, NULL, err) ||
-	    !get_int(size, "process.consoleSize", "width", 0, UINT16_MAX, &cols, NULL, err))
+	if (!refuse(process, "process", refused, err) || !json_get_strings(process, "process", "args", &args, &nargs, err) ||
+	    !json_get_strings(process, "process", "env", &env, &nenv, err) ||
+	    !json_get_string(process, "process", "cwd", &cwd, err) ||
+	    !json_get_bool(process, "process", "terminal", &c->terminal, err) ||
+	    !json_get_bool(process, "process", "noNewPrivileges", &c->no_new_privs, err) ||
+	    !json_get_int(process, "process", "oomScoreAdj", -1000, 1000, &adj, NULL, err) ||
+	    !json_get(process, "process", "consoleSize", json_type_object, &size, err) ||
+	    !json_get_int(size, "process.consoleSize", "height", 0, UINT16_MAX, &rows, NULL, err) ||
+	    !json_get_int(size, "process.consoleSize", "width", 0, UINT16_MAX, &cols, NULL, err))
 		return false;
 	if (nargs == 0)
 		return error_set(err, "process.args is missing or empty");
@@ -516,9 +415,9 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 
 	if (!json_object_is_type(m, json_type_object))
 		return error_set(err, "%s is not an object", where);
-	if (!refuse(m, where, refused, err) || !get_string(m, where, "destination", &target, err) ||
-	    !get_string(m, where, "type", &type, err) || !get_string(m, where, "source", &source, err) ||
-	    !get_strings(m, where, "options", &options, &n, err))
+	if (!refuse(m, where, refused, err) || !json_get_string(m, where, "destination", &target, err) ||
+	    !json_get_string(m, where, "type", &type, err) || !json_get_string(m, where, "source", &source, err) ||
+	    !json_get_strings(m, where, "options", &options, &n, err))
 		return false;
 	if (target == NULL || target[0] != '/' || strcmp(target, "/") == 0)
 		return error_set(err, "%s.destination is not an absolute path below /", where);
@@ -554,7 +453,7 @@ static bool parse_mounts(struct build *b, json_object *spec, const char *bundle,
 {
 	json_object *list;
 
-	if (!get(spec, "", "mounts", json_type_array, &list, err))
+	if (!json_get(spec, "", "mounts", json_type_array, &list, err))
 		return false;
 	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 		cleanup_free char *where = xasprintf("mounts[%zu]", i);
@@ -577,7 +476,7 @@ static bool parse_namespaces(json_object *os, struct error **err)
 	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", NULL};
 	json_object *list;
 
-	if (!get(os, "linux", "namespaces", json_type_array, &list, err))
+	if (!json_get(os, "linux", "namespaces", json_type_array, &list, err))
 		return false;
 	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 		cleanup_free char *where = xasprintf("linux.namespaces[%zu]", i);
@@ -587,7 +486,7 @@ static bool parse_namespaces(json_object *os, struct error **err)
 
 		if (!json_object_is_type(ns, json_type_object))
 			return error_set(err, "%s is not an object", where);
-		if (!get_string(ns, where, "type", &type, err) || !get_string(ns, where, "path", &path, err))
+		if (!json_get_string(ns, where, "type", &type, err) || !json_get_string(ns, where, "path", &path, err))
 			return false;
 		while (known[k] != NULL && (type == NULL || strcmp(type, known[k]) != 0))
 			k++;
@@ -606,14 +505,14 @@ static bool parse_devices(json_object *os, struct error **err)
 					    "/dev/tty",  "/dev/console", "/dev/ptmx", NULL};
 	json_object *list;
 
-	if (!get(os, "linux", "devices", json_type_array, &list, err))
+	if (!json_get(os, "linux", "devices", json_type_array, &list, err))
 		return false;
 	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 		cleanup_free char *where = xasprintf("linux.devices[%zu]", i);
 		const char *path;
 		size_t k = 0;
 
-		if (!get_string(json_object_array_get_idx(list, i), where, "path", &path, err))
+		if (!json_get_string(json_object_array_get_idx(list, i), where, "path", &path, err))
 			return false;
 		while (there[k] != NULL && (path == NULL || strcmp(path, there[k]) != 0))
 			k++;
@@ -630,15 +529,15 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	json_object *res, *memory, *cpu, *pids;
 	int64_t limit = 0, quota = 0, period = 100000, tasks = 0;
 
-	if (!get(os, "linux", "resources", json_type_object, &res, err) ||
+	if (!json_get(os, "linux", "resources", json_type_object, &res, err) ||
 	    !refuse(res, "linux.resources", refused, err) ||
-	    !get(res, "linux.resources", "memory", json_type_object, &memory, err) ||
-	    !get(res, "linux.resources", "cpu", json_type_object, &cpu, err) ||
-	    !get(res, "linux.resources", "pids", json_type_object, &pids, err) ||
-	    !get_int(memory, "linux.resources.memory", "limit", -1, INT64_MAX, &limit, NULL, err) ||
-	    !get_int(cpu, "linux.resources.cpu", "quota", -1, INT64_MAX / 1000, &quota, NULL, err) ||
-	    !get_int(cpu, "linux.resources.cpu", "period", 1, INT64_MAX, &period, NULL, err) ||
-	    !get_int(pids, "linux.resources.pids", "limit", -1, INT64_MAX, &tasks, NULL, err))
+	    !json_get(res, "linux.resources", "memory", json_type_object, &memory, err) ||
+	    !json_get(res, "linux.resources", "cpu", json_type_object, &cpu, err) ||
+	    !json_get(res, "linux.resources", "pids", json_type_object, &pids, err) ||
+	    !json_get_int(memory, "linux.resources.memory", "limit", -1, INT64_MAX, &limit, NULL, err) ||
+	    !json_get_int(cpu, "linux.resources.cpu", "quota", -1, INT64_MAX / 1000, &quota, NULL, err) ||
+	    !json_get_int(cpu, "linux.resources.cpu", "period", 1, INT64_MAX, &period, NULL, err) ||
+	    !json_get_int(pids, "linux.resources.pids", "limit", -1, INT64_MAX, &tasks, NULL, err))
 		return false;
 	if (limit > 0)
 		c->memory_bytes = (uint64_t)limit;
@@ -656,7 +555,7 @@ static bool parse_sysctl(json_object *os, struct error **err)
 {
 	json_object *map;
 
-	if (!get(os, "linux", "sysctl", json_type_object, &map, err))
+	if (!json_get(os, "linux", "sysctl", json_type_object, &map, err))
 		return false;
 	if (map == NULL)
 		return true;
@@ -675,7 +574,7 @@ static bool parse_paths(struct build *b, json_object *os, const char *key, enum 
 	cleanup_free const char **paths = NULL;
 	size_t n;
 
-	if (!get_strings(os, "linux", key, &paths, &n, err))
+	if (!json_get_strings(os, "linux", key, &paths, &n, err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		if (paths[i][0] != '/')
@@ -693,14 +592,14 @@ static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 	json_object *os, *personality;
 	const char *domain;
 
-	if (!get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) ||
-	    !get(os, "linux", "personality", json_type_object, &personality, err) ||
-	    !get_string(personality, "linux.personality", "domain", &domain, err))
+	if (!json_get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) ||
+	    !json_get(os, "linux", "personality", json_type_object, &personality, err) ||
+	    !json_get_string(personality, "linux.personality", "domain", &domain, err))
 		return false;
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
 	return parse_namespaces(os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
-	       parse_resources(b->c, os, err) && parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
+	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) && parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);
 }
 
@@ -712,8 +611,8 @@ static bool parse_root(struct build *b, json_object *spec, const char *bundle, s
 	json_object *root;
 	const char *path;
 
-	if (!get(spec, "", "root", json_type_object, &root, err) || !get_string(root, "root", "path", &path, err) ||
-	    !get_bool(root, "root", "readonly", &b->c->root_readonly, err))
+	if (!json_get(spec, "", "root", json_type_object, &root, err) || !json_get_string(root, "root", "path", &path, err) ||
+	    !json_get_bool(root, "root", "readonly", &b->c->root_readonly, err))
 		return false;
 	if (path == NULL || *path == '\0')
 		return error_set(err, "root.path is missing");
@@ -728,7 +627,7 @@ static bool parse_annotations(struct settings *s, json_object *spec, struct erro
 	static const char prefix[] = "dev.sentrybox.";
 	json_object *map;
 
-	if (!get(spec, "", "annotations", json_type_object, &map, err))
+	if (!json_get(spec, "", "annotations", json_type_object, &map, err))
 		return false;
 	if (map == NULL)
 		return true;
@@ -748,7 +647,7 @@ static bool parse_names(struct build *b, json_object *spec, struct error **err)
 {
 	const char *host, *domain;
 
-	if (!get_string(spec, "", "hostname", &host, err) || !get_string(spec, "", "domainname", &domain, err))
+	if (!json_get_string(spec, "", "hostname", &host, err) || !json_get_string(spec, "", "domainname", &domain, err))
 		return false;
 	if ((host != NULL && strlen(host) > 64) || (domain != NULL && strlen(domain) > 64))
 		return error_set(err, "hostname and domainname may have 64 bytes at most");
@@ -781,7 +680,7 @@ bool spec_parse(struct build *b, struct settings *s, const char *bundle, const c
 	json_tokener_free(tok);
 	if (!json_object_is_type(spec, json_type_object))
 		return error_set(err, "is not an object");
-	if (!get_string(spec, "", "ociVersion", &version, err))
+	if (!json_get_string(spec, "", "ociVersion", &version, err))
 		return false;
 	if (version == NULL || !starts(version, "1."))
 		return error_set(err, "ociVersion is %s: only 1.x is known", version != NULL ? version : "missing");

@@ -155,6 +155,8 @@ static const char *check_policy(const struct config *c)
 		if (!str_ok(c, e->text))
 			return "an egress rule's text is not in the pool";
 	}
+	if (c->nseccomp > CONFIG_MAX_SECCOMP)
+		return "too many instructions of seccomp";
 	if (c->platform != CONFIG_NOTIFY && c->platform != CONFIG_PTRACE)
 		return "an unknown platform";
 	return NULL;

@@ -277,6 +277,18 @@ static void add_usage(struct monitor *m, const struct rusage *ru)
 	m->result.cpu_sys_ns += (uint64_t)ru->ru_stime.tv_sec * 1000000000ULL + (uint64_t)ru->ru_stime.tv_usec * 1000;
 }
 
+/* A role is gone: what the sentry said last may still be in the socket. */
+static void take_last_words(struct monitor *m)
+{
+	while (m->control >= 0 && !m->ended) {
+		struct pollfd p = {m->control, POLLIN, 0};
+
+		if (poll(&p, 1, 0) <= 0)
+			break;
+		control_ready(m);
+	}
+}
+
 static void reap(struct monitor *m)
 {
 	struct rusage ru;
@@ -288,14 +300,7 @@ static void reap(struct monitor *m)
 		if (pid == m->sentry) {
 			m->sentry_gone = true;
 			m->sentry = 0;
-			/* Its last message may still be in the socket. */
-			while (m->control >= 0 && !m->ended) {
-				struct pollfd p = {m->control, POLLIN, 0};
-
-				if (poll(&p, 1, 0) <= 0)
-					break;
-				control_ready(m);
-			}
+			take_last_words(m);
 			if (!m->ended) {
 				if (WIFSIGNALED(status))
 					set_error(m, "the sentry was killed by signal %d", WTERMSIG(status));
@@ -304,6 +309,7 @@ static void reap(struct monitor *m)
 			}
 		} else if (pid == m->gofer) {
 			m->gofer = 0;
+			take_last_words(m); /* the gofer ends when the sentry does, and may be reaped first */
 			if (!m->sentry_gone && !m->ended)
 				set_error(m, "the gofer ended early (%s %d)", WIFSIGNALED(status) ? "signal" : "status",
 					  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

@@ -27,6 +27,7 @@
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/time.h"
 #include "sentry/kernel/tty.h"
@@ -288,6 +289,21 @@ static int become_user(struct task *task)
 	return 0;
 }
 
+/* A bundle's filter: believed no more than a guest's, and from the program's first call on. */
+static int install_seccomp(struct task *task)
+{
+	struct linux_sock_filter *insns;
+
+	if (cfg->nseccomp == 0)
+		return 0;
+	_Static_assert(sizeof(*insns) == sizeof(cfg->seccomp[0]), "one layout");
+	insns = kmalloc(cfg->nseccomp * sizeof(*insns));
+	if (insns == NULL)
+		return -LINUX_ENOMEM;
+	memcpy(insns, cfg->seccomp, cfg->nseccomp * sizeof(*insns));
+	return (int)seccomp_add_filter(task, SECCOMP_OF_BUNDLE, insns, cfg->nseccomp);
+}
+
 static int enter_cwd(struct task *task, char *what, size_t size)
 {
 	const char *cwd = config_str(cfg, cfg->cwd);
@@ -344,6 +360,8 @@ static void boot_init(struct task *task)
 
 	err = mount_all(task, what, sizeof(what));
 	if (err == 0)
+		init_hosts(task, cfg);
+	if (err == 0)
 		err = apply_path_rules(task, what, sizeof(what));
 	if (cfg->root_readonly && mount_root != NULL)
 		mount_root->flags |= LINUX_MS_RDONLY;
@@ -356,6 +374,10 @@ static void boot_init(struct task *task)
 	if (err == 0) {
 		snprintf(what, sizeof(what), "the user's credentials");
 		err = become_user(task);
+	}
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the seccomp filter");
+		err = install_seccomp(task);
 	}
 	if (err < 0)
 		cannot_start(task, 0, what, err);

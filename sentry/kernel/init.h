@@ -3,12 +3,21 @@
 #ifndef SENTRY_KERNEL_INIT_H
 #define SENTRY_KERNEL_INIT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 struct config;
+struct task;
 
 /* Before sealing: what must be read from the host (CPU count, boot id...). */
 void kernel_prepare(const struct config *cfg);
 /* Mounts, descriptors, and the first process, which starts at the loop's first turn. 0 or -errno. */
 int kernel_start(const struct config *cfg);
+
+/* The host name into /etc/hosts, when mounts are there and before paths are covered: see init_hosts.c. */
+void init_hosts(struct task *task, const struct config *cfg);
+/* True if a line of the file gives `name` to an address. */
+bool hosts_has_name(const char *text, size_t len, const char *name);
 
 /* runtime/core/sentry.c: words to the monitor. */
 void control_started(void);

@@ -16,6 +16,7 @@
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/vsyscall.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
@@ -104,6 +105,10 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 	task->syscall_nr = -1;
 	if (ev->sig == LINUX_SIGSEGV && ev->code == LINUX_SEGV_MAPERR && mm_fault_grow(task, ev->addr)) {
 		task_return(task, 0, false); /* a MAP_GROWSDOWN mapping has grown: the instruction runs again */
+		return;
+	}
+	if (ev->sig == LINUX_SIGSEGV && vsyscall_fault(task, ev)) {
+		task_return(task, 0, false);
 		return;
 	}
 	if (task->mm != NULL && task->mm->text_high != 0)

@@ -9,6 +9,9 @@
  * The guest controls the programs (checked in bpf.c) and their number (bounded as in Linux: 32,768 instructions a
  * chain).
  *
+ * The first filter of the chain may be the bundle's own (linux.seccomp), put there before the program began: what it denies
+ * is a denial of the sandbox, and goes to the audit log.
+ *
  * Left out: SECCOMP_RET_USER_NOTIF and listeners (EINVAL, as without that feature; the action answers ENOSYS), tracers.
  */
 #include "sentry/kernel/seccomp.h"
@@ -17,6 +20,10 @@
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/bpf.h"
 #include "sentry/platform/platform.h"
+#include "sentry/trace/trace.h"
+#include "syscalls/dispatch.h"
+
+#include <stdio.h>
 
 #define CHAIN_MAX 32768U
 #define FILTER_PENALTY 4U
@@ -24,6 +31,7 @@
 struct seccomp_filter {
 	struct ref ref;
 	struct seccomp_filter *prev; /* counted; older */
+	bool of_bundle;
 	unsigned len;
 	struct linux_sock_filter *insns;
 };
@@ -149,6 +157,7 @@ int64_t seccomp_add_filter(struct task *task, uint32_t flags, struct linux_sock_
 	ref_init(&f->ref);
 	f->insns = insns;
 	f->len = len;
+	f->of_bundle = (flags & SECCOMP_OF_BUNDLE) != 0;
 	f->prev = task->seccomp; /* the task's reference is the chain's now */
 	task->seccomp = f;
 	set_mode(task, LINUX_SECCOMP_MODE_FILTER);
@@ -168,16 +177,21 @@ static bool strict_allows(int nr)
 	return nr == 0 /* read */ || nr == 1 /* write */ || nr == 60 /* exit */ || nr == 15 /* rt_sigreturn */;
 }
 
-static uint32_t ask_filters(const struct task *task, const struct linux_seccomp_data *data)
+/* *by: the filter that gave the answer; NULL if all allow. */
+static uint32_t ask_filters(const struct task *task, const struct linux_seccomp_data *data,
+			    const struct seccomp_filter **by)
 {
 	uint32_t strictest = LINUX_SECCOMP_RET_ALLOW, r;
 	const struct seccomp_filter *f;
 
+	*by = NULL;
 	for (f = task->seccomp; f != NULL; f = f->prev) {
 		r = bpf_run(f->insns, data, sizeof(*data));
 		/* As signed numbers the stricter action is the smaller one; the newest filter's data wins. */
-		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION) < (int32_t)(strictest & LINUX_SECCOMP_RET_ACTION))
+		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION) < (int32_t)(strictest & LINUX_SECCOMP_RET_ACTION)) {
 			strictest = r;
+			*by = f;
+		}
 	}
 	return strictest;
 }
@@ -197,9 +211,23 @@ static _Noreturn void kill_thread(struct task *task, bool whole_process)
 	task_exit_thread(task, LINUX_SIGSYS);
 }
 
+/* ENOSYS is no denial: it answers probes for calls that a profile is too old to know. */
+static void tell_denial(struct task *task, int nr, uint32_t answer)
+{
+	const char *name = nr >= 0 && nr < SYSCALL_MAX ? syscall_table[nr].name : NULL;
+	char number[16];
+
+	if (answer == (LINUX_SECCOMP_RET_ERRNO | LINUX_ENOSYS) ||
+	    (answer & LINUX_SECCOMP_RET_ACTION) == LINUX_SECCOMP_RET_LOG)
+		return;
+	snprintf(number, sizeof(number), "%d", nr);
+	audit_deny(task, name != NULL ? name : number, "", "seccomp", "the bundle's linux.seccomp refuses the call", NULL);
+}
+
 bool seccomp_allows(struct task *task, int nr, const uint64_t args[6], int64_t *ret)
 {
 	struct linux_seccomp_data data = {nr, LINUX_AUDIT_ARCH_X86_64, task->syscall_ip, {0}};
+	const struct seccomp_filter *by;
 	struct linux_siginfo info;
 	uint32_t answer, reason;
 	int i;
@@ -213,8 +241,10 @@ bool seccomp_allows(struct task *task, int nr, const uint64_t args[6], int64_t *
 	}
 	for (i = 0; i < 6; i++)
 		data.args[i] = args[i];
-	answer = ask_filters(task, &data);
+	answer = ask_filters(task, &data, &by);
 	reason = answer & LINUX_SECCOMP_RET_DATA;
+	if (by != NULL && by->of_bundle)
+		tell_denial(task, nr, answer);
 	switch (answer & LINUX_SECCOMP_RET_ACTION) {
 	case LINUX_SECCOMP_RET_ALLOW:
 	case LINUX_SECCOMP_RET_LOG:

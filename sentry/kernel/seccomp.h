@@ -6,6 +6,8 @@
 #include "sentry/abi/seccomp.h"
 #include "sentry/kernel/task.h"
 
+#define SECCOMP_OF_BUNDLE 0x80000000U /* beside LINUX_SECCOMP_FLAG_*: what it denies goes to the audit log */
+
 /* Asks the task's filters about a call; only if task->seccomp_mode isn't 0. True: it may be made. False: it is not, and
  * *ret is its result (a signal may be on its way). Does not return if the thread is to be killed. */
 bool seccomp_allows(struct task *task, int nr, const uint64_t args[6], int64_t *ret) must_check;

@@ -57,6 +57,8 @@ static void use(void)
 		n += strlen(config_str(c, c->egress[i].text));
 	for (uint32_t i = 0; i < c->ncopy_out; i++)
 		n += strlen(config_str(c, c->copy_out[i]));
+	for (uint32_t i = 0; i < c->nseccomp; i++)
+		n += c->seccomp[i].k;
 	for (uint32_t i = 0; i < c->ngroups; i++)
 		n += c->groups[i];
 	FUZZ_CHECK(n != 0 && c->pool[c->pool_len - 1] == '\0');
