@@ -37,7 +37,7 @@ INSPECT_SRC = $(wildcard runtime/inspect/*.c)
 INSPECT_OBJ = $(INSPECT_SRC:%.c=$B/inspect/%.o) $B/inspect/runtime/core/seal.o
 
 .PHONY: all check clean
-all: $B/sentrybox $B/sentrybox-core $(if $(INSPECT_SRC),$B/sentrybox-inspect)
+all: $B/sentrybox $B/sentrybox-core $B/sentrybox-bench $(if $(INSPECT_SRC),$B/sentrybox-inspect)
 
 $B/sentrybox-core: $(CORE_OBJ)
 	@echo "  LINK  $@"
@@ -50,6 +50,13 @@ $B/sentrybox: $(CMD_OBJ)
 $B/sentrybox-inspect: $(INSPECT_OBJ)
 	@echo "  LINK  $@"
 	$Vgcc $(LINK_STATIC) $(OPT) $(SAN) -o $@ $^ -lcapstone -lunwind-generic -lunwind -llzma
+
+# What `sentrybox bench` runs in sandboxes and natively: always the same program, whatever the others are built with.
+BENCH_SRC = $(wildcard bench/micro/*.c)
+$B/sentrybox-bench: $(BENCH_SRC) bench/micro/micro.h bench/micro/rows.def
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$Vgcc $(CSTD) -O2 $(WARN) -static -pthread -o $@ $(BENCH_SRC)
 
 $B/core/%.o: %.c
 	@mkdir -p $(@D)
@@ -246,7 +253,8 @@ fuzz-selftest: $F/planted/all
 # ---- measures: bench/README says how to read them ----
 .PHONY: bench bench-quick
 bench: all
-	@s=0; for b in start micro apps; do bench/$$b/run || s=1; echo; done; exit $$s
+	@s=0; bench/start/run || s=1; echo; $B/sentrybox bench --threads 1,2 || s=1; echo; bench/apps/run || s=1; exit $$s
 
 bench-quick: all
-	@s=0; bench/start/run 7 || s=1; echo; for b in micro apps; do bench/$$b/run --quick || s=1; echo; done; exit $$s
+	@s=0; bench/start/run 7 || s=1; echo; $B/sentrybox bench --method native,notify --quick || s=1; echo; \
+		bench/apps/run --quick || s=1; exit $$s
