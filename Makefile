@@ -251,6 +251,20 @@ fuzz-selftest: $F/planted/all
 -include $(FUZZ_OBJ:.o=.d)
 
 # ---- measures: bench/README says how to read them ----
+# The core as it ships, but for its main(), in the world of the fuzz targets.
+DISPATCH_SRC = bench/dispatch/dispatch.c tests/fuzz/world.c tests/fuzz/host.c
+DISPATCH_OBJ = $(DISPATCH_SRC:%.c=$B/dispatch/%.o)
+DISPATCH_WRAP = $(filter-out xcalloc,$(FUZZ_WRAP)) task_return
+$B/dispatch/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (dispatch)"
+	$V$(CORE_CC) $(CORE_CFLAGS) -w -MMD -MP -c $< -o $@
+$B/bench/dispatch: $(DISPATCH_OBJ) $(filter-out $B/core/runtime/core/main.o,$(CORE_OBJ))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$V$(CORE_CC) $(LINK_STATIC) -no-pie $(OPT) $(SAN) $(DISPATCH_WRAP:%=-Wl,--wrap=%) -o $@ $^
+-include $(DISPATCH_OBJ:.o=.d)
+
 .PHONY: bench bench-quick
 bench: all
 	@s=0; bench/start/run || s=1; echo; $B/sentrybox bench --threads 1,2 || s=1; echo; bench/apps/run || s=1; exit $$s
