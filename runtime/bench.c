@@ -25,7 +25,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#define NAMES_MAX 64
+#define NAMES_MAX 128 /* rows of the program */
 #define RUN_LIMIT_S 600
 #define QUICK_ROUNDS 3
 #define ROUNDS 7
@@ -71,7 +71,7 @@ void help_bench(void)
 	     "  sentrybox bench\n"
 	     "  sentrybox bench --call getppid,pread-4k --method native,notify,runsc --json\n"
 	     "\n"
-	     "      --call NAMES      only these calls; NAME* takes all that begin so\n"
+	     "      --call NAMES      only these calls, a list with commas; NAME* takes all that begin so\n"
 	     "      --method NAMES    only these methods, or all (native and ours)\n"
 	     "      --threads LIST    1, 2, or 1,2: how many threads make the call at the same time (1)\n"
 	     "      --rounds N        how often each method is run (7)\n"
@@ -216,7 +216,7 @@ static void run_round(struct bench *b, size_t method, const char *threads)
 	argv[3] = us;
 	argv[4] = batches;
 	argv[5] = (char *)threads;
-	for (size_t i = 0; i < b->nrows && n < NAMES_MAX + 6; i++) {
+	for (size_t i = 0; i < b->nrows; i++) {
 		if (b->rows[i].threads == (unsigned)atoi(threads))
 			argv[n++] = b->rows[i].name;
 	}
@@ -241,9 +241,9 @@ static void measure(struct bench *b)
 
 			if (b->methods.list[method].absent != NULL)
 				continue;
-			if (b->one)
+			if (b->one && !methods_interrupted())
 				run_round(b, method, "1");
-			if (b->two)
+			if (b->two && !methods_interrupted())
 				run_round(b, method, "2");
 		}
 	}
@@ -327,11 +327,11 @@ static char *list_rows(struct bench *b, struct error **err)
 static bool choose_rows(struct bench *b, const char *calls, bool print, struct error **err)
 {
 	cleanup_free char *list = list_rows(b, err);
-	char *names[NAMES_MAX * 2], *rest = list, *line;
+	char *names[NAMES_MAX + 1], *rest = list, *line;
 	size_t n = 0;
 	bool good = false;
 
-	while (rest != NULL && (line = strsep(&rest, "\n")) != NULL && n < sizeof(names) / sizeof(names[0]) - 1) {
+	while (rest != NULL && (line = strsep(&rest, "\n")) != NULL && n < NAMES_MAX) {
 		char *name = strsep(&line, "|"), *threads = strsep(&line, "|"), *aim = strsep(&line, "|");
 
 		if (line == NULL)
@@ -612,6 +612,15 @@ static bool set_threads(struct bench *b, const char *value, struct error **err)
 	return true;
 }
 
+/* A flag that is given twice has both lists. */
+static void add_names(char **to, const char *names)
+{
+	char *both = *to != NULL ? xasprintf("%s,%s", *to, names) : xstrdup(names);
+
+	free(*to);
+	*to = both;
+}
+
 static bool set_number(unsigned *to, const char *value, uint64_t most, struct error **err)
 {
 	uint64_t n;
@@ -632,13 +641,18 @@ static bool run_bench(struct bench *b, const char *calls, const char *methods, b
 	if (!methods_choose(&b->methods, methods, err))
 		return error_wrap(err, "--method");
 	b->load_before = load();
+	methods_catch_interrupts();
 	methods_try(&b->methods, b->program);
 	for (size_t i = 0; i < b->methods.n; i++)
 		any = any || b->methods.list[i].absent == NULL;
+	if (methods_interrupted())
+		return error_set(err, "interrupted");
 	if (!any)
 		return error_set(err, "none of these methods works here: %s: %s", b->methods.list[0].name,
 				 b->methods.list[0].absent);
 	measure(b);
+	if (methods_interrupted())
+		return error_set(err, "interrupted");
 	if (json)
 		print_json(b);
 	else
@@ -683,7 +697,8 @@ int verb_bench(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},          {0}};
 	cleanup_error struct error *err = NULL;
 	struct bench b = {.one = true, .rounds = ROUNDS, .us = 500, .batches = 20};
-	const char *calls = NULL, *methods = NULL;
+	cleanup_free char *calls = NULL;
+	cleanup_free char *methods = NULL;
 	bool json = false, list = false, good = true;
 	int c, status;
 
@@ -692,10 +707,10 @@ int verb_bench(int argc, char **argv)
 	while (good && (c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			calls = optarg;
+			add_names(&calls, optarg);
 			break;
 		case 'm':
-			methods = optarg;
+			add_names(&methods, optarg);
 			break;
 		case 't':
 			good = set_threads(&b, optarg, &err) || error_wrap(&err, "--threads");

@@ -30,7 +30,7 @@
 #define SANDBOX_DIR "/tmp/sentrybox-bench"
 #define SHM_DIR "/dev/shm/sentrybox-bench"
 #define TMPFS_MAGIC 0x01021994
-#define ARGS_MAX 96
+#define ARGS_MAX 192
 #define PATH_VALUE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum place {
@@ -394,6 +394,27 @@ void methods_try(struct methods *ms, const char *program)
 
 /* ---- running ---- */
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void methods_catch_interrupts(void)
+{
+	struct sigaction sa = {.sa_handler = on_interrupt};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+bool methods_interrupted(void)
+{
+	return interrupted != 0;
+}
+
 /* The whole command line: ours before the program's. Strings are borrowed but for *name. */
 static bool command_line(struct method *m, char *const argv[], char **line, char **name)
 {
@@ -442,7 +463,7 @@ static void __attribute__((noreturn)) become(char **line, int out, int err)
 	_exit(127);
 }
 
-/* All that comes until the end; false: it took too long. */
+/* All that comes until the end; false: it took too long, or we are to stop. */
 static bool read_all(int fd, unsigned limit_s, char **out)
 {
 	size_t len = 0, cap = 65536;
@@ -455,7 +476,7 @@ static bool read_all(int fd, unsigned limit_s, char **out)
 		ssize_t n;
 
 		clock_gettime(CLOCK_MONOTONIC, &at);
-		if ((at.tv_sec - start.tv_sec) >= (time_t)limit_s)
+		if (interrupted || (at.tv_sec - start.tv_sec) >= (time_t)limit_s)
 			return false;
 		if (poll(&p, 1, 1000) <= 0)
 			continue;
@@ -515,7 +536,7 @@ char *method_run(struct method *m, char *const argv[], unsigned limit_s, int *st
 		waitpid(pid, &got, 0);
 	*status = WIFEXITED(got) ? WEXITSTATUS(got) : 128 + WTERMSIG(got);
 	if (!ended) {
-		*why = xasprintf("no end after %u s", limit_s);
+		*why = interrupted ? xstrdup("interrupted") : xasprintf("no end after %u s", limit_s);
 		return NULL;
 	}
 	if (*status != 0) {

@@ -12,6 +12,7 @@
 
 #include "runtime/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define METHODS_MAX 16
@@ -46,5 +47,8 @@ void methods_help(void);
  * to be freed, if it did not end within the time limit or could not be started.
  */
 char *method_run(struct method *m, char *const argv[], unsigned limit_s, int *status, char **why);
+/* From here on SIGINT and SIGTERM end only the run under way, so that what was made can be removed. */
+void methods_catch_interrupts(void);
+bool methods_interrupted(void);
 
 #endif

@@ -360,7 +360,7 @@ function drawNotes() {
 }
 const M = D.machine;
 $("machine").textContent = `${M.cpus} CPUs, ${M.cpu}, ${number(M.memory_mib)} MiB, Linux ${M.kernel} · ${M.when.replace("T", " ").replace("Z", " UTC")} · ` +
-	`load ${M.load_before.toFixed(1)} before, ${M.load_after.toFixed(1)} after · ${M.seconds} s${D.quick ? " · quick" : ""}${M.commit ? ` · ${M.commit}` : ""}`;
+	`load ${M.load_before.toFixed(1)} before, ${M.load_after.toFixed(1)} after · rounds: ${Object.entries(D.rounds || {}).map(([p, n]) => `${n} of ${p}`).join(", ") || "none"} · ${M.seconds} s${D.quick ? " · quick" : ""}${M.commit ? ` · ${M.commit}` : ""}`;
 drawTiles();
 drawPrograms();
 drawCalls();

@@ -4,12 +4,14 @@ import json, subprocess, sys
 
 import common
 
+ROUNDS, QUICK_ROUNDS = 7, 2
 
-def measure(methods, quick, rounds=None, only=None):
+
+def measure(methods, quick, rounds, only=None):
     """The rows of `sentrybox bench --json`, and why some methods have none."""
     names = ",".join(m.name for m in common.present(methods))
     command = [common.box, "bench", "--json", "--method", names, "--threads", "1" if quick else "1,2",
-               "--rounds", str(rounds or (2 if quick else 7))]
+               "--rounds", str(rounds)]
     if only:
         command += ["--call", only]
     r = subprocess.run(command, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)

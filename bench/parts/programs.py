@@ -12,6 +12,7 @@ import io, json, os, re, shlex, shutil, socket, subprocess, sys, tarfile
 
 import common
 
+ROUNDS, QUICK_ROUNDS = 5, 2
 LIMIT = 300  # seconds for one run of one program
 MARK = b"-- what it made --\n"
 AIM_MEAN, AIM_WORST, AIM_RATE = 1.15, 1.5, 0.9
@@ -289,14 +290,14 @@ class Run:
                         self.times[app.name][m.name].append(answer[0])
 
 
-def measure(methods, quick, rounds=None, only=None):
+def measure(methods, quick, rounds, only=None):
     """{"rows": {program: figures}, "summary": {method: mean and worst}}"""
     inputs = os.path.join(common.out, f"inputs-{os.getpid()}")
     os.makedirs(common.out, exist_ok=True)
     apps = [a for a in all_apps(free_port()) if a.quick or not quick]
     if common.present(methods)[:1] != methods[:1] or methods[0].name != "native":
         sys.exit("bench: programs are compared with native, which is not among the methods")
-    run = Run(methods, inputs, rounds or (2 if quick else 5), only)
+    run = Run(methods, inputs, rounds, only)
     try:
         make_inputs(inputs)
         run.measure(apps)

@@ -7,6 +7,7 @@ import common
 
 null = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 IDLE = ["/bin/sh", "-c", "echo up; read x"]
+ROUNDS, QUICK_ROUNDS = 31, 7
 LIMIT = 120  # seconds for many to be up, and to end
 
 
@@ -92,11 +93,10 @@ def at_once(m, count):
             p.stdout.close()
 
 
-def measure(methods, quick, rounds=None):
+def measure(methods, quick, rounds):
     """{method: figures}"""
     methods = common.present(methods)
     times, rates, ones, many, failed = ({m.name: [] for m in methods} for _ in range(5))
-    rounds = rounds or (7 if quick else 31)
     for r in range(rounds):
         for m in common.turned(methods, r):
             ms, status = once(m)
