@@ -243,7 +243,7 @@ function drawCalls() {
 		html("div", { class: "bar" }, legend(others, shown, draw), keys(true),
 			both ? segments([[1, "one thread"], [2, "two threads"]], 1, (v) => { threads = v; draw(); fill(); drawLatency(on, threads, choose); }) : "",
 			segments([["median", "medians"], ["min", "least"]], "median", (v) => { which = v; draw(); })), plot, all);
-	section("latency", "Latency", "How long single calls take, one by one, by the time stamp counter: the share of calls at each duration, on a logarithmic axis. Marks are the median and the 99th percentile.");
+	section("latency", "Latency", "How long single calls take, one by one, by the time stamp counter: the share of calls at each duration (heights are its square root, so that tails show). Marks are the median and the 99th percentile.");
 	draw();
 	fill();
 	drawLatency(on, threads, choose);
@@ -276,7 +276,7 @@ function drawLatency(name, threads, choose) {
 		for (let b = from; b <= to; b++) {
 			const v = Math.exp(b * step);
 			if (v > high) break;
-			d += `L${x(v).toFixed(1)},${(base - (bins.get(b) || 0) / peak * (H - 4)).toFixed(1)}`;
+			d += `L${x(v).toFixed(1)},${(base - Math.sqrt((bins.get(b) || 0) / peak) * (H - 4)).toFixed(1)}`;
 			if (b === to || Math.exp((b + 1) * step) > high) d += `L${x(v).toFixed(1)},${base}`;
 		}
 		const g = svg("g", { class: "row" }, svg("rect", { class: "hit", x: 0, y: base - H, width: W, height: H + 4, rx: 5 }),
