@@ -224,8 +224,8 @@ def last_line(stderr):
 
 def spread(values):
     """Half the distance between the quartiles, as a share of the median: how much to trust that median."""
-    if len(values) < 3:
-        return 0.0
+    if len(values) < 3:  # no quartiles: half the distance of the two
+        return (max(values) - min(values)) / 2 / statistics.median(values) if any(values) else 0.0
     q = statistics.quantiles(values, n=4, method="inclusive")
     return (q[2] - q[0]) / 2 / q[1] if q[1] else 0.0
 
