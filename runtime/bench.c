@@ -100,7 +100,8 @@ static int by_value(const void *a, const void *b)
 
 static void sort_samples(struct samples *s)
 {
-	qsort(s->ns, s->n, sizeof(*s->ns), by_value);
+	if (s->n != 0)
+		qsort(s->ns, s->n, sizeof(*s->ns), by_value);
 }
 
 /* Of sorted samples, between neighbours where it falls between. */
@@ -252,7 +253,8 @@ static void measure(struct bench *b)
 			struct cell *c = &b->rows[i].cells[m];
 
 			sort_samples(&c->batches);
-			qsort(c->hist, c->nhist, sizeof(*c->hist), by_bucket);
+			if (c->nhist != 0)
+				qsort(c->hist, c->nhist, sizeof(*c->hist), by_bucket);
 		}
 	}
 }
@@ -455,8 +457,9 @@ static void print_table(const struct bench *b)
 		}
 	}
 	machine_of(&u, cpu, sizeof(cpu));
-	printf("\n%u rounds of %u batches; %ld CPUs, %s, Linux %s; load %.1f before, %.1f after\n", b->rounds,
-	       b->batches, sysconf(_SC_NPROCESSORS_ONLN), cpu, u.release, b->load_before, load());
+	printf("\n%u round%s of %u batches; %ld CPUs, %s, Linux %s; load %.1f before, %.1f after\n", b->rounds,
+	       b->rounds == 1 ? "" : "s", b->batches, sysconf(_SC_NPROCESSORS_ONLN), cpu, u.release, b->load_before,
+	       load());
 	for (size_t i = 0; i < b->methods.n; i++) {
 		if (b->methods.list[i].absent != NULL)
 			printf("%s is left out: %s\n", b->methods.list[i].name, b->methods.list[i].absent);
