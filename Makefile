@@ -161,8 +161,8 @@ unit: $B/tests/unit
 	@$B/tests/unit --color=never 2>&1 | tests/lib/criterion-summary
 
 check: test-deps
-	@$(MAKE) --no-print-directory all
-	@tests/lib/check unit guest e2e
+	@$(MAKE) --no-print-directory all $B/tests/unit
+	@tests/lib/check unit guest guest-ptrace guest-locked e2e e2e-ptrace payloads host
 
 quickstart: deps
 	@$(MAKE) --no-print-directory all

@@ -23,6 +23,7 @@
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
 
+#include <dirent.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -522,6 +523,23 @@ static void init(void)
 	fuzz_host.guest_copy = on_copy;
 }
 
+/* Each thread has a descriptor: when all are gone few are open. */
+static void check_descriptors(void)
+{
+	static unsigned runs;
+	unsigned n = 0;
+	DIR *d;
+
+	if (++runs % 64 != 0)
+		return;
+	d = opendir("/proc/self/fd");
+	FUZZ_CHECK(d != NULL);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	FUZZ_CHECK(n < 64);
+}
+
 static void run(const uint8_t *data, size_t size)
 {
 	input = (struct fuzz_input){data, data + size};
@@ -535,6 +553,7 @@ static void run(const uint8_t *data, size_t size)
 	reap();
 	FUZZ_CHECK(stubs_running == 0);
 	world_clean();
+	check_descriptors();
 }
 
 const struct fuzz_target fuzz_mailbox = {.name = "mailbox", .init = init, .run = run};

@@ -660,9 +660,13 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	child_task->pt = pt;
 	return 0;
 orphan:
-	/* It may still come: without a task it is parked and ends with its process. */
+	/* It may still come, as a stranger. What has a process that lives ends with it; nobody else frees the rest. */
 	pt->task = NULL;
 	list_del(&pt->new_link);
+	if (pt->proc->pid == 0)
+		thread_free(pt);
+	else if (pt->proc != parent->proc)
+		proc_kill(pt->proc);
 	return err;
 free_area:
 	if (kind != PLATFORM_CLONE_FORK && pt->proc == NULL)
