@@ -9,6 +9,7 @@
 #include "sentry/base/list.h"
 #include "sentry/base/ref.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/platform/internal.h"
 #include "sentry/platform/platform.h"
 #include "sentry/platform/stub/abi.h"
 #include "sentry/platform/stubs/gate.h"
@@ -141,6 +142,7 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
+	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
 	pt->state = state;
 	if (thread_may_ring(state)) {
 		if (list_empty(&pt->gate_link))

@@ -280,6 +280,29 @@ uint64_t stubs_cpu_ns(void)
 	return cpu_total;
 }
 
+uint32_t stubs_leaving(void)
+{
+	struct platform_thread *pt, *tmp;
+	struct host_proc *proc, *next;
+	uint32_t n = 0;
+
+	if (stubs_exiting == 0)
+		return 0;
+	list_for_each_safe (proc, next, &all_procs, all_link) {
+		if (proc->pid == 0)
+			continue;
+		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			if (pt->state != THREAD_EXITING)
+				continue;
+			if (host_tgkill(proc->pid, pt->tid, 0) == 0)
+				n++;
+			else
+				thread_free(pt);
+		}
+	}
+	return n;
+}
+
 void stubs_reap(void)
 {
 	uint64_t cpu_ns;
@@ -560,6 +583,19 @@ static void queue_reserve(struct platform_thread *pt, unsigned first, unsigned e
 		(void)native_queue_call(pt, &call);
 }
 
+/* A fork copies the descriptor table: what another thread was being handed in that moment is in the copy, too. */
+static void queue_close_all(struct platform_thread *pt)
+{
+	struct native_call low = {.cmd = {SYS_close_range, {0, ~0U, 0}}, .host_fd = -1};
+	struct native_call high = {.cmd = {SYS_close_range, {STUB_SOCKET_FD + 1, ~0U, 0}}, .host_fd = -1};
+
+	if (platform == &ptrace_platform)
+		low.cmd.args[1] = STUB_SOCKET_FD - 1;
+	(void)native_queue_call(pt, &low);
+	if (platform == &ptrace_platform)
+		(void)native_queue_call(pt, &high);
+}
+
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
 		 const struct regs *regs)
 {
@@ -652,6 +688,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	}
 	pt->event_ready = false;
 	if (kind == PLATFORM_CLONE_FORK) {
+		if (parent->proc->threads.next != parent->proc->threads.prev)
+			queue_close_all(pt);
 		queue_reserve(pt, 0, pt->area);
 		queue_reserve(pt, pt->area + 1, mm->areas_made);
 	}
@@ -697,9 +735,13 @@ void stubs_thread_exit(struct task *task)
 		proc_kill(pt->proc);
 		return;
 	}
-	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. */
-	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL)
+	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. If only their box says that
+	 * they wait (another thread can write there), they must come and do it: else they would run, and nobody count them. */
+	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL) {
+		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
+			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		return;
+	}
 	uint64_t args[6] = {0};
 
 	stubs_expect(pt, SYS_exit, 1, args);
