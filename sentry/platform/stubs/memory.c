@@ -97,8 +97,10 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
-	if (pt->tid != 0)
-		host_sched_setaffinity(pt->tid, mask);
+	if (pt->tid == 0)
+		return;
+	pt->pinned = true;
+	host_sched_setaffinity(pt->tid, mask);
 }
 
 uint64_t stubs_mm_resident(struct platform_mm *mm)

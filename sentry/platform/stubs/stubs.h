@@ -52,6 +52,7 @@ struct host_proc {
 	struct platform_mm *mm;     /* counted */
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
+	unsigned nidle;             /* of them idle */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns() */
 	bool killed;
@@ -91,6 +92,8 @@ struct platform_thread {
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	enum thread_state state;
 	bool pooled;                /* a clean stub in stock: see thread.c */
+	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
+	bool pinned;                /* the host was told on which CPUs it may run */
 	bool makes_process;         /* presents its token by HELLO, not by its first trap */
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
@@ -193,6 +196,8 @@ size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t l
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
+/* The vector state of one thread in its trap door becomes that of another in the same process. 0 or -LINUX_EFAULT. */
+int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);

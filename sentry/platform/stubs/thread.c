@@ -7,7 +7,8 @@
  *
  *	spawn     zygote clones itself; the child says HELLO, maps its mailbox, enters the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
- *	thread    a thread maps a new area, clones into it; the child enters the trap door with its token
+ *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
+ *	          the trap door with its token
  *
  * All host processes are our children (CLONE_PARENT), so a pid stays theirs until stubs_reap() has taken it. A
  * thread-group leader is never let go before its process (process_vm_readv by its id would fail): it stays parked.
@@ -190,6 +191,8 @@ void thread_free(struct platform_thread *pt)
 		thread_died(pt);
 	if (pt->pooled)
 		pool_count--;
+	if (pt->idle)
+		proc->nidle--;
 	list_del(&pt->proc_link);
 	if (proc != NULL)
 		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
@@ -551,6 +554,43 @@ static void queue_reserve(struct platform_thread *pt, unsigned first, unsigned e
 		(void)native_queue_call(pt, &call);
 }
 
+/*
+ * Idle threads. A thread that ends in its trap door stays there and waits for the next thread that its process makes: nothing
+ * needs to be mapped, cloned or announced then. It is a thread of the same process, with the same mailbox at the same place,
+ * known by the same host id; its registers and vector state are the new thread's.
+ */
+#define IDLE_MAX 4U
+
+/* Keeps a thread whose task has ended, if it can be used again. */
+static bool idle_keep(struct platform_thread *pt)
+{
+	if (pt->proc->nidle >= IDLE_MAX || pt->nqueue != 0 || pt->pinned || pt->tid == pt->proc->pid)
+		return false;
+	pt->idle = true;
+	pt->event_ready = false;
+	pt->proc->nidle++;
+	return true;
+}
+
+static struct platform_thread *idle_take(struct platform_thread *parent)
+{
+	struct host_proc *proc = parent->proc;
+	struct platform_thread *pt;
+
+	if (proc->nidle == 0 || parent->pinned)
+		return NULL;
+	list_for_each (pt, &proc->threads, proc_link) {
+		if (!pt->idle || pt->state != THREAD_FULL)
+			continue;
+		if (stubs_fpstate_copy(parent, pt) < 0)
+			return NULL;
+		pt->idle = false;
+		proc->nidle--;
+		return pt;
+	}
+	return NULL;
+}
+
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
 		 const struct regs *regs)
 {
@@ -563,6 +603,13 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	if (parent->state != THREAD_FULL)
 		return -LINUX_EAGAIN;
 	mm = parent->proc->mm;
+	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent) : NULL;
+	if (pt != NULL) {
+		pt->regs = *regs;
+		pt->task = child_task;
+		child_task->pt = pt;
+		return 0;
+	}
 	pt = thread_new(parent_task); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
@@ -685,7 +732,7 @@ void stubs_thread_exit(struct task *task)
 		return;
 	}
 	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. */
-	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL)
+	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL || idle_keep(pt))
 		return;
 	uint64_t args[6] = {0};
 
