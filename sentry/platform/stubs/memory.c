@@ -28,8 +28,10 @@ void stubs_mm_get(struct platform_mm *mm)
 
 void stubs_mm_put(struct platform_mm *mm)
 {
-	if (ref_put(&mm->ref))
-		kfree(mm);
+	if (!ref_put(&mm->ref))
+		return;
+	spares_free(mm);
+	kfree(mm);
 }
 
 /* A live process of the address space, or 0. */

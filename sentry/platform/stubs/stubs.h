@@ -44,6 +44,8 @@ struct platform_mm {
 	uint64_t areas[AREA_MAX / 64]; /* bit n: area n is taken */
 	unsigned areas_made;        /* areas from here on were never mapped: still reserved */
 	struct list dying;          /* threads whose host thread may still run on their area */
+	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
+	unsigned nspares;
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -93,6 +95,8 @@ struct platform_thread {
 	enum thread_state state;
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
+	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
+	bool gone;                  /* the host has said that the thread has ended */
 	bool pinned;                /* the host was told on which CPUs it may run */
 	bool makes_process;         /* presents its token by HELLO, not by its first trap */
 	unsigned area;
@@ -152,7 +156,7 @@ void ptrace_reap(void);
 
 /* ---- thread.c ---- */
 struct platform_thread *thread_find(int tid);
-struct platform_thread *thread_new(struct task *task) must_check;
+struct platform_thread *thread_new(struct task *task, struct platform_mm *mm) must_check;
 /* The new thread that holds this token, or NULL; the token is used up. */
 struct platform_thread *thread_claim(uint64_t token, bool process);
 int thread_bind(struct platform_thread *pt, int tid) must_check;
@@ -177,6 +181,7 @@ void stubs_thread_kill(struct platform_thread *pt);
 struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
 void stubs_mm_get(struct platform_mm *pmm);
 void stubs_mm_put(struct platform_mm *pmm);
+void spares_free(struct platform_mm *mm);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

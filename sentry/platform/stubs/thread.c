@@ -65,7 +65,80 @@ struct platform_thread *thread_find(int tid)
 	return NULL;
 }
 
-struct platform_thread *thread_new(struct task *task)
+/*
+ * Spare areas. Mapping an area takes a trip through the stub with a descriptor, so one that is free again is kept, with its
+ * mailbox, for the next thread or vfork child of the same address space. It never goes elsewhere: no other address space has
+ * ever had the mailbox mapped (MADV_DONTFORK), and whoever shares this one could read and write it all along.
+ */
+#define SPARES_MAX 4U
+
+struct spare_area {
+	struct list link;
+	unsigned area;
+	struct mailbox *mailbox;
+	int mailbox_fd;
+};
+
+static void spare_drop(struct spare_area *s)
+{
+	host_munmap(s->mailbox, MAILBOX_SIZE);
+	host_close(s->mailbox_fd);
+	kfree(s);
+}
+
+void spares_free(struct platform_mm *mm)
+{
+	while (!list_empty(&mm->spares)) {
+		struct spare_area *s = list_first(&mm->spares, struct spare_area, link);
+
+		list_del(&s->link);
+		spare_drop(s);
+	}
+}
+
+/* Takes over the area of a thread that is being freed, if it is worth it. */
+static bool spare_keep(struct platform_thread *pt)
+{
+	struct platform_mm *mm = pt->proc->mm;
+	struct spare_area *s;
+	bool alive = false;
+	struct host_proc *proc;
+
+	if (!pt->area_mapped || !pt->gone || mm->nspares >= SPARES_MAX)
+		return false;
+	list_for_each (proc, &mm->procs, mm_link)
+		alive |= proc != pt->proc && proc->pid != 0 && !proc->killed;
+	s = alive || !pt->proc->killed ? kmalloc(sizeof(*s)) : NULL;
+	if (s == NULL)
+		return false;
+	s->area = pt->area;
+	s->mailbox = pt->mailbox;
+	s->mailbox_fd = pt->mailbox_fd;
+	list_add(&mm->spares, &s->link);
+	mm->nspares++;
+	return true;
+}
+
+/* The thread gets a spare area's mailbox and place, if there is one. */
+static bool spare_take(struct platform_mm *mm, struct platform_thread *pt)
+{
+	struct spare_area *s;
+
+	if (mm->nspares == 0)
+		return false;
+	s = list_first(&mm->spares, struct spare_area, link);
+	list_del(&s->link);
+	mm->nspares--;
+	pt->area = s->area;
+	pt->area_mapped = true;
+	pt->mailbox = s->mailbox;
+	pt->mailbox_fd = s->mailbox_fd;
+	kfree(s);
+	return true;
+}
+
+/* mm: whose spare areas may be used, or NULL. */
+struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 {
 	struct platform_thread *pt = kzalloc(sizeof(*pt));
 	int err;
@@ -77,6 +150,8 @@ struct platform_thread *thread_new(struct task *task)
 	list_init(&pt->new_link);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
+	if (mm != NULL && spare_take(mm, pt))
+		goto token;
 	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
 		goto fail;
@@ -86,6 +161,7 @@ struct platform_thread *thread_new(struct task *task)
 	pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, pt->mailbox_fd, 0, &err);
 	if (pt->mailbox == NULL)
 		goto fail;
+token:
 	do {
 		if (host_getrandom(&pt->token, sizeof(pt->token)) < 0)
 			goto unmap;
@@ -96,6 +172,8 @@ struct platform_thread *thread_new(struct task *task)
 	return pt;
 unmap:
 	host_munmap(pt->mailbox, MAILBOX_SIZE);
+	if (pt->area_mapped)
+		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 fail:
 	if (pt->mailbox_fd >= 0)
 		host_close(pt->mailbox_fd);
@@ -143,6 +221,7 @@ static struct platform_mm *mm_create(void)
 	ref_init(&mm->ref);
 	list_init(&mm->procs);
 	list_init(&mm->dying);
+	list_init(&mm->spares);
 	return mm;
 }
 
@@ -194,10 +273,12 @@ void thread_free(struct platform_thread *pt)
 	if (pt->idle)
 		proc->nidle--;
 	list_del(&pt->proc_link);
-	if (proc != NULL)
-		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
-	host_munmap(pt->mailbox, MAILBOX_SIZE);
-	host_close(pt->mailbox_fd);
+	if (proc == NULL || !spare_keep(pt)) {
+		if (proc != NULL)
+			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
+		host_munmap(pt->mailbox, MAILBOX_SIZE);
+		host_close(pt->mailbox_fd);
+	}
 	kfree(pt->expected);
 	kfree(pt->queue);
 	kfree(pt);
@@ -227,6 +308,7 @@ void stubs_child_ended(int pid, int status)
 		proc->pid = 0;
 		proc->killed = proc->ending = true;
 		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			pt->gone = true;
 			if (pt->task != NULL)
 				thread_died(pt);
 			else
@@ -364,7 +446,7 @@ static struct platform_thread *spawn_begin(struct task *task)
 
 	if (mm == NULL)
 		return NULL;
-	pt = thread_new(task);
+	pt = thread_new(task, NULL);
 	if (pt == NULL)
 		goto put_mm;
 	pt->makes_process = true;
@@ -502,6 +584,7 @@ static int area_alloc(struct platform_mm *mm)
 		if (pt->proc != NULL && pt->proc->pid != 0 && host_tgkill(pt->proc->pid, pt->tid, 0) == 0)
 			continue;
 		list_del(&pt->new_link);
+		pt->gone = true;
 		thread_free(pt);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(mm->areas); i++) {
@@ -610,7 +693,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		child_task->pt = pt;
 		return 0;
 	}
-	pt = thread_new(parent_task); /* the parent waits for it */
+	pt = thread_new(parent_task, kind == PLATFORM_CLONE_FORK ? NULL : mm); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
 	err = -LINUX_ENOMEM;
@@ -636,12 +719,14 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
 
-		area = area_alloc(mm);
-		if (area < 0) {
-			err = area;
-			goto fail;
+		if (!pt->area_mapped) {
+			area = area_alloc(mm);
+			if (area < 0) {
+				err = area;
+				goto fail;
+			}
+			pt->area = (unsigned)area;
 		}
-		pt->area = (unsigned)area;
 		if (kind == PLATFORM_CLONE_THREAD) {
 			pt->proc = parent->proc;
 		} else {
@@ -650,11 +735,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 				goto free_area;
 		}
 		list_add_tail(&pt->proc->threads, &pt->proc_link);
-		err = queue_area(parent, pt);
+		err = pt->area_mapped ? 0 : queue_area(parent, pt);
 		if (err == 0)
 			err = native_flush(parent_task, parent);
 		if (err < 0)
 			goto free_area;
+		pt->area_mapped = true;
 		args[0] = flags;
 		stubs_expect(parent, SYS_clone, 1, args);
 		parent->mailbox->clone_flags = flags;
