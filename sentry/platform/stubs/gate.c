@@ -460,6 +460,14 @@ void gate_know(struct task *task, int nr, int64_t value)
 	box->known |= 1U << spec->id;
 }
 
+void gate_fresh(struct platform_thread *pt)
+{
+	struct gate_box *box = box_of(pt);
+
+	box->known = 0;
+	box->pending = 0;
+}
+
 void gate_forget(struct task *task)
 {
 	if (task->pt != NULL)

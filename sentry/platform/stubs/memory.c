@@ -28,8 +28,10 @@ void stubs_mm_get(struct platform_mm *mm)
 
 void stubs_mm_put(struct platform_mm *mm)
 {
-	if (ref_put(&mm->ref))
-		kfree(mm);
+	if (!ref_put(&mm->ref))
+		return;
+	spares_free(mm);
+	kfree(mm);
 }
 
 /* A live process of the address space, or 0. */
@@ -110,8 +112,10 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
-	if (pt->tid != 0)
-		host_sched_setaffinity(pt->tid, mask);
+	if (pt->tid == 0)
+		return;
+	pt->pinned = true;
+	host_sched_setaffinity(pt->tid, mask);
 }
 
 uint64_t stubs_mm_resident_last(struct platform_mm *mm)

@@ -169,6 +169,50 @@ Test(gofer, hidden_files_are_not_there)
 	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
 }
 
+/* Contents that a READ of these paths gives: each file's, one behind the other. */
+static const char *contents(const char *paths)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX];
+	static char text[GOFER_MESSAGE_MAX];
+	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths)};
+	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
+	size_t used = 0;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), paths, q.arg_len);
+	cr_assert_eq(send(sock, message, sizeof(q) + q.arg_len, 0), (ssize_t)(sizeof(q) + q.arg_len));
+	while (reply.flags & GOFER_REPLY_MORE) {
+		ssize_t n = recv(sock, message, sizeof(message), 0);
+
+		cr_assert_geq(n, (ssize_t)sizeof(reply));
+		memcpy(&reply, message, sizeof(reply));
+		cr_assert_eq(reply.err, 0);
+		for (size_t pos = sizeof(reply); pos < (size_t)n;) {
+			struct gofer_content c;
+
+			memcpy(&c, message + pos, sizeof(c));
+			cr_assert_leq(pos + GOFER_CONTENT_SIZE(c.len), (size_t)n);
+			memcpy(text + used, message + pos + sizeof(c), c.len);
+			used += c.len;
+			pos += GOFER_CONTENT_SIZE(c.len);
+		}
+	}
+	text[used] = '\0';
+	return text;
+}
+
+Test(gofer, contents_are_those_of_files_that_may_be_opened)
+{
+	cr_assert_str_eq(contents("d/f"), "inside\n");
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_str_eq(contents("nothing//d//fifo//out/f//out//hidden/f//d/f"), "inside\n");
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//../secret/f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "/etc/passwd"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/./f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", ""), -EINVAL);
+}
+
 Test(gofer, names_that_are_no_names_end_the_connection)
 {
 	static const char *const bad[] = {"..", ".", "/", "/etc", "d/../..", "d//f", "d/", "d/.", "./d", "../secret/f"};
