@@ -29,11 +29,35 @@ static void clean(void)
 		fprintf(stderr, "%s was left behind\n", dir);
 }
 
-static void start(void)
+/* A gofer for the directories as they are. */
+static void serve(void)
 {
 	static struct gofer_root roots[3];
-	char cmd[512], path[96];
+	char path[96];
 	int pair[2];
+
+	snprintf(path, sizeof(path), "%s/ro", dir);
+	gofer_root_init(&roots[0], open(path, O_PATH | O_CLOEXEC), false);
+	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
+	snprintf(path, sizeof(path), "%s/rw", dir);
+	gofer_root_init(&roots[1], open(path, O_PATH | O_CLOEXEC), true);
+	roots[2].fd = -1;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
+	}
+	close(pair[1]);
+	close(roots[0].fd);
+	close(roots[1].fd);
+	sock = pair[0];
+}
+
+static void start(void)
+{
+	char cmd[512];
 
 	clean();
 	snprintf(dir, sizeof(dir), "/tmp/sbx-gofer-XXXXXX");
@@ -45,21 +69,7 @@ static void start(void)
 		 "ln -s ../../secret/f rw/d/file-link && mkdir ro/hidden && echo h >ro/hidden/f && ln ro/hidden/f ro/other",
 		 dir);
 	cr_assert_eq(system(cmd), 0);
-	snprintf(path, sizeof(path), "%s/ro", dir);
-	gofer_root_init(&roots[0], open(path, O_PATH), false);
-	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
-	snprintf(path, sizeof(path), "%s/rw", dir);
-	gofer_root_init(&roots[1], open(path, O_PATH), true);
-	roots[2].fd = -1;
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	child = fork();
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(pair[0]);
-		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
-	}
-	close(pair[1]);
-	sock = pair[0];
+	serve();
 }
 
 /* Sends a request; the reply's err, 1 if the gofer ended, and the number of records in *count. A descriptor is put into *fd. */
@@ -296,20 +306,15 @@ static uint32_t rnd(uint32_t below)
 }
 
 /*
- * Random bytes and random fields around valid ones: it answers or ends the connection, and nothing outside changes. With
- * sanitizers to begin anew, which many of these ask for, takes many times as long.
+ * Random bytes and random fields around valid ones: it answers or ends the connection, and nothing outside changes. Another
+ * gofer takes over then; the directories are made anew only now and then, which takes far longer.
  */
-#ifdef __SANITIZE_ADDRESS__
-#define REQUESTS 4000
-#else
-#define REQUESTS 20000
-#endif
 Test(gofer, random_requests)
 {
 	static const char *const names[] = {"d", "f", "out", "abs", "file-link", "new", "fifo", "x", "hidden", "other"};
 	char cmd[160];
 
-	for (int i = 0; i < REQUESTS; i++) {
+	for (int i = 0, ended = 0; i < 20000; i++) {
 		char path[64], arg[64];
 		struct gofer_request q;
 
@@ -327,8 +332,11 @@ Test(gofer, random_requests)
 		q.arg_len = (uint32_t)strlen(arg);
 		if (ask_raw(&q, path, q.path_len, arg, q.arg_len, NULL) == 1) {
 			close(sock);
-			clean();
-			start();
+			waitpid(child, NULL, 0);
+			if (++ended % 100 == 0)
+				start();
+			else
+				serve();
 		}
 	}
 	snprintf(cmd, sizeof(cmd), "cd %s && [ $(cat secret/f) = secret ] && [ $(ls secret) = f ] && [ $(cat ro/d/f) = inside ]", dir);
