@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sentry's side of --copy-out: when init has ended, a task of the kernel's own walks the files asked for and writes
+ * The sentry's side of --copy-out: when init has ended (by itself, by a signal, or because a limit is reached and the monitor
+ * said CONTROL_FINISH, and then has us killed after some seconds), a task of the kernel's own walks the files asked for and writes
  * them to the command as records (runtime/copy_out.h), then lets the sandbox end.
  *
  *	init ends --> copy_out_start --> everybody else is killed; coroutine of our task --> walk --> records -->

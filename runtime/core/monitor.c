@@ -52,6 +52,7 @@ struct monitor {
 	bool sentry_gone;
 	bool ended;         /* the guest's status is known */
 	uint64_t start_ns, last_activity_ns;
+	uint64_t finish_ns; /* a limit was reached, and files are copied out until then; 0: not so */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	unsigned oom_tries;
 	struct sandbox_result result;
@@ -224,7 +225,7 @@ static void control_ready(struct monitor *m)
 		/* Nobody asks it any more: it ends beside the sentry, not after it. */
 		if (m->gofer > 0)
 			kill(m->gofer, SIGKILL);
-		m->result.status = msg.status;
+		m->result.status = m->finish_ns != 0 ? SIGKILL : msg.status;
 		m->result.limits |= msg.limits;
 		m->result.syscalls = msg.syscalls;
 		m->result.denials = msg.denials;
@@ -321,9 +322,19 @@ static void reap(struct monitor *m)
 		kill(m->gofer, SIGKILL);
 }
 
+#define FINISH_NS (10 * 1000 * NSEC_PER_MSEC)
+
+/* The sandbox ends: at once, or when what --copy-out names is out. That is the sentry's to do, so it gets some seconds. */
 static void stop_by_limit(struct monitor *m, uint32_t limit)
 {
+	struct control_message msg = {.type = CONTROL_FINISH};
+
 	m->result.limits |= limit;
+	if (m->cfg->ncopy_out != 0 && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
+	    send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg)) {
+		m->finish_ns = now_ns() + FINISH_NS;
+		return;
+	}
 	m->result.status = SIGKILL;
 	m->ended = true;
 	if (m->sentry > 0)
@@ -363,12 +374,19 @@ static int check_time(struct monitor *m)
 
 	if (m->ended)
 		return -1;
+	if (m->finish_ns != 0) {
+		if (now >= m->finish_ns) {
+			stop_by_limit(m, 0);
+			return -1;
+		}
+		return (int)((m->finish_ns - now) / NSEC_PER_MSEC) + 1;
+	}
 	if (c->timeout_ms != 0) {
 		uint64_t used = (now - m->start_ns) / NSEC_PER_MSEC;
 
 		if (used >= c->timeout_ms) {
 			stop_by_limit(m, LIMIT_WALL);
-			return -1;
+			return 0; /* what time is left now is looked at at once */
 		}
 		left = (int64_t)(c->timeout_ms - used);
 	}
@@ -377,7 +395,7 @@ static int check_time(struct monitor *m)
 
 		if (used >= c->idle_timeout_ms) {
 			stop_by_limit(m, LIMIT_IDLE);
-			return -1;
+			return 0; /* what time is left now is looked at at once */
 		}
 		if (left < 0 || (int64_t)(c->idle_timeout_ms - used) < left)
 			left = (int64_t)(c->idle_timeout_ms - used);
@@ -413,7 +431,7 @@ static void run(struct monitor *m)
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
 		ndial = dial_pollfds(fds + n, MAX_POLLFDS - n);
 		timeout = check_time(m);
-		memory = memory_watch(m->cfg, m->sentry);
+		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
 		if (memory < 0) {
 			out_of_memory(m);
 			timeout = OOM_GRACE_MS;

@@ -198,6 +198,10 @@ static void control_message(const struct control_message *msg)
 		if (task != NULL)
 			group_exit(task->group, LINUX_SIGKILL);
 		break;
+	case CONTROL_FINISH:
+		if (kernel.init != NULL)
+			group_exit(kernel.init, LINUX_SIGKILL);
+		break;
 	default:
 		if (msg->type >= 1 && msg->type < 32 && kernel.init != NULL)
 			signal_from_host((int)msg->type);
