@@ -2,6 +2,9 @@
 /*
  * malloc with an account. The size of a block is asked of libc (malloc_usable_size), so that no header is needed and
  * what is counted is what is really held.
+ *
+ * Blocks of a few pages that come and go with a call (argument vectors, paths, headers) are kept in stock: libc gives such
+ * blocks back to the host at once and asks for them again, two host calls each time.
  */
 #include "sentry/base/alloc.h"
 
@@ -38,14 +41,78 @@ static void *account(void *p)
 	return p;
 }
 
+/* ---- the stock: blocks of 4, 8, 16 and 32 KiB ---- */
+#define STOCK_MIN 2048U
+#define STOCK_SMALLEST 4096U
+#define STOCK_CLASSES 4
+#define STOCK_KEPT 8
+#ifdef __SANITIZE_ADDRESS__
+#define STOCK_OFF 1 /* what is freed shall be seen to be */
+#else
+#define STOCK_OFF 0
+#endif
+
+static struct {
+	void *block[STOCK_KEPT];
+	unsigned n;
+} stock[STOCK_CLASSES];
+
+/* The class whose blocks hold size bytes, or -1. */
+static int stock_class(size_t size)
+{
+	int class = 0;
+
+	if (STOCK_OFF || size <= STOCK_MIN || size > (size_t)STOCK_SMALLEST << (STOCK_CLASSES - 1))
+		return -1;
+	while ((size_t)STOCK_SMALLEST << class < size)
+		class++;
+	return class;
+}
+
+static void *obtain(size_t size)
+{
+	int class = stock_class(size);
+
+	if (class < 0)
+		return malloc(size);
+	if (stock[class].n != 0)
+		return stock[class].block[--stock[class].n];
+	return malloc((size_t)STOCK_SMALLEST << class);
+}
+
+/* Takes p into the stock if there is room; usable is its real size. */
+static bool stock_put(void *p, size_t usable)
+{
+	for (int class = STOCK_CLASSES - 1; !STOCK_OFF && class >= 0; class--) {
+		size_t size = (size_t)STOCK_SMALLEST << class;
+
+		if (usable < size)
+			continue;
+		if (usable >= 2 * size || stock[class].n == STOCK_KEPT)
+			return false;
+		stock[class].block[stock[class].n++] = p;
+		return true;
+	}
+	return false;
+}
+
 void *kmalloc(size_t size)
 {
-	return refused(size) ? NULL : account(malloc(size));
+	return refused(size) ? NULL : account(obtain(size));
 }
 
 void *kzalloc(size_t size)
 {
-	return refused(size) ? NULL : account(calloc(1, size));
+	void *p;
+
+	if (refused(size))
+		return NULL;
+	if (stock_class(size) < 0)
+		return account(calloc(1, size));
+	p = obtain(size);
+	if (p != NULL)
+		memset(p, 0, size);
+	return account(p);
 }
 
 void *kcalloc(size_t n, size_t size)
@@ -90,10 +157,14 @@ char *kstrdup(const char *s)
 
 void kfree(void *p)
 {
+	size_t usable;
+
 	if (p == NULL)
 		return;
-	total -= malloc_usable_size(p);
-	free(p);
+	usable = malloc_usable_size(p);
+	total -= usable;
+	if (!stock_put(p, usable))
+		free(p);
 }
 
 uint64_t alloc_total(void)

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
@@ -221,7 +222,7 @@ uint64_t host_clock_ns(int clock)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-int host_getrandom(void *buf, size_t len)
+static int draw_random(void *buf, size_t len)
 {
 	size_t done = 0;
 
@@ -233,6 +234,27 @@ int host_getrandom(void *buf, size_t len)
 		if (n > 0)
 			done += (size_t)n;
 	}
+	return 0;
+}
+
+/* Small draws come out of a larger one; each byte is given once. */
+int host_getrandom(void *buf, size_t len)
+{
+	static uint8_t drawn[256];
+	static size_t left;
+
+	if (len > sizeof(drawn) / 4)
+		return draw_random(buf, len);
+	if (left < len) {
+		int err = draw_random(drawn, sizeof(drawn));
+
+		if (err < 0)
+			return err;
+		left = sizeof(drawn);
+	}
+	left -= len;
+	memcpy(buf, drawn + left, len);
+	memset(drawn + left, 0, len);
 	return 0;
 }
 

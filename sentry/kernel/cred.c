@@ -117,7 +117,7 @@ void task_set_cred(struct task *task, struct cred *c)
 		task->pdeath_signal = 0;
 	}
 	task->cred = c;
-	if (platform->forget != NULL)
+	if (task->pt != NULL && platform->forget != NULL)
 		platform->forget(task);
 	cred_put(old);
 }

@@ -105,13 +105,25 @@ static void auxv_fill(struct mm *mm, const struct elf_program *p, const struct e
 	auxv_add(mm, LINUX_AT_NULL, 0);
 }
 
-static int put(struct mm *mm, uint64_t at, const void *src, size_t len)
+/* The top of a stack that is being made: put together here and written at once, unless it is large. */
+#define IMAGE_MAX (32 * KiB)
+struct stack_image {
+	uint8_t *bytes; /* of [at, stack_top); NULL: written piece by piece */
+	uint64_t at;
+};
+
+static int put(struct mm *mm, const struct stack_image *img, uint64_t at, const void *src, size_t len)
 {
+	if (img->bytes != NULL) {
+		memcpy(img->bytes + (at - img->at), src, len);
+		return 0;
+	}
 	return mm_write_guest(mm, GVA(at), src, len) == len ? 0 : -LINUX_EFAULT;
 }
 
 /* argc, argv, envp, auxv: a block of words that starts at sp. */
-static int put_words(struct mm *mm, const struct exec_args *args, uint64_t strings, uint64_t sp)
+static int put_words(struct mm *mm, const struct stack_image *img, const struct exec_args *args, uint64_t strings,
+		     uint64_t sp)
 {
 	size_t nwords = 1 + (size_t)args->argc + 1 + args->envc + 1, at = 0;
 	size_t bytes = nwords * 8 + mm->auxv_len;
@@ -133,7 +145,7 @@ static int put_words(struct mm *mm, const struct exec_args *args, uint64_t strin
 	w[at++] = 0;
 	invariant(at == nwords);
 	memcpy(w + at, mm->auxv, mm->auxv_len);
-	err = put(mm, sp, w, bytes);
+	err = put(mm, img, sp, w, bytes);
 	kfree(w);
 	return err;
 }
@@ -146,6 +158,7 @@ int layout_stack(unused_arg struct task *task, struct mm *mm, const struct exec_
 	uint64_t execfn_at = mm->stack_top - 8 - execfn_len;
 	uint64_t strings = execfn_at - args->strings_len;
 	uint64_t at = strings, platform_at, random_at;
+	struct stack_image img = {NULL, 0};
 	uint8_t random[16];
 	int err;
 
@@ -168,15 +181,26 @@ int layout_stack(unused_arg struct task *task, struct mm *mm, const struct exec_
 	at -= (1 + (uint64_t)args->argc + 1 + args->envc + 1) * 8;
 	at &= ~15UL;
 
-	err = put(mm, execfn_at, args->execfn, execfn_len);
+	img.at = at;
+	if (mm->stack_top - at <= IMAGE_MAX) {
+		img.bytes = kzalloc(mm->stack_top - at);
+		if (img.bytes == NULL)
+			return -LINUX_ENOMEM;
+	}
+	err = put(mm, &img, execfn_at, args->execfn, execfn_len);
 	if (!err)
-		err = put(mm, strings, args->strings, args->strings_len);
+		err = put(mm, &img, strings, args->strings, args->strings_len);
 	if (!err)
-		err = put(mm, platform_at, platform_name, sizeof(platform_name));
+		err = put(mm, &img, platform_at, platform_name, sizeof(platform_name));
 	if (!err)
-		err = put(mm, random_at, random, sizeof(random));
+		err = put(mm, &img, random_at, random, sizeof(random));
 	if (!err)
-		err = put_words(mm, args, strings, at);
+		err = put_words(mm, &img, args, strings, at);
+	if (img.bytes != NULL) {
+		if (!err && mm_write_guest(mm, GVA(at), img.bytes, mm->stack_top - at) != mm->stack_top - at)
+			err = -LINUX_EFAULT;
+		kfree(img.bytes);
+	}
 	mm->start_stack = at;
 	*sp = at;
 	return err;

@@ -48,7 +48,6 @@ int stubs_fpstate_save(struct task *task, gva_t dst)
 
 int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 {
-	static uint8_t image[FPSTATE_MAX];
 	size_t len = from->fpstate_size;
 
 	/* The same kernel made both frames, so they are equally large, unless the guest made that up. */
