@@ -3,7 +3,7 @@
  * arguments that a stub may use unasked, if only it were trusted by where it stands. In a child each. */
 #include "payload.h"
 
-PAYLOAD("jump into every byte of the stub", "--timeout 110s", "exit 0");
+PAYLOAD("jump into every byte of the stub", "--timeout 900s", "exit 0");
 
 #include <sys/time.h>
 
