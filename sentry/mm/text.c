@@ -314,6 +314,14 @@ void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why
 	f->image->s.left[why]++;
 }
 
+void text_site_again(struct text_file *f, struct text_site *s)
+{
+	f->image->s.left[s->why]--;
+	s->state = TEXT_COUNTING;
+	s->why = TEXT_WHY_NONE;
+	s->arrivals = 0;
+}
+
 /* ---- the twin ---- */
 
 bool text_file_valid(const struct text_file *f)

@@ -126,6 +126,8 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 void text_patch_ready(struct text_file *f, const struct task *current);
 /* One step further for every site that is PENDING; called by a timer. */
 void text_turn(void);
+/* It had been left for a reason that no longer holds. */
+void text_site_again(struct text_file *f, struct text_site *s);
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why);
 /* Where a region starts, given where the text does. */
 static inline uint64_t text_region(uint64_t start, enum text_form form)

@@ -783,10 +783,8 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 	if (proven && !s->proven) {
 		/* What the stub said of it doesn't count any more. */
 		s->proven = true;
-		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN) {
-			s->state = TEXT_COUNTING;
-			s->arrivals = 0;
-		}
+		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN)
+			text_site_again(f, s);
 	}
 	if (s->state == TEXT_LEFT)
 		return;
