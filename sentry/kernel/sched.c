@@ -90,13 +90,18 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	task_return(task, ret, true);
 }
 
-/* What a handler or a fork's child would see of the thread must not be a trampoline, which it knows nothing of. */
-static void leave_trampoline(struct task *task)
+/* What a handler or a fork's child would see of the thread must not be a trampoline, which it knows nothing of. True: it was
+ * a breakpoint of our own, and nothing has happened. */
+static bool leave_trampoline(struct task *task, bool breakpoint)
 {
 	struct regs *regs = platform->context(task, 0);
 
-	if (regs != NULL)
-		(void)text_fix_ip(task->mm, regs);
+	if (regs == NULL)
+		return false;
+	if (breakpoint && text_fix_trap(task->mm, regs))
+		return true;
+	(void)text_fix_ip(task->mm, regs);
+	return false;
 }
 
 /* A step within a trampoline is none of the guest's: to it the whole site is one instruction. */
@@ -124,11 +129,13 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 		return;
 	}
 	if (task->mm != NULL && task->mm->text_high != 0) {
-		if (ev->sig == LINUX_SIGTRAP && ev->code == LINUX_TRAP_TRACE && in_trampoline(task)) {
+		bool trap = ev->sig == LINUX_SIGTRAP;
+
+		if ((trap && ev->code == LINUX_TRAP_TRACE && in_trampoline(task)) ||
+		    leave_trampoline(task, trap && ev->code == LINUX_SI_KERNEL)) {
 			task_return(task, 0, false);
 			return;
 		}
-		leave_trampoline(task);
 	}
 	info.fault.addr = ev->addr;
 	/* int3 and single steps carry no address of their own. */
@@ -161,7 +168,7 @@ static void task_main(void *arg)
 		case PLATFORM_INTERRUPTED:
 			task->syscall_nr = -1;
 			if (task->mm != NULL && task->mm->text_high != 0)
-				leave_trampoline(task);
+				(void)leave_trampoline(task, false);
 			task_return(task, 0, false);
 			break;
 		case PLATFORM_DEAD:

@@ -11,8 +11,8 @@
  * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
  * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
  * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
- * begin with what was learned. A rewritten mov changes five bytes and not one: it waits for a moment in which no thread that
- * sees the text runs, but the one whose call is being served.
+ * begin with what was learned. A rewritten mov changes five bytes and not one: at once if no thread that sees the text runs
+ * but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
  *
  * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
  * write(2) from text), which text_read_fix puts right. Only loads by the program itself see the jumps.
@@ -39,6 +39,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 
 #include <stdio.h>
@@ -51,7 +52,7 @@
 #define HOST_F_ADD_SEALS 1033
 #define SEALS 0x17U /* SEAL, SHRINK, GROW, FUTURE_WRITE */
 #define MAX_IMAGES 256U
-#define RETRY_MAX 64U
+#define TURN_NS (20 * NSEC_PER_MSEC)
 
 uint64_t text_epoch;
 
@@ -71,6 +72,7 @@ struct exclusion {
 static struct list files = LIST_INIT(files);
 static struct list images = LIST_INIT(images);
 static struct list exclusions = LIST_INIT(exclusions);
+static struct list turning = LIST_INIT(turning); /* text_site.turning */
 static unsigned nimages, ntwins;
 
 /* ---- figures ---- */
@@ -230,8 +232,6 @@ void text_file_put(struct text_file *f)
 			struct text_site *s = f->bucket[b];
 
 			f->bucket[b] = s->next;
-			if (s->state == TEXT_PENDING)
-				f->image->s.pending--;
 			kfree(s);
 		}
 	}
@@ -308,12 +308,18 @@ static void log_site(const struct text_file *f, const struct text_site *s, const
 
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why)
 {
-	if (s->state == TEXT_PENDING)
-		f->image->s.pending--;
 	log_site(f, s, why_names[why]);
 	s->state = TEXT_LEFT;
 	s->why = (uint8_t)why;
 	f->image->s.left[why]++;
+}
+
+void text_site_again(struct text_file *f, struct text_site *s)
+{
+	f->image->s.left[s->why]--;
+	s->state = TEXT_COUNTING;
+	s->why = TEXT_WHY_NONE;
+	s->arrivals = 0;
 }
 
 /* ---- the twin ---- */
@@ -476,19 +482,22 @@ static bool region_usable(const struct text_file *f, enum text_form region)
 	return f->has[region] && f->lacking[region] == 0;
 }
 
-static void patched(struct text_file *f, struct text_site *s, enum text_form form, enum text_form region, uint64_t slot)
+/* The site has its slot: whoever maps the text from now on needs the region. */
+static void placed(struct text_file *f, struct text_site *s, enum text_form form, enum text_form region, uint64_t slot)
 {
-	if (s->state == TEXT_PENDING)
-		f->image->s.pending--;
-	log_site(f, s, form_names[form]);
 	s->form = (uint8_t)form;
 	s->region = (uint8_t)region;
 	s->slot = (uint32_t)slot;
-	s->state = TEXT_PATCHED;
 	f->in_use[region]++;
-	if (form == TEXT_FORM_NEAR)
+}
+
+static void patched(struct text_file *f, struct text_site *s)
+{
+	log_site(f, s, form_names[s->form]);
+	s->state = TEXT_PATCHED;
+	if (s->form == TEXT_FORM_NEAR)
 		f->image->s.near++;
-	else if (form == TEXT_FORM_FAR)
+	else if (s->form == TEXT_FORM_FAR)
 		f->image->s.far++;
 	else
 		f->image->s.mov++;
@@ -518,23 +527,63 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
 	text_encode_punned(code, form);
 	memcpy(f->map + f->region_off[form] + slot, code, sizeof(code));
 	__atomic_store_n(f->map + s->off, 0xe9, __ATOMIC_SEQ_CST);
-	patched(f, s, form, form, slot);
+	placed(f, s, form, form, slot);
+	patched(f, s);
 	return true;
 }
 
-/* Five bytes while nobody is on his way through them; at once where one aligned word holds them. */
-static void store_five(uint8_t *at, const uint8_t bytes[5])
+/*
+ * A mov while others may be running through it, as Linux rewrites its own text: first a breakpoint over its first byte, then
+ * the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it had
+ * fetched. Who runs into the breakpoint is sent past the mov with RAX set (text_fix_trap).
+ */
+static void turn_later(struct ktimer *t)
 {
-	uintptr_t addr = (uintptr_t)at;
+	text_turn();
+	if (!list_empty(&turning))
+		ktimer_set(t, loop_now() + TURN_NS);
+}
 
-	if (text_in_word(addr, 8)) {
-		uint64_t *word = (uint64_t *)(addr & ~7UL), value = *word;
+static void turn_begin(struct text_file *f, struct text_site *s)
+{
+	static struct ktimer timer;
 
-		memcpy((uint8_t *)&value + (addr & 7), bytes, 5);
-		__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
-	} else {
-		memcpy(at, bytes, 5);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(f->map + s->off - 5, 0xcc, __ATOMIC_SEQ_CST);
+	s->state = TEXT_PENDING;
+	s->step = 0;
+	s->file = text_file_get(f);
+	f->image->s.pending++;
+	if (timer.fn == NULL)
+		ktimer_init(&timer, turn_later);
+	if (list_empty(&turning))
+		ktimer_set(&timer, loop_now() + TURN_NS);
+	list_init(&s->turning);
+	list_add_tail(&turning, &s->turning);
+}
+
+void text_turn(void)
+{
+	struct text_site *s, *tmp;
+
+	list_for_each_safe(s, tmp, &turning, turning) {
+		struct text_file *f = s->file;
+		uint8_t *mov = f->map + s->off - 5, jump[5];
+
+		text_encode_jump(jump, text_shift(s->region) + s->slot, s->off);
+		switch (s->step++) {
+		case 0: /* it may have begun just now */
+			break;
+		case 1:
+			memcpy(mov + 1, jump + 1, 4);
+			break;
+		default:
+			__atomic_store_n(mov, jump[0], __ATOMIC_SEQ_CST);
+			list_del(&s->turning);
+			f->image->s.pending--;
+			patched(f, s);
+			s->file = NULL;
+			text_file_put(f);
+		}
 	}
 }
 
@@ -562,22 +611,20 @@ static enum text_why patch_mov(struct text_file *f, struct text_site *s, const s
 	slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
 	if (!slot_charge(f, r, slot, sizeof(code)))
 		return TEXT_WHY_NO_ROOM;
-	/* Nobody may stand between the mov and the syscall, or have fetched a part of it. */
-	if (f->maps != 0 && !text_quiet(f, current)) {
-		if (s->state != TEXT_PENDING)
-			f->image->s.pending++;
-		s->state = TEXT_PENDING;
-		s->retry = s->arrivals + MIN(s->arrivals, RETRY_MAX);
-		return TEXT_WHY_NONE;
-	}
 	from_text = text_shift(r) + slot;
 	text_encode_mov(code, (uint32_t)s->nr, from_text, s->off);
 	memcpy(f->map + f->region_off[r] + slot, code, sizeof(code));
 	f->pool_used[r]++;
-	text_encode_jump(jump, from_text, s->off);
+	placed(f, s, TEXT_FORM_MOV, r, slot);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	store_five(f->map + s->off - 5, jump);
-	patched(f, s, TEXT_FORM_MOV, r, slot);
+	if (f->maps != 0 && !text_quiet(f, current)) {
+		turn_begin(f, s);
+		return TEXT_WHY_NONE;
+	}
+	text_encode_jump(jump, from_text, s->off);
+	memcpy(f->map + s->off - 5, jump, sizeof(jump));
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	patched(f, s);
 	return TEXT_WHY_NONE;
 }
 
@@ -587,7 +634,7 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 	enum text_why why;
 
 	invariant(f->fd >= 0);
-	if (s->state == TEXT_PATCHED || s->state == TEXT_LEFT)
+	if (s->state != TEXT_COUNTING)
 		return;
 	if (s->off > f->len - 2 || f->map[s->off] != 0x0f || f->map[s->off + 1] != 0x05) {
 		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
@@ -612,6 +659,6 @@ void text_patch_ready(struct text_file *f, const struct task *current)
 {
 	for (unsigned b = 0; b < TEXT_BUCKETS; b++)
 		for (struct text_site *s = f->bucket[b]; s != NULL; s = s->next)
-			if ((s->state == TEXT_COUNTING && s->arrivals >= TEXT_SITE_ARRIVALS) || s->state == TEXT_PENDING)
+			if (s->state == TEXT_COUNTING && s->arrivals >= TEXT_SITE_ARRIVALS)
 				text_patch(f, s, current);
 }

@@ -39,6 +39,8 @@ bool text_return(struct task *task, int64_t ret) must_check;
 /* Registers of an interrupted or faulting thread: if they stand in a trampoline, puts them back to the site. True then:
  * no guest instruction but a part of the site's has run. */
 bool text_fix_ip(struct mm *mm, struct regs *regs);
+/* The same for a thread that ran into a breakpoint: if it is one of ours, it has then done what stood there before. */
+bool text_fix_trap(struct mm *mm, struct regs *regs);
 
 /* ---- for sentry/mm ---- */
 

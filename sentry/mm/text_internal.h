@@ -23,7 +23,7 @@
 enum text_state {
 	TEXT_COUNTING,
 	TEXT_PATCHED,
-	TEXT_PENDING, /* a mov that waits for a quiet moment */
+	TEXT_PENDING, /* a mov that is being rewritten: its first byte is a breakpoint */
 	TEXT_LEFT,    /* stays as it is: see why */
 };
 
@@ -33,10 +33,12 @@ struct text_site {
 	uint32_t slot;          /* PATCHED: its offset in the region */
 	int32_t nr;             /* MOV: the number in the bytes */
 	uint32_t arrivals;      /* by all processes */
-	uint32_t retry;         /* PENDING: arrivals before the next try */
 	uint8_t state, form, why;
 	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
 	uint8_t region; /* MOV: NEAR or FAR, where its slot is */
+	uint8_t step;   /* PENDING: see text_turn */
+	struct list turning;    /* PENDING */
+	struct text_file *file; /* counted while PENDING */
 };
 
 /*
@@ -122,6 +124,10 @@ bool text_file_valid(const struct text_file *f);
 void text_patch(struct text_file *f, struct text_site *s, const struct task *current);
 /* All sites that have had enough arrivals. */
 void text_patch_ready(struct text_file *f, const struct task *current);
+/* One step further for every site that is PENDING; called by a timer. */
+void text_turn(void);
+/* It had been left for a reason that no longer holds. */
+void text_site_again(struct text_file *f, struct text_site *s);
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why);
 /* Where a region starts, given where the text does. */
 static inline uint64_t text_region(uint64_t start, enum text_form form)

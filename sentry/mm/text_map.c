@@ -783,10 +783,8 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 	if (proven && !s->proven) {
 		/* What the stub said of it doesn't count any more. */
 		s->proven = true;
-		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN) {
-			s->state = TEXT_COUNTING;
-			s->arrivals = 0;
-		}
+		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN)
+			text_site_again(f, s);
 	}
 	if (s->state == TEXT_LEFT)
 		return;
@@ -804,8 +802,7 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 	if (r != NULL) {
 		if (r->busy || r->failed || r->file != f)
 			return;
-		if (s->state == TEXT_COUNTING || (s->state == TEXT_PENDING && s->arrivals >= s->retry))
-			text_patch(f, s, task);
+		text_patch(f, s, task);
 	} else if (t->want == NULL && !f->making && !f->excluded) {
 		t->want = text_file_get(f);
 		mm->text_pending = true;
@@ -849,7 +846,7 @@ size_t text_read_fix_slow(const struct mm *mm, void *buf, uint64_t addr, size_t 
 			continue;
 		for (unsigned b = 0; b < TEXT_BUCKETS; b++)
 			for (const struct text_site *s = r->file->bucket[b]; s != NULL; s = s->next)
-				if (s->state == TEXT_PATCHED)
+				if (s->state == TEXT_PATCHED || s->state == TEXT_PENDING)
 					restore_site(r, s, buf, addr, len);
 	}
 	return len;
@@ -861,7 +858,8 @@ static const struct text_site *slot_at(const struct text_file *f, enum text_form
 	if (at >= text_pool_start(f->len)) {
 		for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
 			for (const struct text_site *s = f->bucket[b]; s != NULL; s = s->next) {
-				if (s->state == TEXT_PATCHED && s->form == TEXT_FORM_MOV && s->region == region &&
+				if ((s->state == TEXT_PATCHED || s->state == TEXT_PENDING) && s->form == TEXT_FORM_MOV &&
+				    s->region == region &&
 				    at >= s->slot && at - s->slot < TEXT_MOV_LEN) {
 					*within = (unsigned)(at - s->slot);
 					return s;
@@ -879,6 +877,21 @@ static const struct text_site *slot_at(const struct text_file *f, enum text_form
 		}
 	}
 	return NULL;
+}
+
+bool text_fix_trap(struct mm *mm, struct regs *regs)
+{
+	struct text_record *r = record_at(mm, regs->rip - 1);
+	const struct text_site *s;
+
+	if (r == NULL || r->failed)
+		return false;
+	s = text_site_find(r->file, regs->rip - 1 - r->start + 5);
+	if (s == NULL || s->form != TEXT_FORM_MOV || (s->state != TEXT_PATCHED && s->state != TEXT_PENDING))
+		return false;
+	regs->rax = (uint64_t)s->nr;
+	regs->rip += 4;
+	return true;
 }
 
 bool text_fix_ip(struct mm *mm, struct regs *regs)
