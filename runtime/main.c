@@ -25,6 +25,7 @@ static const struct verb {
 	{"run", "run an OCI bundle", verb_run, help_run},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
+	{"bench", "measure what system calls cost, natively and in sandboxes", verb_bench, help_bench},
 };
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

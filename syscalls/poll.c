@@ -184,17 +184,27 @@ static uint32_t wanted(const struct select_sets *s, int fd)
 	return (s->in[0][w] & bit ? SET_IN : 0) | (s->in[1][w] & bit ? SET_OUT : 0) | (s->in[2][w] & bit ? SET_EX : 0);
 }
 
+/* The next descriptor in any set, from fd on; n if there is none. */
+static int next_wanted(const struct select_sets *s, int fd, int n)
+{
+	while (fd < n) {
+		size_t w = (size_t)fd / 64;
+		uint64_t bits = (s->in[0][w] | s->in[1][w] | s->in[2][w]) >> (fd % 64);
+
+		if (bits != 0)
+			return MIN(fd + __builtin_ctzll(bits), n);
+		fd = (int)(w + 1) * 64;
+	}
+	return n;
+}
+
 /* Fills one entry for each descriptor in any set, ascending; -LINUX_EBADF if one isn't open. */
 static int sets_to_entries(struct task *task, const struct select_sets *s, int n, struct poll_entry *entries)
 {
 	size_t i = 0;
 
-	for (int fd = 0; fd < n; fd++) {
-		uint32_t events = wanted(s, fd);
-
-		if (events == 0)
-			continue;
-		entries[i].events = events;
+	for (int fd = next_wanted(s, 0, n); fd < n; fd = next_wanted(s, fd + 1, n)) {
+		entries[i].events = wanted(s, fd);
 		entries[i].file = fd_get(task, fd);
 		if (entries[i].file == NULL)
 			return -LINUX_EBADF;
@@ -209,12 +219,10 @@ static int64_t entries_to_sets(struct select_sets *s, int n, const struct poll_e
 	static const uint32_t masks[3] = {SET_IN, SET_OUT, SET_EX};
 	int64_t count = 0;
 
-	for (int fd = 0; fd < n; fd++) {
+	for (int fd = next_wanted(s, 0, n); fd < n; fd = next_wanted(s, fd + 1, n)) {
 		size_t w = (size_t)fd / 64;
 		uint64_t bit = 1ULL << (fd % 64);
 
-		if (wanted(s, fd) == 0)
-			continue;
 		for (int k = 0; k < 3; k++)
 			if ((s->in[k][w] & bit) && (entries->revents & masks[k])) {
 				s->out[k][w] |= bit;
@@ -231,9 +239,8 @@ static int64_t select_sets_wait(struct task *task, struct select_sets *s, int n,
 	size_t count = 0;
 	int64_t ret;
 
-	for (int fd = 0; fd < n; fd++)
-		if (wanted(s, fd) != 0)
-			count++;
+	for (int fd = next_wanted(s, 0, n); fd < n; fd = next_wanted(s, fd + 1, n))
+		count++;
 	entries = poll_entries_get(room, ROOM, count);
 	if (entries == NULL)
 		return -LINUX_ENOMEM;

@@ -51,7 +51,7 @@ struct ask {
 
 /* An answer as it grows. */
 struct answer {
-	int sock;
+	int sock;          /* -1: one that is only put together: what doesn't fit is -E2BIG */
 	int fd;            /* to pass along and close, or -1 */
 	uint32_t flags;    /* of the last message */
 	struct gofer_reply head;
@@ -312,18 +312,23 @@ static int flush(struct answer *a, uint32_t flags)
 	return n < 0 ? -errno : 0;
 }
 
-/* Adds a record; sends what is there first if it wouldn't fit. 0, or -errno if the socket is broken. */
+/* Sends what is there if size bytes more wouldn't fit. 0, or -errno if the socket is broken. */
+static int make_room(struct answer *a, size_t size, uint32_t flags)
+{
+	if (a->len + size <= sizeof(a->body))
+		return 0;
+	return a->sock < 0 ? -E2BIG : flush(a, flags | GOFER_REPLY_MORE);
+}
+
+/* Adds a record. 0, or -errno if the socket is broken. */
 static int add_record(struct answer *a, const struct gofer_record *r, const char *name, const char *target)
 {
 	size_t size = GOFER_RECORD_SIZE(r->name_len, r->target_len);
+	int err = make_room(a, size, 0);
 	uint8_t *at;
 
-	if (a->len + size > sizeof(a->body)) {
-		int err = flush(a, GOFER_REPLY_MORE);
-
-		if (err != 0)
-			return err;
-	}
+	if (err != 0)
+		return err;
 	at = a->body + a->len;
 	memset(at, 0, size);
 	memcpy(at, r, sizeof(*r));
@@ -396,8 +401,8 @@ static int look_at(int dir, const char *name, struct stat *st, struct gofer_reco
 	return 0;
 }
 
-/* The record of `name` in dir ("" is dir itself) into the answer. in_dir: the current directory is dir. */
-static int answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
+/* The record of `name` in dir ("" is dir itself) into the answer. in_dir: the current directory is dir. Tells the type. */
+static int answer_typed(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir, mode_t *mode)
 {
 	char target[GOFER_TARGET_MAX + 1];
 	struct gofer_record r;
@@ -422,7 +427,15 @@ static int answer_name(struct answer *a, struct gofer_root *root, int dir, const
 	if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && (in_dir || fchdir(dir) == 0) &&
 	    llistxattr(name[0] != '\0' ? name : ".", NULL, 0) > 0)
 		r.flags |= GOFER_HAS_XATTRS;
+	*mode = st.st_mode;
 	return add_record(a, &r, name, target);
+}
+
+static int answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
+{
+	mode_t mode;
+
+	return answer_typed(a, root, dir, name, in_dir, &mode);
 }
 
 /* ---- reading ---- */
@@ -459,42 +472,124 @@ struct dirent64 {
 	char name[];
 };
 
-static int list_names(struct answer *a, int fd)
+/*
+ * Directories that a listing met and that may be listed ahead, the next one last. A list serves one request; each directory
+ * adds no more than may still be listed.
+ */
+static struct {
+	unsigned n, left;
+	size_t used;
+	uint32_t at[GOFER_AHEAD_MAX * GOFER_AHEAD_MAX];
+	char paths[512 * 1024];
+} ahead;
+
+static void ahead_push(const char *path, unsigned first)
+{
+	size_t size = strlen(path) + 1;
+
+	if (ahead.n - first >= ahead.left || ahead.used + size > sizeof(ahead.paths))
+		return;
+	memcpy(ahead.paths + ahead.used, path, size);
+	ahead.at[ahead.n++] = (uint32_t)ahead.used;
+	ahead.used += size;
+}
+
+/* What one directory added is taken in its order: the first comes last. */
+static void ahead_turn(unsigned first)
+{
+	for (unsigned i = first, j = ahead.n; i + 1 < j; i++) {
+		uint32_t at = ahead.at[i];
+
+		ahead.at[i] = ahead.at[--j];
+		ahead.at[j] = at;
+	}
+}
+
+static int list_names(struct answer *a, int fd, const char *dir)
 {
 	static char buf[32768] __attribute__((aligned(8)));
-	size_t dir_len = strlen(ask.path);
 	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
+	size_t dir_len = strlen(dir);
+	unsigned first = ahead.n;
 	bool may_hide = false;
 	long n;
 
 	for (unsigned i = 0; i < ask.root->nhidden; i++) {
 		const char *h = ask.root->hidden[i].path;
 
-		may_hide |= strncmp(h, ask.path, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
+		may_hide |= strncmp(h, dir, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
 	}
 	if (fchdir(fd) < 0)
 		return -errno;
+	memcpy(full, dir, dir_len);
+	if (dir_len != 0)
+		full[dir_len++] = '/';
 	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < n;) {
 			struct dirent64 *d = (struct dirent64 *)(buf + at);
+			size_t len = strlen(d->name);
+			mode_t mode = 0;
 			int err;
 
 			at += d->reclen;
-			if (!name_ok(d->name, strlen(d->name)))
+			if (!name_ok(d->name, len))
 				continue;
-			if (may_hide) {
-				int len = snprintf(full, sizeof(full), "%s%s%s", ask.path, dir_len != 0 ? "/" : "", d->name);
-
-				if (path_hidden(ask.root, full, (size_t)len))
-					continue;
-			}
-			err = answer_name(a, ask.root, fd, d->name, true);
-			if (err == -EPIPE || err == -ECONNRESET)
+			memcpy(full + dir_len, d->name, len + 1);
+			if (may_hide && path_hidden(ask.root, full, dir_len + len))
+				continue;
+			err = answer_typed(a, ask.root, fd, d->name, true, &mode);
+			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)
 				return err;
 			/* any other: a name that went while we looked, or one that can't be told */
+			if (err == 0 && S_ISDIR(mode) && dir_len + len <= GOFER_PATH_MAX)
+				ahead_push(full, first);
 		}
 	}
+	ahead_turn(first);
 	return n < 0 ? -errno : 0;
+}
+
+/* Listings of directories below, until enough are told. One that can't be listed, or is too large, is left to be asked for. */
+static int list_ahead(struct answer *a)
+{
+	static struct answer side;
+	int err = 0;
+
+	if (ahead.n == 0)
+		return 0;
+	if (a->len != 0)
+		err = flush(a, GOFER_REPLY_MORE);
+	a->flags = GOFER_REPLY_DIRS;
+	while (err == 0 && ahead.left != 0 && ahead.n != 0) {
+		unsigned rest = --ahead.n;
+		const char *path = ahead.paths + ahead.at[rest];
+		struct gofer_dir head = {.path_len = (uint32_t)strlen(path)};
+		size_t before = GOFER_DIR_SIZE(head.path_len);
+		int fd = open_dir(ask.root, path, head.path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		ahead.left--;
+		side.sock = -1;
+		side.len = 0;
+		err = list_names(&side, fd, path);
+		close(fd);
+		if (err != 0 || before + side.len > sizeof(a->body)) {
+			ahead.n = rest;
+			err = 0;
+			continue;
+		}
+		err = make_room(a, before + side.len, GOFER_REPLY_DIRS);
+		if (err != 0)
+			break;
+		head.len = (uint32_t)side.len;
+		memset(a->body + a->len, 0, before);
+		memcpy(a->body + a->len, &head, sizeof(head));
+		memcpy(a->body + a->len + sizeof(head), path, head.path_len);
+		memcpy(a->body + a->len + before, side.body, side.len);
+		a->len += before + side.len;
+	}
+	return err;
 }
 
 static int do_list(struct answer *a)
@@ -518,15 +613,20 @@ static int do_list(struct answer *a)
 	}
 	if (fd < 0)
 		return fd;
-	err = list_names(a, fd);
+	ahead.n = 0;
+	ahead.used = 0;
+	ahead.left = ask.req.size < GOFER_AHEAD_MAX ? (unsigned)ask.req.size : GOFER_AHEAD_MAX;
+	err = list_names(a, fd, ask.path);
 	close(fd);
-	return err;
+	return err != 0 ? err : list_ahead(a);
 }
 
-/* The file, if it is a regular one, opened as asked. Nothing else is ever opened: opening a device or FIFO does things. */
-static int open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino)
+/* The file, if it is a regular one, opened as asked. Nothing else is ever opened: opening a device or FIFO does things.
+ * *now: what was opened. */
+static int open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino,
+			struct stat *now)
 {
-	struct stat st, now;
+	struct stat st;
 	int fd;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -540,11 +640,85 @@ static int open_regular(struct gofer_root *root, int dir, const char *name, int 
 	fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &now) < 0 || now.st_ino != st.st_ino || now.st_dev != st.st_dev || !S_ISREG(now.st_mode)) {
+	if (fstat(fd, now) < 0 || now->st_ino != st.st_ino || now->st_dev != st.st_dev || !S_ISREG(now->st_mode)) {
 		close(fd);
 		return -ESTALE;
 	}
 	return fd;
+}
+
+/*
+ * The contents of a small file into the answer; else, if wanted, its descriptor. 0, or -errno if the socket is broken: a file
+ * that can't be opened or isn't worth it is left out.
+ */
+static int add_content(struct answer *a, int dir, const char *name, bool want_fd)
+{
+	struct gofer_content head = {0};
+	struct stat st;
+	int fd = open_regular(ask.root, dir, name, O_RDONLY, want_fd ? ask.req.dev : 0, want_fd ? ask.req.ino : 0, &st), err = 0;
+	uint8_t *at;
+
+	if (fd < 0)
+		return 0;
+	if (st.st_size > (off_t)GOFER_CONTENT_MAX)
+		goto large;
+	err = make_room(a, GOFER_CONTENT_SIZE((size_t)st.st_size), a->flags);
+	if (err != 0)
+		goto out;
+	at = a->body + a->len + sizeof(head);
+	while (head.len < st.st_size) {
+		ssize_t n = pread(fd, at + head.len, (size_t)st.st_size - head.len, head.len);
+
+		if (n < 0)
+			goto large; /* the sentry finds the same error */
+		if (n == 0)
+			break;
+		head.len += (uint32_t)n;
+	}
+	if (head.len >= 4 && memcmp(at, "\177ELF", 4) == 0)
+		goto large;
+	head.dev = st.st_dev;
+	head.ino = st.st_ino;
+	head.ctime_sec = st.st_ctim.tv_sec;
+	head.ctime_nsec = (uint32_t)st.st_ctim.tv_nsec;
+	memcpy(a->body + a->len, &head, sizeof(head));
+	memset(at + head.len, 0, GOFER_CONTENT_SIZE(head.len) - sizeof(head) - head.len);
+	a->len += GOFER_CONTENT_SIZE(head.len);
+	a->flags |= GOFER_REPLY_CONTENT;
+out:
+	close(fd);
+	return err;
+large:
+	if (!want_fd)
+		goto out;
+	a->fd = fd;
+	return 0;
+}
+
+static int do_read(struct answer *a)
+{
+	char *path = ask.arg, *end;
+	int err = 0;
+
+	if (ask.root->is_file || ask.req.arg_len == 0)
+		return -EINVAL;
+	for (unsigned n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
+		struct parent p;
+
+		end = strstr(path, "//");
+		if (end != NULL) {
+			*end = '\0';
+			end += 2;
+		}
+		if (path[0] == '\0' || !path_ok(path, strlen(path)))
+			return -EINVAL;
+		if (open_parent(ask.root, path, &p) == 0) {
+			err = add_content(a, p.fd, p.name, n == 0);
+			put_parent(&p);
+		}
+		path = end;
+	}
+	return err;
 }
 
 /* One name of a walk: its record, and the way on if it is a directory. 1: go on in *dir. */
@@ -558,10 +732,8 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 		return err;
 	if (fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	if (S_ISREG(st.st_mode) && (ask.req.flags & GOFER_WALK_OPEN) && last) {
-		a->fd = open_regular(ask.root, *dir, name, O_RDONLY, 0, 0);
-		return 0;
-	}
+	if (S_ISREG(st.st_mode) && (ask.req.flags & GOFER_WALK_OPEN) && last)
+		return add_content(a, *dir, name, true);
 	if (!S_ISDIR(st.st_mode) || last)
 		return 0;
 	next = openat(*dir, name, OPEN_DIR_FLAGS);
@@ -618,6 +790,7 @@ static int do_walk(struct answer *a)
 static int do_open(struct answer *a)
 {
 	bool write = (ask.req.flags & GOFER_OPEN_WRITE) != 0;
+	struct stat st;
 	struct parent p;
 	int fd, err;
 
@@ -635,7 +808,7 @@ static int do_open(struct answer *a)
 	err = open_parent(ask.root, ask.path, &p);
 	if (err != 0)
 		return err;
-	fd = open_regular(ask.root, p.fd, p.name, write ? O_RDWR : O_RDONLY, ask.req.dev, ask.req.ino);
+	fd = open_regular(ask.root, p.fd, p.name, write ? O_RDWR : O_RDONLY, ask.req.dev, ask.req.ino, &st);
 	put_parent(&p);
 	if (fd < 0)
 		return fd;
@@ -859,7 +1032,8 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
 		err = change_mode(dir, name, host_mode(q->mode, S_ISDIR(st.st_mode)));
 	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
-		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0) : -EINVAL;
+		struct stat now;
+		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0, &now) : -EINVAL;
 
 		err = fd;
 		if (fd >= 0) {
@@ -963,6 +1137,8 @@ static int handle(struct answer *a)
 		return do_statfs(a);
 	case GOFER_WALK:
 		return do_walk(a);
+	case GOFER_READ:
+		return do_read(a);
 	default:
 		return do_writing(a);
 	}

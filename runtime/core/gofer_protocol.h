@@ -26,12 +26,16 @@
 
 enum gofer_op {
 	GOFER_LOOKUP = 1, /* one record */
-	GOFER_LIST,       /* a directory: its records, "." and ".." left out */
+	GOFER_LIST,       /* a directory: its records, "." and ".." left out; then, in messages with GOFER_REPLY_DIRS, listings of up to
+			   * `size` directories below it, in the order of a walk through all of them */
 	GOFER_OPEN,       /* a regular file: a descriptor; flags. dev and ino, if ino isn't 0, must be the file's */
 	GOFER_XATTRS,     /* all extended attributes: struct gofer_xattr, name, value; each */
 	GOFER_STATFS,     /* struct gofer_statfs */
 	GOFER_WALK,       /* argument: names below the directory, by slashes: a record for each up to the first that is missing
-			   * (GOFER_REPLY_ABSENT) or no directory; with GOFER_WALK_OPEN a descriptor if that is a file */
+			   * (GOFER_REPLY_ABSENT) or no directory; with GOFER_WALK_OPEN, if that is a file, its contents
+			   * (GOFER_REPLY_CONTENT, behind the records) if it is small, else a descriptor */
+	GOFER_READ,       /* argument: paths of files, "//" between two: the contents of those that are small, and a descriptor if the
+			   * first isn't. dev and ino as for OPEN, the first's; the request's own path is "" */
 	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
 	GOFER_CREATE = GOFER_WRITING, /* mode: one record, and a descriptor open for reading and writing; EEXIST */
 	GOFER_MKDIR,      /* mode: one record */
@@ -50,6 +54,9 @@ enum gofer_op {
 /* CREATE, MKDIR, MKNOD, SYMLINK: valid may name UID and GID, the new node's owner as far as the gofer may give files away. */
 
 #define GOFER_OPEN_WRITE 1U /* for reading and writing; else for reading */
+
+/* A file that is worth more as bytes than as a descriptor: not larger than this, and no ELF file (those are mapped). */
+#define GOFER_CONTENT_MAX 61440U
 
 #define GOFER_WALK_OPEN 1U
 #define GOFER_WALK_MAX 8U     /* names in one walk: their records fit into one message */
@@ -80,6 +87,8 @@ _Static_assert(sizeof(struct gofer_request) == 88, "no holes");
 
 #define GOFER_REPLY_MORE 1U
 #define GOFER_REPLY_ABSENT 2U /* WALK: the name behind the last record isn't there */
+#define GOFER_REPLY_CONTENT 4U /* WALK, READ: struct gofer_content and bytes are behind the records */
+#define GOFER_REPLY_DIRS 8U   /* LIST: the message holds struct gofer_dir, path, records; each whole */
 
 struct gofer_reply {
 	uint32_t id;
@@ -105,6 +114,21 @@ struct gofer_record {
 _Static_assert(sizeof(struct gofer_record) == 112, "no holes");
 #define GOFER_RECORD_SIZE(name_len, target_len)                                                                        \
 	((sizeof(struct gofer_record) + (name_len) + (target_len) + 7UL) & ~7UL)
+
+/* One file's contents: all of them, as they were when it was read. Padded to 8 bytes. */
+struct gofer_content {
+	uint64_t dev, ino;
+	int64_t ctime_sec;
+	uint32_t ctime_nsec, len;
+};
+#define GOFER_CONTENT_SIZE(len) ((sizeof(struct gofer_content) + (len) + 7UL) & ~7UL)
+
+/* A directory below the listed one: its path from the tree's root, padded to 8 bytes, then len bytes of records. */
+struct gofer_dir {
+	uint32_t path_len, len;
+};
+#define GOFER_DIR_SIZE(path_len) ((sizeof(struct gofer_dir) + (path_len) + 7UL) & ~7UL)
+#define GOFER_AHEAD_MAX 64U   /* directories, files in one answer */
 
 /* Padded to 8 bytes. */
 struct gofer_xattr {

@@ -328,7 +328,10 @@ static void polling_slots(const struct config *cfg)
 	ssize_t len;
 	char *slash;
 
-	if (!gate_on || sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 2 ||
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return;
+	stubs_cpus = (unsigned)CPU_COUNT(&set);
+	if (!gate_on || stubs_cpus < 2 ||
 	    (cfg->cpu_permille != 0 && cfg->cpu_permille < 2000))
 		return;
 	len = readlink("/proc/self/exe", path, sizeof(path) - 64);
@@ -343,7 +346,7 @@ static void polling_slots(const struct config *cfg)
 			gate_slots++;
 	}
 	if (gate_slots != 0)
-		gate_set_cpus((unsigned)CPU_COUNT(&set));
+		gate_set_cpus(stubs_cpus);
 }
 
 int sentry_main(void)

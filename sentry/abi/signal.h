@@ -81,6 +81,7 @@ struct linux_stack {
 #define LINUX_SI_ASYNCIO -4
 #define LINUX_SI_SIGIO -5
 #define LINUX_SI_TKILL -6
+#define LINUX_TRAP_TRACE 2
 #define LINUX_SEGV_MAPERR 1
 #define LINUX_SEGV_ACCERR 2
 #define LINUX_BUS_ADRALN 1

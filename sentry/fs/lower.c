@@ -35,6 +35,8 @@ struct call {
 	struct waitq waitq;
 	struct gofer_answer answer;
 	size_t cap;
+	gofer_take_fn *take;
+	void *take_arg;
 };
 
 static int sock = -1;
@@ -44,7 +46,7 @@ static bool watching;
 static struct list calls = LIST_INIT(calls);
 static struct waitq send_waitq;
 static uint32_t next_id;
-static uint8_t message[GOFER_MESSAGE_MAX];
+static uint8_t message[GOFER_MESSAGE_MAX] __attribute__((aligned(8)));
 
 bool gofer_client_alive(void)
 {
@@ -135,7 +137,9 @@ static void take_reply(const struct gofer_reply *r, const uint8_t *data, size_t 
 	}
 	if (err > 0 || err < -4095)
 		err = -LINUX_EIO;
-	if (err == 0 && len != 0)
+	if (err == 0 && c->take != NULL && (r->flags & (GOFER_REPLY_DIRS | GOFER_REPLY_CONTENT)))
+		c->take(c->take_arg, data, len);
+	else if (err == 0 && len != 0)
 		err = append(c, data, len);
 	c->answer.count += r->count;
 	c->answer.flags = r->flags;
@@ -186,7 +190,8 @@ static void on_ready(unused_arg struct host_watch *w, uint32_t events)
 		(void)host_watch_set(&watch, POLLIN);
 		waitq_wake(&send_waitq, 0);
 	}
-	for (int i = 0; alive && i < MESSAGES_PER_TURN && take_message(); i++)
+	/* Behind the answer to the last call there is nothing: no need to look. */
+	for (int i = 0; alive && i < MESSAGES_PER_TURN && take_message() && !list_empty(&calls); i++)
 		;
 }
 
@@ -262,8 +267,14 @@ static int wait_for(struct task *task, struct call *c)
 int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 	       size_t arg_len, struct gofer_answer *out)
 {
+	return gofer_call_take(task, tree, req, path, arg, arg_len, NULL, NULL, out);
+}
+
+int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
+		    size_t arg_len, gofer_take_fn *take, void *take_arg, struct gofer_answer *out)
+{
 	size_t path_len = strlen(path);
-	struct call c = {.answer = {.fd = -1}};
+	struct call c = {.answer = {.fd = -1}, .take = take, .take_arg = take_arg};
 	struct iovec iov[3] = {
 		{.iov_base = req, .iov_len = sizeof(*req)},
 		{.iov_base = (void *)(uintptr_t)path, .iov_len = path_len},
@@ -352,6 +363,30 @@ const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_
 	}
 	*pos += GOFER_RECORD_SIZE(r->name_len, r->target_len);
 	return r;
+}
+
+const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, size_t *pos)
+{
+	const struct gofer_content *c = (const struct gofer_content *)(data + *pos);
+
+	if (len - *pos < sizeof(*c) || c->len > GOFER_CONTENT_MAX || len - *pos < GOFER_CONTENT_SIZE(c->len))
+		return NULL;
+	*pos += GOFER_CONTENT_SIZE(c->len);
+	return c;
+}
+
+const struct gofer_dir *gofer_dir_next(const uint8_t *data, size_t len, size_t *pos, const char **path,
+				       const uint8_t **records)
+{
+	const struct gofer_dir *d = (const struct gofer_dir *)(data + *pos);
+
+	if (len - *pos < sizeof(*d) || d->path_len > GOFER_PATH_MAX || len - *pos < GOFER_DIR_SIZE(d->path_len) ||
+	    d->len > len - *pos - GOFER_DIR_SIZE(d->path_len) || d->len % 8 != 0)
+		return NULL;
+	*path = (const char *)(d + 1);
+	*records = data + *pos + GOFER_DIR_SIZE(d->path_len);
+	*pos += GOFER_DIR_SIZE(d->path_len) + d->len;
+	return d;
 }
 
 int lower_open(struct task *task, struct lower_tree *tree, const char *path, bool write, uint64_t dev, uint64_t ino)

@@ -349,12 +349,33 @@ static bool chunk_reserve(struct chunk *c, uint32_t bytes)
 
 /* ---- what lies below ---- */
 
-/* Fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). lower_fd is open if needed. */
+/* Bytes of the lower file at pos that are kept, at most *len, or NULL. */
+static const uint8_t *kept_below(struct mem_data *d, uint64_t pos, uint64_t *len)
+{
+	const uint8_t *data;
+	uint32_t size;
+
+	if (d->lower_fd >= 0)
+		return NULL;
+	data = mem_content(container_of(d, struct mem_node, data), &size);
+	if (data == NULL || pos >= size)
+		return NULL;
+	*len = MIN(*len, size - pos);
+	return data + pos;
+}
+
+/* Fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). open_below was called. */
 static int read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len)
 {
 	size_t want = pos < d->lower_len ? (size_t)MIN((uint64_t)len, d->lower_len - pos) : 0, got = 0;
+	uint64_t kept = want;
+	const uint8_t *data = want != 0 ? kept_below(d, pos, &kept) : NULL;
 
-	while (got < want) {
+	if (data != NULL) {
+		memcpy(dst, data, kept);
+		got = kept;
+	}
+	while (got < want && d->lower_fd >= 0) {
 		int64_t n = host_pread(d->lower_fd, dst + got, want - got, (int64_t)(pos + got));
 
 		if (n < 0)
@@ -369,7 +390,7 @@ static int read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len
 
 static int open_below(struct task *task, struct mem_node *n)
 {
-	return n->data.lower_len != 0 ? mem_lower_open(task, n) : 0;
+	return n->data.lower_len != 0 ? mem_lower_ready(task, n) : 0;
 }
 
 /* ---- chunks: reading and writing ---- */
@@ -417,13 +438,16 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 		if (r.data != NULL) {
 			moved = iobuf_put(buf, r.data, r.len);
 		} else if (!r.present && pos + done < d->lower_len) {
-			int err;
+			const uint8_t *kept;
+			int err = 0;
 
 			r.len = MIN(r.len, d->lower_len - (pos + done));
-			err = read_below(d, bounce, pos + done, r.len);
+			kept = kept_below(d, pos + done, &r.len);
+			if (kept == NULL)
+				err = read_below(d, bounce, pos + done, r.len);
 			if (err != 0)
 				return done != 0 ? (int64_t)done : err;
-			moved = iobuf_put(buf, bounce, r.len);
+			moved = iobuf_put(buf, kept != NULL ? kept : bounce, r.len);
 		} else {
 			moved = iobuf_put_zeros(buf, r.len);
 		}
@@ -1259,7 +1283,7 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, unused_ar
 	/* What nobody can be about to write is mapped as it lies below. */
 	if (d->memfd < 0 && n->lower_path != NULL && d->npages == 0 && d->lower_len != 0 && d->lower_len == inode->size &&
 	    inode->writers == 0) {
-		err = open_below(task, n);
+		err = mem_lower_open(task, n);
 		if (err != 0)
 			return err;
 		if (d->memfd < 0 && d->npages == 0 && d->lower_len == inode->size && inode->writers == 0) {

@@ -74,6 +74,7 @@ struct mem_node {
 	/* the lower layer; lower_path is NULL for what was made here */
 	char *lower_path;        /* from the tree's root, "" for the root itself; set once */
 	uint64_t lower_dev, lower_ino;
+	uint64_t lower_ctime;    /* mem_ctime_key of the lower file's: it tells contents that are kept from a later file's */
 	struct list id_link;     /* table of nodes with a lower_path */
 	bool dirty;              /* differs from the lower file: holds a reference on its inode until nlink is 0 */
 	bool lower_xattrs;       /* the lower file has some that were not read yet */
@@ -141,6 +142,8 @@ uint32_t mem_lower_count(const struct mem_node *dir);
 bool mem_lower_visible(struct mem_node *dir, const char *name, size_t len);
 /* Opens the lower file if it isn't open. The descriptor stays until the caller sleeps. */
 int mem_lower_open(struct task *task, struct mem_node *n) must_check;
+/* The lower file's contents can be read until the caller sleeps: they are kept (mem_content), or lower_fd is open. */
+int mem_lower_ready(struct task *task, struct mem_node *n) must_check;
 void mem_lower_close(struct mem_node *n);
 /* Reads the lower file's extended attributes into n->xattrs. Sleeps. */
 int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
@@ -150,5 +153,23 @@ void mem_lower_forget(struct mem_node *n);
 int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
 /* Idle lower descriptors are closed until at most max are open. */
 void mem_lower_trim(unsigned max);
+
+/* ---- memfs_content.c ---- */
+/* How far to look ahead, and how the last looks did: how many were sent, and how many of them used. */
+struct mem_window {
+	unsigned size, sent, used;
+};
+/* How many to ask for now, the one that is wanted included. */
+unsigned mem_window_next(struct mem_window *w);
+unsigned mem_content_window(void);
+static inline uint64_t mem_ctime_key(int64_t sec, uint32_t nsec)
+{
+	return (uint64_t)sec * 1000000000ULL + nsec;
+}
+/* Keeps a file's contents (the bytes lie behind *c). ahead: nobody has asked for them yet. */
+void mem_content_put(uint16_t root, const struct gofer_content *c, bool ahead);
+bool mem_content_has(uint16_t root, const struct gofer_record *r);
+/* The lower file's contents as they are kept, or NULL. Borrowed until the caller sleeps. */
+const uint8_t *mem_content(const struct mem_node *n, uint32_t *len);
 
 #endif

@@ -20,6 +20,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ASK_MAX 24U
@@ -200,29 +201,96 @@ fail:
 	return NULL;
 }
 
-int mem_lower_list(struct task *task, struct mem_node *dir)
-{
-	struct gofer_request req = {.op = GOFER_LIST};
-	struct lower_dir *ld, *old;
-	struct gofer_answer a;
-	int err;
+/*
+ * Listings that came with others, of directories nobody has read yet: the oldest gives way. They wait here, by path, because
+ * their directories' inodes need not exist yet.
+ */
+#define KEPT_MAX 128U
+#define KEPT_BYTES (4 * MiB)
 
-	if (dir->lower_path == NULL || (dir->dir.lower != NULL && dir->dir.lower->complete))
-		return 0;
-	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, dir->lower_path, NULL, 0, &a);
-	old = dir->dir.lower;
-	if (err == -LINUX_EACCES && old != NULL)
-		old->unlistable = true;
-	if (err != 0)
-		return err;
-	if (old != NULL && old->complete) { /* somebody else was faster */
-		gofer_answer_done(&a);
-		return 0;
-	}
-	ld = dir_from(&a);
+struct kept_listing {
+	struct list link;
+	const struct lower_tree *tree;
+	struct lower_dir *ld;
+	uint32_t hash;
+	size_t bytes;
+	char path[];
+};
+
+static struct list kept = LIST_INIT(kept); /* oldest first */
+static unsigned nkept;
+static size_t kept_bytes;
+static struct mem_window list_window = {.size = 1};
+
+static struct lower_dir *kept_remove(struct kept_listing *k)
+{
+	struct lower_dir *ld = k->ld;
+
+	list_del(&k->link);
+	nkept--;
+	kept_bytes -= k->bytes;
+	kfree(k);
+	return ld;
+}
+
+static struct kept_listing *kept_find(const struct lower_tree *tree, const char *path)
+{
+	uint32_t h = hash(path, strlen(path));
+	struct kept_listing *k;
+
+	list_for_each(k, &kept, link)
+		if (k->hash == h && k->tree == tree && strcmp(k->path, path) == 0)
+			return k;
+	return NULL;
+}
+
+static void keep_listing(const struct lower_tree *tree, const char *path, size_t path_len, const uint8_t *records, size_t len)
+{
+	struct kept_listing *k = kzalloc(sizeof(*k) + path_len + 1), *old;
+	struct gofer_answer a = {.data = kmalloc(MAX(len, (size_t)1)), .len = len, .fd = -1};
+
+	if (k == NULL || a.data == NULL || memchr(path, '\0', path_len) != NULL)
+		goto fail;
+	memcpy(k->path, path, path_len);
+	old = kept_find(tree, k->path);
+	memcpy(a.data, records, len);
+	k->ld = dir_from(&a);
+	if (k->ld == NULL)
+		goto fail;
+	if (old != NULL)
+		lower_dir_free(kept_remove(old));
+	k->tree = tree;
+	k->hash = hash(path, path_len);
+	k->bytes = len;
+	list_add_tail(&kept, &k->link);
+	nkept++;
+	kept_bytes += len;
+	list_window.sent++;
+	while (nkept > KEPT_MAX || kept_bytes > KEPT_BYTES)
+		lower_dir_free(kept_remove(list_first(&kept, struct kept_listing, link)));
+	return;
+fail:
 	gofer_answer_done(&a);
-	if (ld == NULL)
-		return -LINUX_ENOMEM;
+	kfree(k);
+}
+
+static void take_listings(void *arg, const uint8_t *data, size_t len)
+{
+	const struct lower_tree *tree = arg;
+	const struct gofer_dir *d;
+	const uint8_t *records;
+	const char *path;
+	size_t pos = 0;
+
+	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
+		keep_listing(tree, path, d->path_len, records, d->len);
+}
+
+/* What was learned of dir name by name gives way to the listing ld, which is taken. */
+static void install(struct mem_node *dir, struct lower_dir *ld)
+{
+	struct lower_dir *old = dir->dir.lower;
+
 	for (uint32_t i = 0; old != NULL && i < old->n; i++) {
 		const struct gofer_record *r = record(old, i);
 		int64_t at = dir_find(ld, gofer_record_name(r), r->name_len);
@@ -234,6 +302,49 @@ int mem_lower_list(struct task *task, struct mem_node *dir)
 	}
 	dir->dir.lower = ld;
 	lower_dir_free(old);
+}
+
+/* Is dir's listing complete, if need be by one that was kept? */
+static bool listed(struct mem_node *dir)
+{
+	struct kept_listing *k;
+
+	if (dir->dir.lower != NULL && dir->dir.lower->complete)
+		return true;
+	k = nkept != 0 ? kept_find(mem_sb(dir->inode)->lower, dir->lower_path) : NULL;
+	if (k == NULL)
+		return false;
+	list_window.used++;
+	install(dir, kept_remove(k));
+	return true;
+}
+
+int mem_lower_list(struct task *task, struct mem_node *dir)
+{
+	struct lower_tree *tree = mem_sb(dir->inode)->lower;
+	struct gofer_request req = {.op = GOFER_LIST};
+	struct gofer_answer a;
+	struct lower_dir *ld;
+	int err;
+
+	if (dir->lower_path == NULL || listed(dir))
+		return 0;
+	/* Whoever reads one directory after another may be going through a tree. */
+	req.size = mem_window_next(&list_window) - 1;
+	err = gofer_call_take(task, tree, &req, dir->lower_path, NULL, 0, take_listings, tree, &a);
+	if (err == -LINUX_EACCES && dir->dir.lower != NULL)
+		dir->dir.lower->unlistable = true;
+	if (err != 0)
+		return err;
+	if (dir->dir.lower != NULL && dir->dir.lower->complete) { /* somebody else was faster */
+		gofer_answer_done(&a);
+		return 0;
+	}
+	ld = dir_from(&a);
+	gofer_answer_done(&a);
+	if (ld == NULL)
+		return -LINUX_ENOMEM;
+	install(dir, ld);
 	return 0;
 }
 
@@ -381,6 +492,7 @@ static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *pat
 	n->lower_path = path;
 	n->lower_dev = r->dev;
 	n->lower_ino = r->ino;
+	n->lower_ctime = mem_ctime_key(r->ctime_sec, r->ctime_nsec);
 	n->lower_xattrs = (r->flags & GOFER_HAS_XATTRS) != 0;
 	err = fill_by_type(n, r);
 	if (err != 0) {
@@ -479,7 +591,7 @@ static int learn(struct mem_node *dir, const char *name, size_t len, const struc
 	return dir->dir.lower->n < ABSENT_MAX ? dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
 }
 
-/* The answer's descriptor is the lower file's, if that has none yet. */
+/* The answer's descriptor is the lower file's, if that has none yet and needs one. */
 static void adopt_fd(struct mem_node *n, struct gofer_answer *a)
 {
 	struct mem_data *d = &n->data;
@@ -492,6 +604,18 @@ static void adopt_fd(struct mem_node *n, struct gofer_answer *a)
 	a->fd = -1;
 	list_add_tail(&open_files, &d->lower_link);
 	nopen++;
+}
+
+/* What stands behind the records of a walk: the last one's contents. */
+static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos)
+{
+	const struct gofer_content *c;
+
+	if (!(a->flags & GOFER_REPLY_CONTENT))
+		return;
+	c = gofer_content_next(a->data, a->len, &pos);
+	if (c != NULL && c->dev == n->lower_dev && c->ino == n->lower_ino)
+		mem_content_put(mem_sb(n->inode)->lower->root, c, false);
 }
 
 /* Enters the records of a walk along names below dir. */
@@ -514,7 +638,7 @@ static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answ
 		err = learn(dir, names, len, r);
 		names += len + (names[len] == '/');
 		/* The way on needs the inode, unless the name means something else here by now. */
-		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len) || (*names == '\0' && a->fd < 0))
+		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len) || (*names == '\0' && a->fd < 0 && !(a->flags & GOFER_REPLY_CONTENT)))
 			break;
 		path = join(dir->lower_path, gofer_record_name(r), len);
 		if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
@@ -523,6 +647,7 @@ static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answ
 		dir = mem_node(inode);
 		if (!inode_is_dir(inode)) {
 			adopt_fd(dir, a);
+			learn_content(dir, a, pos);
 			break;
 		}
 	}
@@ -562,7 +687,7 @@ int mem_lower_lookup(struct task *task, struct mem_node *dir, const char *name, 
 	err = dir_known(dir);
 	if (err != 0)
 		return err;
-	if (dir_find(dir->dir.lower, name, len) < 0 && !dir->dir.lower->complete) {
+	if (dir_find(dir->dir.lower, name, len) < 0 && !listed(dir)) {
 		static const struct lookup_hint none;
 
 		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable)
@@ -632,6 +757,147 @@ int mem_lower_open(struct task *task, struct mem_node *n)
 	list_add_tail(&open_files, &d->lower_link);
 	nopen++;
 	return 0;
+}
+
+/* ---- contents ---- */
+
+#define AHEAD_BYTES (256 * KiB) /* contents asked for at once */
+#define AHEAD_PATHS (16 * KiB)  /* their names */
+#define AHEAD_LOOK 1024U        /* names looked at in a directory */
+
+/* The directory that lists n, if it is known whole. */
+static struct mem_node *listed_in(struct mem_node *n)
+{
+	struct dentry *d = n->inode->alias;
+	const char *slash = strrchr(n->lower_path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - n->lower_path) : 0;
+	struct mem_node *dir;
+
+	if (d == NULL || d->parent->inode->ops != &mem_dir_iops)
+		return NULL;
+	dir = mem_node(d->parent->inode);
+	if (dir->lower_path == NULL || dir->dir.lower == NULL || !dir->dir.lower->complete)
+		return NULL;
+	/* It may have been moved here. */
+	return strlen(dir->lower_path) == len && memcmp(dir->lower_path, n->lower_path, len) == 0 ? dir : NULL;
+}
+
+/* The argument of a GOFER_READ as it grows. */
+struct wish {
+	uint16_t root;
+	unsigned left;   /* files that may be added */
+	uint64_t bytes;  /* that they may have */
+	size_t used, room;
+	char *paths;
+};
+
+/* Adds small files of a listing from index i on, as long as there is room. */
+static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i)
+{
+	size_t dir_len = strlen(dir);
+
+	for (uint32_t look = 0; w->left != 0 && i < ld->n && look < AHEAD_LOOK; i++, look++) {
+		const struct gofer_record *r = record(ld, i);
+		char *at = w->paths + w->used;
+
+		if (ld->state[i] != SEEN || (r->mode & LINUX_S_IFMT) != LINUX_S_IFREG || r->size == 0 ||
+		    r->size > GOFER_CONTENT_MAX || mem_content_has(w->root, r))
+			continue;
+		if (r->size > w->bytes || w->used + dir_len + r->name_len + 4 > w->room) {
+			w->left = 0;
+			return;
+		}
+		at += sprintf(at, dir_len != 0 ? "//%s/" : "//", dir);
+		memcpy(at, gofer_record_name(r), r->name_len);
+		w->used = (size_t)(at - w->paths) + r->name_len;
+		w->bytes -= r->size;
+		w->left--;
+	}
+	w->paths[w->used] = '\0';
+}
+
+/* The path of n, and of small files that follow it in its directory and in those that were listed ahead. */
+static bool wish_for(struct wish *w, struct mem_node *n, unsigned count)
+{
+	const char *slash = strrchr(n->lower_path, '/'), *name = slash != NULL ? slash + 1 : n->lower_path;
+	struct mem_node *dir = count > 1 ? listed_in(n) : NULL;
+	const struct kept_listing *k;
+	int64_t at;
+
+	w->root = mem_sb(n->inode)->lower->root;
+	w->used = strlen(n->lower_path);
+	w->room = w->used + 1 + (dir != NULL ? AHEAD_PATHS : 0);
+	w->left = count - 1;
+	w->bytes = AHEAD_BYTES;
+	w->paths = kmalloc(w->room);
+	if (w->paths == NULL)
+		return false;
+	memcpy(w->paths, n->lower_path, w->used + 1);
+	at = dir != NULL ? dir_find(dir->dir.lower, name, strlen(name)) : -1;
+	if (at < 0)
+		return true;
+	wish_more(w, dir->dir.lower, dir->lower_path, (uint32_t)at + 1);
+	list_for_each(k, &kept, link) {
+		if (w->left == 0)
+			break;
+		if (k->tree == mem_sb(n->inode)->lower)
+			wish_more(w, k->ld, k->path, 0);
+	}
+	return true;
+}
+
+struct contents_call {
+	struct mem_node *n; /* what is wanted */
+	uint16_t root;
+};
+
+static void take_contents(void *arg, const uint8_t *data, size_t len)
+{
+	struct contents_call *cc = arg;
+	const struct gofer_content *c;
+	size_t pos = 0;
+
+	while ((c = gofer_content_next(data, len, &pos)) != NULL)
+		mem_content_put(cc->root, c, c->ino != cc->n->lower_ino || c->dev != cc->n->lower_dev);
+}
+
+/* Asks for the contents of a small file, and of some that it will want next. */
+static int read_contents(struct task *task, struct mem_node *n)
+{
+	struct gofer_request req = {.op = GOFER_READ, .dev = n->lower_dev, .ino = n->lower_ino};
+	struct lower_tree *tree = mem_sb(n->inode)->lower;
+	struct contents_call cc = {.n = n, .root = tree->root};
+	struct gofer_answer a;
+	struct wish w;
+	int err;
+
+	if (!wish_for(&w, n, mem_content_window()))
+		return -LINUX_ENOMEM;
+	err = gofer_call_take(task, tree, &req, "", w.paths, w.used, take_contents, &cc, &a);
+	kfree(w.paths);
+	if (err != 0)
+		return err;
+	adopt_fd(n, &a);
+	gofer_answer_done(&a);
+	return 0;
+}
+
+int mem_lower_ready(struct task *task, struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+	uint32_t len;
+
+	if (d->lower_fd >= 0 || mem_content(n, &len) != NULL)
+		return d->lower_fd >= 0 ? mem_lower_open(task, n) : 0;
+	if (d->lower_len <= GOFER_CONTENT_MAX && n->lower_path[0] != '\0') {
+		int err = read_contents(task, n);
+
+		if (err == -LINUX_EINTR || err == -LINUX_ENOMEM)
+			return err;
+		if (err == 0 && (d->memfd >= 0 || d->lower_len == 0 || mem_content(n, &len) != NULL))
+			return 0;
+	}
+	return mem_lower_open(task, n);
 }
 
 /* ---- extended attributes ---- */

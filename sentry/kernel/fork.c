@@ -24,6 +24,7 @@
 #include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
+#include "sentry/platform/internal.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 #include "sentry/vfs/vfs.h"
@@ -76,7 +77,8 @@ static int check_limits(const struct task *task)
 {
 	uint64_t limit = group_rlimit(task->group, LINUX_RLIMIT_NPROC);
 
-	if (kernel.max_tasks != 0 && kernel.ntasks >= kernel.max_tasks) {
+	if (kernel.max_tasks != 0 && (kernel.ntasks >= kernel.max_tasks || (kernel.ntasks + stubs_exiting >= kernel.max_tasks &&
+									    kernel.ntasks + stubs_leaving() >= kernel.max_tasks))) {
 		audit_limit("pids");
 		return -LINUX_EAGAIN;
 	}

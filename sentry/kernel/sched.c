@@ -73,13 +73,13 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 
 	task->syscall_nr = ev->nr;
 	task->syscall_ip = ev->ip;
+	task->syscall_gen = task->mm != NULL ? task->mm->vma_gen : 0;
 	for (unsigned i = 0; i < 6; i++)
 		task->syscall_args[i] = ev->args[i];
 	if (trace_on)
 		trace_enter(task, ev->nr, ev->args);
-	/* Elsewhere the address is what the stub says, and no proof. */
-	if (!ev->full && !ev->gate)
-		text_arrival(task, ev->nr, ev->ip);
+	if (!ev->gate)
+		text_arrival(task, ev->nr, ev->ip, !ev->full);
 	ret = task_syscall(task, ev->nr, ev->args);
 	if (ev->gate && !trace_on && task->seccomp_mode == 0)
 		platform->know(task, ev->nr, ret);
@@ -99,6 +99,17 @@ static void leave_trampoline(struct task *task)
 		(void)text_fix_ip(task->mm, regs);
 }
 
+/* A step within a trampoline is none of the guest's: to it the whole site is one instruction. */
+static bool in_trampoline(struct task *task)
+{
+	struct regs *regs = platform->context(task, 0), copy;
+
+	if (regs == NULL)
+		return false;
+	copy = *regs;
+	return text_fix_ip(task->mm, &copy);
+}
+
 static void serve_fault(struct task *task, const struct platform_event *ev)
 {
 	struct linux_siginfo info = {.signo = ev->sig, .code = ev->code};
@@ -112,8 +123,13 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 		task_return(task, 0, false);
 		return;
 	}
-	if (task->mm != NULL && task->mm->text_high != 0)
+	if (task->mm != NULL && task->mm->text_high != 0) {
+		if (ev->sig == LINUX_SIGTRAP && ev->code == LINUX_TRAP_TRACE && in_trampoline(task)) {
+			task_return(task, 0, false);
+			return;
+		}
 		leave_trampoline(task);
+	}
 	info.fault.addr = ev->addr;
 	/* int3 and single steps carry no address of their own. */
 	if (ev->sig == LINUX_SIGTRAP)

@@ -325,6 +325,9 @@ static int64_t call_again(struct task *task, int64_t ret)
 	uint64_t args[6];
 
 	memcpy(args, task->syscall_args, sizeof(args));
+	/* Memory is read anew, as Linux does: what came along with the call is as old as the call. */
+	if (platform->flush_out != NULL)
+		platform->flush_out(task);
 	if (trace_on)
 		trace_enter(task, nr, args);
 	ret = task_syscall(task, nr, args);

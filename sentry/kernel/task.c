@@ -219,6 +219,20 @@ static uint64_t resident_kib(const struct task *t)
 	return bytes / KiB;
 }
 
+/* The same at a program's end: for a small one nobody is asked, and all that it has mapped is near enough. */
+static uint64_t last_resident_kib(const struct task *t)
+{
+	uint64_t bytes, mapped;
+
+	if (t->mm == NULL || t->mm->pmm == NULL || platform->mm_resident_last == NULL)
+		return resident_kib(t);
+	mapped = t->mm->total_pages * PAGE_SIZE;
+	bytes = platform->mm_resident_last(t->mm->pmm);
+	if (bytes == 0 && mapped > 64 * MiB)
+		return resident_kib(t);
+	return (bytes != 0 ? bytes : mapped) / KiB;
+}
+
 /* Exact, but only for the sum over a group: the platform puts a process's whole time on its first thread. */
 static void host_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 {
@@ -282,7 +296,7 @@ void task_save_times(struct task *task)
 	platform->thread_times(task->pt, &u, &s);
 	task->usage.utime += u;
 	task->usage.stime += s;
-	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, resident_kib(task));
+	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, last_resident_kib(task));
 }
 
 void usage_add(struct rusage_account *to, const struct rusage_account *from)

@@ -170,6 +170,7 @@ struct task {
 	int syscall_nr; /* -1 outside a call */
 	uint64_t syscall_args[6];
 	uint64_t syscall_ip; /* behind the instruction */
+	uint64_t syscall_gen; /* mm->vma_gen when it came: see usercopy.c */
 	struct restart_block restart;
 
 	/* signals */

@@ -593,6 +593,10 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
 		return;
 	}
+	if (!s->proven && !text_surely_site(f->map, f->len, s->off, s->nr)) {
+		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
+		return;
+	}
 	form = text_punned(f->map, f->len, s->off);
 	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
 		return;

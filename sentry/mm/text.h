@@ -23,12 +23,13 @@ extern bool gate_on;
 
 /* ---- for the event loop ---- */
 
-/* A call came from the instruction that ends at ip, and not through the gate. Never sleeps. */
-void text_arrival_slow(struct task *task, int nr, uint64_t ip);
-static inline void text_arrival(struct task *task, int nr, uint64_t ip)
+/* A call came from the instruction that ends at ip, and not through the gate. proven: the host says so, not the stub.
+ * Never sleeps. */
+void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven);
+static inline void text_arrival(struct task *task, int nr, uint64_t ip, bool proven)
 {
 	if (__builtin_expect(gate_on, 0))
-		text_arrival_slow(task, nr, ip);
+		text_arrival_slow(task, nr, ip, proven);
 }
 /*
  * The task's call is done with this result and arrivals asked for its address space to be changed (mm->text_pending):

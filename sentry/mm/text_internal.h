@@ -35,6 +35,7 @@ struct text_site {
 	uint32_t arrivals;      /* by all processes */
 	uint32_t retry;         /* PENDING: arrivals before the next try */
 	uint8_t state, form, why;
+	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
 	uint8_t region; /* MOV: NEAR or FAR, where its slot is */
 };
 

@@ -753,7 +753,7 @@ static struct text_site *site_of(struct task *task, uint64_t ip, struct text_fil
 	return s;
 }
 
-void text_arrival_slow(struct task *task, int nr, uint64_t ip)
+void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 {
 	struct mm *mm = task->mm;
 	struct text_record *r;
@@ -780,6 +780,14 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip)
 	if (f == NULL || s == NULL)
 		return;
 	f->arrivals++;
+	if (proven && !s->proven) {
+		/* What the stub said of it doesn't count any more. */
+		s->proven = true;
+		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN) {
+			s->state = TEXT_COUNTING;
+			s->arrivals = 0;
+		}
+	}
 	if (s->state == TEXT_LEFT)
 		return;
 	if (!number_counts(nr)) {

@@ -132,6 +132,18 @@ static bool may_be_a_tail(const uint8_t *p, size_t before)
 	return before >= 1 && (p[-1] == 0x0f || p[-1] == 0x8b || p[-1] == 0x8d || p[-1] == 0xc7 || p[-1] == 0x81);
 }
 
+bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
+{
+	static const uint8_t behind[] = {0x0f, 0x05, 0x48, 0x3d}, high[] = {0xf0, 0xff, 0xff};
+	uint32_t imm;
+
+	if (off < 5 || len < 9 || off > len - 9 || nr < 0)
+		return false;
+	memcpy(&imm, text + off - 4, sizeof(imm));
+	return text[off - 5] == 0xb8 && imm == (uint32_t)nr && memcmp(text + off, behind, sizeof(behind)) == 0 &&
+	       text[off + 4] <= 1 && memcmp(text + off + 5, high, sizeof(high)) == 0;
+}
+
 enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr)
 {
 	const uint8_t *mov;

@@ -79,7 +79,15 @@ static bool came_along(struct task *task, void *dst, uint64_t addr, size_t len)
 
 static bool goes_along(struct task *task, uint64_t addr, const void *src, size_t len)
 {
-	return platform->copy_out != NULL && platform->copy_out(task, addr, src, len);
+	if (platform->copy_out == NULL)
+		return false;
+	/* What could be written when the call was made may be unmapped or protected by now, if it slept: then only the write
+	 * itself tells, before anything has been taken from a pipe for it. */
+	if (__builtin_expect(task->mm != NULL && task->mm->vma_gen != task->syscall_gen, 0)) {
+		platform->flush_out(task);
+		return false;
+	}
+	return platform->copy_out(task, addr, src, len);
 }
 
 int copy_from_guest(struct task *task, void *dst, gva_t src, size_t len)
@@ -146,7 +154,11 @@ int clear_guest(struct task *task, gva_t dst, size_t len)
 int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t size)
 {
 	size_t done = 0, chunk = STRING_CHUNK;
-	int64_t len = platform->copy_string != NULL ? platform->copy_string(task, dst, src.v, size) : -1;
+	int64_t len = -1;
+
+	/* As in came_along; how long the string is shows later, so all of what may hold rewritten text is left out. */
+	if (platform->copy_string != NULL && (task->mm == NULL || src.v >= task->mm->text_high || src.v + size <= task->mm->text_low))
+		len = platform->copy_string(task, dst, src.v, size);
 
 	if (len >= 0)
 		return len;

@@ -20,6 +20,8 @@ extern int platform_event_fd;
 extern void (*platform_dispatch)(uint32_t revents);
 /* Threads that run guest code now. */
 extern int stubs_running;
+/* CPUs of the host that we may use. */
+extern unsigned stubs_cpus;
 /* The loop is about to sleep. */
 void stubs_before_sleep(void);
 
@@ -53,6 +55,9 @@ void stubs_set_resident(int pid, uint64_t bytes);
 extern void (*stubs_refresh_resident)(void);
 /* CPU time that all stubs have used so far, those that have ended included. Costs a host call a process. */
 uint64_t stubs_cpu_ns(void);
+/* Host threads that were told to end and still exist: one that doesn't obey counts until it is killed for it. */
+uint32_t stubs_leaving(void);
+extern uint32_t stubs_exiting; /* at most so many */
 /* A task of the host process pid, borrowed; NULL if there is none. */
 struct task *stubs_task_of(int pid);
 /* The host's numbers of the task's thread; false if it has none. */

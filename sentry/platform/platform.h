@@ -128,7 +128,8 @@ struct platform_ops {
 	/*
 	 * Bytes that came with the task's call, or go back with its answer, without touching the process. copy_in and
 	 * copy_out are false, copy_string is negative (else the length), when the bytes aren't there or don't fit: then
-	 * mm_read and mm_write do it. flush_out writes what was put aside to the process now. Optional.
+	 * mm_read and mm_write do it. flush_out writes what was put aside to the process now, and forgets what came along.
+	 * Optional, all or none.
 	 */
 	bool (*copy_in)(struct task *task, void *dst, uint64_t addr, size_t len);
 	int64_t (*copy_string)(struct task *task, char *dst, uint64_t addr, size_t size);
@@ -157,6 +158,8 @@ struct platform_ops {
 	void (*set_affinity)(struct platform_thread *pt, uint64_t mask);
 	/* Resident bytes of an address space now, for limits and /proc; 0 if unknown. */
 	uint64_t (*mm_resident)(struct platform_mm *pmm);
+	/* The same as it was last known, without asking anybody. Optional. */
+	uint64_t (*mm_resident_last)(struct platform_mm *pmm);
 	/* CPU time in ns the thread has used on the host (user, system). */
 	void (*thread_times)(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
 	/* The vDSO's place in every guest address space. */

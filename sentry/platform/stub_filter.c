@@ -7,7 +7,8 @@
  *	call from anywhere else             by the verdict in syscalls/table.def: TRAP enters the trap door, else notify
  *
  * An instruction pointer inside the stub is no proof that the stub asks (a guest can jump there), so the short list holds
- * only what a guest may do to itself: private anonymous memory below the stub region, its own end, sleeping on a word of a
+ * only what a guest may do to itself: private memory below the stub region (anonymous, or of a descriptor: the table is
+ * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more), its own end, sleeping on a word of a
  * mailbox, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
  * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
@@ -123,13 +124,10 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 
 	b = block_begin(a, SYS_mmap);
 	require_low_range(a, notify);
-	load(a, ARG_LO(4));
-	require(a, BPF_JEQ, 0xffffffff, true, notify);
 	load(a, ARG_HI(3));
 	require(a, BPF_JEQ, 0, true, notify);
 	load(a, ARG_LO(3));
 	require(a, BPF_JSET, ~(uint32_t)FREE_MAP_FLAGS, false, notify);
-	require(a, BPF_JSET, LINUX_MAP_ANONYMOUS, true, notify);
 	require(a, BPF_JSET, LINUX_MAP_PRIVATE, true, notify);
 	load(a, ARG_HI(2));
 	require(a, BPF_JEQ, 0, true, notify);
@@ -178,8 +176,8 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 	case SYS_futex:
 		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] == 0;
 	case SYS_mmap:
-		return low && (uint32_t)args[4] == 0xffffffff && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 &&
-		       (args[3] & LINUX_MAP_ANONYMOUS) && (args[3] & LINUX_MAP_PRIVATE) && (args[2] & ~(uint64_t)RWX) == 0;
+		return low && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 && (args[3] & LINUX_MAP_PRIVATE) &&
+		       (args[2] & ~(uint64_t)RWX) == 0;
 	case SYS_munmap:
 		return low;
 	case SYS_mprotect:

@@ -481,6 +481,50 @@ TEST_ALONE(a_thread_blocked_in_read_can_be_cancelled)
 	CHECK(value == PTHREAD_CANCELED);
 }
 
+static uint32_t mxcsr(void)
+{
+	uint32_t v;
+
+	__asm__ volatile("stmxcsr %0" : "=m"(v));
+	return v;
+}
+
+static void set_mxcsr(uint32_t v)
+{
+	__asm__ volatile("ldmxcsr %0" ::"m"(v));
+}
+
+static void *round_otherwise(void *arg)
+{
+	uint32_t seen = mxcsr();
+
+	set_mxcsr((seen & ~0x6000U) | 0x4000);
+	return (void *)(uintptr_t)(arg != NULL ? seen : 0);
+}
+
+/* A thread starts with the vector state of the one that made it, whatever threads before it have done. */
+TEST(a_thread_inherits_its_makers_vector_state)
+{
+	uint32_t own = mxcsr();
+
+	for (int i = 0; i < 12; i++) {
+		uint32_t mine = (own & ~0x6000U) | (i % 2 != 0 ? 0x2000 : 0x6000);
+		pthread_t threads[3];
+
+		set_mxcsr(mine);
+		for (int j = 0; j < 3; j++)
+			CHECK_OK(pthread_create(&threads[j], NULL, round_otherwise, &own));
+		for (int j = 0; j < 3; j++) {
+			void *seen;
+
+			CHECK_OK(pthread_join(threads[j], &seen));
+			CHECK_EQ((uint32_t)(uintptr_t)seen & 0x6000, mine & 0x6000);
+		}
+		CHECK_EQ(mxcsr() & 0x6000, mine & 0x6000);
+	}
+	set_mxcsr(own);
+}
+
 static void *make_system_calls(void *arg)
 {
 	for (int i = 0; i < 2000; i++) {

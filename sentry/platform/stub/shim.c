@@ -320,7 +320,8 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	".globl gate_kick_trap\ngate_kick_trap:\n\tint3\n\thlt\n"
 	"2:\n" RELOAD "\tmov %gs:0x28,%rax\n" LEAVE
 	".globl gate_call_trap\ngate_call_trap:\n\tint3\n\thlt\n"
-	".globl shim_copy\nshim_copy:\n\tmov %rdx,%rcx\n\txor %eax,%eax\n"
+	/* A guest may have set the direction flag; the host's kernel clears it, too. */
+	".globl shim_copy\nshim_copy:\n\tcld\n\tmov %rdx,%rcx\n\txor %eax,%eax\n"
 	".globl shim_touch_begin\nshim_touch_begin:\n\trep movsb\n\tret\n"
 	/* rdi: to, rsi: from, rdx: at most */
 	".globl shim_string\nshim_string:\n\txor %ecx,%ecx\n"

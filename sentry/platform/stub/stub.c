@@ -61,7 +61,7 @@ static void attach(uint64_t area, uint64_t token)
 extern char stub_cmpxchg_insn[], stub_cmpxchg_fault[];
 int64_t stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
 
-uint64_t stub_run_commands(struct mailbox *m)
+SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 {
 	uint64_t n = m->ncmds, done = 0;
 
@@ -208,7 +208,7 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	uint64_t token = 0, fs, gs, old_fs, old_gs;
 	int64_t action;
 
-	if (uc->gregs[GREG_RIP] == (uint64_t)stub_cmpxchg_insn) {
+	if (uc->gregs[GREG_RIP] == (uint64_t)stub_cmpxchg_insn && (sig == SIGSEGV_NR || sig == SIGBUS_NR)) {
 		uc->gregs[GREG_RIP] = (uint64_t)stub_cmpxchg_fault;
 		return;
 	}
@@ -349,7 +349,9 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	"\ttest %rax,%rax\n\tjz 1f\n\tret\n"
 	"1:\tbt $16,%rdi\n\tjc 2f\n\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
 	"2:\tjmp stub_restorer\n"
-	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. */
+	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. With the shim: it runs this, too. */
+	".section .text.shim,\"ax\",@progbits\n"
 	".globl stub_cmpxchg\nstub_cmpxchg:\n\tmov %esi,%eax\n"
 	".globl stub_cmpxchg_insn\nstub_cmpxchg_insn:\n\tlock cmpxchg %edx,(%rdi)\n\tmov %eax,%eax\n\tret\n"
-	".globl stub_cmpxchg_fault\nstub_cmpxchg_fault:\n\tmov $-14,%rax\n\tret\n");
+	".globl stub_cmpxchg_fault\nstub_cmpxchg_fault:\n\tmov $-14,%rax\n\tret\n"
+	".text\n");

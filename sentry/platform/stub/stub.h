@@ -34,9 +34,12 @@ static inline int64_t doorbell(enum stub_op op, uint64_t arg)
 /* Asks for what the box says and waits for the answer: box->state is GATE_DONE then. shim.c */
 void stub_ring(struct gate_box *box);
 
+/* What the shim runs outside of shim.c: an interruption there must find it in [shim_begin, shim_end), too. */
+#define SHIM_TEXT __attribute__((section(".text.shim"), noinline))
+
 /* Carries out the commands; the number that succeeded. Behind the first error, which is left in mailbox->result, only
  * descriptors are closed. */
-uint64_t stub_run_commands(struct mailbox *m);
+SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m);
 
 /* Places the trap door knows: see shim.c. */
 extern char shim_begin[], shim_end[];         /* text of the shim */

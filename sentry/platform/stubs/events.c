@@ -34,6 +34,7 @@
 
 const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
+uint32_t stubs_exiting;
 struct list gate_ringers = LIST_INIT(gate_ringers);
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
@@ -104,7 +105,7 @@ bool stubs_forget_expected(struct platform_thread *pt)
 	bool open = false;
 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= pt->expected[i].nr == SYS_close;
+		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
 	pt->expected_next = pt->nexpected = 0;
 	return !open;
 }
@@ -155,6 +156,8 @@ bool stubs_to_call(struct platform_thread *pt)
 		return true;
 	if (pt->state == THREAD_GATE)
 		return gate_to_call(pt);
+	if (pt->state != THREAD_FULL)
+		return false; /* it died while the last commands were carried out */
 	pt->mailbox->result = 0;
 	stubs_action(pt, STUB_CALL, THREAD_RUNNING);
 	if (!stubs_wait(pt, &pt->event_ready))
@@ -354,7 +357,9 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 			return;
 		}
 	} else {
-		if (c->args[1] != STUB_GATE_WAIT)
+		/* One that is in the trap door, as its box says, and makes this call nevertheless is about to die; until then it
+		 * is answered the way it came. */
+		if (c->args[1] != STUB_GATE_WAIT && pt->state != THREAD_FULL)
 			pt->by_box = false;
 		if (c->args[1] != STUB_HELLO && stubs_doorbell(pt, c))
 			return;
@@ -384,9 +389,21 @@ static bool from_stub(const struct stub_call *c)
 	return c->ip >= STUB_BASE && c->ip - STUB_BASE <= STUB_TEXT_MAX;
 }
 
-void stubs_call(const struct stub_call *c)
+/* The thread of that number, if it still is: the host gives the number of one that has ended to another soon. */
+static struct platform_thread *caller_of(const struct stub_call *c)
 {
 	struct platform_thread *pt = thread_find(c->tid);
+
+	if (pt == NULL || pt->state != THREAD_EXITING || pt->proc == NULL || pt->proc->pid == 0 ||
+	    host_tgkill(pt->proc->pid, c->tid, 0) == 0)
+		return pt;
+	list_del(&pt->tid_link);
+	return NULL;
+}
+
+void stubs_call(const struct stub_call *c)
+{
+	struct platform_thread *pt = caller_of(c);
 
 	gate_other_event();
 	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && from_stub(c)) {
@@ -470,6 +487,8 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 			break;
 	if (native_needs_call(pt) && !stubs_to_call(pt))
 		return true; /* it died */
+	if (pt->state != THREAD_GATE)
+		return true;
 	if (native_load(pt))
 		gate_reply(pt, GATE_RUN_RETURN, value, THREAD_GUEST);
 	else
@@ -604,6 +623,9 @@ static void stubs_park(struct task *task)
 		return;
 	if (platform->context(task, 0) == NULL || pt->nqueue != 0)
 		return;
+	/* Its box alone is no proof that it stands in the trap door: another thread may have rung. It must come for an answer. */
+	if (!stubs_to_call(pt) || pt->state != THREAD_FULL)
+		return;
 	*(volatile uint32_t *)&pt->mailbox->unpark = 0;
 	stubs_action(pt, STUB_PARK, THREAD_PARKED);
 }
@@ -661,6 +683,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.fpstate_load = stubs_fpstate_load, \
 	.set_affinity = stubs_set_affinity, \
 	.mm_resident = stubs_mm_resident, \
+	.mm_resident_last = stubs_mm_resident_last, \
 	.thread_times = stubs_thread_times, \
 	.vdso_base = stubs_vdso_base, \
 	.copy_in = gate_copy_in, \

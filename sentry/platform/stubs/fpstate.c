@@ -46,6 +46,19 @@ int stubs_fpstate_save(struct task *task, gva_t dst)
 	return 0;
 }
 
+int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
+{
+	static uint8_t image[FPSTATE_MAX];
+	size_t len = from->fpstate_size;
+
+	/* The same kernel made both frames, so they are equally large, unless the guest made that up. */
+	if (len > sizeof(image) || to->fpstate_size != len)
+		return -LINUX_EFAULT;
+	if (stubs_transfer(from, false, image, from->fpstate, len) < 0 || stubs_transfer(to, true, image, to->fpstate, len) < 0)
+		return -LINUX_EFAULT;
+	return 0;
+}
+
 #define FP_XSTATE_MAGIC1 0x46505853U
 #define FP_LEGACY 512U
 #define FP_SW_RESERVED 464U

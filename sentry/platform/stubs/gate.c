@@ -152,7 +152,7 @@ static bool take(struct platform_thread *pt)
 			c.args[2] = 0;
 		else if (c.args[1] != STUB_DONE && c.args[1] != STUB_CLONED)
 			return false;
-		pt->by_box = true;
+		pt->by_box = true; /* in THREAD_FULL nothing is taken */
 		return stubs_doorbell(pt, &c);
 	}
 	if (!stubs_forget_expected(pt))
@@ -227,8 +227,8 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	default:
 		return false;
 	}
-	if (!pt->kicked)
-		ktimer_cancel(&pt->kick_timer);
+	/* It sleeps in the host: however long the answer takes, nothing is overdue. The answer sets the timer of a kick. */
+	ktimer_cancel(&pt->kick_timer);
 	waits(pt, c);
 	return true;
 }
@@ -340,8 +340,18 @@ void gate_flush(struct task *task)
 {
 	struct platform_thread *pt = in_gate(task);
 
-	if (pt != NULL)
-		flush_outs(pt);
+	if (pt == NULL)
+		return;
+	flush_outs(pt);
+	pt->nsegs = 0;
+}
+
+/* The call writes there: what came along from the same place is old. */
+static void forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
+{
+	for (uint32_t i = 0; i < pt->nsegs; i++)
+		if ((pt->segs[i].flags & GATE_SEG_PROBED) == 0 && overlaps(pt->segs[i].addr, pt->segs[i].len, addr, len))
+			pt->segs[i].len = 0;
 }
 
 /* The in-segment that holds addr and the len bytes behind it. */
@@ -400,6 +410,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 
 	if (pt == NULL || pt->nsegs == 0)
 		return false;
+	forget_overlapping(pt, addr, len);
 	for (uint32_t i = 0; i < pt->nsegs; i++) {
 		const struct gate_seg *s = &pt->segs[i];
 
@@ -447,6 +458,14 @@ void gate_know(struct task *task, int nr, int64_t value)
 	box = box_of(pt);
 	box->ids[spec->id] = value;
 	box->known |= 1U << spec->id;
+}
+
+void gate_fresh(struct platform_thread *pt)
+{
+	struct gate_box *box = box_of(pt);
+
+	box->known = 0;
+	box->pending = 0;
 }
 
 void gate_forget(struct task *task)

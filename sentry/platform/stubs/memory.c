@@ -28,8 +28,10 @@ void stubs_mm_get(struct platform_mm *mm)
 
 void stubs_mm_put(struct platform_mm *mm)
 {
-	if (ref_put(&mm->ref))
-		kfree(mm);
+	if (!ref_put(&mm->ref))
+		return;
+	spares_free(mm);
+	kfree(mm);
 }
 
 /* A live process of the address space, or 0. */
@@ -110,21 +112,28 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
-	if (pt->tid != 0)
-		host_sched_setaffinity(pt->tid, mask);
+	if (pt->tid == 0)
+		return;
+	pt->pinned = true;
+	host_sched_setaffinity(pt->tid, mask);
 }
 
-uint64_t stubs_mm_resident(struct platform_mm *mm)
+uint64_t stubs_mm_resident_last(struct platform_mm *mm)
 {
 	struct host_proc *proc;
 
-	/* The sealed sentry can't look into the host's /proc; the monitor can. */
-	if (stubs_refresh_resident != NULL)
-		stubs_refresh_resident();
 	list_for_each (proc, &mm->procs, mm_link)
 		if (proc->pid != 0 && !proc->killed)
 			return proc->resident;
 	return 0;
+}
+
+uint64_t stubs_mm_resident(struct platform_mm *mm)
+{
+	/* The sealed sentry can't look into the host's /proc; the monitor can. */
+	if (stubs_refresh_resident != NULL)
+		stubs_refresh_resident();
+	return stubs_mm_resident_last(mm);
 }
 
 void (*stubs_refresh_resident)(void);

@@ -99,6 +99,8 @@ static unsigned nargs_of(int64_t nr)
 		return 2;
 	case SYS_close:
 		return 1;
+	case SYS_close_range:
+		return 3;
 	default:
 		return 3;
 	}

@@ -9,6 +9,7 @@
 #include "sentry/base/list.h"
 #include "sentry/base/ref.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/platform/internal.h"
 #include "sentry/platform/platform.h"
 #include "sentry/platform/stub/abi.h"
 #include "sentry/platform/stubs/gate.h"
@@ -45,6 +46,8 @@ struct platform_mm {
 	uint64_t areas[AREA_MAX / 64]; /* bit n: area n is taken */
 	unsigned areas_made;        /* areas from here on were never mapped: still reserved */
 	struct list dying;          /* threads whose host thread may still run on their area */
+	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
+	unsigned nspares;
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -53,6 +56,7 @@ struct host_proc {
 	struct platform_mm *mm;     /* counted */
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
+	unsigned nidle;             /* of them idle */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns() */
 	bool killed;
@@ -95,6 +99,10 @@ struct platform_thread {
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	enum thread_state state;
 	bool pooled;                /* a clean stub in stock: see thread.c */
+	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
+	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
+	bool gone;                  /* the host has said that the thread has ended */
+	bool pinned;                /* the host was told on which CPUs it may run */
 	bool makes_process;         /* presents its token by HELLO, not by its first trap */
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
@@ -141,6 +149,7 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_running += (state == THREAD_GUEST) - (pt->state == THREAD_GUEST);
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
+	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
 	pt->state = state;
 	if (thread_may_ring(state)) {
 		if (list_empty(&pt->gate_link))
@@ -186,7 +195,7 @@ void ptrace_reap(void);
 
 /* ---- thread.c ---- */
 struct platform_thread *thread_find(int tid);
-struct platform_thread *thread_new(struct task *task) must_check;
+struct platform_thread *thread_new(struct task *task, struct platform_mm *mm) must_check;
 /* The new thread that holds this token, or NULL; the token is used up. */
 struct platform_thread *thread_claim(uint64_t token, bool process);
 int thread_bind(struct platform_thread *pt, int tid) must_check;
@@ -211,6 +220,7 @@ void stubs_thread_kill(struct platform_thread *pt);
 struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
 void stubs_mm_get(struct platform_mm *pmm);
 void stubs_mm_put(struct platform_mm *pmm);
+void spares_free(struct platform_mm *mm);
 
 /* ---- gate.c ---- */
 void gate_waited_for(struct platform_thread *pt);
@@ -238,9 +248,12 @@ size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t l
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
+/* The vector state of one thread in its trap door becomes that of another in the same process. 0 or -LINUX_EFAULT. */
+int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);
+uint64_t stubs_mm_resident_last(struct platform_mm *pmm);
 void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
 uint64_t stubs_vdso_base(void);
 

@@ -7,7 +7,8 @@
  *
  *	spawn     zygote clones itself; the child says HELLO, maps its mailbox, enters the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
- *	thread    a thread maps a new area, clones into it; the child enters the trap door with its token
+ *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
+ *	          the trap door with its token
  *
  * All host processes are our children (CLONE_PARENT), so a pid stays theirs until stubs_reap() has taken it. A
  * thread-group leader is never let go before its process (process_vm_readv by its id would fail): it stays parked.
@@ -42,6 +43,7 @@ static unsigned pool_count; /* clean stubs in stock or on their way */
 static uint64_t zygote_call_id;
 static bool zygote_is_ready, tables_ready;
 int zygote_tid;
+unsigned stubs_cpus = 1;
 bool zygote_expects_clone;
 
 static struct list *tid_bucket(int tid)
@@ -64,7 +66,81 @@ struct platform_thread *thread_find(int tid)
 	return NULL;
 }
 
-struct platform_thread *thread_new(struct task *task)
+/*
+ * Spare areas. Mapping an area takes a trip through the stub with a descriptor, so one that is free again is kept, with its
+ * mailbox, for the next thread or vfork child of the same address space. It never goes elsewhere: no other address space has
+ * ever had the mailbox mapped (MADV_DONTFORK), and whoever shares this one could read and write it all along.
+ */
+#define SPARES_MAX 4U
+
+struct spare_area {
+	struct list link;
+	unsigned area;
+	struct mailbox *mailbox;
+	int mailbox_fd;
+};
+
+static void spare_drop(struct spare_area *s)
+{
+	host_munmap(s->mailbox, MAILBOX_SIZE);
+	host_close(s->mailbox_fd);
+	kfree(s);
+}
+
+void spares_free(struct platform_mm *mm)
+{
+	while (!list_empty(&mm->spares)) {
+		struct spare_area *s = list_first(&mm->spares, struct spare_area, link);
+
+		list_del(&s->link);
+		spare_drop(s);
+	}
+}
+
+/* Takes over the area of a thread that is being freed, if it is worth it. */
+static bool spare_keep(struct platform_thread *pt)
+{
+	struct platform_mm *mm = pt->proc->mm;
+	struct spare_area *s;
+	bool alive = false;
+	struct host_proc *proc;
+
+	if (!pt->area_mapped || !pt->gone || mm->nspares >= SPARES_MAX)
+		return false;
+	list_for_each (proc, &mm->procs, mm_link)
+		alive |= proc != pt->proc && proc->pid != 0 && !proc->killed;
+	s = alive || !pt->proc->killed ? kmalloc(sizeof(*s)) : NULL;
+	if (s == NULL)
+		return false;
+	s->area = pt->area;
+	s->mailbox = pt->mailbox;
+	s->mailbox_fd = pt->mailbox_fd;
+	list_add(&mm->spares, &s->link);
+	mm->nspares++;
+	return true;
+}
+
+/* The thread gets a spare area's mailbox and place, if there is one. */
+static bool spare_take(struct platform_mm *mm, struct platform_thread *pt)
+{
+	struct spare_area *s;
+
+	if (mm->nspares == 0)
+		return false;
+	s = list_first(&mm->spares, struct spare_area, link);
+	list_del(&s->link);
+	mm->nspares--;
+	pt->area = s->area;
+	pt->area_mapped = true;
+	pt->mailbox = s->mailbox;
+	pt->mailbox_fd = s->mailbox_fd;
+	gate_fresh(pt);
+	kfree(s);
+	return true;
+}
+
+/* mm: whose spare areas may be used, or NULL. */
+struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 {
 	struct platform_thread *pt = kzalloc(sizeof(*pt));
 	int err;
@@ -77,6 +153,8 @@ struct platform_thread *thread_new(struct task *task)
 	list_init(&pt->gate_link);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
+	if (mm != NULL && spare_take(mm, pt))
+		goto token;
 	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
 		goto fail;
@@ -86,6 +164,7 @@ struct platform_thread *thread_new(struct task *task)
 	pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, pt->mailbox_fd, 0, &err);
 	if (pt->mailbox == NULL)
 		goto fail;
+token:
 	do {
 		if (host_getrandom(&pt->token, sizeof(pt->token)) < 0)
 			goto unmap;
@@ -96,6 +175,8 @@ struct platform_thread *thread_new(struct task *task)
 	return pt;
 unmap:
 	host_munmap(pt->mailbox, MAILBOX_SIZE);
+	if (pt->area_mapped)
+		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 fail:
 	if (pt->mailbox_fd >= 0)
 		host_close(pt->mailbox_fd);
@@ -143,6 +224,7 @@ static struct platform_mm *mm_create(void)
 	ref_init(&mm->ref);
 	list_init(&mm->procs);
 	list_init(&mm->dying);
+	list_init(&mm->spares);
 	return mm;
 }
 
@@ -195,12 +277,16 @@ void thread_free(struct platform_thread *pt)
 		thread_died(pt);
 	if (pt->pooled)
 		pool_count--;
+	if (pt->idle)
+		proc->nidle--;
 	list_del(&pt->proc_link);
-	if (proc != NULL)
-		proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 	gate_counts.local += gate_local_calls(pt);
-	host_munmap(pt->mailbox, MAILBOX_SIZE);
-	host_close(pt->mailbox_fd);
+	if (proc == NULL || !spare_keep(pt)) {
+		if (proc != NULL)
+			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
+		host_munmap(pt->mailbox, MAILBOX_SIZE);
+		host_close(pt->mailbox_fd);
+	}
 	kfree(pt->expected);
 	kfree(pt->queue);
 	kfree(pt);
@@ -230,6 +316,7 @@ void stubs_child_ended(int pid, int status)
 		proc->pid = 0;
 		proc->killed = proc->ending = true;
 		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			pt->gone = true;
 			if (pt->task != NULL)
 				thread_died(pt);
 			else
@@ -277,6 +364,29 @@ uint64_t stubs_cpu_ns(void)
 		if (proc->pid != 0)
 			account_cpu(proc, host_clock_ns(PROCESS_CPUCLOCK(proc->pid, 2)));
 	return cpu_total;
+}
+
+uint32_t stubs_leaving(void)
+{
+	struct platform_thread *pt, *tmp;
+	struct host_proc *proc, *next;
+	uint32_t n = 0;
+
+	if (stubs_exiting == 0)
+		return 0;
+	list_for_each_safe (proc, next, &all_procs, all_link) {
+		if (proc->pid == 0)
+			continue;
+		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			if (pt->state != THREAD_EXITING)
+				continue;
+			if (host_tgkill(proc->pid, pt->tid, 0) == 0)
+				n++;
+			else
+				thread_free(pt);
+		}
+	}
+	return n;
 }
 
 void stubs_reap(void)
@@ -367,7 +477,7 @@ static struct platform_thread *spawn_begin(struct task *task)
 
 	if (mm == NULL)
 		return NULL;
-	pt = thread_new(task);
+	pt = thread_new(task, NULL);
 	if (pt == NULL)
 		goto put_mm;
 	pt->makes_process = true;
@@ -395,6 +505,8 @@ put_mm:
  */
 #define POOL_MAX 2
 #define POOL_IDLE NSEC_PER_SEC
+/* With so few CPUs there is none that the zygote could use meanwhile: the sentry is only pulled to and fro. */
+#define POOL_CPUS 2
 
 static struct list pool = LIST_INIT(pool); /* platform_thread.new_link */
 static struct ktimer pool_timer;
@@ -441,7 +553,7 @@ static void pool_fill(void)
 		ktimer_init(&pool_timer, pool_shrink);
 		return;
 	}
-	if (pool_count < POOL_MAX) {
+	if (pool_count < POOL_MAX && stubs_cpus > POOL_CPUS) {
 		struct platform_thread *pt = spawn_begin(NULL);
 
 		if (pt != NULL) {
@@ -505,6 +617,7 @@ static int area_alloc(struct platform_mm *mm)
 		if (pt->proc != NULL && pt->proc->pid != 0 && host_tgkill(pt->proc->pid, pt->tid, 0) == 0)
 			continue;
 		list_del(&pt->new_link);
+		pt->gone = true;
 		thread_free(pt);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(mm->areas); i++) {
@@ -557,6 +670,57 @@ static void queue_reserve(struct platform_thread *pt, unsigned first, unsigned e
 		(void)native_queue_call(pt, &call);
 }
 
+/* A fork copies the descriptor table: what another thread was being handed in that moment is in the copy, too. */
+static void queue_close_all(struct platform_thread *pt)
+{
+	struct native_call low = {.cmd = {SYS_close_range, {0, ~0U, 0}}, .host_fd = -1};
+	struct native_call high = {.cmd = {SYS_close_range, {STUB_SOCKET_FD + 1, ~0U, 0}}, .host_fd = -1};
+
+	if (platform == &ptrace_platform)
+		low.cmd.args[1] = STUB_SOCKET_FD - 1;
+	(void)native_queue_call(pt, &low);
+	if (platform == &ptrace_platform)
+		(void)native_queue_call(pt, &high);
+}
+
+/*
+ * Idle threads. A thread that ends in its trap door stays there and waits for the next thread that its process makes: nothing
+ * needs to be mapped, cloned or announced then. It is a thread of the same process, with the same mailbox at the same place,
+ * known by the same host id; its registers and vector state are the new thread's.
+ */
+#define IDLE_MAX 4U
+
+/* Keeps a thread whose task has ended, if it can be used again. */
+static bool idle_keep(struct platform_thread *pt)
+{
+	if (pt->proc->nidle >= IDLE_MAX || pt->nqueue != 0 || pt->pinned || pt->tid == pt->proc->pid)
+		return false;
+	pt->idle = true;
+	pt->event_ready = false;
+	pt->proc->nidle++;
+	return true;
+}
+
+static struct platform_thread *idle_take(struct platform_thread *parent)
+{
+	struct host_proc *proc = parent->proc;
+	struct platform_thread *pt;
+
+	if (proc->nidle == 0 || parent->pinned)
+		return NULL;
+	list_for_each (pt, &proc->threads, proc_link) {
+		if (!pt->idle || pt->state != THREAD_FULL)
+			continue;
+		if (stubs_fpstate_copy(parent, pt) < 0)
+			return NULL;
+		pt->idle = false;
+		proc->nidle--;
+		gate_fresh(pt);
+		return pt;
+	}
+	return NULL;
+}
+
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
 		 const struct regs *regs)
 {
@@ -569,7 +733,14 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	if (parent->state != THREAD_FULL)
 		return -LINUX_EAGAIN;
 	mm = parent->proc->mm;
-	pt = thread_new(parent_task); /* the parent waits for it */
+	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent) : NULL;
+	if (pt != NULL) {
+		pt->regs = *regs;
+		pt->task = child_task;
+		child_task->pt = pt;
+		return 0;
+	}
+	pt = thread_new(parent_task, kind == PLATFORM_CLONE_FORK ? NULL : mm); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
 	err = -LINUX_ENOMEM;
@@ -595,12 +766,14 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
 
-		area = area_alloc(mm);
-		if (area < 0) {
-			err = area;
-			goto fail;
+		if (!pt->area_mapped) {
+			area = area_alloc(mm);
+			if (area < 0) {
+				err = area;
+				goto fail;
+			}
+			pt->area = (unsigned)area;
 		}
-		pt->area = (unsigned)area;
 		if (kind == PLATFORM_CLONE_THREAD) {
 			pt->proc = parent->proc;
 		} else {
@@ -609,11 +782,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 				goto free_area;
 		}
 		list_add_tail(&pt->proc->threads, &pt->proc_link);
-		err = queue_area(parent, pt);
+		err = pt->area_mapped ? 0 : queue_area(parent, pt);
 		if (err == 0)
 			err = native_flush(parent_task, parent);
 		if (err < 0)
 			goto free_area;
+		pt->area_mapped = true;
 		args[0] = flags;
 		stubs_expect(parent, SYS_clone, 1, args);
 		parent->mailbox->clone_flags = flags;
@@ -649,6 +823,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	}
 	pt->event_ready = false;
 	if (kind == PLATFORM_CLONE_FORK) {
+		if (parent->proc->threads.next != parent->proc->threads.prev)
+			queue_close_all(pt);
 		queue_reserve(pt, 0, pt->area);
 		queue_reserve(pt, pt->area + 1, mm->areas_made);
 	}
@@ -657,9 +833,13 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	child_task->pt = pt;
 	return 0;
 orphan:
-	/* It may still come: without a task it is parked and ends with its process. */
+	/* It may still come, as a stranger. What has a process that lives ends with it; nobody else frees the rest. */
 	pt->task = NULL;
 	list_del(&pt->new_link);
+	if (pt->proc->pid == 0)
+		thread_free(pt);
+	else if (pt->proc != parent->proc)
+		proc_kill(pt->proc);
 	return err;
 free_area:
 	if (kind != PLATFORM_CLONE_FORK && pt->proc == NULL)
@@ -690,9 +870,13 @@ void stubs_thread_exit(struct task *task)
 		proc_kill(pt->proc);
 		return;
 	}
-	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. */
-	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL)
+	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. If only their box says that
+	 * they wait (another thread can write there), they must come and do it: else they would run, and nobody count them. */
+	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL || idle_keep(pt)) {
+		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
+			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		return;
+	}
 	uint64_t args[6] = {0};
 
 	stubs_expect(pt, SYS_exit, 1, args);

@@ -29,11 +29,35 @@ static void clean(void)
 		fprintf(stderr, "%s was left behind\n", dir);
 }
 
-static void start(void)
+/* A gofer for the directories as they are. */
+static void serve(void)
 {
 	static struct gofer_root roots[3];
-	char cmd[512], path[96];
+	char path[96];
 	int pair[2];
+
+	snprintf(path, sizeof(path), "%s/ro", dir);
+	gofer_root_init(&roots[0], open(path, O_PATH | O_CLOEXEC), false);
+	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
+	snprintf(path, sizeof(path), "%s/rw", dir);
+	gofer_root_init(&roots[1], open(path, O_PATH | O_CLOEXEC), true);
+	roots[2].fd = -1;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
+	}
+	close(pair[1]);
+	close(roots[0].fd);
+	close(roots[1].fd);
+	sock = pair[0];
+}
+
+static void start(void)
+{
+	char cmd[512];
 
 	clean();
 	snprintf(dir, sizeof(dir), "/tmp/sbx-gofer-XXXXXX");
@@ -45,21 +69,7 @@ static void start(void)
 		 "ln -s ../../secret/f rw/d/file-link && mkdir ro/hidden && echo h >ro/hidden/f && ln ro/hidden/f ro/other",
 		 dir);
 	cr_assert_eq(system(cmd), 0);
-	snprintf(path, sizeof(path), "%s/ro", dir);
-	gofer_root_init(&roots[0], open(path, O_PATH), false);
-	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
-	snprintf(path, sizeof(path), "%s/rw", dir);
-	gofer_root_init(&roots[1], open(path, O_PATH), true);
-	roots[2].fd = -1;
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	child = fork();
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(pair[0]);
-		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
-	}
-	close(pair[1]);
-	sock = pair[0];
+	serve();
 }
 
 /* Sends a request; the reply's err, 1 if the gofer ended, and the number of records in *count. A descriptor is put into *fd. */
@@ -169,6 +179,50 @@ Test(gofer, hidden_files_are_not_there)
 	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
 }
 
+/* Contents that a READ of these paths gives: each file's, one behind the other. */
+static const char *contents(const char *paths)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX];
+	static char text[GOFER_MESSAGE_MAX];
+	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths)};
+	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
+	size_t used = 0;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), paths, q.arg_len);
+	cr_assert_eq(send(sock, message, sizeof(q) + q.arg_len, 0), (ssize_t)(sizeof(q) + q.arg_len));
+	while (reply.flags & GOFER_REPLY_MORE) {
+		ssize_t n = recv(sock, message, sizeof(message), 0);
+
+		cr_assert_geq(n, (ssize_t)sizeof(reply));
+		memcpy(&reply, message, sizeof(reply));
+		cr_assert_eq(reply.err, 0);
+		for (size_t pos = sizeof(reply); pos < (size_t)n;) {
+			struct gofer_content c;
+
+			memcpy(&c, message + pos, sizeof(c));
+			cr_assert_leq(pos + GOFER_CONTENT_SIZE(c.len), (size_t)n);
+			memcpy(text + used, message + pos + sizeof(c), c.len);
+			used += c.len;
+			pos += GOFER_CONTENT_SIZE(c.len);
+		}
+	}
+	text[used] = '\0';
+	return text;
+}
+
+Test(gofer, contents_are_those_of_files_that_may_be_opened)
+{
+	cr_assert_str_eq(contents("d/f"), "inside\n");
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_str_eq(contents("nothing//d//fifo//out/f//out//hidden/f//d/f"), "inside\n");
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//../secret/f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "/etc/passwd"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/./f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//"), -EINVAL);
+	cr_assert_eq(ask(GOFER_READ, 0, "", ""), -EINVAL);
+}
+
 Test(gofer, names_that_are_no_names_end_the_connection)
 {
 	static const char *const bad[] = {"..", ".", "/", "/etc", "d/../..", "d//f", "d/", "d/.", "./d", "../secret/f"};
@@ -251,13 +305,16 @@ static uint32_t rnd(uint32_t below)
 	return (seed >> 8) % below;
 }
 
-/* Random bytes and random fields around valid ones: it answers or ends the connection, and nothing outside changes. */
+/*
+ * Random bytes and random fields around valid ones: it answers or ends the connection, and nothing outside changes. Another
+ * gofer takes over then; the directories are made anew only now and then, which takes far longer.
+ */
 Test(gofer, random_requests)
 {
 	static const char *const names[] = {"d", "f", "out", "abs", "file-link", "new", "fifo", "x", "hidden", "other"};
 	char cmd[160];
 
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0, ended = 0; i < 20000; i++) {
 		char path[64], arg[64];
 		struct gofer_request q;
 
@@ -275,8 +332,11 @@ Test(gofer, random_requests)
 		q.arg_len = (uint32_t)strlen(arg);
 		if (ask_raw(&q, path, q.path_len, arg, q.arg_len, NULL) == 1) {
 			close(sock);
-			clean();
-			start();
+			waitpid(child, NULL, 0);
+			if (++ended % 100 == 0)
+				start();
+			else
+				serve();
 		}
 	}
 	snprintf(cmd, sizeof(cmd), "cd %s && [ $(cat secret/f) = secret ] && [ $(ls secret) = f ] && [ $(cat ro/d/f) = inside ]", dir);

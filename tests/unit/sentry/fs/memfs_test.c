@@ -575,6 +575,52 @@ Test(memfs, lower_listing_keeps_the_hosts_order_and_hides_removed_names)
 	cr_assert_str_eq(some, "new");
 }
 
+/* Goes through a directory as find and grep -r do. Gives how many files there were. */
+static int walk_and_read(const char *path)
+{
+	char *names = fx_list(path), *at = names;
+	int files = 0;
+
+	for (char *name; (name = strsep(&at, "\n")) != NULL && name[0] != '\0';) {
+		char *text, full[256];
+		struct kstat st;
+
+		snprintf(full, sizeof(full), "%s/%s", path, name);
+		cr_assert_eq(fx_stat(full, &st), 0);
+		if ((st.mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
+			files += walk_and_read(full);
+			continue;
+		}
+		text = fx_read_file(full);
+		if (strncmp(name, "big", 3) == 0)
+			cr_assert_eq(st.size, 100000);
+		else
+			cr_assert_str_eq(text, strcmp(full, "/t/3/1/4") == 0 ? "changed" : full, "%s is %s", full, text);
+		free(text);
+		files++;
+	}
+	free(names);
+	return files;
+}
+
+Test(memfs, what_is_read_ahead_is_each_files_own)
+{
+	const char *host = fixture_dir();
+
+	cr_assert_eq(sh("cd %s && for a in 1 2 3 4 5 6; do for b in 1 2 3 4 5 6; do mkdir -p t/$a/$b && for c in $(seq 1 20); do "
+			"printf /t/$a/$b/$c >t/$a/$b/$c; done; printf '\\177ELF' >t/$a/$b/big; truncate -s 100000 t/$a/$b/big; done; done",
+			host),
+		     0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	cr_assert_eq(walk_and_read("/t/1"), 126);
+	cr_assert_eq(fx_write_file("/t/3/1/4", "changed"), 0);
+	cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, "/t/3/2/5"), 0);
+	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
+	dentry_trim();
+	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
+}
+
 Test(memfs, the_gofer_hides_what_it_is_told_to)
 {
 	const char *host = fixture_dir();

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rewritten text in address spaces, without a guest: the platform writes down what it is told, the file is made of bytes
+ * here. What the twin holds is looked at where the sentry wrote it.
+ */
+#include "sentry/abi/errno.h"
+#include "sentry/base/alloc.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/text_internal.h"
+#include "sentry/mm/vma.h"
+#include "sentry/platform/platform.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGES 4UL
+#define LEN (PAGES * PAGE_SIZE)
+#define RX (LINUX_PROT_READ | LINUX_PROT_EXEC)
+#define RW (LINUX_PROT_READ | LINUX_PROT_WRITE)
+#define FILE_FD 999
+#define NEAR_SITE 0x100UL
+#define CLOSE_SITE 0x108UL /* its slot would overlap the other's */
+#define FAR_SITE 0x200UL
+#define MOV_SITE 0x305UL
+#define ODD_MOV_SITE 0x1000UL /* its mov ends where a page ends */
+#define PLAIN_SITE 0x400UL
+
+static struct platform_mm_cmd cmds[64];
+static unsigned ncmds;
+static struct regs regs;
+
+static int fake_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
+{
+	(void)pt;
+	cr_assert_lt(ncmds, 64);
+	cmds[ncmds++] = *cmd;
+	return 0;
+}
+static int fake_flush(struct task *t, struct platform_thread *pt)
+{
+	(void)t;
+	(void)pt;
+	return 0;
+}
+static struct platform_mm *fake_mm(struct platform_thread *pt)
+{
+	return (struct platform_mm *)pt;
+}
+static void fake_ref(struct platform_mm *pmm)
+{
+	(void)pmm;
+}
+static bool fake_full(const struct task *t)
+{
+	(void)t;
+	return false;
+}
+static struct regs *fake_context(struct task *t, int64_t value)
+{
+	(void)t;
+	(void)value;
+	return &regs;
+}
+static const struct platform_ops fake = {
+	.mm_queue = fake_queue,
+	.mm_flush = fake_flush,
+	.thread_mm = fake_mm,
+	.mm_get = fake_ref,
+	.mm_put = fake_ref,
+	.is_full = fake_full,
+	.context = fake_context,
+};
+
+static uint8_t content[LEN];
+
+static int64_t file_read(struct task *t, struct file *f, struct iobuf *buf, int64_t *pos)
+{
+	size_t n = (uint64_t)*pos < LEN ? iobuf_put(buf, content + *pos, MIN(buf->left, LEN - (size_t)*pos)) : 0;
+
+	(void)t;
+	(void)f;
+	*pos += (int64_t)n;
+	return (int64_t)n;
+}
+
+static int file_map(struct task *t, struct file *f, uint64_t off, uint64_t len, int prot, bool shared,
+		    struct map_backing *out)
+{
+	(void)t;
+	(void)f;
+	(void)len;
+	(void)prot;
+	(void)shared;
+	*out = (struct map_backing){.host_fd = FILE_FD, .host_off = off, .force_private = true};
+	return 0;
+}
+
+static const struct file_ops fops = {.read = file_read, .map = file_map};
+static const struct inode_ops iops;
+static struct inode inode;
+static struct file *file;
+static struct thread_group group;
+static struct cred cred;
+static struct task task;
+
+static void put_bytes(uint64_t at, const char *bytes, size_t n)
+{
+	memcpy(content + at, bytes, n);
+}
+
+static void setup(void)
+{
+	platform = &fake;
+	gate_on = true;
+	ncmds = 0;
+	memset(content, 0x90, sizeof(content));
+	put_bytes(NEAR_SITE, "\x0f\x05\x48\x3d\x00\xf0\xff\xff", 8);
+	put_bytes(CLOSE_SITE, "\x0f\x05\x48\x3d\x00\xf0\xff\xff", 8);
+	put_bytes(FAR_SITE, "\x0f\x05\x48\x3d\x01\xf0\xff\xff", 8);
+	put_bytes(MOV_SITE - 5, "\xb8\x6e\0\0\0\x0f\x05\xc3", 8);
+	put_bytes(ODD_MOV_SITE - 5, "\xb8\x27\0\0\0\x0f\x05\xc3", 8);
+	put_bytes(PLAIN_SITE, "\x0f\x05\xc3", 3);
+	memset(&task, 0, sizeof(task));
+	for (unsigned i = 0; i < ARRAY_LEN(group.rlimits); i++)
+		group.rlimits[i].cur = group.rlimits[i].max = LINUX_RLIM_INFINITY;
+	list_init(&kernel.groups);
+	list_init(&group.threads);
+	list_init(&group.all_link);
+	list_add(&kernel.groups, &group.all_link);
+	list_init(&task.group_link);
+	list_add(&group.threads, &task.group_link);
+	task.group = &group;
+	ref_init(&cred.ref);
+	task.cred = &cred;
+	task.pt = (struct platform_thread *)&task;
+	task.mm = mm_new(task.pt);
+	task.mm->mmap_top = task.mm->hole_top = 0x7e0000000000UL;
+	memset(&inode, 0, sizeof(inode));
+	ref_init(&inode.ref);
+	inode.ops = &iops;
+	inode.mode = LINUX_S_IFREG | 0755;
+	inode.size = LEN;
+	list_init(&inode.watches);
+	file = file_new(NULL, NULL, &inode, &fops, LINUX_O_RDONLY);
+	cr_assert_not_null(file);
+	file->mode |= FMODE_READ;
+}
+
+static void teardown(void)
+{
+	mm_release(&task);
+	file_put(file);
+	text_inode_evict(&inode);
+	cr_assert_eq(text_bytes(), 0);
+}
+
+TestSuite(text_map, .init = setup, .fini = teardown);
+
+static uint64_t map_text(void)
+{
+	int64_t at = mm_mmap(&task, 0, LEN, RX, LINUX_MAP_PRIVATE, file, 0);
+
+	cr_assert_gt(at, 0);
+	return (uint64_t)at;
+}
+
+static void arrive(uint64_t text, uint64_t site, int nr, unsigned times)
+{
+	while (times-- > 0)
+		text_arrival(&task, nr, text + site + 2, true);
+}
+
+/* Text that is mapped, busy and rewritten. */
+static uint64_t hot_text(void)
+{
+	uint64_t text = map_text();
+
+	arrive(text, NEAR_SITE, 0, TEXT_FILE_ARRIVALS);
+	cr_assert(task.mm->text_pending);
+	ncmds = 0;
+	cr_assert(text_return(&task, 0));
+	cr_assert_not(task.mm->text_pending);
+	return text;
+}
+
+static const struct platform_mm_cmd *command_at(uint64_t addr, enum platform_mm_op op)
+{
+	for (unsigned i = ncmds; i-- > 0;)
+		if (cmds[i].addr == addr && cmds[i].op == op)
+			return &cmds[i];
+	return NULL;
+}
+
+Test(text_map, a_busy_file_is_replaced)
+{
+	uint64_t text = map_text();
+	struct text_file *f;
+
+	arrive(text, NEAR_SITE, 0, TEXT_FILE_ARRIVALS - 1);
+	cr_assert_not(task.mm->text_pending);
+	arrive(text, NEAR_SITE, 0, 1);
+	cr_assert(task.mm->text_pending);
+	ncmds = 0;
+	cr_assert(text_return(&task, 7));
+	f = inode.text;
+	cr_assert_not_null(f);
+	cr_assert_geq(f->fd, 0);
+	/* The trampolines first, then the text. */
+	cr_assert_eq(ncmds, 3);
+	cr_assert(cmds[0].addr == text + TEXT_NEAR_SHIFT && cmds[1].addr == text + TEXT_FAR_SHIFT && cmds[2].addr == text);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert(cmds[i].op == PLATFORM_MMAP && cmds[i].host_fd == f->fd && cmds[i].prot == RX &&
+			  (cmds[i].flags & LINUX_MAP_PRIVATE) && cmds[i].off + cmds[i].len <= f->map_len);
+	/* One byte has changed, and its slot is there. */
+	for (uint64_t i = 0; i < LEN; i++)
+		cr_assert_eq(f->map[i], i == NEAR_SITE ? 0xe9 : content[i]);
+	cr_assert_eq(f->map[f->region_off[TEXT_FORM_NEAR] + NEAR_SITE + TEXT_SLOT_SHIFT], 0x48);
+	cr_assert_eq(task.mm->nvmas, 1);
+}
+
+Test(text_map, forms)
+{
+	uint64_t text = hot_text();
+	struct text_file *f = inode.text;
+
+	arrive(text, FAR_SITE, 1, 4);
+	cr_assert_eq(f->map[FAR_SITE], 0xe9);
+	arrive(text, MOV_SITE, 110, 4);
+	cr_assert_eq(f->map[MOV_SITE - 5], 0xe9);
+	cr_assert_eq(f->map[MOV_SITE], 0x0f);
+	arrive(text, ODD_MOV_SITE, 39, 4);
+	cr_assert_eq(f->map[ODD_MOV_SITE - 5], 0xe9);
+	arrive(text, PLAIN_SITE, 39, 4);
+	cr_assert_eq(f->map[PLAIN_SITE], 0x0f);
+	cr_assert_eq(text_site_find(f, PLAIN_SITE)->why, TEXT_WHY_NO_PATTERN);
+	/* Too close to another. */
+	arrive(text, CLOSE_SITE, 39, 4);
+	cr_assert_eq(f->map[CLOSE_SITE], 0x0f);
+	cr_assert_eq(text_site_find(f, CLOSE_SITE)->why, TEXT_WHY_NO_ROOM);
+}
+
+Test(text_map, sigreturn_is_never_rewritten)
+{
+	uint64_t text = hot_text();
+
+	arrive(text, FAR_SITE, 15, 1);
+	arrive(text, FAR_SITE, 1, 100);
+	cr_assert_eq(inode.text->map[FAR_SITE], 0x0f);
+}
+
+Test(text_map, a_mov_waits_for_quiet)
+{
+	struct task other = {.group = &group};
+	uint64_t text = hot_text();
+	struct text_site *s;
+
+	other.mm = task.mm;
+	list_init(&other.group_link);
+	list_add(&group.threads, &other.group_link);
+	arrive(text, MOV_SITE, 110, 10);
+	s = text_site_find(inode.text, MOV_SITE);
+	cr_assert_eq(s->state, TEXT_PENDING);
+	cr_assert_eq(inode.text->map[MOV_SITE - 5], 0xb8);
+	other.blocked = true;
+	arrive(text, MOV_SITE, 110, 100);
+	cr_assert_eq(s->state, TEXT_PATCHED);
+	list_del(&other.group_link);
+}
+
+Test(text_map, reads_show_what_was_written)
+{
+	uint64_t text = hot_text();
+	uint8_t buf[LEN];
+
+	arrive(text, MOV_SITE, 110, 4);
+	arrive(text, FAR_SITE, 1, 4);
+	memcpy(buf, inode.text->map, LEN);
+	cr_assert_eq(text_read_fix_slow(task.mm, buf, text, LEN), LEN);
+	cr_assert_eq(memcmp(buf, content, LEN), 0);
+	/* Parts of sites, at both ends. */
+	for (uint64_t at = MOV_SITE - 8; at < MOV_SITE + 4; at++) {
+		for (size_t n = 1; n < 12; n++) {
+			memcpy(buf, inode.text->map + at, n);
+			cr_assert_eq(text_read_fix_slow(task.mm, buf, text + at, n), n);
+			cr_assert_eq(memcmp(buf, content + at, n), 0);
+		}
+	}
+	/* Trampolines can't be read. */
+	cr_assert_eq(text_read_fix_slow(task.mm, buf, text + TEXT_NEAR_SHIFT, 8), 0);
+	cr_assert_eq(text_read_fix_slow(task.mm, buf, text + TEXT_NEAR_SHIFT - 4, 8), 4);
+}
+
+Test(text_map, contexts_leave_trampolines)
+{
+	uint64_t text = hot_text(), slot = text + TEXT_NEAR_SHIFT + NEAR_SITE + TEXT_SLOT_SHIFT;
+	const struct text_site *s;
+	struct regs r = {.rip = slot};
+
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + NEAR_SITE);
+	r.rip = slot + 7;
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + NEAR_SITE);
+	r.rip = slot + 1;
+	cr_assert_not(text_fix_ip(task.mm, &r));
+	r.rip = slot + TEXT_PUNNED_LEN;
+	cr_assert_not(text_fix_ip(task.mm, &r));
+	r.rip = text + NEAR_SITE;
+	cr_assert_not(text_fix_ip(task.mm, &r));
+	arrive(text, MOV_SITE, 110, 4);
+	s = text_site_find(inode.text, MOV_SITE);
+	for (unsigned at = 0; at < TEXT_POOL_SLOT; at++) {
+		bool boundary = at == 0 || at == 5 || at == 12;
+
+		r.rip = text + text_shift(s->region) + s->slot + at;
+		cr_assert_eq(text_fix_ip(task.mm, &r), boundary);
+		cr_assert(!boundary || r.rip == text + MOV_SITE - 5);
+	}
+}
+
+Test(text_map, regions_are_given_to_nobody)
+{
+	uint64_t text = hot_text(), low[2] = {text + TEXT_NEAR_SHIFT, text + TEXT_FAR_SHIFT}, below, above;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t high = low[i] + text_region_len(LEN);
+
+		cr_assert_not(vma_range_free(task.mm, high - PAGE_SIZE, high));
+		cr_assert_not(vma_range_free(task.mm, low[i] - PAGE_SIZE, low[i] + PAGE_SIZE));
+		cr_assert(text_reserved(task.mm, low[i], low[i] + 1, &below, &above));
+		cr_assert(below == low[i] && above == high);
+		/* Not as a hint either. */
+		cr_assert_neq((uint64_t)mm_mmap(&task, low[i], PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS, NULL, 0),
+			      low[i]);
+	}
+	for (unsigned i = 0; i < 300; i++) {
+		int64_t at = mm_mmap(&task, 0, 20 * PAGE_SIZE, i % 2 ? RW : LINUX_PROT_NONE,
+				     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS, NULL, 0);
+
+		ncmds = 0;
+		cr_assert_gt(at, 0);
+		cr_assert_not(text_reserved(task.mm, (uint64_t)at, (uint64_t)at + 20 * PAGE_SIZE, &below, &above));
+	}
+}
+
+Test(text_map, mapping_over_a_region_brings_the_file_back)
+{
+	static const uint64_t shift[] = {TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, 0};
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t text = hot_text(), at = text + shift[i];
+		const struct platform_mm_cmd *back;
+
+		ncmds = 0;
+		cr_assert_eq(mm_mmap(&task, at, PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0),
+			     (int64_t)at);
+		back = &cmds[0];
+		cr_assert(back->op == PLATFORM_MMAP && back->addr == text && back->len == LEN && back->host_fd == FILE_FD &&
+			  back->prot == RX);
+		cr_assert_not_null(command_at(text + TEXT_NEAR_SHIFT, PLATFORM_MUNMAP));
+		cr_assert_not_null(command_at(text + TEXT_FAR_SHIFT, PLATFORM_MUNMAP));
+		cr_assert_eq(cmds[ncmds - 1].addr, at);
+		cr_assert_eq(inode.text->maps, 0);
+		cr_assert_eq(task.mm->text_high, 0);
+		/* The same text doesn't become rewritten again while something is in its way. */
+		if (i == 0) {
+			arrive(text, NEAR_SITE, 0, 1);
+			cr_assert(text_return(&task, 0));
+			cr_assert_eq(inode.text->maps, 0);
+		}
+		cr_assert_eq(mm_munmap(&task, text, TEXT_FAR_SHIFT + 64 * PAGE_SIZE), 0);
+		ncmds = 0;
+		cr_assert(list_empty(&task.mm->text->records), "round %u", i);
+		text_inode_changed(&inode);
+	}
+}
+
+Test(text_map, text_that_becomes_writable_is_the_files)
+{
+	uint64_t text = hot_text();
+
+	ncmds = 0;
+	cr_assert_eq(mm_mprotect(&task, text + PAGE_SIZE, PAGE_SIZE, RW), 0);
+	cr_assert(cmds[0].op == PLATFORM_MMAP && cmds[0].host_fd == FILE_FD && cmds[0].addr == text);
+	cr_assert_eq(mm_mprotect(&task, text + PAGE_SIZE, PAGE_SIZE, RX), 0);
+	/* And stays so: its pages may be the guest's own. */
+	ncmds = 0;
+	arrive(text, NEAR_SITE, 0, 500);
+	if (task.mm->text_pending)
+		cr_assert(text_return(&task, 0));
+	cr_assert_eq(ncmds, 0);
+	cr_assert_eq(inode.text->maps, 0);
+}
+
+Test(text_map, later_mappings_begin_rewritten)
+{
+	uint64_t text = hot_text(), again;
+	struct text_file *f = inode.text;
+
+	ncmds = 0;
+	again = map_text();
+	cr_assert_neq(again, text);
+	cr_assert_eq(ncmds, 3);
+	cr_assert(cmds[2].addr == again && cmds[2].host_fd == f->fd);
+	cr_assert_eq(f->maps, 2);
+	/* Not a part of it, not writable, not shared. */
+	ncmds = 0;
+	cr_assert_gt(mm_mmap(&task, 0, PAGE_SIZE, RX, LINUX_MAP_PRIVATE, file, 0), 0);
+	cr_assert_gt(mm_mmap(&task, 0, LEN, RX | LINUX_PROT_WRITE, LINUX_MAP_PRIVATE, file, 0), 0);
+	cr_assert_gt(mm_mmap(&task, 0, LEN, RX, LINUX_MAP_SHARED, file, 0), 0);
+	for (unsigned i = 0; i < ncmds; i++)
+		cr_assert_eq(cmds[i].host_fd, FILE_FD);
+	/* Not once the file is open for writing. */
+	inode.writers = 1;
+	text_inode_changed(&inode);
+	ncmds = 0;
+	(void)map_text();
+	cr_assert(ncmds == 1 && cmds[0].host_fd == FILE_FD);
+	inode.writers = 0;
+}
+
+Test(text_map, forks_share_it)
+{
+	uint64_t text = hot_text();
+	struct mm *child = mm_dup(task.mm);
+	struct regs r = {.rip = text + TEXT_NEAR_SHIFT + NEAR_SITE + TEXT_SLOT_SHIFT};
+
+	cr_assert_not_null(child);
+	mm_set_platform(child, task.mm->pmm);
+	cr_assert_eq(inode.text->maps, 2);
+	cr_assert(text_fix_ip(child, &r));
+	mm_put(child);
+	cr_assert_eq(inode.text->maps, 1);
+}
+
+Test(text_map, a_region_somebody_lacks_is_not_led_to)
+{
+	uint64_t text = map_text(), other;
+	struct text_file *f;
+
+	/* The far region's place is taken before the text becomes busy. */
+	cr_assert_gt(mm_mmap(&task, text + TEXT_FAR_SHIFT, PAGE_SIZE, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	arrive(text, NEAR_SITE, 0, TEXT_FILE_ARRIVALS);
+	cr_assert(text_return(&task, 0));
+	f = inode.text;
+	cr_assert_eq(f->maps, 1);
+	cr_assert_eq(f->lacking[TEXT_FORM_FAR], 1);
+	arrive(text, FAR_SITE, 1, 10);
+	cr_assert_eq(f->map[FAR_SITE], 0x0f);
+	/* And the other way round: who lacks a region that is led to has the plain file. */
+	other = (uint64_t)mm_mmap(&task, 0x100000000, PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0);
+	ncmds = 0;
+	cr_assert_eq(mm_mmap(&task, other - TEXT_NEAR_SHIFT, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0),
+		     (int64_t)(other - TEXT_NEAR_SHIFT));
+	cr_assert(ncmds == 1 && cmds[0].host_fd == FILE_FD);
+}
+
+Test(text_map, tables_are_bounded)
+{
+	uint64_t text = map_text();
+	struct text_file *f;
+
+	for (uint64_t i = 0; i < LEN - 2; i++)
+		arrive(text, i, 1, 1);
+	f = inode.text;
+	cr_assert_eq(f->nsites, TEXT_MAX_SITES);
+	cr_assert_eq(task.mm->text_pending, true);
+	cr_assert(text_return(&task, 0));
+	/* Records, too. */
+	for (unsigned i = 0; i < TEXT_MAX_RECORDS + 50; i++) {
+		int64_t at = mm_mmap(&task, 0, PAGE_SIZE, RX, LINUX_MAP_PRIVATE, file, (i % 4) * PAGE_SIZE);
+
+		ncmds = 0;
+		cr_assert_gt(at, 0);
+	}
+	cr_assert_leq(task.mm->text->nrecords, TEXT_MAX_RECORDS);
+}
+
+Test(text_map, room_is_looked_for)
+{
+	unsigned both = 0;
+	uint64_t below, above;
+
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t len = (i % 7 + 1) * 37 * PAGE_SIZE, at = text_find_free(task.mm, len, 0);
+		const struct text_record *r;
+
+		cr_assert_neq(at, 0);
+		cr_assert(vma_range_free(task.mm, at, at + len));
+		cr_assert_not(text_reserved(task.mm, at, at + len, &below, &above) );
+		text_reserve(task.mm, at, at + len, at, at + len);
+		r = list_entry(task.mm->text->records.prev, struct text_record, link);
+		both += r->region[TEXT_FORM_NEAR] && r->region[TEXT_FORM_FAR];
+		cr_assert_eq(mm_mmap(&task, at, len, LINUX_PROT_READ, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED,
+				     NULL, 0), (int64_t)at);
+		ncmds = 0;
+	}
+	cr_assert_eq(both, 60);
+}
