@@ -79,6 +79,8 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 	for (v = mm_find(mm, start); v != NULL && v->start < end; v = mm_find_next(mm, v->end)) {
 		vma_account(mm, v, -1);
 		v->prot = vma_prot(task, v, prot);
+		if (v->prot & LINUX_PROT_WRITE)
+			v->backing = 0;
 		vma_account(mm, v, 1);
 	}
 	vma_join_range(mm, start, end);
