@@ -59,6 +59,8 @@ struct vma {
 	struct file *file;      /* counted; NULL for anonymous */
 	struct shared_mem *shm; /* counted; anonymous shared memory and System V segments; then file may be /dev/zero */
 	uint64_t file_off;      /* of start, in file or shm */
+	int backing;            /* private, never writable, so still the file's own pages: 1 + the host descriptor they were
+				 * mapped from, to compare with another mapping of `file`; else 0 */
 	const char *name;       /* "[heap]", "[stack]", or NULL; static */
 };
 

@@ -70,8 +70,35 @@ int mm_queue_map(struct platform_thread *pt, const struct vma_desc *d)
 	return platform->mm_queue(pt, &cmd);
 }
 
+/*
+ * Is all of d's range what d would map there, but for the protection? So it is when a dynamic linker lays a library's segments
+ * over the mapping of the whole that it began with. mprotect then does the same without a descriptor's trip to the stub.
+ */
+static bool only_prot_differs(struct mm *mm, const struct vma_desc *d)
+{
+	const struct vma *v = mm_find(mm, d->start);
+
+	return v != NULL && v->end >= d->end && d->file != NULL && v->file == d->file && v->shm == NULL && d->shm == NULL &&
+	       d->host_fd >= 0 && v->backing == d->host_fd + 1 && (d->flags & LINUX_MAP_SHARED) == 0 &&
+	       vma_off(v, d->start) == d->file_off && v->advice == 0 && d->advice == 0 && v->flags == d->flags;
+}
+
+static int queue_prot(struct platform_thread *pt, const struct vma_desc *d)
+{
+	struct platform_mm_cmd cmd = {
+	    .op = PLATFORM_MPROTECT,
+	    .addr = d->start,
+	    .len = d->end - d->start,
+	    .prot = d->prot,
+	    .host_fd = -1,
+	};
+
+	return platform->mm_queue(pt, &cmd);
+}
+
 int mm_map(struct mm *mm, struct platform_thread *pt, const struct vma_desc *d)
 {
+	bool same = only_prot_differs(mm, d);
 	struct vma *v = vma_new(d);
 	int err;
 
@@ -81,11 +108,13 @@ int mm_map(struct mm *mm, struct platform_thread *pt, const struct vma_desc *d)
 	if (!err)
 		err = vma_split_at(mm, d->end);
 	if (!err)
-		err = mm_queue_map(pt, d);
+		err = same ? queue_prot(pt, d) : mm_queue_map(pt, d);
 	if (err) {
 		vma_free(v);
 		return err;
 	}
+	if (d->host_fd >= 0 && d->shm == NULL && (d->flags & LINUX_MAP_SHARED) == 0 && (d->prot & LINUX_PROT_WRITE) == 0)
+		v->backing = d->host_fd + 1;
 	vma_remove_range(mm, d->start, d->end);
 	vma_insert(mm, v);
 	return 0;

@@ -82,6 +82,8 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 		v->prot = vma_prot(task, v, prot);
 		if (v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->prot & LINUX_PROT_WRITE) != 0)
 			v->advice |= VMA_WRITTEN;
+		if (v->prot & LINUX_PROT_WRITE)
+			v->backing = 0;
 		vma_account(mm, v, 1);
 	}
 	mm->vma_gen++;

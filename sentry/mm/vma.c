@@ -199,6 +199,7 @@ struct vma *vma_join(struct mm *mm, struct vma *v)
 		vma_unlink(mm, next);
 		vma_account(mm, v, -1);
 		v->end = next->end;
+		v->backing = v->backing == next->backing ? v->backing : 0;
 		vma_account(mm, v, 1);
 		vma_free(next);
 	}
@@ -206,6 +207,7 @@ struct vma *vma_join(struct mm *mm, struct vma *v)
 		vma_unlink(mm, v);
 		vma_account(mm, prev, -1);
 		prev->end = v->end;
+		prev->backing = v->backing == prev->backing ? v->backing : 0;
 		vma_account(mm, prev, 1);
 		vma_free(v);
 		return prev;
@@ -234,6 +236,7 @@ int vma_split_at(struct mm *mm, uint64_t addr)
 	upper = vma_new(&d);
 	if (upper == NULL)
 		return -LINUX_ENOMEM;
+	upper->backing = v->backing;
 	vma_account(mm, v, -1);
 	v->end = addr;
 	vma_account(mm, v, 1);

@@ -35,6 +35,34 @@ int native_queue_call(struct platform_thread *pt, const struct native_call *call
 	return 0;
 }
 
+/*
+ * Private mappings of one file that follow one another in it and in memory, as a program's segments do, become one mapping and
+ * mprotects of its parts: a mapping with a descriptor is notified, an mprotect isn't. True if the call is to be queued still.
+ */
+static bool join_mapping(struct platform_thread *pt, struct native_call *call)
+{
+	const uint64_t *a = call->cmd.args;
+	struct native_call *first;
+	unsigned i = pt->nqueue;
+
+	while (i != 0 && pt->queue[i - 1].joined)
+		i--;
+	if (i == 0)
+		return true;
+	first = &pt->queue[i - 1];
+	if (first->cmd.nr != SYS_mmap || first->host_fd != call->host_fd || first->cmd.args[3] != a[3] ||
+	    !(a[3] & LINUX_MAP_PRIVATE) || first->cmd.args[0] + first->cmd.args[1] != a[0] ||
+	    first->cmd.args[5] + first->cmd.args[1] != a[5])
+		return true;
+	first->cmd.args[1] += a[1];
+	if (first->cmd.args[2] == a[2])
+		return false;
+	call->cmd = (struct stub_cmd){SYS_mprotect, {a[0], a[1], a[2]}};
+	call->host_fd = -1;
+	call->joined = true;
+	return true;
+}
+
 int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
 {
 	struct native_call call = {.host_fd = -1};
@@ -56,6 +84,8 @@ int native_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
 		} else {
 			a[5] = cmd->off;
 			call.host_fd = cmd->host_fd;
+			if (!join_mapping(pt, &call))
+				return 0;
 		}
 		break;
 	case PLATFORM_MUNMAP:

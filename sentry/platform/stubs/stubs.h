@@ -89,6 +89,7 @@ struct expected_call {
 struct native_call {
 	struct stub_cmd cmd;
 	int host_fd; /* to be passed as args[4]; -1: none */
+	bool joined; /* an mprotect of a part of the mmap before it: see native.c */
 };
 
 struct platform_thread {
