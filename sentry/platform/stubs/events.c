@@ -531,7 +531,13 @@ static void stubs_resume(struct task *task, int64_t value)
 static void kick_overdue(struct ktimer *t)
 {
 	struct platform_thread *pt = container_of(t, struct platform_thread, kick_timer);
+	uint64_t now = loop_now();
 
+	/* We have been stopped ourselves (a frozen cgroup, a suspended machine): so has the thread, and its time begins now. */
+	if (now - t->deadline > NSEC_PER_SEC) {
+		ktimer_set(t, now + KICK_DEADLINE);
+		return;
+	}
 	if (pt->state == THREAD_NEW) {
 		log_debug("a new thread never came");
 		thread_died(pt);
