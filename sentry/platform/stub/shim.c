@@ -192,7 +192,7 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 void stub_ring(struct gate_box *box)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
-	uint32_t cpu, spin = 0;
+	uint32_t cpu, spin, state = GATE_REQUEST;
 	uint64_t begin;
 
 	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
@@ -200,7 +200,6 @@ void stub_ring(struct gate_box *box)
 		spin = ro->spin;
 		begin = tsc_cpu(&cpu);
 		for (;;) {
-			uint32_t state = GATE_REQUEST;
 			uint64_t now;
 
 			for (int i = 0; i < 8; i++) {
@@ -215,7 +214,8 @@ void stub_ring(struct gate_box *box)
 			if (cpu == ro->cpu || state == GATE_BLOCKED || now - begin > (state == GATE_TAKEN ? spin * 16UL : spin))
 				break;
 		}
-		box->waited = 0;
+		/* Given up: it cost far more than the spinning. Unless the call sleeps, for which nobody can be blamed. */
+		box->waited = state == GATE_BLOCKED ? 0 : spin * 8;
 	}
 	do {
 		doorbell(STUB_GATE_WAIT, 0);

@@ -182,6 +182,8 @@ static bool take(struct platform_thread *pt)
 	return true;
 }
 
+static void gave_up(void);
+
 static void waits(struct platform_thread *pt, const struct stub_call *c)
 {
 	pt->call_id = c->id;
@@ -199,8 +201,10 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 			return true;
 		}
 		waits(pt, c);
-		if (guest)
+		if (guest) {
 			gate_counts.asleep++;
+			gave_up();
+		}
 		return take(pt);
 	}
 	if (pt->gate_waits)
@@ -491,8 +495,8 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
 #define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
-#define HOLDOFF_MIN_NS NSEC_PER_MSEC
-#define HOLDOFF_MAX_NS (100 * NSEC_PER_MSEC)
+#define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
+#define HOLDOFF_MAX_NS NSEC_PER_SEC
 
 static struct {
 	bool polling;
@@ -622,6 +626,15 @@ void gate_waited_for(struct platform_thread *pt)
 		polling_begin(now);
 }
 
+/* A thread made a doorbell call although we poll: it lost patience, or the CPU. */
+static void gave_up(void)
+{
+	if (!poll_state.polling || poll_state.fresh)
+		return;
+	poll_state.calls++;
+	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
+}
+
 /* Something came by another way: it costs more while we poll. */
 void gate_other_event(void)
 {
@@ -653,7 +666,7 @@ static bool worth_it(void)
 {
 	bool slow, crowded, large;
 
-	if (poll_state.calls + poll_state.others < WINDOW)
+	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
@@ -670,7 +683,7 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
-	if (!poll_state.polling)
+	if (!poll_state.polling || !worth_it())
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
 	if (scan()) {
 		poll_state.last_request = ticks();
