@@ -134,14 +134,12 @@ static bool may_be_a_tail(const uint8_t *p, size_t before)
 
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
 {
-	static const uint8_t behind[] = {0x0f, 0x05, 0x48, 0x3d}, high[] = {0xf0, 0xff, 0xff};
 	uint32_t imm;
 
-	if (off < 5 || len < 9 || off > len - 9 || nr < 0)
+	if (off < 5 || len < 2 || off > len - 2 || nr < 0)
 		return false;
 	memcpy(&imm, text + off - 4, sizeof(imm));
-	return text[off - 5] == 0xb8 && imm == (uint32_t)nr && memcmp(text + off, behind, sizeof(behind)) == 0 &&
-	       text[off + 4] <= 1 && memcmp(text + off + 5, high, sizeof(high)) == 0;
+	return text[off - 5] == 0xb8 && imm == (uint32_t)nr && text[off] == 0x0f && text[off + 1] == 0x05;
 }
 
 enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr)

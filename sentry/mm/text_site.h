@@ -52,8 +52,9 @@ static inline uint64_t text_shift(enum text_form form)
 /* The punned form that the bytes at off (of 0f 05) allow, or NONE. text[0..len) is all there is. */
 enum text_form text_punned(const uint8_t *text, size_t len, size_t off) must_check;
 /*
- * A site that only the stub tells of, whose word proves nothing: are the bytes `mov $nr,%eax; syscall; cmp $-4096 (or
- * -4095),%rax`, thirteen of them? Nobody has those by chance, or as data, in the middle of a program.
+ * A site that only the stub tells of, whose word proves nothing: are the bytes `mov $nr,%eax; syscall`, with the number of the
+ * call that came? No program has those seven by chance, as data or in the middle of something else. (A guest could make a
+ * file that has; only whoever executes that file meets the jump.)
  */
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
 /*
