@@ -257,12 +257,14 @@ static bool parse_lists(json_object *o, const char *where, struct error **err)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		if (strncmp(arches[i], "SCMP_ARCH_", 10) != 0)
-			return error_set(err, "%s.architectures[%zu]: there is no architecture \"%s\"", where, i, arches[i]);
+			return error_set(err, "%s.architectures[%zu]: there is no architecture \"%s\"", where, i,
+					 arches[i]);
 	}
 	if (!json_get_string(o, where, "listenerPath", &listener, err))
 		return false;
 	if (listener != NULL && *listener != '\0')
-		return error_set(err, "%s.listenerPath can't be honoured in a sandbox: take it out of config.json", where);
+		return error_set(err, "%s.listenerPath can't be honoured in a sandbox: take it out of config.json",
+				 where);
 	return true;
 }
 

@@ -160,7 +160,8 @@ static bool parse_rlimits(struct config *c, json_object *process, struct error *
 
 		if (!json_object_is_type(r, json_type_object))
 			return error_set(err, "%s is not an object", where);
-		if (!json_get_string(r, where, "type", &type, err) || !json_get(r, where, "soft", json_type_int, &soft, err) ||
+		if (!json_get_string(r, where, "type", &type, err) ||
+		    !json_get(r, where, "soft", json_type_int, &soft, err) ||
 		    !json_get(r, where, "hard", json_type_int, &hard, err))
 			return false;
 		while (k < 16 && (type == NULL || strcmp(type, names[k]) != 0))
@@ -225,7 +226,8 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 		return false;
 	if (process == NULL)
 		return error_set(err, "process is missing");
-	if (!refuse(process, "process", refused, err) || !json_get_strings(process, "process", "args", &args, &nargs, err) ||
+	if (!refuse(process, "process", refused, err) ||
+	    !json_get_strings(process, "process", "args", &args, &nargs, err) ||
 	    !json_get_strings(process, "process", "env", &env, &nenv, err) ||
 	    !json_get_string(process, "process", "cwd", &cwd, err) ||
 	    !json_get_bool(process, "process", "terminal", &c->terminal, err) ||
@@ -599,7 +601,8 @@ static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
 	return parse_namespaces(os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
-	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) && parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
+	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) &&
+	       parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);
 }
 
@@ -611,7 +614,8 @@ static bool parse_root(struct build *b, json_object *spec, const char *bundle, s
 	json_object *root;
 	const char *path;
 
-	if (!json_get(spec, "", "root", json_type_object, &root, err) || !json_get_string(root, "root", "path", &path, err) ||
+	if (!json_get(spec, "", "root", json_type_object, &root, err) ||
+	    !json_get_string(root, "root", "path", &path, err) ||
 	    !json_get_bool(root, "root", "readonly", &b->c->root_readonly, err))
 		return false;
 	if (path == NULL || *path == '\0')

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sentry's side of --copy-out: when init has ended (by itself, by a signal, or because a limit is reached and the monitor
- * said CONTROL_FINISH, and then has us killed after some seconds), a task of the kernel's own walks the files asked for and writes
- * them to the command as records (runtime/copy_out.h), then lets the sandbox end.
+ * The sentry's side of --copy-out: when init has ended (by itself, by a signal, or because a limit is reached and the
+ * monitor said CONTROL_FINISH; it then kills us after some seconds), a task of the kernel's own walks the files asked for
+ * and writes them to the command as records (runtime/copy_out.h), then lets the sandbox end.
  *
  *	init ends --> copy_out_start --> everybody else is killed; coroutine of our task --> walk --> records -->
  *shutdown

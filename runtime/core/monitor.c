@@ -225,10 +225,15 @@ static void control_ready(struct monitor *m)
 		/* Nobody asks it any more: it ends beside the sentry, not after it. */
 		if (m->gofer > 0)
 			kill(m->gofer, SIGKILL);
-		m->result.status = m->finish_ns != 0 ? SIGKILL : msg.status;
+		m->result.status = msg.status;
 		m->result.limits |= msg.limits;
 		m->result.syscalls = msg.syscalls;
 		m->result.denials = msg.denials;
+		if (m->finish_ns != 0) {
+			/* The limit ended it, also if it came in the middle of the program's start. */
+			m->result.status = SIGKILL;
+			break;
+		}
 		m->result.start_errno = msg.start_errno;
 		if (msg.type == CONTROL_FAILED) {
 			m->result.started = 0;
