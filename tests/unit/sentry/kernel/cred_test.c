@@ -3,6 +3,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"
 
 #include <criterion/criterion.h>
@@ -25,6 +26,9 @@ static void become(kuid_t uid, uint64_t caps)
 
 static void setup(void)
 {
+	static const struct platform_ops none;
+
+	platform = &none;
 	memset(&task, 0, sizeof(task));
 	memset(&group, 0, sizeof(group));
 	task.group = &group;

@@ -170,7 +170,7 @@ Test(text_site, noise)
 	unsigned found = 0;
 
 	srand(7);
-	for (unsigned round = 0; round < 20000; round++) {
+	for (unsigned round = 0; round < 100000; round++) {
 		size_t len = (size_t)rand() % sizeof(text);
 
 		for (size_t i = 0; i < len; i++)
