@@ -64,13 +64,32 @@ static bool add_entry(struct dir_emit *emit, const char *name, size_t len, uint6
 	return true;
 }
 
+/* One buffer is kept between calls: a block of this size would be mapped, touched and unmapped each time. The filesystem may
+ * sleep, and then another call takes its own. */
+static uint8_t *kept_buf;
+
+static uint8_t *buf_take(void)
+{
+	uint8_t *buf = kept_buf;
+
+	kept_buf = NULL;
+	return buf != NULL ? buf : kmalloc(DENTS_MAX);
+}
+
+static void buf_give(uint8_t *buf)
+{
+	if (kept_buf == NULL)
+		kept_buf = buf;
+	else
+		kfree(buf);
+}
+
 static int64_t read_dents(struct task *task, struct file *file, gva_t dst, uint32_t count, bool old)
 {
 	struct dents d = {.emit.add = add_entry, .size = MIN((size_t)count, DENTS_MAX), .old = old};
 	int64_t pos = file->pos, ret;
 
-	/* Small buffers come from the heap too: a stack frame stays small. */
-	d.buf = kmalloc(MAX(d.size, (size_t)8));
+	d.buf = buf_take();
 	if (d.buf == NULL)
 		return -LINUX_ENOMEM;
 	ret = vfs_iterate(task, file, &d.emit);
@@ -83,7 +102,7 @@ static int64_t read_dents(struct task *task, struct file *file, gva_t dst, uint3
 	} else if (ret == 0 && d.full) {
 		ret = -LINUX_EINVAL;
 	}
-	kfree(d.buf);
+	buf_give(d.buf);
 	return ret;
 }
 

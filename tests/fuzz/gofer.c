@@ -157,6 +157,14 @@ static void check_records(const struct gofer_reply *r, const uint8_t *body, size
 		if (pos > len)
 			return;
 	}
+	while ((r->flags & GOFER_REPLY_CONTENT) && len - pos >= sizeof(struct gofer_content)) {
+		struct gofer_content c;
+
+		memcpy(&c, body + pos, sizeof(c));
+		FUZZ_CHECK(!is_file(&outside, c.dev, c.ino) && !is_file(&hidden, c.dev, c.ino));
+		FUZZ_CHECK(c.len <= GOFER_CONTENT_MAX && GOFER_CONTENT_SIZE(c.len) <= len - pos);
+		pos += GOFER_CONTENT_SIZE(c.len);
+	}
 }
 
 static ssize_t take_reply(int fd, const struct msghdr *msg, int flags)
