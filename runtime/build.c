@@ -31,6 +31,7 @@ void build_init(struct build *b)
 	c->size = sizeof(*c);
 	c->root_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
+	c->gate_cache_fd = c->gate_cache_dir = -1;
 	c->fail_call = -1;
 }
 
@@ -365,6 +366,7 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 				err))
 			return error_wrap(err, "--mount");
 	}
+	build_gate_cache(b, s);
 	for (size_t i = 0; i < s->ncopy_out; i++)
 		c->copy_out[c->ncopy_out++] = build_str(b, s->copy_out[i].guest);
 	return open_output(b, &s->strace, "strace", &c->strace_fd, err) &&

@@ -56,6 +56,9 @@ bool build_user(struct build *b, const char *user, char **home, struct error **e
 bool build_caller(struct build *b, char **home);
 void build_caps(struct build *b);
 
+/* The cache of call sites, if it can be used: gate_cache.c. After c->gate is known. */
+void build_gate_cache(struct build *b, const struct settings *s);
+
 /* Host ids for the sandbox's processes: see ids.c. */
 bool build_host_ids(struct build *b, const struct settings *s, struct error **err);
 

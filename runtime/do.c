@@ -146,7 +146,7 @@ int run_to_end(struct build *b, const struct settings *s)
 		report_json(&o, b->c, audit);
 	else
 		report_lines(&o, b->c);
-	report_stats(&o, b->c, s->stats);
+	report_stats(&o, s->stats);
 	status = o.status;
 	outcome_free(&o);
 	return status;

@@ -132,10 +132,24 @@ static void add_count(json_object *o, const char *name, uint64_t n)
 	json_object_object_add(o, name, json_object_new_int64((int64_t)n));
 }
 
+static uint64_t by_gate(const struct gate_calls *c)
+{
+	return c->shim + c->polled + c->asleep;
+}
+
+/* The part of all calls that cost no notification and no signal; a run without calls had none that did. */
+static double share(const struct gate_calls *c)
+{
+	double all = (double)by_gate(c) + (double)c->trapped + (double)c->notified;
+
+	return all == 0 ? 1 : (double)by_gate(c) / all;
+}
+
 /* Where calls came from, and what became of the places: --stats=json. */
 static json_object *gate(const struct sandbox_result *r)
 {
 	json_object *o = json_object_new_object(), *calls = json_object_new_object(), *images = json_object_new_array();
+	char text[32];
 
 	add_count(calls, "shim", r->gate_calls.shim);
 	add_count(calls, "polled", r->gate_calls.polled);
@@ -143,6 +157,8 @@ static json_object *gate(const struct sandbox_result *r)
 	add_count(calls, "trapped", r->gate_calls.trapped);
 	add_count(calls, "notified", r->gate_calls.notified);
 	json_object_object_add(o, "calls", calls);
+	snprintf(text, sizeof(text), "%.4f", share(&r->gate_calls));
+	json_object_object_add(o, "share", json_object_new_double_s(share(&r->gate_calls), text));
 	for (uint32_t i = 0; i < r->ngate && i < RESULT_GATE_MAX; i++) {
 		const struct gate_image *g = &r->gate[i];
 		json_object *image = json_object_new_object(), *left = json_object_new_object();
@@ -234,11 +250,11 @@ void report_json(const struct outcome *out, const struct config *c, int audit_fd
 	json_object_put(o);
 }
 
-void report_stats(const struct outcome *out, const struct config *c, enum stats_mode mode)
+void report_stats(const struct outcome *out, enum stats_mode mode)
 {
 	const struct sandbox_result *r = &out->result;
+	const struct gate_calls *c = &r->gate_calls;
 
-	(void)c;
 	if (mode == STATS_JSON) {
 		json_object *o = resources(r);
 
@@ -253,6 +269,11 @@ void report_stats(const struct outcome *out, const struct config *c, enum stats_
 			(double)r->wall_ns / 1e9, (double)r->cpu_user_ns / 1e9, (double)r->cpu_sys_ns / 1e9,
 			(double)r->max_memory_bytes / (1 << 20), (unsigned long long)r->syscalls,
 			(unsigned long long)r->denials);
+		fprintf(stderr,
+			"gate: %.1f %% of calls (%llu in the shim, %llu polled, %llu asleep; past it %llu trapped, %llu "
+			"notified)\n",
+			100 * share(c), (unsigned long long)c->shim, (unsigned long long)c->polled,
+			(unsigned long long)c->asleep, (unsigned long long)c->trapped, (unsigned long long)c->notified);
 	}
 }
 

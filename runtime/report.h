@@ -7,7 +7,7 @@
 
 /* audit_fd: the audit log, readable, or -1. */
 void report_json(const struct outcome *o, const struct config *c, int audit_fd);
-void report_stats(const struct outcome *o, const struct config *c, enum stats_mode mode);
+void report_stats(const struct outcome *o, enum stats_mode mode);
 /* One line each on stderr for our own failure, a limit, a copy that went wrong. */
 void report_lines(const struct outcome *o, const struct config *c);
 

@@ -73,7 +73,7 @@ static bool parse_flags(struct settings *s, int argc, char **argv, const char **
 		{"backtrace", no_argument, NULL, 1},
 		{"fail-call", required_argument, NULL, 1}, {"fail-alloc", required_argument, NULL, 1},
 		{"platform", required_argument, NULL, 1},  {"gate", required_argument, NULL, 1},
-		{"gate-exclude", required_argument, NULL, 1},
+		{"gate-exclude", required_argument, NULL, 1}, {"gate-cache", required_argument, NULL, 1},
 		{0},
 	};
 	int c, index;

@@ -234,6 +234,14 @@ static bool set_gate_exclude(struct settings *s, const char *value, struct error
 	return true;
 }
 
+static bool set_gate_cache(struct settings *s, const char *value, struct error **err)
+{
+	if (*value == '\0')
+		return error_set(err, "names no directory");
+	s->no_gate_cache = strcmp(value, "off") == 0;
+	return replace(&s->gate_cache, value);
+}
+
 static bool set_output(struct output *o, const char *value, struct error **err)
 {
 	if (value != NULL && *value == '\0')
@@ -380,6 +388,9 @@ const struct setting settings_table[] = {
 	 "rewrite busy system call sites so that they need no context switch\n(on)", set_gate},
 	{"gate-exclude", ARG_REQUIRED, true, true, INSIDE, "PATH",
 	 "never rewrite this program or library, or those in this directory", set_gate_exclude},
+	{"gate-cache", ARG_REQUIRED, false, false, INSIDE, "DIR|off",
+	 "where what is known of call sites is kept from one run to the next\n(/var/cache/sentrybox, ~/.cache/sentrybox)",
+	 set_gate_cache},
 	{"uid-range", ARG_REQUIRED, false, false, INSIDE, "FIRST-LAST",
 	 "as root: host ids to run sandboxes under (2000000000-2099999999)", set_uid_range},
 	{"fail-call", ARG_REQUIRED, false, false, NULL, NULL, NULL, set_fail_call},
@@ -439,6 +450,7 @@ void settings_free(struct settings *s)
 	free(s->hostname);
 	free_list(s->env, s->nenv);
 	free_list(s->hide, s->nhide);
+	free(s->gate_cache);
 	free_list(s->gate_exclude, s->ngate_exclude);
 	free_list(s->egress, s->negress);
 	for (size_t i = 0; i < s->nmounts; i++) {

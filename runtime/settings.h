@@ -52,6 +52,8 @@ struct settings {
 	bool no_gate;
 	char **gate_exclude;
 	size_t ngate_exclude;
+	char *gate_cache; /* NULL: the usual directory */
+	bool no_gate_cache;
 	struct output strace, debug, audit;
 	bool backtrace;
 	enum stats_mode stats;

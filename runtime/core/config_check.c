@@ -165,7 +165,8 @@ static const char *check_policy(const struct config *c)
 static const char *check_host(const struct config *c)
 {
 	const int32_t fds[] = {c->message_fd, c->strace_fd,   c->debug_fd,  c->audit_fd,
-			       c->result_fd,  c->copy_out_fd, c->control_fd};
+			       c->result_fd,  c->copy_out_fd, c->control_fd,
+			       c->gate_cache_fd, c->gate_cache_dir};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (!fd_optional(fds[i]))

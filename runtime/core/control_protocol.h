@@ -21,6 +21,7 @@ enum control_type {
 	CONTROL_LIMIT,         /* one was hit: limits. The end may come without a word of ours */
 	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
 	CONTROL_GATE,          /* a control_gate; before the end, one for each image */
+	CONTROL_SITES,         /* a control_sites: before the end, what was learned of call sites, in parts */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */
@@ -43,9 +44,15 @@ struct control_gate {
 	struct gate_calls calls;
 	struct gate_image image; /* path empty: none */
 };
+/* Parts of what runtime/gate_cache.h describes, in order. As long as len says. */
+struct control_sites {
+	uint32_t type, len;
+	uint8_t data[4096];
+};
 union control_any {
 	struct control_message msg;
 	struct control_gate gate;
+	struct control_sites sites;
 };
 
 /* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */

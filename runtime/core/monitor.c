@@ -18,6 +18,7 @@
 #include "runtime/core/inspector.h"
 #include "runtime/core/memory_watch.h"
 #include "runtime/core/spawn.h"
+#include "runtime/gate_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,8 @@ struct monitor {
 	uint64_t finish_ns; /* a limit was reached, and files are copied out until then; 0: not so */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	unsigned oom_tries;
+	uint8_t *sites;     /* what the sentry has learned, as far as it has told; NULL: nothing */
+	size_t nsites;
 	struct sandbox_result result;
 };
 
@@ -114,7 +117,7 @@ static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
 	int control[2], gofer[2], dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
-	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd};
+	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd, c->gate_cache_fd};
 	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
 	unsigned nkeep = 0;
 	bool root = geteuid() == 0;
@@ -179,6 +182,20 @@ static void take_gate(struct monitor *m, const struct control_gate *g)
 	m->result.ngate++;
 }
 
+/* Kept as bytes until the end: gate_cache_store looks at them. */
+static void take_sites(struct monitor *m, const struct control_sites *s, size_t n)
+{
+	if (m->cfg->gate_cache_dir < 0 || n < offsetof(struct control_sites, data) ||
+	    s->len != n - offsetof(struct control_sites, data) || s->len > GATE_CACHE_MAX - m->nsites)
+		return;
+	if (m->sites == NULL)
+		m->sites = malloc(GATE_CACHE_MAX);
+	if (m->sites == NULL)
+		return;
+	memcpy(m->sites + m->nsites, s->data, s->len);
+	m->nsites += s->len;
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -188,6 +205,10 @@ static void control_ready(struct monitor *m)
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		close(m->control);
 		m->control = -1;
+		return;
+	}
+	if (n >= (ssize_t)sizeof(any.sites.type) && any.sites.type == CONTROL_SITES) {
+		take_sites(m, &any.sites, (size_t)n);
 		return;
 	}
 	if (n == (ssize_t)sizeof(any.gate) && any.gate.type == CONTROL_GATE)
@@ -518,6 +539,8 @@ int monitor_main(void)
 	}
 	if (m.sentry > 0 || m.gofer > 0)
 		run(&m);
+	if (m.sites != NULL)
+		gate_cache_store(m.cfg->gate_cache_dir, m.sites, m.nsites);
 	m.result.wall_ns = now_ns() - m.start_ns;
 	m.result.max_memory_bytes = memory_watch_peak();
 	result_explain(&m.result, m.cfg);

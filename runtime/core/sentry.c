@@ -9,6 +9,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/seal.h"
+#include "runtime/gate_cache.h"
 
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
@@ -34,10 +35,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct host_watch child_watch, control_watch;
@@ -79,7 +82,7 @@ static void tell_gate(void)
 	struct text_stats s;
 
 	_Static_assert(sizeof(s) == sizeof(g.image), "one is sent as the other");
-	g.calls = (struct gate_calls){gate_counts.local, gate_counts.polled, gate_counts.asleep, gate_counts.trapped,
+	g.calls = (struct gate_calls){gate_local_total(), gate_counts.polled, gate_counts.asleep, gate_counts.trapped,
 				      gate_counts.notified};
 	send_any(&g, sizeof(g));
 	for (unsigned n = 0; n < RESULT_GATE_MAX; n++) {
@@ -100,12 +103,27 @@ static void tell_gate(void)
 	}
 }
 
+static void tell_sites(void)
+{
+	struct control_sites part = {.type = CONTROL_SITES};
+	void *data;
+	size_t size = text_learned(&data);
+
+	for (size_t at = 0; at < size; at += part.len) {
+		part.len = (uint32_t)MIN(size - at, sizeof(part.data));
+		memcpy(part.data, (const char *)data + at, part.len);
+		send_any(&part, offsetof(struct control_sites, data) + part.len);
+	}
+	kfree(data);
+}
+
 void control_ended(int status)
 {
 	struct control_message msg = {.type = CONTROL_ENDED, .status = status};
 
 	if (stats_wanted)
 		tell_gate();
+	tell_sites();
 	msg.limits = audit_limits();
 	msg.denials = audit_denials();
 	for (unsigned i = 0; i < SYSCALL_MAX; i++)
@@ -349,6 +367,22 @@ static void polling_slots(const struct config *cfg)
 		gate_set_cpus(stubs_cpus);
 }
 
+/* Mapped, not read: most runs look at a few lines of it. */
+static void known_sites(const struct config *cfg)
+{
+	const void *data = NULL;
+	struct stat st;
+
+	if (cfg->gate_cache_fd >= 0) {
+		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX)
+			data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, cfg->gate_cache_fd, 0);
+		if (data == MAP_FAILED)
+			data = NULL;
+		close(cfg->gate_cache_fd);
+	}
+	text_known_init(data, data != NULL ? (size_t)st.st_size : 0, cfg->gate_cache_dir >= 0);
+}
+
 int sentry_main(void)
 {
 	const struct config *cfg = core_config();
@@ -381,6 +415,8 @@ int sentry_main(void)
 	kernel_prepare(cfg);
 	gate_on = cfg->gate;
 	stats_wanted = cfg->stats;
+	if (gate_on)
+		known_sites(cfg);
 	polling_slots(cfg);
 	take_descriptors();
 	stubs_refresh_resident = control_refresh_resident;
@@ -415,7 +451,7 @@ int sentry_main(void)
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
 	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times",
-		  (unsigned long long)gate_counts.local, (unsigned long long)gate_counts.polled,
+		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts);
 	log_debug("the loop has ended");

@@ -206,6 +206,14 @@ free:
 	return NULL;
 }
 
+void text_remember_all(void)
+{
+	struct text_file *f;
+
+	list_for_each(f, &files, link)
+		text_remember(f);
+}
+
 static void twin_free(struct text_file *f)
 {
 	if (f->fd < 0)
@@ -227,6 +235,7 @@ void text_file_put(struct text_file *f)
 		return;
 	invariant(f->maps == 0);
 	f->image->s.arrivals += f->arrivals;
+	text_remember(f);
 	for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
 		while (f->bucket[b] != NULL) {
 			struct text_site *s = f->bucket[b];
@@ -448,6 +457,8 @@ bool text_file_copy(struct task *task, struct text_file *f, struct file *file)
 	    PAGE_ALIGN(got) == f->len) {
 		if (twin_make(f, text) != 0)
 			f->excluded = true;
+		else
+			text_known_apply(f, task);
 	}
 	f->making = false;
 	kfree(text);

@@ -91,6 +91,12 @@ void text_file_put(struct text_file *f);
 /* A path in the sandbox whose text is never rewritten (counted by its end: "/usr/bin/x"). -LINUX_ENOMEM. */
 int text_exclude(const char *path) must_check;
 
+/* What is kept from earlier sandboxes (runtime/gate_cache.h), checked here, to stay where it is; or NULL. learn: what this
+ * one adds is wanted. */
+void text_known_init(const void *data, size_t size, bool learn);
+/* What this one has learned, in the same form, for kfree; 0 if nothing is new. */
+size_t text_learned(void **out);
+
 struct text_stats {
 	char path[120]; /* its end, if it is longer */
 	uint64_t arrivals; /* calls that came past the gate */

@@ -12,6 +12,8 @@
 /* When a site is rewritten, and when a file is worth a copy of its text. */
 #define TEXT_SITE_ARRIVALS 4U
 #define TEXT_FILE_ARRIVALS 64U
+#define TEXT_KNOWN_ARRIVALS 16U /* the same for a file that the cache knows */
+#define TEXT_ID_MAX 32U
 #define TEXT_MAX_LEN (16 * MiB)
 #define TEXT_MAX_SITES 4096U  /* a file */
 #define TEXT_MAX_FILES 128U   /* with rewritten text, at a time: a descriptor each */
@@ -35,6 +37,7 @@ struct text_site {
 	uint32_t arrivals;      /* by all processes */
 	uint8_t state, form, why;
 	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
+	bool known;             /* the cache named it: nothing new */
 	uint8_t region; /* MOV: NEAR or FAR, where its slot is */
 	uint8_t step;   /* PENDING: see text_turn */
 	struct list turning;    /* PENDING */
@@ -63,6 +66,11 @@ struct text_file {
 	struct text_image *image; /* figures; never NULL */
 	bool excluded;            /* never copied: too large, excluded, or it failed */
 	bool making;              /* somebody copies it */
+	bool identified;          /* its build-id has been looked for */
+	uint8_t id[TEXT_ID_MAX];  /* zeros behind id_len */
+	uint32_t id_len;          /* 0: none, it is not cached */
+	uint64_t id_size;         /* the file's then */
+	const struct gate_cache_image *known; /* in the cache; NULL: not there */
 
 	/* the twin */
 	int fd;                   /* -1: none */
@@ -135,7 +143,26 @@ static inline uint64_t text_region(uint64_t start, enum text_form form)
 	return start + text_shift(form);
 }
 
+/* text_remember of each file. */
+void text_remember_all(void);
+
+/* ---- text_known.c ---- */
+
+/* The build-id in the first len bytes of an ELF file: its length, zeros behind it; 0 if there is none. Pure. */
+unsigned text_build_id(const uint8_t *head, size_t len, uint8_t id[TEXT_ID_MAX]);
+/* Is it worth a look? */
+bool text_wants_identity(const struct text_file *f);
+/* Looks for the build-id and for what the cache has of it. Sleeps. */
+void text_identify(struct task *task, struct text_file *f, struct file *file);
+/* Rewrites the sites that the cache names. The twin exists. */
+void text_known_apply(struct text_file *f, const struct task *current);
+/* Notes what was learned of f, if anything is new: it goes, or all does. */
+void text_remember(const struct text_file *f);
+
 /* ---- text_map.c ---- */
+
+/* Not for calls that are rare or dear anyway, whose sites gain nothing: threads, processes, their beginnings and ends. */
+bool text_number_counts(int nr);
 
 /* Is no thread that sees f's text, but current, on its way through guest code? */
 bool text_quiet(const struct text_file *f, const struct task *current);

@@ -542,7 +542,10 @@ bool text_return(struct task *task, int64_t ret)
 	if (file == NULL || t->off)
 		goto put;
 	mm_get(mm);
-	if (!text_file_copy(task, f, file) || !text_file_valid(f)) {
+	text_identify(task, f, file);
+	if (f->fd < 0 && f->known == NULL && f->arrivals < TEXT_FILE_ARRIVALS)
+		; /* it was only asked for its name */
+	else if (!text_file_copy(task, f, file) || !text_file_valid(f)) {
 		struct text_record *r = f->making || record_at(mm, start) != NULL ? NULL :
 										    record_add(mm, start, start + f->len, f);
 
@@ -706,8 +709,7 @@ bool text_quiet(const struct text_file *f, const struct task *current)
 	return true;
 }
 
-/* Calls that are rare or dear anyway, whose sites gain nothing: threads and processes, their beginnings and ends. */
-static bool number_counts(int nr)
+bool text_number_counts(int nr)
 {
 	switch (nr) {
 	case 15:  /* rt_sigreturn */
@@ -753,6 +755,22 @@ static struct text_site *site_of(struct task *task, uint64_t ip, struct text_fil
 	return s;
 }
 
+/* The file's twin is wanted in mm, or its name, if it isn't there and not known to be impossible. */
+static void want(struct mm *mm, struct text_file *f)
+{
+	if (mm->text->want != NULL || f->making || f->excluded)
+		return;
+	mm->text->want = text_file_get(f);
+	mm->text_pending = true;
+}
+
+/* Arrivals after which a site is rewritten. One where the bytes leave no doubt: the twin is there anyway. */
+static uint32_t site_patience(const struct text_file *f, const struct text_site *s)
+{
+	return f->fd >= 0 && s->state == TEXT_COUNTING && text_surely_site(f->map, f->len, s->off, s->nr) ? 1 :
+													    TEXT_SITE_ARRIVALS;
+}
+
 void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 {
 	struct mm *mm = task->mm;
@@ -786,9 +804,12 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 		if (s->state == TEXT_LEFT && s->why == TEXT_WHY_NO_PATTERN)
 			text_site_again(f, s);
 	}
+	if (f->fd < 0 && f->arrivals >= TEXT_KNOWN_ARRIVALS && (f->known != NULL || text_wants_identity(f)) &&
+	    record_at(mm, ip - 2) == NULL)
+		want(mm, f);
 	if (s->state == TEXT_LEFT)
 		return;
-	if (!number_counts(nr)) {
+	if (!text_number_counts(nr)) {
 		if (nr == 15 && s->state != TEXT_PATCHED)
 			text_site_leave(f, s, TEXT_WHY_SIGRETURN);
 		return;
@@ -796,16 +817,16 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 	s->arrivals += s->arrivals != UINT32_MAX;
 	if (s->state == TEXT_COUNTING)
 		s->nr = nr;
-	if (s->arrivals < TEXT_SITE_ARRIVALS || (f->fd < 0 && f->arrivals < TEXT_FILE_ARRIVALS))
+	if ((s->arrivals < TEXT_SITE_ARRIVALS && s->arrivals < site_patience(f, s)) ||
+	    (f->fd < 0 && f->arrivals < TEXT_FILE_ARRIVALS))
 		return;
 	r = record_at(mm, ip - 2);
 	if (r != NULL) {
 		if (r->busy || r->failed || r->file != f)
 			return;
 		text_patch(f, s, task);
-	} else if (t->want == NULL && !f->making && !f->excluded) {
-		t->want = text_file_get(f);
-		mm->text_pending = true;
+	} else {
+		want(mm, f);
 	}
 }
 

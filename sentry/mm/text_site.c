@@ -132,16 +132,6 @@ static bool may_be_a_tail(const uint8_t *p, size_t before)
 	return before >= 1 && (p[-1] == 0x0f || p[-1] == 0x8b || p[-1] == 0x8d || p[-1] == 0xc7 || p[-1] == 0x81);
 }
 
-bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
-{
-	uint32_t imm;
-
-	if (off < 5 || len < 2 || off > len - 2 || nr < 0)
-		return false;
-	memcpy(&imm, text + off - 4, sizeof(imm));
-	return text[off - 5] == 0xb8 && imm == (uint32_t)nr && text[off] == 0x0f && text[off + 1] == 0x05;
-}
-
 enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr)
 {
 	const uint8_t *mov;
@@ -154,6 +144,16 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
 	if (mov[0] != 0xb8 || nr < 0 || nr >= NR_MAX || get32(mov + 1) != (uint32_t)nr || may_be_a_tail(mov, off - 5))
 		return TEXT_WHY_NO_PATTERN;
 	return text_ignores_flags(text + off + 2, len - off - 2) ? TEXT_WHY_NONE : TEXT_WHY_FLAGS;
+}
+
+bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
+{
+	static const uint8_t high[] = {0xf0, 0xff, 0xff};
+
+	if (text_punned(text, len, off) != TEXT_FORM_NONE && len - off >= 8 &&
+	    memcmp(text + off + 5, high, sizeof(high)) == 0)
+		return true;
+	return text_mov_check(text, len, off, nr) == TEXT_WHY_NONE;
 }
 
 void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form)

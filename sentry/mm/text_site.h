@@ -52,16 +52,16 @@ static inline uint64_t text_shift(enum text_form form)
 /* The punned form that the bytes at off (of 0f 05) allow, or NONE. text[0..len) is all there is. */
 enum text_form text_punned(const uint8_t *text, size_t len, size_t off) must_check;
 /*
- * A site that only the stub tells of, whose word proves nothing: are the bytes `mov $nr,%eax; syscall`, with the number of the
- * call that came? No program has those seven by chance, as data or in the middle of something else. (A guest could make a
- * file that has; only whoever executes that file meets the jump.)
- */
-bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
-/*
  * May the five bytes in front of the syscall at off become a jump? They must be `mov $nr, %eax`, not the tail of
  * another instruction as far as the bytes before tell, and what follows the syscall must not read the flags. NONE: yes.
  */
 enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr) must_check;
+/*
+ * A site that only the stub tells of, or a cache, whose word proves nothing: do the bytes leave no doubt? They are `syscall;
+ * cmp $-4096 (or -4095),%rax`, eight of them, or `mov $nr,%eax; syscall` with all that text_mov_check asks for. Nobody has
+ * those by chance, or as data, in the middle of a program.
+ */
+bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
 /* True if the instruction at p (n bytes are readable) surely doesn't read the flags. */
 bool text_ignores_flags(const uint8_t *p, size_t n) must_check;
 

@@ -29,10 +29,13 @@ void stubs_before_sleep(void);
 extern bool gate_on; /* --gate */
 /* How calls came, for statistics. */
 struct gate_counts {
-	uint64_t local, polled, asleep, trapped, notified;
+	uint64_t local, polled, asleep, trapped, notified; /* local: gate_local_total has the sum */
 	uint64_t bursts; /* times polling began */
 };
 extern struct gate_counts gate_counts;
+/* All that shims have answered alone: by threads that have ended, which local counts, and by those that live. Every number
+ * of a box is the guest's word. */
+uint64_t gate_local_total(void);
 /* Files whose locks are the host's slots for polling; without any, polling is free. */
 #define GATE_SLOTS_MAX 3
 extern int gate_slot_fds[GATE_SLOTS_MAX];

@@ -269,6 +269,18 @@ static void proc_put(struct host_proc *proc)
 	kfree(proc);
 }
 
+uint64_t gate_local_total(void)
+{
+	uint64_t sum = gate_counts.local;
+	struct platform_thread *pt;
+	struct host_proc *proc;
+
+	list_for_each (proc, &all_procs, all_link)
+		list_for_each (pt, &proc->threads, proc_link)
+			sum += gate_local_calls(pt);
+	return sum;
+}
+
 void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
