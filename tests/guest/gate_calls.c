@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls made so often from one place that a kernel which rewrites text will have rewritten it: what they do to registers, to
+ * single steps, to signals that come in between, and to pointers that are good only in part, small and large.
+ * covers: read write readv writev getpid getppid
+ */
+#include "t.h"
+
+#include <pthread.h>
+#include <sys/uio.h>
+#include <ucontext.h>
+
+#define TIMES 400
+
+/* A site in the form that libcs have. */
+long hot_call(long nr, long a, long b, long c);
+extern char hot_site[], hot_behind[];
+__asm__(".text\n.globl hot_call\nhot_call:\n"
+	"\tmov %rdi,%rax\n\tmov %rsi,%rdi\n\tmov %rdx,%rsi\n\tmov %rcx,%rdx\n"
+	".globl hot_site\nhot_site:\n\tsyscall\n"
+	".globl hot_behind\nhot_behind:\n\tcmp $-4096,%rax\n\tret\n");
+
+static void heat(void)
+{
+	for (int i = 0; i < TIMES; i++)
+		CHECK_EQ(hot_call(SYS_getppid, 0, 0, 0), getppid());
+}
+
+static volatile sig_atomic_t steps_behind, steps_elsewhere;
+
+static void on_step(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	uint64_t ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+
+	(void)sig;
+	(void)si;
+	/* The kernel's own single steps over a syscall end behind it, or behind the next instruction. */
+	if (ip >= (uint64_t)hot_behind && ip <= (uint64_t)hot_behind + 6)
+		steps_behind++;
+	else if (ip < (uint64_t)hot_call || ip > (uint64_t)hot_behind + 8)
+		steps_elsewhere++;
+	if (steps_behind + steps_elsewhere > 100)
+		uc->uc_mcontext.gregs[REG_EFL] &= ~0x100L;
+}
+
+TEST(a_single_step_over_a_call_is_one_step)
+{
+	struct sigaction sa = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+	long got;
+
+	heat();
+	CHECK_OK(sigaction(SIGTRAP, &sa, NULL));
+	for (int i = 0; i < 20; i++) {
+		steps_behind = steps_elsewhere = 0;
+		__asm__ volatile("sub $128,%%rsp\n\tpushfq\n\torq $0x100,(%%rsp)\n\tpopfq\n\t"
+				 "mov %[nr],%%rdi\n\tcall hot_call\n\t"
+				 "pushfq\n\tandq $~0x100,(%%rsp)\n\tpopfq\n\tadd $128,%%rsp"
+				 : "=a"(got)
+				 : [nr] "i"(SYS_getppid)
+				 : "rdi", "rsi", "rdx", "rcx", "r11", "memory", "cc");
+		CHECK_EQ(got, getppid());
+		CHECK_GE(steps_behind, 1);
+		CHECK(steps_behind <= 2);
+		CHECK(steps_elsewhere < 20);
+	}
+}
+
+TEST(the_direction_flag_does_not_matter_to_a_call)
+{
+	int fds[2];
+	char out[64], in[64] = {0};
+	long put, got;
+
+	CHECK_OK(pipe(fds));
+	for (int i = 0; i < TIMES; i++) {
+		memset(out, 'a' + i % 26, sizeof(out));
+		memset(in, 0, sizeof(in));
+		__asm__ volatile("std\n\tcall hot_call\n\tcld"
+				 : "=a"(put)
+				 : "D"((long)SYS_write), "S"((long)fds[1]), "d"(out), "c"(sizeof(out))
+				 : "r11", "memory", "cc");
+		CHECK_EQ(put, 64);
+		got = 0;
+		{
+			long rdi = SYS_read, rsi = fds[0], rcx = sizeof(in);
+			void *rdx = in;
+
+			__asm__ volatile("std\n\tcall hot_call\n\tcld"
+					 : "=a"(got), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+c"(rcx)
+					 :
+					 : "r11", "memory", "cc");
+		}
+		CHECK_EQ(got, 64);
+		CHECK_MEM(in, out, sizeof(in));
+	}
+}
+
+static volatile sig_atomic_t handled;
+
+static void count(int sig)
+{
+	(void)sig;
+	handled++;
+}
+
+/* Mappings come and go in one thread (by commands of the kernel's, perhaps), while another sends signals. */
+static volatile sig_atomic_t sender_ends;
+static pthread_t target;
+static volatile int sent;
+
+static void *sender(void *arg)
+{
+	(void)arg;
+	while (!sender_ends) {
+		int before = handled;
+
+		CHECK_EQ(pthread_kill(target, SIGUSR1), 0);
+		sent++;
+		/* One at a time: then none may be lost, none come twice. */
+		while (handled == before && !sender_ends)
+			sched_yield();
+	}
+	return NULL;
+}
+
+TEST(signals_between_calls_that_change_mappings)
+{
+	struct sigaction sa = {.sa_handler = count, .sa_flags = SA_RESTART};
+	pthread_t thread;
+	int fd = MUST(open(t_self, O_RDONLY));
+
+	heat();
+	CHECK_OK(sigaction(SIGUSR1, &sa, NULL));
+	target = pthread_self();
+	CHECK_EQ(pthread_create(&thread, NULL, sender, NULL), 0);
+	for (int i = 0; i < 3000; i++) {
+		char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *q = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+
+		CHECK(p != MAP_FAILED && q != MAP_FAILED);
+		p[100] = 1;
+		CHECK_EQ(q[1], 'E');
+		CHECK_OK(mprotect(p, 4096, PROT_READ));
+		CHECK_OK(munmap(p, 65536));
+		CHECK_OK(munmap(q, 4096));
+	}
+	sender_ends = 1;
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(handled, sent);
+}
+
+static void partial(size_t size)
+{
+	char *edge = t_edge(4096), *big = malloc(size);
+	int fds[2], null = MUST(open("/dev/zero", O_RDWR));
+	struct iovec iov[2] = {{edge + 4090, 6}, {t_bad, 10}};
+
+	memset(big, 'b', size);
+	CHECK_OK(pipe2(fds, O_NONBLOCK));
+	for (int i = 0; i < TIMES / 4; i++) {
+		/* All that lies in front of the edge; nothing if nothing does. */
+		CHECK_EQ(write(fds[1], "0123456789", 10), 10);
+		CHECK_ERR(read(fds[0], t_bad, 10), EFAULT);
+		CHECK_ERR(read(fds[0], t_kernel, 10), EFAULT);
+		CHECK_EQ(read(fds[0], edge + 4086, 10), 10);
+		CHECK_MEM(edge + 4086, "0123456789", 10);
+		CHECK_ERR(write(fds[1], t_bad, 10), EFAULT);
+		CHECK_ERR(write(fds[1], t_null, 10), EFAULT);
+		CHECK_ERR(writev(fds[1], t_bad, 2), EFAULT);
+		CHECK_EQ(writev(fds[1], iov, 1), 6);
+		CHECK_EQ(readv(fds[0], iov, 1), 6);
+		CHECK_EQ(read(null, big, size), (long long)size);
+		CHECK_EQ(big[0], 0);
+		CHECK_EQ(big[size - 1], 0);
+		CHECK_EQ(write(null, big, size), (long long)size);
+	}
+	CHECK_OK(mprotect(edge, 4096, PROT_READ));
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK_ERR(read(fds[0], edge, 1), EFAULT);
+	CHECK_EQ(read(fds[0], big, 1), 1); /* it was not taken */
+	CHECK_OK(mprotect(edge, 4096, PROT_NONE));
+	CHECK_ERR(write(fds[1], edge, 1), EFAULT);
+}
+
+TEST(pointers_good_in_part_small)
+{
+	partial(4000);
+}
+
+TEST(pointers_good_in_part_large)
+{
+	partial(300000);
+}
