@@ -8,9 +8,12 @@
  *	sim (a host thread) --> stubs_call() --> events.c, thread.c, native.c --> coroutines of tasks
  *	    ^---------------- transport: answer, proceed, pass_fd <-------------------------'
  *
+ * Threads also call by the gate, or say so: their boxes hold any kind, segments, answers and states, and are written while
+ * calls are served, by themselves or by others; the sentry polls or sleeps.
+ *
  * Only what the guest controls is forged: not the zygote, nor a thread before its first guest instruction, nor the
  *host's word who is calling and who has died. Checked: only processes of this sandbox are signalled or looked into, a
- *call is answered once and while it waits, and at the end everything is gone.
+ * call is answered once and while it waits, and at the end everything is gone and counted down.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -34,7 +37,7 @@
 #define FIRST_TID 100
 #define STEPS 256U
 
-enum life { UNUSED, HELLO, PARKED, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING };
+enum life { UNUSED, HELLO, PARKED, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING, IN_GATE, IN_BELL };
 
 static struct sim {
 	enum life life;
@@ -48,6 +51,9 @@ static int dead[SIMS], ndead; /* host processes that have ended, to be reaped */
 static struct fuzz_input input;
 static uint64_t next_call_id = 1;
 static int next_tid = FIRST_TID;
+static uint64_t first_call_id = 1; /* of this run */
+static uint8_t answered[1024];     /* bit n: call first_call_id + n */
+static int free_tid;               /* of a thread that has ended: the host gives it out again */
 static unsigned steps;
 static bool over;
 
@@ -58,7 +64,9 @@ static struct sim *sim_new(enum life life, int pid, uint64_t token)
 			continue;
 		if (next_tid > 30000)
 			next_tid = FIRST_TID;
-		sims[i] = (struct sim){.life = life, .tid = next_tid++, .token = token, .honest = true};
+		sims[i] = (struct sim){.life = life, .token = token, .honest = true};
+		sims[i].tid = free_tid != 0 ? free_tid : next_tid++;
+		free_tid = 0;
 		sims[i].pid = pid != 0 ? pid : sims[i].tid;
 		return &sims[i];
 	}
@@ -98,7 +106,14 @@ static uint64_t zygote_call;
 
 static void answer(uint64_t id, int64_t value)
 {
+	uint64_t n = id - first_call_id;
 	struct sim *s;
+
+	FUZZ_CHECK(id != 0 && id < next_call_id);
+	if (id >= first_call_id && n / 8 < sizeof(answered)) {
+		FUZZ_CHECK((answered[n / 8] >> (n % 8) & 1) == 0);
+		answered[n / 8] |= (uint8_t)(1U << (n % 8));
+	}
 
 	if (id == zygote_call) {
 		/* A new process with that token; the zygote is ready for the next one at the next turn. */
@@ -143,6 +158,14 @@ static int on_kill(int pid, int tid, int sig)
 	FUZZ_CHECK(sig == 0 ? pid > 1 : pid >= FIRST_TID);
 	if (!pid_alive(pid))
 		return -LINUX_ESRCH;
+	if (tid != 0) {
+		bool found = false;
+
+		for (unsigned i = 0; i < SIMS; i++)
+			found |= sims[i].life != UNUSED && sims[i].tid == tid && sims[i].pid == pid;
+		if (!found)
+			return -LINUX_ESRCH;
+	}
 	if (sig == 9)
 		process_ends(pid);
 	for (unsigned i = 0; tid != 0 && sig != 0 && i < SIMS; i++)
@@ -212,7 +235,139 @@ static bool does_expected(struct sim *s)
 	return true;
 }
 
-/* A guest call: by the trap door or plain, as the table says. */
+/* ---- the gate ---- */
+
+static struct gate_box *box_of(const struct sim *s)
+{
+	struct platform_thread *pt = thread_find(s->tid);
+
+	return pt != NULL ? (struct gate_box *)((char *)pt->mailbox + GATE_BOX) : NULL;
+}
+
+static uint64_t some_addr(void)
+{
+	uint8_t b = fuzz_u8(&input);
+
+	return b < 0xf0 ? WINDOW + (uint64_t)b * 128 + fuzz_u8(&input) : fuzz_u64(&input);
+}
+
+static void some_segs(struct gate_box *box)
+{
+	uint8_t n = fuzz_u8(&input);
+
+	box->nsegs = n < 0xf8 ? n % 5 : fuzz_u32(&input);
+	for (unsigned i = 0; i < box->nsegs && i < GATE_MAX_SEGS; i++) {
+		struct gate_seg *s = &box->segs[i];
+		uint8_t b = fuzz_u8(&input);
+
+		s->addr = some_addr();
+		s->len = b < 0xf0 ? (uint32_t)(b & 0x3f) * 16 : fuzz_u32(&input);
+		s->off = b < 0xe0 ? i * 1024 : fuzz_u32(&input);
+		s->flags = b & 3;
+	}
+}
+
+/* Asks by the box; if nobody polls, a doorbell call follows at the thread's next turn. */
+static void box_rings(struct sim *s, enum life life, uint32_t kind)
+{
+	struct gate_box *box = box_of(s);
+
+	if (box == NULL)
+		return;
+	box->kind = kind;
+	__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+	s->life = life;
+}
+
+static void gate_call(struct sim *s, int nr, const uint64_t args[6])
+{
+	struct gate_box *box = box_of(s);
+
+	if (box == NULL)
+		return;
+	box->nr = nr;
+	box->ip = 0x401000;
+	memcpy(box->args, args, sizeof(box->args));
+	some_segs(box);
+	box_rings(s, IN_GATE, GATE_KIND_CALL);
+}
+
+static void trap_by_box(struct sim *s, uint64_t reason)
+{
+	struct gate_box *box = box_of(s);
+
+	if (box == NULL)
+		return;
+	set_reason(s, reason);
+	box->pending = 0;
+	box->nr = STUB_TRAP;
+	box_rings(s, IN_BELL, GATE_KIND_STUB);
+}
+
+/* What the shim does next. */
+static void shim_step(struct sim *s)
+{
+	struct gate_box *box = box_of(s);
+
+	if (box == NULL)
+		return;
+	if (box->state != GATE_DONE) {
+		ring(s, STUB_GATE_WAIT, 0);
+		return;
+	}
+	if (s->life == IN_BELL) {
+		s->answer = box->result;
+		s->life = GUEST;
+		return;
+	}
+	switch (box->action) {
+	case GATE_RUN:
+		if (!does_expected(s))
+			box_rings(s, IN_GATE, GATE_KIND_DONE);
+		break;
+	case GATE_WAIT:
+		box_rings(s, IN_GATE, GATE_KIND_WAIT);
+		ring(s, STUB_GATE_WAIT, 0);
+		break;
+	case GATE_RUN_RETURN:
+		if (does_expected(s))
+			break;
+		/* fall through */
+	default:
+		s->answer = 0;
+		s->life = GUEST;
+		if (box->pending) {
+			s->kicked = false;
+			trap_by_box(s, 16);
+		}
+		break;
+	}
+}
+
+/* Somebody writes into the box. */
+static void forge_box(struct sim *s)
+{
+	static const uint16_t fields[] = {
+		offsetof(struct gate_box, state),  offsetof(struct gate_box, kind),   offsetof(struct gate_box, nr),
+		offsetof(struct gate_box, args),   offsetof(struct gate_box, nsegs),  offsetof(struct gate_box, segs),
+		offsetof(struct gate_box, result), offsetof(struct gate_box, action), offsetof(struct gate_box, pending),
+		offsetof(struct gate_box, waited), offsetof(struct gate_box, outs),   offsetof(struct gate_box, known)};
+	struct gate_box *box = box_of(s);
+	uint8_t b = fuzz_u8(&input);
+
+	if (box == NULL)
+		return;
+	if (b < 0x80)
+		*(uint32_t *)((char *)box + fields[b % ARRAY_LEN(fields)]) = fuzz_u8(&input) & 7;
+	else if (b < 0xa0)
+		some_segs(box);
+	else
+		fuzz_bytes(&input, (char *)box + fuzz_u16(&input) % (sizeof(*box) - 64), b & 63);
+	if (b & 0x40)
+		__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+}
+
+/* A guest call: by the trap door, by the gate or plain, as the table says. */
 static void guest_call(struct sim *s)
 {
 	static const uint16_t numbers[] = {
@@ -234,8 +389,12 @@ static void guest_call(struct sim *s)
 		b = fuzz_u8(&input);
 		args[i] = b < 0xf0 ? words[b & 15] : fuzz_u64(&input);
 	}
-	if (nr >= SYSCALL_MAX || syscall_table[nr].verdict != SYSCALL_TRAP) {
-		call_from(s, nr, 0x401000, args);
+	b = fuzz_u8(&input);
+	if (nr >= SYSCALL_MAX || syscall_table[nr].verdict != SYSCALL_TRAP || (b & 15) == 15) {
+		if (b & 1)
+			gate_call(s, nr, args);
+		else
+			call_from(s, nr, 0x401000, args);
 		return;
 	}
 	if (pt == NULL)
@@ -247,6 +406,10 @@ static void guest_call(struct sim *s)
 	pt->mailbox->regs[2] = args[3];
 	pt->mailbox->regs[0] = args[4];
 	pt->mailbox->regs[1] = args[5];
+	if (b & 1) {
+		trap_by_box(s, 31);
+		return;
+	}
 	set_reason(s, 31);
 	ring(s, STUB_TRAP, 0);
 }
@@ -285,6 +448,10 @@ static void step(struct sim *s)
 		return;
 	switch (s->life) {
 	case UNUSED:
+		break;
+	case IN_GATE:
+	case IN_BELL:
+		shim_step(s);
 		break;
 	case HELLO:
 		if (asks_to_die(s))
@@ -371,8 +538,10 @@ static void step(struct sim *s)
 	case LEAVING:
 		if (does_expected(s))
 			break;
-		if (s->tid != s->pid)
+		if (s->tid != s->pid) {
 			s->life = UNUSED; /* one thread of many */
+			free_tid = s->tid;
+		}
 		break;
 	}
 }
@@ -422,6 +591,10 @@ static void turn(void)
 	switch (b >> 4) {
 	default:
 		step(s);
+		break;
+	case 8:
+	case 9:
+		forge_box(s);
 		break;
 	case 10:
 	case 11:
@@ -524,6 +697,7 @@ static void init(void)
 	fuzz_host.poll = on_poll;
 	fuzz_host.kill = on_kill;
 	fuzz_host.guest_copy = on_copy;
+	FUZZ_CHECK(gate_boot() >= 0);
 }
 
 /* Each thread has a mailbox, of which we have a descriptor: when all are gone at most those of clean stubs in stock are left. */
@@ -554,14 +728,21 @@ static void run(const uint8_t *data, size_t size)
 {
 	input = (struct fuzz_input){data, data + size};
 	memset(window, 0, sizeof(window));
+	memset(answered, 0, sizeof(answered));
+	first_call_id = next_call_id;
 	steps = 0;
+	free_tid = 0;
 	over = false;
+	gate_set_cpus(1 + (fuzz_u8(&input) & 1)); /* with two it polls */
 	world_run_from(begin, true);
 	for (unsigned i = 0; i < SIMS; i++)
 		if (sims[i].life != UNUSED)
 			process_ends(sims[i].pid);
 	reap();
-	FUZZ_CHECK(stubs_running == 0);
+	gate_set_cpus(1);
+	while (gate_polling())
+		(void)gate_turn(true);
+	FUZZ_CHECK(stubs_running == 0 && stubs_waiting == 0 && stubs_exiting == 0 && list_empty(&gate_ringers));
 	world_clean();
 	check_mailboxes();
 }
