@@ -495,11 +495,13 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
 #define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
+#define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
 #define HOLDOFF_MAX_NS NSEC_PER_SEC
 
 static struct {
 	bool polling;
+	uint64_t paused; /* ticks: since when nobody can ring, every thread's call being asleep; 0: not paused */
 	int slot;
 	unsigned cpus;
 	uint64_t ticks_us;       /* time stamp counter per us */
@@ -564,9 +566,10 @@ static void slot_give(void)
 	poll_state.slot = -1;
 }
 
+/* Paused too: who is woken then shall not land where we are about to poll. */
 bool gate_polling(void)
 {
-	return poll_state.polling;
+	return poll_state.polling || poll_state.paused != 0;
 }
 
 static void polling_begin(uint64_t now)
@@ -577,6 +580,7 @@ static void polling_begin(uint64_t now)
 	}
 	poll_state.ticks_us = ticks_per_us();
 	poll_state.polling = poll_state.fresh = true;
+	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
 	poll_state.turns = poll_state.calls = poll_state.others = 0;
 	poll_state.waited = poll_state.bytes = 0;
@@ -584,6 +588,33 @@ static void polling_begin(uint64_t now)
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
 	gate_counts.bursts++;
+}
+
+/*
+ * All threads wait for something of ours (a file from the gofer, most often): polling would only take the CPU from whoever
+ * brings it. It goes on when it has come.
+ */
+static void polling_pause(void)
+{
+	poll_state.polling = false;
+	poll_state.paused = ticks();
+	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
+	slot_give();
+}
+
+static void polling_resume(void)
+{
+	bool late = ticks() - poll_state.paused > PAUSE_US * poll_state.ticks_us;
+
+	if (!late && list_empty(&gate_ringers))
+		return;
+	poll_state.paused = 0;
+	if (late || !slot_take())
+		return;
+	poll_state.polling = true;
+	poll_state.last_request = poll_state.last_look = ticks();
+	publish_cpu();
+	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
 }
 
 static void polling_end(bool bad)
@@ -683,6 +714,8 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
+	if (poll_state.paused != 0)
+		polling_resume();
 	if (!poll_state.polling || !worth_it())
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
 	if (scan()) {
@@ -710,8 +743,11 @@ enum gate_next gate_turn(bool may_sleep)
 			__builtin_ia32_pause();
 		}
 		t = ticks();
-		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us ||
-		    list_empty(&gate_ringers)) {
+		if (list_empty(&gate_ringers)) {
+			polling_pause();
+			return GATE_SLEEP;
+		}
+		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
 			polling_end(false);
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
