@@ -214,8 +214,7 @@ void stub_ring(struct gate_box *box)
 			if (cpu == ro->cpu || state == GATE_BLOCKED || now - begin > (state == GATE_TAKEN ? spin * 16UL : spin))
 				break;
 		}
-		/* Given up: it cost far more than the spinning. Unless the call sleeps, for which nobody can be blamed. */
-		box->waited = state == GATE_BLOCKED ? 0 : spin * 8;
+		box->waited = 0; /* the doorbell call says that patience was lost */
 	}
 	do {
 		doorbell(STUB_GATE_WAIT, 0);

@@ -126,6 +126,13 @@ static bool rung(const struct platform_thread *pt)
 	return __atomic_load_n(&box_of(pt)->state, __ATOMIC_ACQUIRE) == GATE_REQUEST;
 }
 
+/* Tells the spinning shim how long it will take; only while we poll does it look. */
+static void hint(struct platform_thread *pt, uint32_t state)
+{
+	if (gate_polling() && !pt->gate_waits)
+		__atomic_store_n(&box_of(pt)->state, state, __ATOMIC_RELEASE);
+}
+
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
  * the guest can forge a ring for one that is somewhere else; it then believes to be served where it isn't, and what it does
@@ -136,6 +143,7 @@ static bool take(struct platform_thread *pt)
 	const volatile struct gate_box *box = box_of(pt);
 	uint32_t kind = box->kind;
 
+	pt->taken_at = __builtin_ia32_rdtsc();
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -153,6 +161,7 @@ static bool take(struct platform_thread *pt)
 		else if (c.args[1] != STUB_DONE && c.args[1] != STUB_CLONED)
 			return false;
 		pt->by_box = true; /* in THREAD_FULL nothing is taken */
+		hint(pt, GATE_TAKEN); /* contexts are copied about: it takes a while */
 		return stubs_doorbell(pt, &c);
 	}
 	if (!stubs_forget_expected(pt))
@@ -239,6 +248,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 
 void gate_done(struct platform_thread *pt)
 {
+	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
 	__atomic_store_n(&box_of(pt)->state, GATE_DONE, __ATOMIC_RELEASE);
 	gate_waited_for(pt);
 	if (pt->gate_waits) {
@@ -270,13 +280,6 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 	else
 		ktimer_cancel(&pt->kick_timer);
 	gate_done(pt);
-}
-
-/* Tells the spinning shim how long it will take; only while we poll does it look. */
-static void hint(struct platform_thread *pt, uint32_t state)
-{
-	if (gate_polling() && !pt->gate_waits)
-		__atomic_store_n(&box_of(pt)->state, state, __ATOMIC_RELEASE);
 }
 
 void gate_slow(struct platform_thread *pt)
@@ -497,7 +500,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
-#define HOLDOFF_MAX_NS NSEC_PER_SEC
+#define HOLDOFF_MAX_NS (200 * NSEC_PER_MSEC)
 
 static struct {
 	bool polling;
@@ -672,6 +675,14 @@ void gate_other_event(void)
 	poll_state.others++;
 }
 
+/* How long the thread's last answer took beyond the time it was served in: the CPUs' fault. As its box says, within reason. */
+static uint64_t delay(const struct platform_thread *pt)
+{
+	uint64_t waited = *(volatile uint32_t *)&box_of(pt)->waited;
+
+	return waited > pt->service ? MIN(waited - pt->service, 8 * SLOW_US * poll_state.ticks_us) : 0;
+}
+
 /* All threads that may have rung. */
 static bool scan(void)
 {
@@ -684,7 +695,7 @@ static bool scan(void)
 		if (pt->state == THREAD_GUEST)
 			gate_counts.polled++;
 		poll_state.calls++;
-		poll_state.waited += MIN((uint64_t) * (volatile uint32_t *)&box_of(pt)->waited, 100000UL);
+		poll_state.waited += delay(pt);
 		if (!take(pt))
 			proc_kill(pt->proc);
 		found = true;

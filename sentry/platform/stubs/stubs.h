@@ -126,6 +126,7 @@ struct platform_thread {
 	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
+	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
 	bool slept;                 /* its call has been asleep in the sentry */
 	uint32_t futex_seq;
 	uint32_t nsegs, nouts, data_used;
