@@ -223,12 +223,13 @@ TEST(text_unmapped_and_mapped_again)
 
 TEST(text_moved)
 {
-	uint8_t *p, *q;
+	uint8_t *p, *q, *place;
 
 	t_scratch();
 	p = map_code(2, NULL, 0);
 	run_code(p, HOT);
-	q = MUST(mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p + 64 * PAGE));
+	place = MUST(mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	q = MUST(mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place));
 	CHECK_MEM(q + 64, getpid_code, sizeof(getpid_code));
 	run_code(q, HOT);
 	run_code(q + PAGE, HOT);
