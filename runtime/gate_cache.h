@@ -37,7 +37,7 @@ struct gate_cache_head {
 
 /* An executable range of a file. All but nsites is its key. */
 struct gate_cache_image {
-	uint8_t id[GATE_CACHE_ID_MAX]; /* its GNU build-id, zeros behind */
+	uint8_t id[GATE_CACHE_ID_MAX]; /* its build-id (GNU's, or Go's folded), zeros behind */
 	uint32_t id_len;               /* 8 and more */
 	uint32_t nsites;
 	uint64_t file_size, text_off, text_len; /* the last two are whole pages */

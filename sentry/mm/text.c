@@ -5,6 +5,9 @@
  *	a call that came past the gate --> text_arrival (text_map.c): which file, which offset --> counts
  *	  4 calls from the site, 64 from the file --> a twin is made and mapped over the file's text (text_map.c)
  *	                                          --> text_patch: the trampoline first, then the site
+ *	  16 calls from a file that is known from earlier sandboxes (text_known.c) --> the same, with all sites known
+ *
+ * Where the bytes leave no doubt (text_surely_site) and there is a twin, the first call from a site is enough.
  *
  * Nothing is ever written into a process. A twin is a memfd with a copy of the executable range's bytes and with the
  * trampolines behind; the sentry alone can write it, through a mapping of its own: it is sealed (FUTURE_WRITE, SHRINK,
@@ -19,7 +22,7 @@
  *
  * Invariants:
  *	- a site is rewritten only if calls have come from it, as the host's kernel tells, and the bytes there are those
- *	  of a syscall; its number was never rt_sigreturn's;
+ *	  of a syscall, or if the stub or the cache says so and the bytes leave no doubt; its number was never rt_sigreturn's;
  *	- a trampoline is complete before anything jumps to it, and neither ever changes again;
  *	- every address space that maps the twin has mapped each region that a rewritten site leads to (lacking[], in_use[]);
  *	- an inode that is opened for writing or changes size loses its twin for good: mappings keep what they have, as

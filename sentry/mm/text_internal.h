@@ -148,7 +148,7 @@ void text_remember_all(void);
 
 /* ---- text_known.c ---- */
 
-/* The build-id in the first len bytes of an ELF file: its length, zeros behind it; 0 if there is none. Pure. */
+/* The build-id, GNU's or Go's, in the first len bytes of an ELF file: its length, zeros behind it; 0 if there is none. Pure. */
 unsigned text_build_id(const uint8_t *head, size_t len, uint8_t id[TEXT_ID_MAX]);
 /* Is it worth a look? */
 bool text_wants_identity(const struct text_file *f);

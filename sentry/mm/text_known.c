@@ -28,6 +28,8 @@
 #define HEAD_LEN PAGE_SIZE /* headers and notes are looked for in so much of a file */
 #define PT_NOTE 4U
 #define NT_GNU_BUILD_ID 3U
+#define NT_GO_BUILD_ID 4U
+#define GO_ID_MAX 256U
 
 static const void *cache; /* checked; NULL: none */
 static bool learning;
@@ -63,6 +65,14 @@ static uint64_t align4(uint64_t n)
 	return (n + 3) & ~3UL;
 }
 
+/* Go's linker has an id of its own, of hashes in letters, longer than ours may be: folded. Two that fold alike do no harm. */
+static unsigned go_id(const uint8_t *desc, uint64_t len, uint8_t id[TEXT_ID_MAX])
+{
+	for (uint64_t i = 0; i < len; i++)
+		id[i % TEXT_ID_MAX] = (uint8_t)(id[i % TEXT_ID_MAX] * 31 + desc[i]);
+	return TEXT_ID_MAX;
+}
+
 /* The id among the notes in [p, p + len). */
 static unsigned id_in_notes(const uint8_t *p, uint64_t len, uint8_t id[TEXT_ID_MAX])
 {
@@ -76,6 +86,9 @@ static unsigned id_in_notes(const uint8_t *p, uint64_t len, uint8_t id[TEXT_ID_M
 			memcpy(id, p + desc, ndesc);
 			return (unsigned)ndesc;
 		}
+		if (get(p + 8, 4) == NT_GO_BUILD_ID && nname == 4 && memcmp(p + 12, "Go\0", 4) == 0 && ndesc >= 40 &&
+		    ndesc <= GO_ID_MAX)
+			return go_id(p + desc, ndesc, id);
 		if (align4(ndesc) > len - desc)
 			return 0;
 		p += desc + align4(ndesc);

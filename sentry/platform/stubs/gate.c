@@ -177,6 +177,11 @@ static bool take(struct platform_thread *pt)
 	}
 	if (pt->state != THREAD_GUEST)
 		return false;
+	/* Not where it is rung: the trap door's bell is no call by the gate. */
+	if (pt->gate_waits)
+		gate_counts.asleep++;
+	else
+		gate_counts.polled++;
 	thread_set_state(pt, THREAD_GATE);
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
@@ -210,10 +215,8 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 			return true;
 		}
 		waits(pt, c);
-		if (guest) {
-			gate_counts.asleep++;
+		if (guest)
 			gave_up();
-		}
 		return take(pt);
 	}
 	if (pt->gate_waits)
@@ -692,8 +695,6 @@ static bool scan(void)
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
 		if (!rung(pt))
 			continue;
-		if (pt->state == THREAD_GUEST)
-			gate_counts.polled++;
 		poll_state.calls++;
 		poll_state.waited += delay(pt);
 		if (!take(pt))
