@@ -106,14 +106,14 @@ static uint32_t join(struct gate_cache_site *to, const struct gate_cache_image *
 		if (to != NULL)
 			to[n] = *s;
 		n++;
-		if (take && nq != 0 && q->off == p->off) {
+		if (!take || (nq != 0 && q->off == p->off)) {
 			q++;
 			nq--;
 		}
-		p += take;
-		np -= take;
-		q += !take;
-		nq -= !take;
+		if (take) {
+			p++;
+			np--;
+		}
 	}
 	return n;
 }

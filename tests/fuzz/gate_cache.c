@@ -54,7 +54,8 @@ static void run(const uint8_t *data, size_t size)
 	size_t len = size < sizeof(in_words) ? size : sizeof(in_words);
 
 	(void)text_build_id(data, size, id);
-	memcpy(in_words, data, len);
+	if (len != 0)
+		memcpy(in_words, data, len);
 	if (gate_cache_check(in_words, len))
 		use(in_words, len);
 	memcpy(in_words, good, good_size);
