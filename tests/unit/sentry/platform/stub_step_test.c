@@ -286,7 +286,7 @@ static void *trap_server(void *arg)
 static bool after_syscall(uint64_t ip)
 {
 	static uint64_t last;
-	bool yes = IN_STUB(last) && *(const uint16_t *)last == 0x050f;
+	bool yes = IN_STUB(last) && memcmp((const void *)last, "\x0f\x05", 2) == 0;
 
 	last = ip;
 	return yes;
