@@ -12,7 +12,7 @@
 /* When a site is rewritten, and when a file is worth a copy of its text. */
 #define TEXT_SITE_ARRIVALS 4U
 #define TEXT_FILE_ARRIVALS 64U
-#define TEXT_KNOWN_ARRIVALS 16U /* the same for a file that the cache knows */
+#define TEXT_KNOWN_ARRIVALS 32U /* the same for a file that the cache knows */
 #define TEXT_ID_MAX 32U
 #define TEXT_MAX_LEN (16 * MiB)
 #define TEXT_MAX_SITES 4096U  /* a file */
