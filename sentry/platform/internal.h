@@ -65,6 +65,8 @@ extern uint32_t stubs_exiting; /* at most so many */
 struct task *stubs_task_of(int pid);
 /* The host's numbers of the task's thread; false if it has none. */
 bool stubs_where(const struct task *task, int *pid, int *tid);
+/* Where the guest stands in a call that came by the gate (its host thread stands in the shim); false if it doesn't. */
+bool stubs_gate_place(const struct task *task, uint64_t *ip, uint64_t *sp);
 /* The sandbox ends: kills every stub. */
 void stubs_kill_all(void);
 

@@ -387,6 +387,8 @@ void inspect_crash(void)
 		s.known = msg.ip != 0 ? 1U << INSPECT_REG_RIP | 1U << INSPECT_REG_RSP : 0;
 		s.regs[INSPECT_REG_RIP] = msg.ip;
 		s.regs[INSPECT_REG_RSP] = msg.sp;
+		if (stubs_gate_place(in.task, &s.regs[INSPECT_REG_RIP], &s.regs[INSPECT_REG_RSP]))
+			s.known = 1U << INSPECT_REG_RIP | 1U << INSPECT_REG_RSP;
 	}
 	if (s.known == 0) {
 		panic_line("  guest: no backtrace, its registers are not known");

@@ -443,6 +443,18 @@ bool stubs_where(const struct task *task, int *pid, int *tid)
 	return true;
 }
 
+bool stubs_gate_place(const struct task *task, uint64_t *ip, uint64_t *sp)
+{
+	struct platform_thread *pt = task->pt;
+	uint64_t local;
+
+	if (pt == NULL || pt->proc == NULL || pt->state != THREAD_GATE)
+		return false;
+	local = STUB_AREAS + pt->area * AREA_SIZE + AREA_LOCAL;
+	*ip = pt->event.ip;
+	return stubs_transfer(pt, false, sp, local + offsetof(struct gate_local, rsp), sizeof(*sp)) == 0;
+}
+
 void stubs_kill_all(void)
 {
 	struct host_proc *proc;
