@@ -17,6 +17,7 @@
 #include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/stub/stub.h"
 #include "sentry/platform/stub_filter.h"
 
 #include <errno.h>
@@ -65,20 +66,6 @@ static struct {
 	int parent;
 } boot;
 
-static int64_t raw(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	int64_t ret;
-	register uint64_t r10 __asm__("r10") = d;
-	register uint64_t r8 __asm__("r8") = e;
-	register uint64_t r9 __asm__("r9") = f;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
 /* Where the kernel put the vDSO and its data pages. None of it is needed to run; without it clocks are calls. */
 void stubs_find_vdso(void)
 {
@@ -110,7 +97,7 @@ static int64_t move_vdso(struct host_range *r, unsigned n, uint64_t to)
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t len = r[i].end - r[i].start, dst = to + (r[i].start - base);
-		int64_t got = raw(SYS_mremap, r[i].start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, dst, 0);
+		int64_t got = call6(SYS_mremap, r[i].start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, dst, 0);
 
 		if (got != (int64_t)dst)
 			return got < 0 ? got : -1;
@@ -156,43 +143,43 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 	if (boot.nvdso != 0 && move_vdso(vdso, boot.nvdso, STAGING) < 0)
 		goto fail;
 	step++;
-	if (raw(SYS_munmap, STUB_BASE, reserve, 0, 0, 0, 0) < 0)
+	if (call6(SYS_munmap, STUB_BASE, reserve, 0, 0, 0, 0) < 0)
 		goto fail;
 	step++;
-	r = raw(SYS_mmap, STUB_BASE, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+	r = call6(SYS_mmap, STUB_BASE, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
 		(uint64_t)-1, 0);
 	if (r != (int64_t)STUB_BASE)
 		goto fail;
 	step++;
-	r = raw(SYS_mmap, STUB_BASE, image_len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, (uint64_t)boot.image_fd, 0);
+	r = call6(SYS_mmap, STUB_BASE, image_len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, (uint64_t)boot.image_fd, 0);
 	if (r != (int64_t)STUB_BASE)
 		goto fail;
 	step++;
-	r = raw(SYS_mmap, STUB_AREAS + MAILBOX_SIZE, AREA_SIZE - MAILBOX_SIZE, PROT_READ | PROT_WRITE,
+	r = call6(SYS_mmap, STUB_AREAS + MAILBOX_SIZE, AREA_SIZE - MAILBOX_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, (uint64_t)-1, 0);
 	if (r < 0)
 		goto fail;
 	step++;
-	r = raw(SYS_mmap, STUB_AREAS, MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+	r = call6(SYS_mmap, STUB_AREAS, MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		(uint64_t)boot.mailbox_fd, 0);
 	if (r < 0)
 		goto fail;
 	step++;
-	r = raw(SYS_mmap, STUB_RO, STUB_RO_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)boot.ro_fd, 0);
+	r = call6(SYS_mmap, STUB_RO, STUB_RO_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, (uint64_t)boot.ro_fd, 0);
 	if (r < 0)
 		goto fail;
 	step++;
-	raw(SYS_madvise, STUB_AREAS, MAILBOX_SIZE, MADV_DONTFORK, 0, 0, 0);
+	call6(SYS_madvise, STUB_AREAS, MAILBOX_SIZE, MADV_DONTFORK, 0, 0, 0);
 	if (boot.nvdso != 0 && move_vdso(vdso, boot.nvdso, STUB_VDSO) < 0)
 		goto fail;
 	step++;
 	for (int sig = 1; sig <= 64; sig++)
-		raw(SYS_rt_sigaction, (uint64_t)sig, (uint64_t)&dfl, 0, 8, 0, 0);
+		call6(SYS_rt_sigaction, (uint64_t)sig, (uint64_t)&dfl, 0, 8, 0, 0);
 	for (unsigned i = 0; i < ARRAY_LEN(handled); i++)
-		raw(SYS_rt_sigaction, (uint64_t)handled[i], (uint64_t)&sa, 0, 8, 0, 0);
-	if (raw(SYS_sigaltstack, (uint64_t)&altstack, 0, 0, 0, 0, 0) < 0)
+		call6(SYS_rt_sigaction, (uint64_t)handled[i], (uint64_t)&sa, 0, 8, 0, 0);
+	if (call6(SYS_sigaltstack, (uint64_t)&altstack, 0, 0, 0, 0, 0) < 0)
 		goto fail;
-	raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&zero, 0, 8, 0, 0);
+	call6(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&zero, 0, 8, 0, 0);
 	/* The stack of the stub's C code lies below the alternate stack, the program on top of it. */
 	stack_top = STUB_AREAS + AREA_STACK - PAGE_ALIGN(sizeof(boot.filter));
 	memcpy((void *)stack_top, boot.filter, boot.nfilter * sizeof(boot.filter[0]));
@@ -208,27 +195,27 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 			 : "memory");
 	__builtin_unreachable();
 fail:
-	raw(SYS_exit_group, 64 + step, 0, 0, 0, 0, 0);
+	call6(SYS_exit_group, 64 + step, 0, 0, 0, 0, 0);
 	__builtin_unreachable();
 }
 
 static _Noreturn void zygote_child(void)
 {
-	raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
-	if (raw(SYS_getppid, 0, 0, 0, 0, 0, 0) != boot.parent)
-		raw(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+	call6(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+	if (call6(SYS_getppid, 0, 0, 0, 0, 0, 0) != boot.parent)
+		call6(SYS_exit_group, 1, 0, 0, 0, 0, 0);
 	while (boot.wait_for_go && boot.shared->go == 0)
-		raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+		call6(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	/* A session of its own: Ctrl-C at the terminal is the guest's business, not the stubs'. */
-	raw(SYS_setsid, 0, 0, 0, 0, 0, 0);
-	raw(SYS_prctl, PR_SET_NAME, (uint64_t) "sbx-stub", 0, 0, 0, 0);
+	call6(SYS_setsid, 0, 0, 0, 0, 0, 0);
+	call6(SYS_prctl, PR_SET_NAME, (uint64_t) "sbx-stub", 0, 0, 0, 0);
 #ifdef __GLIBC__
 	{
 		extern const ptrdiff_t __rseq_offset __attribute__((weak));
 		extern const unsigned int __rseq_size __attribute__((weak));
 
 		if (&__rseq_offset != NULL && __rseq_size != 0)
-			raw(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32, 1, 0x53053053, 0, 0);
+			call6(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32, 1, 0x53053053, 0, 0);
 	}
 #endif
 	__asm__ volatile("mov %0, %%rsp\n\tcall become_zygote" ::"r"(child_stack + sizeof(child_stack)) : "memory");
@@ -289,7 +276,7 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	*step = "clone of the zygote";
 	boot.shared = zb;
 	boot.wait_for_go = before_go != NULL;
-	zygote_tid = (int)raw(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0, 0);
+	zygote_tid = (int)call6(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0, 0);
 	if (zygote_tid == 0)
 		zygote_child();
 	if (zygote_tid < 0)
