@@ -30,6 +30,7 @@
 
 #define TURNS 200        /* of a run, before everybody is killed */
 #define SLEEPS 16        /* jumps of the clock in a run */
+#define SLEEP_MAX ((int64_t)(24 * 3600 * NSEC_PER_SEC))
 #define DEATH_TURNS 5000 /* within which the killed must be gone */
 #define FPSTATE 832
 #define HIGH 0x500000000000UL
@@ -361,7 +362,8 @@ static int sleep_over(int64_t timeout_ns)
 {
 	if (timeout_ns == 0)
 		return 0;
-	if (timeout_ns < 0 || ++sleeps > SLEEPS)
+	/* A sleep of years is one for ever: the clock goes on from run to run and no real one comes near its end. */
+	if (timeout_ns < 0 || timeout_ns > SLEEP_MAX || ++sleeps > SLEEPS)
 		stuck = true;
 	else
 		fuzz_host.now += (uint64_t)timeout_ns;
