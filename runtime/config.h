@@ -133,7 +133,7 @@ struct config {
 	bool backtrace; /* denials in the audit log tell where in the program they came from */
 	int32_t strace_fd, debug_fd, audit_fd,
 		result_fd;   /* result_fd: struct sandbox_result is written there by the monitor */
-	int32_t gate_cache_fd;  /* sealed: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
+	int32_t gate_cache_fd;  /* to read: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
 				 * sentry; -1 */
 	int32_t gate_cache_dir; /* where the monitor keeps what this one learns; -1 */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */

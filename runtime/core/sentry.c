@@ -367,20 +367,25 @@ static void polling_slots(const struct config *cfg)
 		gate_set_cpus(stubs_cpus);
 }
 
-/* Mapped, not read: most runs look at a few lines of it. */
+/* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */
 static void known_sites(const struct config *cfg)
 {
-	const void *data = NULL;
+	size_t max, n = 0;
+	void *data = NULL;
 	struct stat st;
 
 	if (cfg->gate_cache_fd >= 0) {
-		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX)
-			data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, cfg->gate_cache_fd, 0);
-		if (data == MAP_FAILED)
-			data = NULL;
+		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX) {
+			max = PAGE_ALIGN((size_t)st.st_size);
+			data = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (data == MAP_FAILED)
+				data = NULL;
+			else
+				n = gate_cache_read(cfg->gate_cache_fd, data, max);
+		}
 		close(cfg->gate_cache_fd);
 	}
-	text_known_init(data, data != NULL ? (size_t)st.st_size : 0, cfg->gate_cache_dir >= 0);
+	text_known_init(data, n, cfg->gate_cache_dir >= 0);
 }
 
 int sentry_main(void)
