@@ -182,6 +182,7 @@ enum gate_seg_kind {
 	GATE_IN,      /* size bytes at args[ptr], times args[len] if len isn't GATE_NO_LEN */
 	GATE_OUT,     /* the same, written */
 	GATE_INOUT,   /* both */
+	GATE_FDSET,   /* as GATE_INOUT, a bit for each of args[len] descriptors */
 	GATE_PATH,    /* a string at args[ptr] */
 	GATE_IOV_IN,  /* args[len] iovecs at args[ptr], whose bytes are read */
 	GATE_IOV_OUT, /* whose bytes are written */

@@ -160,6 +160,9 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 		case GATE_OUT:
 			add_out(f, addr, len);
 			break;
+		case GATE_FDSET:
+			len = (count + 63) / 64 * 8;
+			__attribute__((fallthrough));
 		case GATE_INOUT:
 			add_in(f, addr, len);
 			add_out(f, addr, len);

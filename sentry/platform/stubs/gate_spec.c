@@ -43,6 +43,7 @@ static const struct seg_word words[] = {
 	WORD("sigaction", GATE_IN, 32, false),
 	WORD("rlimit", GATE_IN, 16, false),
 	WORD("pollfds", GATE_INOUT, 8, true),
+	WORD("fdset", GATE_FDSET, 0, true),
 	WORD("epoll_event", GATE_IN, 12, false),
 	WORD("u64p", GATE_INOUT, 8, false),
 	WORD("u32p", GATE_INOUT, 4, false),
@@ -169,5 +170,11 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		add_word(out, &n, p, len, arg);
 		p += len;
 		p += *p == ' ';
+	}
+	/* These say in their last argument but one or two what was left of the time. */
+	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll) {
+		for (unsigned i = 0; i < n; i++)
+			if (out->segs[i].kind == GATE_IN && out->segs[i].size == 16)
+				out->segs[i].kind = GATE_INOUT;
 	}
 }
