@@ -760,7 +760,7 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(false);
+			polling_end(poll_state.fresh); /* the CPU it went to isn't free */
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
 		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
