@@ -75,6 +75,19 @@ void cpu_limit_init(uint32_t limit)
 	ktimer_init(&timer, tick);
 }
 
+void cpu_limit_change(uint32_t limit)
+{
+	if (limit != 0 && cpu_limited) {
+		permille = limit;
+		return;
+	}
+	if (cpu_limited)
+		ktimer_cancel(&timer);
+	cpu_limited = false;
+	held_until = last_ns = 0;
+	cpu_limit_init(limit);
+}
+
 void cpu_limit_wait(struct task *task)
 {
 	if (!timer.armed) {
