@@ -90,7 +90,7 @@ static int unknown_verb(const char *name)
 	names[NVERBS] = "help";
 	names[NVERBS + 1] = NULL;
 	near = nearest_word(name, names);
-	if (near != NULL)
+	if (near != NULL && strlen(name) > 2) /* ls is a command, not a mistyped ps */
 		error_set(&err, "there is no verb \"%s\": did you mean %s?", name, near);
 	else
 		error_set(&err, "there is no verb \"%s\": to run a command, write sentrybox do -- %s", name, name);
