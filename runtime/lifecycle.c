@@ -220,6 +220,7 @@ static int do_delete(struct words *w, struct error **err)
 
 	container_init(&c);
 	ok = container_open_missing(&c, w->id, &missing, err) && delete(&c, w, err);
+	missing = missing || c.gone;
 	container_close(&c);
 	return ok || (missing && w->force) ? 0 : -1;
 }

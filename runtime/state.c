@@ -199,8 +199,10 @@ bool container_lock(struct container *c, struct error **err)
 	c->locked = true;
 	/* Whoever had it may have deleted it. */
 	if (fstat(c->dir_fd, &here) < 0 || fstatat(c->root_fd, c->id, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    here.st_ino != there.st_ino)
+	    here.st_ino != there.st_ino) {
+		c->gone = true;
 		return no_such(c->id, err);
+	}
 	json_object_put(c->state);
 	c->state = container_file_json(c, "state.json");
 	return true;

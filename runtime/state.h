@@ -16,6 +16,7 @@ struct container {
 	char *id;
 	int root_fd, dir_fd; /* -1: not open */
 	bool locked;
+	bool gone;           /* somebody deleted it while we waited for the lock */
 	json_object *state;  /* state.json; NULL: there is none (its create was killed) */
 };
 

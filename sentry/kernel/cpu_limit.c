@@ -84,8 +84,15 @@ void cpu_limit_change(uint32_t limit)
 	if (cpu_limited)
 		ktimer_cancel(&timer);
 	cpu_limited = false;
-	held_until = last_ns = 0;
+	held_until = 0;
 	cpu_limit_init(limit);
+	if (!cpu_limited)
+		return;
+	/* What runs now may not come by for long: the tick looks after it. */
+	last_ns = loop_now();
+	last_used = stubs_cpu_ns() + host_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	quiet = 0;
+	ktimer_set(&timer, last_ns + TICK_NS);
 }
 
 void cpu_limit_wait(struct task *task)
