@@ -184,8 +184,9 @@ static int make_dir(struct item *it, int dir, const char *last, const char *name
 		it->root = openat(dir, last, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return it->root < 0 ? -1 : 0;
 	}
-	/* So that what is in it can be made: read-only directories stay writable for their owner. */
-	return fchmodat(dir, last, (mode & 0777) | 0700, 0);
+	/* So that what is in it can be made: read-only directories stay writable for their owner. A link of an earlier record may
+	 * have that name: it isn't followed. */
+	return fchmodat(dir, last, (mode & 0777) | 0700, AT_SYMLINK_NOFOLLOW);
 }
 
 static int make_file(struct copy_out *c, int dir, const char *last, const struct copy_out_record *r)
@@ -226,6 +227,12 @@ static void one_record(struct copy_out *c, const struct copy_out_record *r, cons
 
 	if (it->ended || it->failed)
 		return;
+	/* The item itself comes once and first: what an earlier record made in its place must not be followed. */
+	if (it->begun && *name == '\0' && (r->kind == COPY_OUT_DIR || r->kind == COPY_OUT_FILE || r->kind == COPY_OUT_SYMLINK)) {
+		complain(c, r->item, name, "comes twice");
+		it->failed = true;
+		return;
+	}
 	it->begun = true;
 	switch (r->kind) {
 	case COPY_OUT_DIR:

@@ -116,6 +116,44 @@ Test(copy_out, through_a_link_of_its_own)
 	cr_expect_not(exists("evil"));
 }
 
+/* A link in the place of the item, or of a directory: neither is followed when the name comes again. */
+Test(copy_out, links_in_the_place_of_directories)
+{
+	cleanup_free char *outside = xasprintf("%s/outside", dir);
+	struct error *err = NULL;
+	struct stat st;
+	char *error;
+
+	mkdir(outside, 0700);
+	feed(COPY_OUT_SYMLINK, "", outside, 0);
+	feed(COPY_OUT_DIR, "", "", 0);
+	feed(COPY_OUT_FILE, "evil", "", 0);
+	error = copy_out_close(out, true);
+	cr_expect_not_null(error);
+	free(error);
+	cr_expect_not(exists("outside/evil"));
+	unlink(dest);
+
+	out = copy_out_open(&arg, 1, &err);
+	feed(COPY_OUT_SYMLINK, "", outside, 0);
+	feed(COPY_OUT_FILE, "", "", 0);
+	error = copy_out_close(out, true);
+	cr_expect_not_null(error);
+	free(error);
+	cr_expect_not(exists("outside/tree"));
+	unlink(dest);
+
+	out = copy_out_open(&arg, 1, &err);
+	feed(COPY_OUT_DIR, "", "", 0);
+	feed(COPY_OUT_SYMLINK, "d", outside, 0);
+	feed(COPY_OUT_DIR, "d", "", 0);
+	error = copy_out_close(out, true);
+	cr_expect_not_null(error);
+	free(error);
+	cr_assert_eq(stat(outside, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0700, "the mode of what the link leads to");
+}
+
 Test(copy_out, never_written_through)
 {
 	cleanup_free char *victim = xasprintf("%s/victim", dir);
