@@ -15,6 +15,8 @@ int verb_exec(int argc, char **argv);
 void help_exec(void);
 int verb_lifecycle(int argc, char **argv); /* state kill delete list ps pause resume wait events update spec features ... */
 void help_lifecycle(void);
+int verb_files(int argc, char **argv); /* cp tar diff */
+void help_files(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
 int verb_bench(int argc, char **argv);

@@ -36,6 +36,7 @@ enum control_type {
 	CONTROL_EXEC_KILL = 0x107, /* id, and all that came of it, ends */
 	CONTROL_LIST = 0x108,
 	CONTROL_UPDATE = 0x109,    /* a control_update */
+	CONTROL_FILES = 0x10a,     /* a command's socket comes along: runtime/core/files_protocol.h */
 	CONTROL_INSPECTOR = 0x102, /* the answer: its socket comes along, or nothing; ip, sp: of that thread, 0 if not known */
 };
 

@@ -312,6 +312,22 @@ static void do_exec(struct connection *c, const int *fds, unsigned nfds)
 	c->waits = LC_EXEC;
 }
 
+static void do_files(struct connection *c, const int *fds, unsigned nfds)
+{
+	const struct control_message msg = {.type = CONTROL_FILES};
+
+	if (nfds != 1)
+		reply_error(c, 0, "one descriptor is wanted");
+	else if (state == STATE_PAUSED)
+		reply_error(c, 0, "the container is paused: resume it first");
+	else if (state != STATE_RUNNING && state != STATE_CREATED)
+		reply_error(c, 0, "the container is not there yet, or not any more");
+	else if (!send_fds(&msg, fds, nfds))
+		reply_error(c, 0, "the sandbox does not listen");
+	else
+		reply_ok(c);
+}
+
 static void do_stats(struct connection *c)
 {
 	struct lifecycle_reply r = {.type = LC_OK};
@@ -388,6 +404,9 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 	case LC_PAUSE:
 	case LC_RESUME:
 		do_pause(c, rq->type == LC_PAUSE);
+		break;
+	case LC_FILES:
+		do_files(c, fds, nfds);
 		break;
 	case LC_STATS:
 		do_stats(c);

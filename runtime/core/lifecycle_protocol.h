@@ -29,6 +29,7 @@ enum lifecycle_type {
 	LC_RESUME,
 	LC_STATS,
 	LC_UPDATE,
+	LC_FILES,    /* a stream socket for files_protocol.h, which the sentry gets */
 	/* answers */
 	LC_OK = 0x100, /* state: a container_state, and what was asked for */
 	LC_ERROR,      /* start_errno, text */

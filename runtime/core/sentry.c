@@ -8,6 +8,7 @@
  */
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
+#include "runtime/core/files.h"
 #include "runtime/core/seal.h"
 #include "runtime/gate_cache.h"
 
@@ -366,6 +367,10 @@ static void control_receive(void)
 
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_EXEC) {
 		outside_exec(in.msg.id, fds, nfds);
+		return;
+	}
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_FILES && nfds == 1) {
+		files_start(fds[0]);
 		return;
 	}
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR && nfds <= 1) {

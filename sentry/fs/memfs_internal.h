@@ -79,6 +79,7 @@ struct mem_node {
 	bool dirty;              /* differs from the lower file: holds a reference on its inode until nlink is 0 */
 	bool lower_xattrs;       /* the lower file has some that were not read yet */
 	bool is_memfd;
+	bool lower_linked;       /* a lower file with more names than one */
 	bool plain_nlink;        /* a lower directory whose link count doesn't count its subdirectories */
 	union {
 		struct mem_data data;
@@ -140,6 +141,12 @@ bool mem_lower_next(struct mem_node *dir, uint32_t *at, struct mem_lower_name *o
 uint32_t mem_lower_count(const struct mem_node *dir);
 /* Is this name known to be the lower directory's, and visible? */
 bool mem_lower_visible(struct mem_node *dir, const char *name, size_t len);
+/* The names that were hidden and are known; fn must not sleep, false ends it. */
+void mem_lower_hidden(struct mem_node *dir, bool (*fn)(void *arg, const char *name, size_t len), void *arg);
+/* Was there such a lower name, now hidden, and was it a directory? */
+bool mem_lower_was(const struct mem_node *dir, const char *name, size_t len, bool *is_dir);
+/* Calls fn for each live node with a lower_path until it gives something else than 0; that. fn must not sleep. */
+int mem_lower_nodes(int (*fn)(void *arg, struct mem_node *n), void *arg);
 /* Opens the lower file if it isn't open. The descriptor stays until the caller sleeps. */
 int mem_lower_open(struct task *task, struct mem_node *n) must_check;
 /* The lower file's contents can be read until the caller sleeps: they are kept (mem_content), or lower_fd is open. */

@@ -386,6 +386,27 @@ bool mem_lower_next(struct mem_node *dir, uint32_t *at, struct mem_lower_name *o
 	return false;
 }
 
+void mem_lower_hidden(struct mem_node *dir, bool (*fn)(void *arg, const char *name, size_t len), void *arg)
+{
+	struct lower_dir *ld = dir->dir.lower;
+
+	for (uint32_t i = 0; ld != NULL && i < ld->n; i++) {
+		const struct gofer_record *r = record(ld, i);
+
+		if (ld->state[i] == HIDDEN && !fn(arg, gofer_record_name(r), r->name_len))
+			return;
+	}
+}
+
+bool mem_lower_was(const struct mem_node *dir, const char *name, size_t len, bool *is_dir)
+{
+	struct lower_dir *ld = dir->dir.lower;
+	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+
+	*is_dir = i >= 0 && (record(ld, (uint32_t)i)->mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
+	return i >= 0 && ld->state[i] == HIDDEN;
+}
+
 uint32_t mem_lower_count(const struct mem_node *dir)
 {
 	return dir->dir.lower != NULL ? dir->dir.lower->nseen : 0;
@@ -462,6 +483,23 @@ static int fill_by_type(struct mem_node *n, const struct gofer_record *r)
 	return 0;
 }
 
+int mem_lower_nodes(int (*fn)(void *arg, struct mem_node *n), void *arg)
+{
+	struct mem_node *n;
+	int ret;
+
+	for (unsigned i = 0; i < ID_BUCKETS; i++) {
+		if (ids[i].next == NULL)
+			continue;
+		list_for_each(n, &ids[i], id_link) {
+			ret = fn(arg, n);
+			if (ret != 0)
+				return ret;
+		}
+	}
+	return 0;
+}
+
 /* Takes path. */
 static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *path, struct inode **out)
 {
@@ -493,6 +531,7 @@ static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *pat
 	n->lower_dev = r->dev;
 	n->lower_ino = r->ino;
 	n->lower_ctime = mem_ctime_key(r->ctime_sec, r->ctime_nsec);
+	n->lower_linked = (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG && r->nlink > 1;
 	n->lower_xattrs = (r->flags & GOFER_HAS_XATTRS) != 0;
 	err = fill_by_type(n, r);
 	if (err != 0) {

@@ -20,6 +20,7 @@
 #include "sentry/fs/lower.h"
 #include "sentry/fs/bindfs.h"
 #include "sentry/fs/memfs.h"
+#include "sentry/fs/memfs_changes.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
@@ -327,6 +328,7 @@ static void boot_init(struct task *task)
 	if (err < 0)
 		cannot_start(task, 0, what, err);
 	log_debug("start: mounts are there");
+	memfs_started();
 	if (cfg->wait_start)
 		wait_for_start(task);
 	else

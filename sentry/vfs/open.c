@@ -177,6 +177,13 @@ static int open_path(struct open *o, const struct path *path, struct file **out)
 	return 0;
 }
 
+int vfs_open_path(struct task *task, const struct path *path, uint32_t flags, struct file **out)
+{
+	struct open o = {.task = task, .flags = flags, .acc_mode = access_wanted(flags)};
+
+	return open_path(&o, path, out);
+}
+
 static int open_existing(struct open *o, int dirfd, const char *name, unsigned lookup, struct file **out)
 {
 	struct path path;

@@ -447,6 +447,9 @@ static inline bool file_nonblock(const struct file *f, const struct iobuf *b)
 int vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode, unsigned lookup,
 	     struct file **out) must_check;
 
+/* The same for what a walk has found (positive, borrowed), without O_CREAT. */
+int vfs_open_path(struct task *task, const struct path *path, uint32_t flags, struct file **out) must_check;
+
 /* Generic calls by file, checks included (FMODE, limits, RLIMIT_FSIZE, SIGXFSZ): what the syscalls and sendfile share.
  * pos NULL: the file's own position. */
 int64_t vfs_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A directory beneath another, by descriptors alone: each part of a name is opened in the one before with O_NOFOLLOW, so that
+ * neither a link that lies there nor one that appears meanwhile leads out. The last directory stays open, since the next name
+ * is mostly in it or in one beneath it; so any depth needs two descriptors.
+ */
+#include "runtime/files.h"
+#include "runtime/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+void files_place_done(struct files_place *p)
+{
+	if (p->dir >= 0)
+		close(p->dir);
+	p->dir = -1;
+	free(p->name);
+	p->name = NULL;
+}
+
+/* From directory `from`, which is closed, down along name. */
+static int down(int from, const char *name, size_t len)
+{
+	const char *end = name + len;
+
+	while (from >= 0 && name < end) {
+		size_t n = strcspn(name, "/");
+		char part[FILES_PART_MAX + 1];
+		int next;
+
+		n = n < (size_t)(end - name) ? n : (size_t)(end - name);
+		if (!files_part_ok(name, n)) {
+			close(from);
+			errno = EINVAL;
+			return -1;
+		}
+		memcpy(part, name, n);
+		part[n] = '\0';
+		next = openat(from, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0) {
+			int saved = errno;
+
+			close(from);
+			errno = saved;
+			return -1;
+		}
+		close(from);
+		from = next;
+		name += n + (name + n < end);
+	}
+	return from;
+}
+
+int files_place_go(struct files_place *p, const char *name, size_t len)
+{
+	size_t have = p->dir >= 0 ? strlen(p->name) : 0;
+	char *copy;
+	int dir;
+
+	if (p->dir >= 0 && have == len && memcmp(p->name, name, len) == 0)
+		return p->dir;
+	copy = xstrndup(name, len);
+	if (p->dir >= 0 && have < len && memcmp(p->name, name, have) == 0 && (have == 0 || name[have] == '/')) {
+		dir = down(p->dir, name + have + (have != 0), len - have - (have != 0));
+		p->dir = -1;
+	} else {
+		dir = down(fcntl(p->root, F_DUPFD_CLOEXEC, 3), name, len);
+	}
+	if (dir < 0) {
+		int saved = errno;
+
+		free(copy);
+		files_place_done(p);
+		errno = saved;
+		return -1;
+	}
+	files_place_done(p);
+	p->dir = dir;
+	p->name = copy;
+	return dir;
+}
+
+int files_place_of(struct files_place *p, const char *name, const char **last)
+{
+	const char *slash = strrchr(name, '/');
+
+	*last = slash != NULL ? slash + 1 : name;
+	return files_place_go(p, name, slash != NULL ? (size_t)(slash - name) : 0);
+}
