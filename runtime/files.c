@@ -110,16 +110,16 @@ static bool finish(struct files_stream *s, struct error **err)
 	return s->rec.kind == FILES_END || error_set(err, "what comes from the container makes no sense");
 }
 
-static bool place_answer(struct files_stream *s, const char *path, struct error **err)
+static bool place_answer(struct files_stream *s, const char *path, bool owners, struct error **err)
 {
-	if (!files_ask(s, FILES_WRITE, 0, path, err) || !files_next(s, err))
+	if (!files_ask(s, FILES_WRITE, owners ? FILES_OWNERS : 0, path, err) || !files_next(s, err))
 		return false;
 	return s->rec.kind == FILES_PLACE || error_set(err, "what comes from the container makes no sense");
 }
 
 static bool from_tar(struct files_stream *s, const char *dest, bool owners, struct error **err)
 {
-	if (!place_answer(s, dest, err))
+	if (!place_answer(s, dest, owners, err))
 		return false;
 	if (!S_ISDIR(s->rec.mode))
 		return error_set(err, "%s is not a directory in the container: an archive goes into one", dest);
@@ -139,7 +139,7 @@ static bool from_host(struct files_stream *s, const char *path, const char *dest
 	/* A directory that is to be made may be written with a slash, a file can't. */
 	while (S_ISDIR(st.st_mode) && len > 1 && there[len - 1] == '/')
 		there[--len] = '\0';
-	if (!place_answer(s, there, err))
+	if (!place_answer(s, there, owners, err))
 		return false;
 	if (S_ISDIR(s->rec.mode)) {
 		if (!files_part_ok(base, strlen(base))) {

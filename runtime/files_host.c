@@ -121,6 +121,15 @@ static void times_of(const struct files_record *r, struct timespec times[2])
 	times[1] = (struct timespec){r->mtime_sec, r->mtime_nsec};
 }
 
+/* What the filesystem can't hold stays behind. */
+static int set_xattrs(int fd, const struct files_entry *e)
+{
+	for (unsigned i = 0; i < e->nxattrs; i++)
+		if (fsetxattr(fd, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
+			return -1;
+	return 0;
+}
+
 /* ---- files ---- */
 
 static void forget_file(struct host_sink *h)
@@ -151,10 +160,7 @@ static int begin_file(struct host_sink *h, int dir, const char *last, const stru
 	h->rec = e->r;
 	if (h->file < 0 || h->file_dir < 0)
 		return -1;
-	for (unsigned i = 0; i < e->nxattrs; i++)
-		if (fsetxattr(h->file, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
-			return -1;
-	return 0;
+	return set_xattrs(h->file, e);
 }
 
 static int give_name(const struct host_sink *h)
@@ -228,9 +234,13 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 
 	if (mkdirat(dir, last, 0700) < 0 && errno != EEXIST)
 		return -1;
-	made = openat(dir, last, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	made = openat(dir, last, (e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (made < 0)
 		return -1;
+	if (set_xattrs(made, e) < 0) {
+		close(made);
+		return -1;
+	}
 	if (*e->name == '\0')
 		h->place.root = made;
 	else
@@ -257,9 +267,13 @@ static int make_symlink(struct host_sink *h, int dir, const char *last, const st
 
 static int make_fifo(struct host_sink *h, int dir, const char *last, const struct files_entry *e)
 {
+	struct timespec times[2];
+
 	if (unlinkat(dir, last, 0) < 0 && errno != ENOENT)
 		return -1;
-	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r) < 0)
+	times_of(&e->r, times);
+	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r) < 0 ||
+	    utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	return fchmodat(dir, last, e->r.mode & 0777, AT_SYMLINK_NOFOLLOW);
 }

@@ -216,7 +216,7 @@ static void serve_request(struct files_job *j)
 		files_diff(j, j->rec.flags);
 		break;
 	case FILES_WRITE:
-		files_write(j, path);
+		files_write(j, path, j->rec.flags);
 		break;
 	default:
 		job_failure(j, NULL, NULL, -LINUX_EINVAL);

@@ -47,6 +47,6 @@ bool files_walkable(const struct path *path);
 
 void files_read(struct files_job *j, const char *path, unsigned flags);
 void files_diff(struct files_job *j, unsigned flags);
-void files_write(struct files_job *j, const char *path);
+void files_write(struct files_job *j, const char *path, unsigned flags);
 
 #endif

@@ -52,6 +52,7 @@ enum files_kind {
 /* of a request */
 #define FILES_FOLLOW 1u   /* READ: a link that the path names itself */
 #define FILES_CONTENTS 2u /* READ, DIFF: and not the names alone */
+#define FILES_OWNERS 4u   /* WRITE: the owners must hold; else a volume of the host may refuse them */
 /* of an ENTRY */
 #define FILES_HARD_LINK 1u
 #define FILES_ADDED 2u    /* DIFF: the image has no such name */
