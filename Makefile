@@ -285,3 +285,24 @@ $(wordlist 2,9,$(MAKECMDGOALS)):
 bench-compare:
 	@$(if $(OLD),bench/compare $(OLD),echo "make bench-compare OLD.json" >&2; exit 2)
 endif
+
+# ---- make install [PREFIX=/usr/local] [DESTDIR=] ----
+
+PREFIX ?= /usr/local
+LIBEXEC = $(PREFIX)/libexec/sentrybox
+PROGRAMS = sentrybox sentrybox-core sentrybox-inspect sentrybox-bench
+.PHONY: install uninstall manpages
+manpages: all
+	@scripts/manpages $B/sentrybox $B/man
+# The command finds the others beside itself, so they share a directory, and the command is linked to.
+install: manpages
+	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(addprefix $B/,$(PROGRAMS)) $(DESTDIR)$(LIBEXEC)
+	ln -sf ../libexec/sentrybox/sentrybox $(DESTDIR)$(PREFIX)/bin/sentrybox
+	install -m 644 $B/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox
+uninstall:
+	rm -rf $(DESTDIR)$(LIBEXEC)
+	rm -f $(DESTDIR)$(PREFIX)/bin/sentrybox $(DESTDIR)$(PREFIX)/share/man/man1/sentrybox.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/sentrybox-*.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox
