@@ -14,7 +14,7 @@
  * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
  * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
  * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
- * begin with what was learned. A rewritten mov changes five bytes and not one: at once if no thread that sees the text runs
+ * begin with what was learned. A rewritten instruction changes five bytes and not one: at once if no thread that sees the text runs
  * but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
  *
  * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
@@ -33,8 +33,8 @@
  * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
  * loads them in the same sandbox, nobody else.
  *
- * Left out: sites by relocation of the instructions around (no pattern: they stay with notification), text larger than
- * 16 MiB, text in memory that is no file's.
+ * Left out: sites with no instruction of five bytes or more right before them, text larger than 16 MiB, text in memory that
+ * is no file's.
  */
 #include "sentry/mm/text_internal.h"
 
@@ -59,7 +59,7 @@
 
 uint64_t text_epoch;
 
-static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov"};
+static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov", "reloc"};
 static const char *const why_names[TEXT_NWHY] = {"", "no pattern", "flags", "rt_sigreturn", "no room", "file"};
 
 struct text_image {
@@ -225,10 +225,11 @@ static void twin_free(struct text_file *f)
 	host_close(f->fd);
 	alloc_uncharge(f->charged);
 	kfree(f->page_used);
+	kfree(f->jumped_to);
 	f->fd = -1;
 	f->map = NULL;
 	f->charged = 0;
-	f->page_used = NULL;
+	f->page_used = f->jumped_to = NULL;
 	ntwins--;
 }
 
@@ -513,8 +514,10 @@ static void patched(struct text_file *f, struct text_site *s)
 		f->image->s.near++;
 	else if (s->form == TEXT_FORM_FAR)
 		f->image->s.far++;
-	else
+	else if (s->form == TEXT_FORM_MOV)
 		f->image->s.mov++;
+	else
+		f->image->s.reloc++;
 }
 
 /* Two sites so close that their slots would overlap. */
@@ -541,15 +544,16 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
 	text_encode_punned(code, form);
 	memcpy(f->map + f->region_off[form] + slot, code, sizeof(code));
 	__atomic_store_n(f->map + s->off, 0xe9, __ATOMIC_SEQ_CST);
+	s->back = 0;
 	placed(f, s, form, form, slot);
 	patched(f, s);
 	return true;
 }
 
 /*
- * A mov while others may be running through it, as Linux rewrites its own text: first a breakpoint over its first byte, then
- * the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it had
- * fetched. Who runs into the breakpoint is sent past the mov with RAX set (text_fix_trap).
+ * An instruction while others may be running through it, as Linux rewrites its own text: first a breakpoint over its first
+ * byte, then the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it
+ * had fetched. Who runs into the breakpoint is sent to the slot (text_fix_trap), which does what stood there.
  */
 static void turn_later(struct ktimer *t)
 {
@@ -562,7 +566,7 @@ static void turn_begin(struct text_file *f, struct text_site *s)
 {
 	static struct ktimer timer;
 
-	__atomic_store_n(f->map + s->off - 5, 0xcc, __ATOMIC_SEQ_CST);
+	__atomic_store_n(f->map + s->off - s->back, 0xcc, __ATOMIC_SEQ_CST);
 	s->state = TEXT_PENDING;
 	s->step = 0;
 	s->file = text_file_get(f);
@@ -581,17 +585,17 @@ void text_turn(void)
 
 	list_for_each_safe(s, tmp, &turning, turning) {
 		struct text_file *f = s->file;
-		uint8_t *mov = f->map + s->off - 5, jump[5];
+		uint8_t *insn = f->map + s->off - s->back, jump[5];
 
-		text_encode_jump(jump, text_shift(s->region) + s->slot, s->off);
+		text_encode_jump(jump, text_shift(s->region) + s->slot, s->off - s->back + 5);
 		switch (s->step++) {
 		case 0: /* it may have begun just now */
 			break;
 		case 1:
-			memcpy(mov + 1, jump + 1, 4);
+			memcpy(insn + 1, jump + 1, 4);
 			break;
 		default:
-			__atomic_store_n(mov, jump[0], __ATOMIC_SEQ_CST);
+			__atomic_store_n(insn, jump[0], __ATOMIC_SEQ_CST);
 			list_del(&s->turning);
 			f->image->s.pending--;
 			patched(f, s);
@@ -601,45 +605,159 @@ void text_turn(void)
 	}
 }
 
-/* The region whose pool takes one more mov, or NONE. */
-static enum text_form pool_region(const struct text_file *f)
+/* Slots of the pool that so many bytes of code take. */
+static uint32_t pool_slots(unsigned len)
+{
+	return (len + TEXT_POOL_SLOT - 1) / TEXT_POOL_SLOT;
+}
+
+/* The region whose pool takes so many more bytes of code, or NONE. */
+static enum text_form pool_region(const struct text_file *f, unsigned len)
 {
 	for (enum text_form r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++)
-		if (region_usable(f, r) && f->pool_used[r] < TEXT_POOL_LEN / TEXT_POOL_SLOT)
+		if (region_usable(f, r) && f->pool_used[r] + pool_slots(len) <= TEXT_POOL_LEN / TEXT_POOL_SLOT)
 			return r;
 	return TEXT_FORM_NONE;
 }
 
-static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+/* Puts the code, made for the slot that pool_region promised, there, and the jump where the site's instruction is. */
+static enum text_why patch_pool(struct text_file *f, struct text_site *s, const struct task *current, enum text_form form,
+				enum text_form r, const uint8_t *code, unsigned len)
 {
-	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
-	enum text_form r;
-	uint64_t slot, from_text;
-	uint8_t code[TEXT_MOV_LEN], jump[5];
+	uint64_t slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
+	uint8_t *insn = f->map + s->off - s->back, jump[5];
 
-	if (why != TEXT_WHY_NONE)
-		return why;
-	r = pool_region(f);
-	if (r == TEXT_FORM_NONE)
+	if (!slot_charge(f, r, slot, len))
 		return TEXT_WHY_NO_ROOM;
-	slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
-	if (!slot_charge(f, r, slot, sizeof(code)))
-		return TEXT_WHY_NO_ROOM;
-	from_text = text_shift(r) + slot;
-	text_encode_mov(code, (uint32_t)s->nr, from_text, s->off);
-	memcpy(f->map + f->region_off[r] + slot, code, sizeof(code));
-	f->pool_used[r]++;
-	placed(f, s, TEXT_FORM_MOV, r, slot);
+	memcpy(f->map + f->region_off[r] + slot, code, len);
+	memcpy(s->was, insn, sizeof(s->was));
+	f->pool_used[r] += pool_slots(len);
+	placed(f, s, form, r, slot);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (f->maps != 0 && !text_quiet(f, current)) {
 		turn_begin(f, s);
 		return TEXT_WHY_NONE;
 	}
-	text_encode_jump(jump, from_text, s->off);
-	memcpy(f->map + s->off - 5, jump, sizeof(jump));
+	text_encode_jump(jump, text_shift(r) + slot, s->off - s->back + 5);
+	memcpy(insn, jump, sizeof(jump));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	patched(f, s);
 	return TEXT_WHY_NONE;
+}
+
+/* Where the next slot of r's pool will be, from the text's start. */
+static uint64_t pool_next(const struct text_file *f, enum text_form r)
+{
+	return text_shift(r) + text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
+}
+
+static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
+	enum text_form r = pool_region(f, TEXT_MOV_LEN);
+	uint8_t code[TEXT_MOV_LEN];
+
+	if (why != TEXT_WHY_NONE)
+		return why;
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	s->back = 5;
+	text_encode_mov(code, (uint32_t)s->nr, pool_next(f, r), s->off);
+	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
+}
+
+/* The text around a site as the file has it: text_reloc_find reads no further than that. */
+#define BEFORE 512U
+#define BEHIND 256U
+struct window {
+	uint64_t start;
+	size_t len;
+	uint8_t bytes[BEFORE + BEHIND];
+};
+
+static void put_back(struct window *w, uint64_t at, const uint8_t *bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (at + i >= w->start && at + i - w->start < w->len)
+			w->bytes[at + i - w->start] = bytes[i];
+}
+
+static void window_make(const struct text_file *f, uint64_t off, struct window *w)
+{
+	static const uint8_t syscall_byte = 0x0f;
+
+	w->start = off > BEFORE ? off - BEFORE : 0;
+	w->len = MIN(off + BEHIND, f->len) - w->start;
+	memcpy(w->bytes, f->map + w->start, w->len);
+	for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
+		for (const struct text_site *s = f->bucket[b]; s != NULL; s = s->next) {
+			if (s->state != TEXT_PATCHED && s->state != TEXT_PENDING)
+				continue;
+			if (s->back != 0)
+				put_back(w, s->off - s->back, s->was, sizeof(s->was));
+			else
+				put_back(w, s->off, &syscall_byte, 1);
+		}
+	}
+}
+
+/* Does a far jump lead to one of the n places from off on? True for want of memory, too. */
+static bool jumped_to(struct text_file *f, uint64_t off, unsigned n)
+{
+	if (f->jumped_to == NULL) {
+		f->jumped_to = kzalloc((f->len + 7) / 8);
+		if (f->jumped_to == NULL)
+			return true;
+		text_far_jumps(f->map, f->len, f->jumped_to);
+	}
+	for (uint64_t at = off; at < off + n; at++)
+		if ((f->jumped_to[at / 8] >> (at % 8)) & 1)
+			return true;
+	return false;
+}
+
+static enum text_why patch_reloc(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	uint8_t code[TEXT_RELOC_LEN];
+	struct window w;
+	enum text_form r;
+	enum text_why why;
+	unsigned back, len;
+
+	if (!s->proven)
+		return TEXT_WHY_NO_PATTERN;
+	window_make(f, s->off, &w);
+	back = text_reloc_find(w.bytes, w.len, s->off - w.start, &why);
+	if (why != TEXT_WHY_NONE)
+		return why;
+	/* Another site's jump would be among what moves, or ours in its way: bytes that are read two ways. */
+	if (memcmp(w.bytes + s->off - w.start - back, f->map + s->off - back, back) != 0 ||
+	    jumped_to(f, s->off - back + 1, 4))
+		return TEXT_WHY_NO_PATTERN;
+	r = pool_region(f, back + TEXT_RELOC_LEN - TEXT_RELOC_MAX);
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	len = text_encode_reloc(code, f->map + s->off - back, back, pool_next(f, r), s->off);
+	if (len == 0)
+		return TEXT_WHY_NO_ROOM;
+	s->back = (uint8_t)back;
+	return patch_pool(f, s, current, TEXT_FORM_RELOC, r, code, len);
+}
+
+/*
+ * A site where the bytes leave no doubt is rewritten at its first call: the twin is there anyway. So is one whose instructions
+ * must move, once the file has been looked through for jumps; that takes time in proportion to its length, and waits until the
+ * calls from one site were as many.
+ */
+uint32_t text_patience(const struct text_file *f, const struct text_site *s)
+{
+	if (f->fd < 0 || s->state != TEXT_COUNTING)
+		return TEXT_SITE_ARRIVALS;
+	if (text_surely_site(f->map, f->len, s->off, s->nr))
+		return 1;
+	if (text_punned(f->map, f->len, s->off) != TEXT_FORM_NONE)
+		return TEXT_SITE_ARRIVALS;
+	return f->jumped_to != NULL || s->known ? 1 : MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / TEXT_RELOC_SCAN));
 }
 
 void text_patch(struct text_file *f, struct text_site *s, const struct task *current)
@@ -662,6 +780,8 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
 		return;
 	why = patch_mov(f, s, current);
+	if (why == TEXT_WHY_NO_PATTERN && form == TEXT_FORM_NONE)
+		why = patch_reloc(f, s, current);
 	/* A punned site whose region is in the way of something is rather a matter of room. */
 	if (form != TEXT_FORM_NONE && why != TEXT_WHY_NONE)
 		why = TEXT_WHY_NO_ROOM;
@@ -673,6 +793,6 @@ void text_patch_ready(struct text_file *f, const struct task *current)
 {
 	for (unsigned b = 0; b < TEXT_BUCKETS; b++)
 		for (struct text_site *s = f->bucket[b]; s != NULL; s = s->next)
-			if (s->state == TEXT_COUNTING && s->arrivals >= TEXT_SITE_ARRIVALS)
+			if (s->state == TEXT_COUNTING && s->arrivals != 0 && s->arrivals >= text_patience(f, s))
 				text_patch(f, s, current);
 }

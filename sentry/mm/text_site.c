@@ -8,6 +8,9 @@
  *	mov      b8 01 00 00 00 | 0f 05        mov $1, %eax; syscall
  *	         e9 xx xx xx xx   0f 05        jmp to a slot, and behind it the same syscall
  *
+ *	moved    b8 04 00 00 00 | 4c 89 cf | 48 89 d6 | 0f 05     mov $4, %eax; mov %r9, %rdi; mov %rdx, %rsi; syscall
+ *	         e9 xx xx xx xx   4c 89 cf   48 89 d6   0f 05     jmp to a slot, which does all of them, and the rest as it was
+ *
  * A punned site changes in its first byte only. Before, between and after the store every address that was the start of
  * an instruction still is one: a thread that returns to behind the syscall finds its compare, one that jumps to the site
  * finds a jump. So it needs no knowledge of what is around it and may be written while threads run there.
@@ -17,14 +20,23 @@
  * imaginable (prefixes, an eight-bit displacement of -0x48, a longer move) are refused by the bytes before. A jump past the
  * mov to the syscall itself stays valid: those bytes aren't touched.
  *
+ * The third form (RELOC) is the second at a distance, with any instruction of five bytes or more in the mov's place. Still only
+ * one instruction changes, and those behind it stay where they are: a jump to one of them, a thread that stands there, a
+ * handler that returns there find what they always found, and make the call the slow way. What has to be proven is that the
+ * instruction begins where it seems to: every way of reading the bytes before it must come to it (text_insn_begins), and no
+ * direct jump may lead into it. The instructions up to the syscall are then known, too, and so is the syscall. They are moves
+ * and arithmetic, copied byte by byte: a thread that is interrupted in the copy is at the same distance in the original.
+ *
  * A slot ends in `jmp *%gs:8`, the entry of the shim in the stub, with RCX behind the syscall as the processor would leave
- * it. It changes no other register and no flag; but the shim may, so a mov whose syscall is followed by an instruction that
+ * it. It changes no other register and no flag; but the shim may, so a site whose syscall, not being punned, is followed by an instruction that
  * could read the flags is left alone. (In punned sites a compare follows.)
  *
  * The guest controls every byte. Nothing here is read outside [text, text + len), and the worst that a forged text gets is a
  * jump in its own code.
  */
 #include "sentry/mm/text_site.h"
+
+#include "sentry/mm/text_insn.h"
 
 #include <string.h>
 
@@ -146,6 +158,126 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
 	return text_ignores_flags(text + off + 2, len - off - 2) ? TEXT_WHY_NONE : TEXT_WHY_FLAGS;
 }
 
+/* ---- moved instructions ---- */
+
+/* Do movable instructions, the first of five bytes or more, fill [at, off) just so? */
+static bool chain_ok(const uint8_t *text, size_t len, size_t at, size_t off)
+{
+	struct text_insn insn;
+
+	for (bool first = true; at < off; first = false) {
+		if (text_insn_decode(text + at, len - at, &insn) != TEXT_INSN_OK || !insn.movable || (first && insn.len < 5))
+			return false;
+		at += insn.len;
+	}
+	return at == off;
+}
+
+/* Is what looks like a short jump at text + at surely a part of an instruction that isn't one? */
+static bool surely_no_jump(const uint8_t *text, size_t len, size_t at)
+{
+	for (size_t back = 1; back < TEXT_INSN_MAX && back <= at; back++) {
+		struct text_insn insn;
+
+		if (text_insn_decode(text + at - back, len - (at - back), &insn) == TEXT_INSN_OK && insn.len > back &&
+		    !insn.jumps && text_insn_begins(text, len, at - back))
+			return true;
+	}
+	return false;
+}
+
+bool text_short_jump_to(const uint8_t *text, size_t len, size_t at, unsigned n)
+{
+	size_t from = at > 130 ? at - 130 : 0;
+
+	for (size_t p = from; p < at + n + 128 && p + 2 <= len; p++) {
+		uint64_t to = p + 2 + (uint64_t)(int64_t)(int8_t)text[p + 1];
+
+		if ((text[p] & 0xf0) != 0x70 && (text[p] & 0xfc) != 0xe0 && text[p] != 0xeb)
+			continue;
+		if (to >= at && to - at < n && !surely_no_jump(text, len, p))
+			return true;
+	}
+	return false;
+}
+
+void text_far_jumps(const uint8_t *text, size_t len, uint8_t *bits)
+{
+	for (size_t p = 0; p + 6 <= len; p++) {
+		uint64_t to;
+
+		if ((text[p] & 0xfe) == 0xe8)
+			to = p + 5 + (uint64_t)(int64_t)(int32_t)get32(text + p + 1);
+		else if (text[p] == 0x0f && (text[p + 1] & 0xf0) == 0x80)
+			to = p + 6 + (uint64_t)(int64_t)(int32_t)get32(text + p + 2);
+		else
+			continue;
+		if (to < len)
+			bits[to / 8] |= (uint8_t)(1U << (to % 8));
+	}
+}
+
+unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, enum text_why *why)
+{
+	*why = TEXT_WHY_NO_PATTERN;
+	if (off > len || len - off < 2 || text[off] != 0x0f || text[off + 1] != 0x05)
+		return 0;
+	for (unsigned back = 5; back <= TEXT_RELOC_MAX && back <= off; back++) {
+		if (!chain_ok(text, len, off - back, off) || !text_insn_begins(text, len, off - back))
+			continue;
+		if (text_short_jump_to(text, len, off - back + 1, 4))
+			return 0;
+		if (!text_ignores_flags(text + off + 2, len - off - 2)) {
+			*why = TEXT_WHY_FLAGS;
+			return 0;
+		}
+		*why = TEXT_WHY_NONE;
+		return back;
+	}
+	return 0;
+}
+
+unsigned text_encode_reloc(uint8_t code[TEXT_RELOC_LEN], const uint8_t *p, unsigned back, uint64_t slot, uint64_t site)
+{
+	static const uint8_t entry[] = {GS_ENTRY};
+	/* Everything comes to lie this much further. */
+	int64_t shift = (int64_t)(slot - (site - back));
+	struct text_insn insn;
+
+	memcpy(code, p, back);
+	for (unsigned at = 0; at < back; at += insn.len) {
+		int64_t disp;
+
+		if (text_insn_decode(code + at, back - at, &insn) != TEXT_INSN_OK)
+			return 0;
+		if (insn.rip_disp == 0)
+			continue;
+		disp = (int64_t)(int32_t)get32(code + at + insn.rip_disp) - shift;
+		if (disp < INT32_MIN || disp > INT32_MAX)
+			return 0;
+		put32(code + at + insn.rip_disp, (uint32_t)disp);
+	}
+	code[back] = 0x48;
+	code[back + 1] = 0x8d;
+	code[back + 2] = 0x0d;
+	put32(code + back + 3, (uint32_t)(site + 2 - (slot + back + 7)));
+	memcpy(code + back + 7, entry, sizeof(entry));
+	return back + 15;
+}
+
+int text_reloc_done(const uint8_t *code, unsigned back, unsigned at)
+{
+	struct text_insn insn;
+
+	for (unsigned done = 0; done < back; done += insn.len) {
+		if (done == at)
+			return (int)done;
+		if (text_insn_decode(code + done, back - done, &insn) != TEXT_INSN_OK)
+			return -1;
+	}
+	return at == back || at == back + 7 ? (int)back : -1;
+}
+
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
 {
 	static const uint8_t high[] = {0xf0, 0xff, 0xff};
@@ -182,10 +314,10 @@ void text_encode_mov(uint8_t code[TEXT_MOV_LEN], uint32_t nr, uint64_t slot, uin
 	memcpy(code + 12, entry, sizeof(entry));
 }
 
-void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t site)
+void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t end)
 {
 	code[0] = 0xe9;
-	put32(code + 1, (uint32_t)(slot - site)); /* the jump ends where the syscall begins */
+	put32(code + 1, (uint32_t)(slot - end));
 }
 
 bool text_slot_boundary(enum text_form form, unsigned at)
