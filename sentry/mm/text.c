@@ -33,7 +33,7 @@
  * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
  * loads them in the same sandbox, nobody else.
  *
- * Left out: sites with no instruction of five bytes or more right before them, text larger than 16 MiB, text in memory that
+ * Left out: sites with no instruction of five bytes or more right before them and no padding near by, text larger than 16 MiB, text in memory that
  * is no file's.
  */
 #include "sentry/mm/text_internal.h"
@@ -545,6 +545,7 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
 	memcpy(f->map + f->region_off[form] + slot, code, sizeof(code));
 	__atomic_store_n(f->map + s->off, 0xe9, __ATOMIC_SEQ_CST);
 	s->back = 0;
+	s->hop = 0;
 	placed(f, s, form, form, slot);
 	patched(f, s);
 	return true;
@@ -555,6 +556,18 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
  * byte, then the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it
  * had fetched. Who runs into the breakpoint is sent to the slot (text_fix_trap), which does what stood there.
  */
+static void encode_site(const struct text_site *s, uint8_t jump[TEXT_JUMP])
+{
+	uint64_t end = s->off - s->back + s->jump;
+
+	if (s->jump == TEXT_JUMP) {
+		text_encode_jump(jump, text_shift(s->region) + s->slot, end);
+	} else {
+		jump[0] = 0xeb;
+		jump[1] = (uint8_t)(s->off + (uint64_t)(int64_t)s->hop - end);
+	}
+}
+
 static void turn_later(struct ktimer *t)
 {
 	text_turn();
@@ -585,14 +598,14 @@ void text_turn(void)
 
 	list_for_each_safe(s, tmp, &turning, turning) {
 		struct text_file *f = s->file;
-		uint8_t *insn = f->map + s->off - s->back, jump[5];
+		uint8_t *insn = f->map + s->off - s->back, jump[TEXT_JUMP];
 
-		text_encode_jump(jump, text_shift(s->region) + s->slot, s->off - s->back + 5);
+		encode_site(s, jump);
 		switch (s->step++) {
 		case 0: /* it may have begun just now */
 			break;
 		case 1:
-			memcpy(insn + 1, jump + 1, 4);
+			memcpy(insn + 1, jump + 1, s->jump - 1U);
 			break;
 		default:
 			__atomic_store_n(insn, jump[0], __ATOMIC_SEQ_CST);
@@ -625,21 +638,25 @@ static enum text_why patch_pool(struct text_file *f, struct text_site *s, const 
 				enum text_form r, const uint8_t *code, unsigned len)
 {
 	uint64_t slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
-	uint8_t *insn = f->map + s->off - s->back, jump[5];
+	uint8_t *insn = f->map + s->off - s->back, *hop = f->map + s->off + s->hop, jump[TEXT_JUMP];
 
 	if (!slot_charge(f, r, slot, len))
 		return TEXT_WHY_NO_ROOM;
 	memcpy(f->map + f->region_off[r] + slot, code, len);
-	memcpy(s->was, insn, sizeof(s->was));
+	memcpy(s->was, insn, s->jump);
 	f->pool_used[r] += pool_slots(len);
 	placed(f, s, form, r, slot);
+	if (s->hop != 0) {
+		memcpy(s->hop_was, hop, TEXT_JUMP);
+		text_encode_jump(hop, text_shift(r) + slot, (uint64_t)(hop + TEXT_JUMP - f->map));
+	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (f->maps != 0 && !text_quiet(f, current)) {
 		turn_begin(f, s);
 		return TEXT_WHY_NONE;
 	}
-	text_encode_jump(jump, text_shift(r) + slot, s->off - s->back + 5);
-	memcpy(insn, jump, sizeof(jump));
+	encode_site(s, jump);
+	memcpy(insn, jump, s->jump);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	patched(f, s);
 	return TEXT_WHY_NONE;
@@ -661,18 +678,19 @@ static enum text_why patch_mov(struct text_file *f, struct text_site *s, const s
 		return why;
 	if (r == TEXT_FORM_NONE)
 		return TEXT_WHY_NO_ROOM;
-	s->back = 5;
+	s->back = s->jump = TEXT_JUMP;
+	s->hop = 0;
 	text_encode_mov(code, (uint32_t)s->nr, pool_next(f, r), s->off);
 	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
 }
 
 /* The text around a site as the file has it: text_reloc_find reads no further than that. */
-#define BEFORE 512U
-#define BEHIND 256U
+#define BEFORE 640U
+#define BEHIND 400U
 struct window {
 	uint64_t start;
 	size_t len;
-	uint8_t bytes[BEFORE + BEHIND];
+	uint8_t bytes[BEFORE + BEHIND + 16];
 };
 
 static void put_back(struct window *w, uint64_t at, const uint8_t *bytes, unsigned n)
@@ -686,7 +704,7 @@ static void window_make(const struct text_file *f, uint64_t off, struct window *
 {
 	static const uint8_t syscall_byte = 0x0f;
 
-	w->start = off > BEFORE ? off - BEFORE : 0;
+	w->start = off > BEFORE ? (off - BEFORE) & ~15UL : 0;
 	w->len = MIN(off + BEHIND, f->len) - w->start;
 	memcpy(w->bytes, f->map + w->start, w->len);
 	for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
@@ -694,9 +712,11 @@ static void window_make(const struct text_file *f, uint64_t off, struct window *
 			if (s->state != TEXT_PATCHED && s->state != TEXT_PENDING)
 				continue;
 			if (s->back != 0)
-				put_back(w, s->off - s->back, s->was, sizeof(s->was));
+				put_back(w, s->off - s->back, s->was, s->jump);
 			else
 				put_back(w, s->off, &syscall_byte, 1);
+			if (s->hop != 0)
+				put_back(w, s->off + (uint64_t)(int64_t)s->hop, s->hop_was, TEXT_JUMP);
 		}
 	}
 }
@@ -716,32 +736,100 @@ static bool jumped_to(struct text_file *f, uint64_t off, unsigned n)
 	return false;
 }
 
+/* Has nothing in so many bytes at off been rewritten? */
+static bool untouched(const struct text_file *f, const struct window *w, uint64_t off, unsigned n)
+{
+	return memcmp(w->bytes + (off - w->start), f->map + off, n) == 0;
+}
+
+/* Padding for a long jump that a short one, ending at off, reaches; 0: there is none. */
+static uint64_t find_hop(struct text_file *f, const struct window *w, uint64_t off)
+{
+	size_t end = off - w->start, at = 0;
+	unsigned n;
+
+	while ((at = text_padding_find(w->bytes, w->len, end, at, &n)) != SIZE_MAX) {
+		if (!jumped_to(f, w->start + at, n)) {
+			for (size_t p = at; p + TEXT_JUMP <= at + n; p++)
+				if (p + 128 >= end && p <= end + 127 && untouched(f, w, w->start + p, TEXT_JUMP))
+					return w->start + p;
+		}
+		at += n;
+	}
+	return 0;
+}
+
+/* Chooses the instruction, and the padding if it is a short one. */
+static enum text_why reloc_choose(struct text_file *f, struct text_site *s)
+{
+	enum text_why why;
+	struct window w;
+	unsigned back;
+
+	window_make(f, s->off, &w);
+	back = text_reloc_find(w.bytes, w.len, s->off - w.start, TEXT_JUMP, 0, &why);
+	s->jump = TEXT_JUMP;
+	s->hop = 0;
+	/* Another site's jump would be among what moves, or ours in its way: bytes that are read two ways. */
+	if (back != 0 && untouched(f, &w, s->off - back, back) && !jumped_to(f, s->off - back + 1, TEXT_JUMP - 1)) {
+		s->back = (uint8_t)back;
+		return TEXT_WHY_NONE;
+	}
+	s->jump = TEXT_HOP;
+	for (back = 0; why != TEXT_WHY_FLAGS;) {
+		uint64_t hop;
+
+		back = text_reloc_find(w.bytes, w.len, s->off - w.start, TEXT_HOP, back, &why);
+		if (back == 0)
+			break;
+		if (!untouched(f, &w, s->off - back, back) || jumped_to(f, s->off - back + 1, TEXT_HOP - 1))
+			continue;
+		hop = find_hop(f, &w, s->off - back + TEXT_HOP);
+		if (hop != 0) {
+			s->back = (uint8_t)back;
+			s->hop = (int16_t)(hop - s->off);
+			return TEXT_WHY_NONE;
+		}
+	}
+	return why != TEXT_WHY_NONE ? why : TEXT_WHY_NO_PATTERN;
+}
+
 static enum text_why patch_reloc(struct text_file *f, struct text_site *s, const struct task *current)
 {
 	uint8_t code[TEXT_RELOC_LEN];
-	struct window w;
 	enum text_form r;
 	enum text_why why;
-	unsigned back, len;
+	unsigned len;
 
 	if (!s->proven)
 		return TEXT_WHY_NO_PATTERN;
-	window_make(f, s->off, &w);
-	back = text_reloc_find(w.bytes, w.len, s->off - w.start, &why);
+	why = reloc_choose(f, s);
 	if (why != TEXT_WHY_NONE)
 		return why;
-	/* Another site's jump would be among what moves, or ours in its way: bytes that are read two ways. */
-	if (memcmp(w.bytes + s->off - w.start - back, f->map + s->off - back, back) != 0 ||
-	    jumped_to(f, s->off - back + 1, 4))
-		return TEXT_WHY_NO_PATTERN;
-	r = pool_region(f, back + TEXT_RELOC_LEN - TEXT_RELOC_MAX);
+	r = pool_region(f, s->back + TEXT_RELOC_LEN - TEXT_RELOC_MAX);
 	if (r == TEXT_FORM_NONE)
 		return TEXT_WHY_NO_ROOM;
-	len = text_encode_reloc(code, f->map + s->off - back, back, pool_next(f, r), s->off);
+	len = text_encode_reloc(code, f->map + s->off - s->back, s->back, pool_next(f, r), s->off);
 	if (len == 0)
 		return TEXT_WHY_NO_ROOM;
-	s->back = (uint8_t)back;
 	return patch_pool(f, s, current, TEXT_FORM_RELOC, r, code, len);
+}
+
+const struct text_site *text_hop_at(const struct text_file *f, uint64_t off)
+{
+	/* The site is as near as a short jump and what moves allow. */
+	uint64_t low = off > 256 ? off - 256 : 0;
+
+	if (off >= f->len || f->map[off] != 0xe9)
+		return NULL;
+	for (uint64_t at = low; at < off + 256; at++) {
+		const struct text_site *s = text_site_find(f, at);
+
+		if (s != NULL && (s->state == TEXT_PATCHED || s->state == TEXT_PENDING) && s->hop != 0 &&
+		    at + (uint64_t)(int64_t)s->hop == off)
+			return s;
+	}
+	return NULL;
 }
 
 /*

@@ -36,7 +36,9 @@ struct text_site {
 	uint32_t slot;          /* PATCHED: its offset in the region */
 	int32_t nr;             /* MOV: the number in the bytes */
 	uint8_t back;           /* MOV, RELOC: how far before the syscall the jump begins */
-	uint8_t was[5];         /* and what stood there */
+	uint8_t jump;           /* and how long it is: TEXT_JUMP or TEXT_HOP */
+	int16_t hop;            /* HOP: the long jump's place, from the syscall's */
+	uint8_t was[5], hop_was[5]; /* what stood there */
 	uint32_t arrivals;      /* by all processes */
 	uint8_t state, form, why;
 	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
@@ -140,6 +142,8 @@ void text_patch_ready(struct text_file *f, const struct task *current);
 void text_turn(void);
 /* It had been left for a reason that no longer holds. */
 void text_site_again(struct text_file *f, struct text_site *s);
+/* The site whose long jump lies in padding at off, or NULL. */
+const struct text_site *text_hop_at(const struct text_file *f, uint64_t off);
 /* Arrivals after which text_patch looks at the site. */
 uint32_t text_patience(const struct text_file *f, const struct text_site *s);
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why);

@@ -839,9 +839,11 @@ static void restore_site(const struct text_record *r, const struct text_site *s,
 	static const uint8_t syscall_byte = 0x0f;
 
 	if (s->back != 0)
-		restore(buf, addr, len, r->start + s->off - s->back, s->was, sizeof(s->was));
+		restore(buf, addr, len, r->start + s->off - s->back, s->was, s->jump);
 	else
 		restore(buf, addr, len, r->start + s->off, &syscall_byte, 1);
+	if (s->hop != 0)
+		restore(buf, addr, len, r->start + s->off + (uint64_t)(int64_t)s->hop, s->hop_was, TEXT_JUMP);
 }
 
 size_t text_read_fix_slow(const struct mm *mm, void *buf, uint64_t addr, size_t len)
@@ -893,7 +895,7 @@ static const struct text_site *slot_at(const struct text_file *f, enum text_form
 /* The site whose rewritten instruction begins at `at` of the text. */
 static const struct text_site *site_jumping_at(const struct text_file *f, uint64_t at)
 {
-	for (unsigned back = 5; back <= TEXT_RELOC_MAX; back++) {
+	for (unsigned back = TEXT_HOP; back <= TEXT_RELOC_MAX; back++) {
 		const struct text_site *s = text_site_find(f, at + back);
 
 		if (s != NULL && s->back == back && (s->state == TEXT_PATCHED || s->state == TEXT_PENDING))
@@ -921,7 +923,7 @@ bool text_fix_trap(struct mm *mm, struct regs *regs)
 	return true;
 }
 
-/* The site in whose slot ip is, and where in it. NULL: in none. */
+/* The site in whose slot ip is, and where in it; the long jump to a slot is as good as its beginning. NULL: in none. */
 static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct text_record **record, unsigned *within)
 {
 	struct text_record *r;
@@ -931,6 +933,11 @@ static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct 
 	list_for_each(r, &mm->text->records, link) {
 		if (r->file == NULL || r->failed)
 			continue;
+		if (ip >= r->start && ip < r->end) {
+			*record = r;
+			*within = 0;
+			return text_hop_at(r->file, ip - r->start);
+		}
 		for (enum text_form form = NEAR; form <= FAR; form++) {
 			if (!region_meets(r, form, ip, ip + 1))
 				continue;

@@ -20,11 +20,12 @@
  * imaginable (prefixes, an eight-bit displacement of -0x48, a longer move) are refused by the bytes before. A jump past the
  * mov to the syscall itself stays valid: those bytes aren't touched.
  *
- * The third form (RELOC) is the second at a distance, with any instruction of five bytes or more in the mov's place. Still only
+ * The third form (RELOC) is the second at a distance, with another instruction of five bytes or more in the mov's place. Still only
  * one instruction changes, and those behind it stay where they are: a jump to one of them, a thread that stands there, a
  * handler that returns there find what they always found, and make the call the slow way. What has to be proven is that the
  * instruction begins where it seems to: every way of reading the bytes before it must come to it (text_insn_begins), and no
- * direct jump may lead into it. The instructions up to the syscall are then known, too, and so is the syscall. They are moves
+ * direct jump may lead into it. Where no instruction is as long, one of two bytes or more becomes a short jump to padding
+ * behind a return or a jump, in which a long one is put: nothing ever runs there, as far as no pointer leads to it. The instructions up to the syscall are then known, too, and so is the syscall. They are moves
  * and arithmetic, copied byte by byte: a thread that is interrupted in the copy is at the same distance in the original.
  *
  * A slot ends in `jmp *%gs:8`, the entry of the shim in the stub, with RCX behind the syscall as the processor would leave
@@ -160,13 +161,13 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
 
 /* ---- moved instructions ---- */
 
-/* Do movable instructions, the first of five bytes or more, fill [at, off) just so? */
-static bool chain_ok(const uint8_t *text, size_t len, size_t at, size_t off)
+/* Do movable instructions, the first of so many bytes or more, fill [at, off) just so? */
+static bool chain_ok(const uint8_t *text, size_t len, size_t at, size_t off, unsigned least)
 {
 	struct text_insn insn;
 
 	for (bool first = true; at < off; first = false) {
-		if (text_insn_decode(text + at, len - at, &insn) != TEXT_INSN_OK || !insn.movable || (first && insn.len < 5))
+		if (text_insn_decode(text + at, len - at, &insn) != TEXT_INSN_OK || !insn.movable || (first && insn.len < least))
 			return false;
 		at += insn.len;
 	}
@@ -217,15 +218,15 @@ void text_far_jumps(const uint8_t *text, size_t len, uint8_t *bits)
 	}
 }
 
-unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, enum text_why *why)
+unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, unsigned jump, unsigned beyond, enum text_why *why)
 {
 	*why = TEXT_WHY_NO_PATTERN;
 	if (off > len || len - off < 2 || text[off] != 0x0f || text[off + 1] != 0x05)
 		return 0;
-	for (unsigned back = 5; back <= TEXT_RELOC_MAX && back <= off; back++) {
-		if (!chain_ok(text, len, off - back, off) || !text_insn_begins(text, len, off - back))
+	for (unsigned back = MAX(jump, beyond + 1); back <= TEXT_RELOC_MAX && back <= off; back++) {
+		if (!chain_ok(text, len, off - back, off, jump) || !text_insn_begins(text, len, off - back))
 			continue;
-		if (text_short_jump_to(text, len, off - back + 1, 4))
+		if (text_short_jump_to(text, len, off - back + 1, jump - 1))
 			return 0;
 		if (!text_ignores_flags(text + off + 2, len - off - 2)) {
 			*why = TEXT_WHY_FLAGS;
@@ -235,6 +236,53 @@ unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, enum text_
 		return back;
 	}
 	return 0;
+}
+
+/* The length of an instruction that does nothing, as assemblers write them between functions; 0: it is another. */
+static unsigned nothing_len(const uint8_t *p, size_t n)
+{
+	struct text_insn insn;
+	size_t at = 0;
+
+	if (text_insn_decode(p, n, &insn) != TEXT_INSN_OK)
+		return 0;
+	while (at < insn.len && (p[at] == 0x66 || p[at] == 0x2e))
+		at++;
+	if (insn.len == at + 1)
+		return p[at] == 0x90 || p[at] == 0xcc ? insn.len : 0;
+	return p[at] == 0x0f && p[at + 1] == 0x1f ? insn.len : 0;
+}
+
+/* The length of a return or a jump, which nothing passes; 0: it is another. */
+static unsigned dead_end_len(const uint8_t *p, size_t n)
+{
+	unsigned len = p[0] == 0xc3 ? 1 : p[0] == 0xeb ? 2 : p[0] == 0xe9 ? 5 : 0;
+
+	return len <= n ? len : 0;
+}
+
+size_t text_padding_find(const uint8_t *text, size_t len, size_t end, size_t from, unsigned *n)
+{
+	for (size_t at = MAX(from, end > 128 + 20 ? end - 128 - 20 : 0); at < len && at < end + 128; at++) {
+		unsigned dead = dead_end_len(text + at, len - at), got = 0, step;
+		size_t start = at + dead;
+
+		if (dead == 0 || start < from)
+			continue;
+		while (start + got < len && (step = nothing_len(text + start + got, len - start - got)) != 0)
+			got += step;
+		/* To the next multiple, and not a function that begins by doing nothing. */
+		if (got < TEXT_JUMP || got >= 16 || (start + got) % 16 != 0)
+			continue;
+		/* The last place for a jump mustn't be too far before, nor the first too far behind. */
+		if (start + got - TEXT_JUMP + 128 < end || start > end + 127)
+			continue;
+		if (!text_insn_begins(text, len, at) || text_short_jump_to(text, len, start, got))
+			continue;
+		*n = got;
+		return start;
+	}
+	return SIZE_MAX;
 }
 
 unsigned text_encode_reloc(uint8_t code[TEXT_RELOC_LEN], const uint8_t *p, unsigned back, uint64_t slot, uint64_t site)

@@ -11,7 +11,7 @@ enum text_form {
 	TEXT_FORM_NEAR, /* 0f 05 48 3d 00: a jump by 0x003d4805 */
 	TEXT_FORM_FAR,  /* 0f 05 48 3d 01: a jump by 0x013d4805 */
 	TEXT_FORM_MOV,  /* b8 imm32 0f 05: the mov becomes a jump to a slot of the pool */
-	TEXT_FORM_RELOC, /* an instruction of five bytes or more becomes one; it and those up to the syscall run in the slot */
+	TEXT_FORM_RELOC, /* an instruction before it becomes one; that and those up to the syscall run in the slot */
 	TEXT_NFORMS,
 };
 
@@ -35,6 +35,8 @@ enum text_why {
 #define TEXT_MOV_LEN 20U
 #define TEXT_RELOC_MAX 48U                   /* bytes of instructions that move */
 #define TEXT_RELOC_LEN (TEXT_RELOC_MAX + 15U) /* and what a slot ends with */
+#define TEXT_JUMP 5U
+#define TEXT_HOP 2U /* a short jump, to padding in which a long one fits */
 #define TEXT_POOL_SLOT 32U
 #define TEXT_POOL_LEN (4 * PAGE_SIZE)
 
@@ -66,13 +68,21 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
  */
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
 /*
- * Where the instruction begins, in bytes before the syscall at off, that may become a jump, so that it and all that follow up
- * to the syscall run elsewhere; 0: there is none, *why says why. It is the nearest of five bytes or more; it surely begins
- * there (text_insn_begins), no short jump leads into its first five bytes, nothing between it and the syscall depends on its
- * place but by a distance that can be adjusted, and what follows the syscall doesn't read the flags. Jumps from afar are the
- * caller's to look for.
+ * Where the instruction begins, in bytes before the syscall at off, that may become a jump of so many bytes (TEXT_JUMP,
+ * TEXT_HOP), so that it and all that follow up to the syscall run elsewhere; 0: there is none, *why says why. It is the nearest
+ * that is as long, but farther than `beyond`; it surely begins there (text_insn_begins), no short jump leads into what changes
+ * of it, nothing between it and the syscall depends on its place but by a distance that can be adjusted, and what follows the
+ * syscall doesn't read the flags. Jumps from afar are the caller's to look for.
  */
-unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, enum text_why *why) must_check;
+unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, unsigned jump, unsigned beyond,
+			 enum text_why *why) must_check;
+/*
+ * The next place, from `from` on, where at least five bytes of padding lie in reach of a short jump that ends at text + end:
+ * fewer than sixteen bytes of instructions that do nothing, between an instruction that surely is a return or a jump and the
+ * next multiple of sixteen, to which no short jump leads. Their number in *n, at most 15; SIZE_MAX: there are no more. text
+ * begins at a multiple of sixteen.
+ */
+size_t text_padding_find(const uint8_t *text, size_t len, size_t end, size_t from, unsigned *n) must_check;
 /* Does a short jump near text + at lead to one of the n places from there on, or could it? */
 bool text_short_jump_to(const uint8_t *text, size_t len, size_t at, unsigned n) must_check;
 /* Sets the bits of all places in the text that five or six bytes of it, wherever they begin, jump to or call when read so. */
