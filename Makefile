@@ -139,7 +139,7 @@ $G/runtime/core/seal.o: $B/gen/filters.h
 $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c -lcapstone
 
 # The same programs with AddressSanitizer and UBSan, in a directory of their own.
 ASAN_B = build/asan

@@ -668,22 +668,6 @@ static uint64_t pool_next(const struct text_file *f, enum text_form r)
 	return text_shift(r) + text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
 }
 
-static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
-{
-	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
-	enum text_form r = pool_region(f, TEXT_MOV_LEN);
-	uint8_t code[TEXT_MOV_LEN];
-
-	if (why != TEXT_WHY_NONE)
-		return why;
-	if (r == TEXT_FORM_NONE)
-		return TEXT_WHY_NO_ROOM;
-	s->back = s->jump = TEXT_JUMP;
-	s->hop = 0;
-	text_encode_mov(code, (uint32_t)s->nr, pool_next(f, r), s->off);
-	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
-}
-
 /* The text around a site as the file has it: text_reloc_find reads no further than that. */
 #define BEFORE 640U
 #define BEHIND 400U
@@ -734,6 +718,27 @@ static bool jumped_to(struct text_file *f, uint64_t off, unsigned n)
 		if ((f->jumped_to[at / 8] >> (at % 8)) & 1)
 			return true;
 	return false;
+}
+
+static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
+	enum text_form r = pool_region(f, TEXT_MOV_LEN);
+	uint8_t code[TEXT_MOV_LEN];
+	struct window w;
+
+	if (why != TEXT_WHY_NONE)
+		return why;
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	/* Jumps that are ours hide what reads the flags. */
+	window_make(f, s->off, &w);
+	if (!text_flags_unused(w.bytes, w.len, s->off + 2 - w.start))
+		return TEXT_WHY_FLAGS;
+	s->back = s->jump = TEXT_JUMP;
+	s->hop = 0;
+	text_encode_mov(code, (uint32_t)s->nr, pool_next(f, r), s->off);
+	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
 }
 
 /* Has nothing in so many bytes at off been rewritten? */

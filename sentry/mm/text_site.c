@@ -29,8 +29,8 @@
  * and arithmetic, copied byte by byte: a thread that is interrupted in the copy is at the same distance in the original.
  *
  * A slot ends in `jmp *%gs:8`, the entry of the shim in the stub, with RCX behind the syscall as the processor would leave
- * it. It changes no other register and no flag; but the shim may, so a site whose syscall, not being punned, is followed by an instruction that
- * could read the flags is left alone. (In punned sites a compare follows.)
+ * it. It changes no other register and no flag; but the shim may, so a site whose syscall, not being punned, is followed by instructions that
+ * could read the flags before others set them is left alone. (In punned sites a compare follows.)
  *
  * The guest controls every byte. Nothing here is read outside [text, text + len), and the worst that a forged text gets is a
  * jump in its own code.
@@ -42,6 +42,7 @@
 #include <string.h>
 
 #define GS_ENTRY 0x65, 0xff, 0x24, 0x25, 0x08, 0x00, 0x00, 0x00 /* jmp *%gs:8 */
+#define FLAGS_STEPS 16 /* instructions behind a syscall that are looked at */
 #define NR_MAX 512
 #define NR_RT_SIGRETURN 15
 
@@ -78,6 +79,8 @@ static bool two_byte_ignores_flags(uint8_t op)
 	case 0x57:            /* xorps */
 	case 0x6f: case 0x7f: /* movdqa */
 	case 0xaf:            /* imul */
+	case 0xb0 ... 0xb1:   /* cmpxchg */
+	case 0xc0 ... 0xc1:   /* xadd */
 	case 0xb6 ... 0xb7:
 	case 0xbe ... 0xbf: /* movzx, movsx */
 	case 0xef:          /* pxor */
@@ -87,12 +90,17 @@ static bool two_byte_ignores_flags(uint8_t op)
 	}
 }
 
+static bool is_prefix(uint8_t byte)
+{
+	return byte == 0x66 || byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x64 || (byte & 0xf0) == 0x40;
+}
+
 bool text_ignores_flags(const uint8_t *p, size_t n)
 {
 	size_t at = 0;
 	uint8_t op;
 
-	while (at < n && at < 4 && (p[at] == 0x66 || p[at] == 0xf2 || p[at] == 0xf3 || (p[at] & 0xf0) == 0x40))
+	while (at < n && at < 4 && is_prefix(p[at]))
 		at++;
 	if (at >= n)
 		return false;
@@ -129,6 +137,62 @@ bool text_ignores_flags(const uint8_t *p, size_t n)
 	}
 }
 
+/* Does the instruction at p, which ignores the flags, set all of them? */
+static bool sets_flags(const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+	unsigned reg;
+
+	while (at + 1 < n && at < 4 && is_prefix(p[at]))
+		at++;
+	reg = at + 1 < n ? p[at + 1] >> 3 & 7 : 0;
+	switch (p[at]) {
+	case 0x00 ... 0x05: case 0x08 ... 0x0d:
+	case 0x20 ... 0x25: case 0x28 ... 0x2d:
+	case 0x30 ... 0x35: case 0x38 ... 0x3d:
+	case 0x80: case 0x81: case 0x83: case 0x84: case 0x85: case 0xa8: case 0xa9:
+		return true;
+	case 0xf6: case 0xf7:
+		return reg == 0 || reg == 3; /* test, neg */
+	case 0x0f:
+		return at + 1 < n && (p[at + 1] == 0xb0 || p[at + 1] == 0xb1 || p[at + 1] == 0xc0 || p[at + 1] == 0xc1);
+	default:
+		return false;
+	}
+}
+
+/* Nobody keeps flags across one of these, or nothing comes behind it. */
+static bool ends_flags(const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+
+	while (at + 1 < n && at < 4 && is_prefix(p[at]))
+		at++;
+	if (p[at] == 0xff && at + 1 < n)
+		return (p[at + 1] >> 3 & 7) >= 2 && (p[at + 1] >> 3 & 7) <= 5; /* call, jmp */
+	return p[at] == 0xc3 || p[at] == 0xe8 || p[at] == 0xf4 || p[at] == 0xcc || (p[at] == 0x0f && at + 1 < n && p[at + 1] == 0x0b);
+}
+
+bool text_flags_unused(const uint8_t *text, size_t len, size_t at)
+{
+	struct text_insn insn;
+
+	for (unsigned i = 0; i < FLAGS_STEPS && at < len; i++) {
+		if (text_insn_decode(text + at, len - at, &insn) != TEXT_INSN_OK || !text_ignores_flags(text + at, insn.len))
+			return false;
+		if (sets_flags(text + at, insn.len) || ends_flags(text + at, insn.len))
+			return true;
+		at += insn.len;
+		if (!insn.jumps)
+			continue;
+		/* Out of sight: to another function. */
+		if ((insn.rel < 0 && (uint64_t)-(int64_t)insn.rel > at) || (insn.rel >= 0 && (uint64_t)insn.rel >= len - at))
+			return true;
+		at += (uint64_t)(int64_t)insn.rel;
+	}
+	return false;
+}
+
 /* May the byte at off - 5 belong to an instruction that began before it? p points at it, `before` bytes lie in front. */
 static bool may_be_a_tail(const uint8_t *p, size_t before)
 {
@@ -156,7 +220,7 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
 	mov = text + off - 5;
 	if (mov[0] != 0xb8 || nr < 0 || nr >= NR_MAX || get32(mov + 1) != (uint32_t)nr || may_be_a_tail(mov, off - 5))
 		return TEXT_WHY_NO_PATTERN;
-	return text_ignores_flags(text + off + 2, len - off - 2) ? TEXT_WHY_NONE : TEXT_WHY_FLAGS;
+	return text_flags_unused(text, len, off + 2) ? TEXT_WHY_NONE : TEXT_WHY_FLAGS;
 }
 
 /* ---- moved instructions ---- */
@@ -228,7 +292,7 @@ unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, unsigned j
 			continue;
 		if (text_short_jump_to(text, len, off - back + 1, jump - 1))
 			return 0;
-		if (!text_ignores_flags(text + off + 2, len - off - 2)) {
+		if (!text_flags_unused(text, len, off + 2)) {
 			*why = TEXT_WHY_FLAGS;
 			return 0;
 		}

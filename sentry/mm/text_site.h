@@ -19,7 +19,7 @@ enum text_form {
 enum text_why {
 	TEXT_WHY_NONE,
 	TEXT_WHY_NO_PATTERN, /* nothing around it that could be used */
-	TEXT_WHY_FLAGS,      /* what follows may read the flags */
+	TEXT_WHY_FLAGS,      /* what follows may read the flags that the call leaves alone */
 	TEXT_WHY_SIGRETURN,  /* rt_sigreturn: unwinders know these bytes */
 	TEXT_WHY_NO_ROOM,    /* the region its jump leads to isn't free, or its slot isn't */
 	TEXT_WHY_FILE,       /* the file is too large, excluded, or open for writing */
@@ -89,6 +89,9 @@ bool text_short_jump_to(const uint8_t *text, size_t len, size_t at, unsigned n) 
 void text_far_jumps(const uint8_t *text, size_t len, uint8_t *bits);
 /* True if the instruction at p (n bytes are readable) surely doesn't read the flags. */
 bool text_ignores_flags(const uint8_t *p, size_t n) must_check;
+
+/* From text + at on, are the flags set anew before anything reads them, or a function left, by the way of its direct jumps? */
+bool text_flags_unused(const uint8_t *text, size_t len, size_t at) must_check;
 
 /* The code of a slot of a punned form. Nothing in it depends on the site: they are at a fixed distance. */
 void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form);
