@@ -850,7 +850,7 @@ uint32_t text_patience(const struct text_file *f, const struct text_site *s)
 		return 1;
 	if (text_punned(f->map, f->len, s->off) != TEXT_FORM_NONE)
 		return TEXT_SITE_ARRIVALS;
-	return f->jumped_to != NULL || s->known ? 1 : MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / TEXT_RELOC_SCAN));
+	return f->jumped_to != NULL ? 1 : MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / TEXT_RELOC_SCAN));
 }
 
 void text_patch(struct text_file *f, struct text_site *s, const struct task *current)

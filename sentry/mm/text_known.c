@@ -11,8 +11,8 @@
  * The cache proves nothing. A sandbox whose sentry was taken over writes it as it likes, and the next one reads it: so a site
  * is rewritten only if it is the exact bytes of a call and what compilers put behind it, or of a call and its number in
  * front (text_surely_site), just as if this sandbox's own stub had told of it. Where instructions have to be moved the bytes
- * could be data: such a site waits for a first call from it, as the host tells, and is then proven like any other; that the
- * cache knows it only makes it worth while. The build-id is the file's own word, and a forged one leads to other places of
+ * could be data: such a site waits for a first call from it, as the host tells, and is then proven like any other. That the
+ * cache names it says no more than that the file makes calls. The build-id is the file's own word, and a forged one leads to other places of
  * the same kind. What a cache can do at worst is to have sites rewritten that no call
  * came from: memory for trampolines, charged to the sandbox and bounded by the text.
  *
