@@ -14,8 +14,8 @@
  * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
  * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
  * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
- * begin with what was learned. A rewritten instruction changes five bytes and not one: at once if no thread that sees the text runs
- * but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
+ * begin with what was learned. A rewritten instruction changes two or five bytes and not one: at once if no thread that
+ * sees the text runs but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
  *
  * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
  * write(2) from text), which text_read_fix puts right. Only loads by the program itself see the jumps.
@@ -30,11 +30,11 @@
  *
  * The guest controls the files' bytes and, by running them, which sites count. Two of its threads that race with a mapping
  * can make a call count for a file it didn't come from: then a byte sequence of that file which looks like a site and
- * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
- * loads them in the same sandbox, nobody else.
+ * isn't may be rewritten. That takes the bytes 0f 05 48 3d, or code up to a 0f 05, and a file that is only read; it
+ * harms who executes or loads them in the same sandbox, nobody else.
  *
- * Left out: sites with no instruction of five bytes or more right before them and no padding near by, text larger than 16 MiB, text in memory that
- * is no file's.
+ * Left out: sites with no instruction of five bytes or more before them and no padding near by, text larger than 16 MiB,
+ * text in memory that is no file's.
  */
 #include "sentry/mm/text_internal.h"
 

@@ -41,7 +41,8 @@ bool text_return(struct task *task, int64_t ret) must_check;
 bool text_fix_ip(struct mm *mm, struct regs *regs);
 /* A thread that is stepped stands at ip: has it done nothing of its own since it left the text for a trampoline? */
 bool text_stepped_nothing(const struct mm *mm, uint64_t ip);
-/* Registers of a thread that ran into a breakpoint: if it is one of ours, they are changed so that it goes on as if what stood there before were still there. */
+/* Registers of a thread that ran into a breakpoint: if it is one of ours, they are changed so that it goes on as if what stood
+ * there before were still there. */
 bool text_fix_trap(struct mm *mm, struct regs *regs);
 
 /* ---- for sentry/mm ---- */

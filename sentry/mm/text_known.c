@@ -12,9 +12,9 @@
  * is rewritten only if it is the exact bytes of a call and what compilers put behind it, or of a call and its number in
  * front (text_surely_site), just as if this sandbox's own stub had told of it. Where instructions have to be moved the bytes
  * could be data: such a site waits for a first call from it, as the host tells, and is then proven like any other. That the
- * cache names it says no more than that the file makes calls. The build-id is the file's own word, and a forged one leads to other places of
- * the same kind. What a cache can do at worst is to have sites rewritten that no call
- * came from: memory for trampolines, charged to the sandbox and bounded by the text.
+ * cache names it says no more than that the file makes calls. The build-id is the file's own word, and a forged one leads to
+ * other places of the same kind. What a cache can do at worst is to have sites rewritten that no call came from: memory for
+ * trampolines, charged to the sandbox and bounded by the text.
  *
  * The guest controls the bytes of its own files, build-id included: what it can have learned under the name of another file
  * are offsets, which are looked at again.
@@ -223,7 +223,8 @@ static bool teachable(const struct text_file *f, const struct text_site *s)
 	if (s->state != TEXT_PATCHED || s->nr < 0 || s->nr >= (int)GATE_CACHE_NR_MAX)
 		return false;
 	/* A rewritten mov was checked as the next one will check it; of moved instructions the next one believes nothing. */
-	return s->form == TEXT_FORM_MOV || s->form == TEXT_FORM_RELOC || (f->len - s->off >= 8 && memcmp(f->map + s->off + 5, high, sizeof(high)) == 0);
+	return s->form == TEXT_FORM_MOV || s->form == TEXT_FORM_RELOC ||
+	       (f->len - s->off >= 8 && memcmp(f->map + s->off + 5, high, sizeof(high)) == 0);
 }
 
 /* to NULL: only counted. */

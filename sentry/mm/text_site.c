@@ -20,17 +20,23 @@
  * imaginable (prefixes, an eight-bit displacement of -0x48, a longer move) are refused by the bytes before. A jump past the
  * mov to the syscall itself stays valid: those bytes aren't touched.
  *
- * The third form (RELOC) is the second at a distance, with another instruction of five bytes or more in the mov's place. Still only
- * one instruction changes, and those behind it stay where they are: a jump to one of them, a thread that stands there, a
- * handler that returns there find what they always found, and make the call the slow way. What has to be proven is that the
- * instruction begins where it seems to: every way of reading the bytes before it must come to it (text_insn_begins), and no
- * direct jump may lead into it. Where no instruction is as long, one of two bytes or more becomes a short jump to padding
- * behind a return or a jump, in which a long one is put: nothing ever runs there, as far as no pointer leads to it. The instructions up to the syscall are then known, too, and so is the syscall. They are moves
- * and arithmetic, copied byte by byte: a thread that is interrupted in the copy is at the same distance in the original.
+ * The third form (RELOC) is the second at a distance, with another instruction of five bytes or more in the mov's place.
+ * Still only one instruction changes, and those behind it stay where they are: a jump to one of them, a thread that stands
+ * there, a handler that returns there find what they always found, and make the call the slow way. What has to be proven is
+ * that the instruction begins where it seems to: every way of reading the bytes before it must come to it
+ * (text_insn_begins), and no direct jump may lead into it. The instructions up to the syscall are then known, too, and so is
+ * the syscall. They are moves and arithmetic, copied byte by byte: a thread that is interrupted in the copy is at the same
+ * distance in the original.
+ *
+ *	hop      4c 89 c7 | 48 89 d6 | 0f 05 | c3   0f 1f 44 00 00     mov %r8, %rdi; mov %rdx, %rsi; syscall; ret; nop
+ *	         4c 89 c7   eb 03 d6   0f 05   c3   e9 xx xx xx xx     ...; jmp to the padding; ...; ret; jmp to a slot
+ *
+ * Where no instruction is as long, one of two bytes or more becomes a short jump to padding behind a return or a jump, in
+ * which a long one is put: nothing ever runs there, as far as no pointer leads to it.
  *
  * A slot ends in `jmp *%gs:8`, the entry of the shim in the stub, with RCX behind the syscall as the processor would leave
- * it. It changes no other register and no flag; but the shim may, so a site whose syscall, not being punned, is followed by instructions that
- * could read the flags before others set them is left alone. (In punned sites a compare follows.)
+ * it. It changes no other register and no flag; but the shim may, so a site is left alone if the instructions behind
+ * its syscall could read the flags before one of them sets them. (In punned sites a compare follows.)
  *
  * The guest controls every byte. Nothing here is read outside [text, text + len), and the worst that a forged text gets is a
  * jump in its own code.
