@@ -378,9 +378,11 @@ unsigned text_encode_reloc(uint8_t code[TEXT_RELOC_LEN], const uint8_t *p, unsig
 {
 	static const uint8_t entry[] = {GS_ENTRY};
 	/* Everything comes to lie this much further. */
-	int64_t shift = (int64_t)(slot - (site - back));
+	int64_t shift = (int64_t)(slot - (site - back)), behind = (int64_t)(site + 2 - (slot + back + 7));
 	struct text_insn insn;
 
+	if (behind < INT32_MIN || behind > INT32_MAX)
+		return 0;
 	memcpy(code, p, back);
 	for (unsigned at = 0; at < back; at += insn.len) {
 		int64_t disp;
@@ -397,7 +399,7 @@ unsigned text_encode_reloc(uint8_t code[TEXT_RELOC_LEN], const uint8_t *p, unsig
 	code[back] = 0x48;
 	code[back + 1] = 0x8d;
 	code[back + 2] = 0x0d;
-	put32(code + back + 3, (uint32_t)(site + 2 - (slot + back + 7)));
+	put32(code + back + 3, (uint32_t)behind);
 	memcpy(code + back + 7, entry, sizeof(entry));
 	return back + 15;
 }
