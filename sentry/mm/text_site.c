@@ -48,7 +48,7 @@
 #include <string.h>
 
 #define GS_ENTRY 0x65, 0xff, 0x24, 0x25, 0x08, 0x00, 0x00, 0x00 /* jmp *%gs:8 */
-#define FLAGS_STEPS 16 /* instructions behind a syscall that are looked at */
+#define FLAGS_STEPS 32 /* instructions behind a syscall that are looked at */
 #define NR_MAX 512
 #define NR_RT_SIGRETURN 15
 
@@ -82,14 +82,14 @@ static bool two_byte_ignores_flags(uint8_t op)
 	case 0x10 ... 0x17:   /* vector moves */
 	case 0x1e ... 0x1f:   /* endbr, nop */
 	case 0x28 ... 0x29:
-	case 0x57:            /* xorps */
-	case 0x6f: case 0x7f: /* movdqa */
+	case 0x50 ... 0x76:   /* vectors */
+	case 0x7e ... 0x7f:
+	case 0xd0 ... 0xfe:
 	case 0xaf:            /* imul */
 	case 0xb0 ... 0xb1:   /* cmpxchg */
 	case 0xc0 ... 0xc1:   /* xadd */
 	case 0xb6 ... 0xb7:
 	case 0xbe ... 0xbf: /* movzx, movsx */
-	case 0xef:          /* pxor */
 		return true;
 	default:
 		return false;
