@@ -55,6 +55,7 @@
 #define HOST_F_ADD_SEALS 1033
 #define SEALS 0x17U /* SEAL, SHRINK, GROW, FUTURE_WRITE */
 #define MAX_IMAGES 256U
+#define HOP_TRIES 4
 #define TURN_NS (20 * NSEC_PER_MSEC)
 
 uint64_t text_epoch;
@@ -781,7 +782,9 @@ static enum text_why reloc_choose(struct text_file *f, struct text_site *s)
 		return TEXT_WHY_NONE;
 	}
 	s->jump = TEXT_HOP;
-	for (back = 0; why != TEXT_WHY_FLAGS;) {
+	/* A few of them: the next one is hardly nearer to anything, and it takes time. */
+	back = 0;
+	for (unsigned i = 0; i < HOP_TRIES && why != TEXT_WHY_FLAGS; i++) {
 		uint64_t hop;
 
 		back = text_reloc_find(w.bytes, w.len, s->off - w.start, TEXT_HOP, back, &why);

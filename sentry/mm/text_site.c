@@ -48,6 +48,7 @@
 #include <string.h>
 
 #define GS_ENTRY 0x65, 0xff, 0x24, 0x25, 0x08, 0x00, 0x00, 0x00 /* jmp *%gs:8 */
+#define LOOKS 8        /* closer looks in one question: what takes more is hostile text, and refused */
 #define FLAGS_STEPS 32 /* instructions behind a syscall that are looked at */
 #define NR_MAX 512
 #define NR_RT_SIGRETURN 15
@@ -260,13 +261,14 @@ static bool surely_no_jump(const uint8_t *text, size_t len, size_t at)
 bool text_short_jump_to(const uint8_t *text, size_t len, size_t at, unsigned n)
 {
 	size_t from = at > 130 ? at - 130 : 0;
+	unsigned looks = 0;
 
 	for (size_t p = from; p < at + n + 128 && p + 2 <= len; p++) {
 		uint64_t to = p + 2 + (uint64_t)(int64_t)(int8_t)text[p + 1];
 
 		if ((text[p] & 0xf0) != 0x70 && (text[p] & 0xfc) != 0xe0 && text[p] != 0xeb)
 			continue;
-		if (to >= at && to - at < n && !surely_no_jump(text, len, p))
+		if (to >= at && to - at < n && (looks++ == LOOKS || !surely_no_jump(text, len, p)))
 			return true;
 	}
 	return false;
@@ -352,6 +354,8 @@ static unsigned dead_end_len(const uint8_t *p, size_t n)
 
 size_t text_padding_find(const uint8_t *text, size_t len, size_t end, size_t from, unsigned *n)
 {
+	unsigned looks = 0;
+
 	for (size_t at = MAX(from, end > 128 + 20 ? end - 128 - 20 : 0); at < len && at < end + 128; at++) {
 		unsigned dead = dead_end_len(text + at, len - at), got = 0, step;
 		size_t start = at + dead;
@@ -366,6 +370,8 @@ size_t text_padding_find(const uint8_t *text, size_t len, size_t end, size_t fro
 		/* The last place for a jump mustn't be too far before, nor the first too far behind. */
 		if (start + got - TEXT_JUMP + 128 < end || start > end + 127)
 			continue;
+		if (looks++ == LOOKS)
+			break;
 		if (!text_insn_begins(text, len, at) || text_short_jump_to(text, len, start, got))
 			continue;
 		*n = got;
