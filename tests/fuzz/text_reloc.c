@@ -162,7 +162,7 @@ static void run(const uint8_t *data, size_t size)
 			find(text, len, at, TEXT_HOP, slot, start);
 		}
 	}
-	for (size_t end = 0; end <= len; end += 1 + slot % 64)
+	for (size_t end = slot % 64; end <= len; end += 48)
 		padding(text, len, end);
 	text_far_jumps(text, len, bits);
 	for (size_t at = 0; at + 6 <= len; at++) {
