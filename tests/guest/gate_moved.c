@@ -336,3 +336,51 @@ TEST(many_threads_while_it_happens)
 		CHECK(result == NULL);
 	}
 }
+
+/* ---- code of a file of our own ---- */
+
+/* mov %rdi,%rax; mov %rsi,%rdi; syscall; ret; a nop up to the next multiple of sixteen; push %rbx. */
+static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x0f, 0x05, 0xc3, 0x0f, 0x1f, 0x80, 0, 0, 0, 0, 0x53};
+
+static uint8_t *map_code(void)
+{
+	uint8_t page[4096], *p;
+	int fd;
+
+	memset(page, 0x90, sizeof(page));
+	memcpy(page + 1024, code, sizeof(code));
+	fd = MUST(open("code", O_RDWR | O_CREAT | O_TRUNC, 0755));
+	CHECK_EQ(write(fd, page, sizeof(page)), sizeof(page));
+	CHECK_OK(close(fd));
+	fd = MUST(open("code", O_RDONLY));
+	p = MUST(mmap(NULL, sizeof(page), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0));
+	CHECK_OK(close(fd));
+	return p;
+}
+
+static void run_code(uint8_t *p)
+{
+	for (int i = 0; i < TIMES; i++)
+		CHECK_EQ(((long (*)(long, long))(uintptr_t)(p + 1024))(SYS_getppid, 0), getppid());
+}
+
+TEST(text_made_writable_or_moved)
+{
+	uint8_t *p, *q;
+
+	t_scratch();
+	p = map_code();
+	run_code(p);
+	CHECK_OK(mprotect(p, 4096, PROT_READ | PROT_WRITE | PROT_EXEC));
+	CHECK_MEM(p + 1024, code, sizeof(code));
+	run_code(p);
+	p[1024 + 9] = 0xc3;
+	run_code(p);
+	CHECK_OK(munmap(p, 4096));
+	p = map_code();
+	run_code(p);
+	q = MUST(mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	q = MUST(mremap(p, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	CHECK_MEM(q + 1024, code, sizeof(code));
+	run_code(q);
+}
