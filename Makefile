@@ -139,7 +139,7 @@ $G/runtime/core/seal.o: $B/gen/filters.h
 $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c -lcapstone
 
 # The same programs with AddressSanitizer and UBSan, in a directory of their own.
 ASAN_B = build/asan
@@ -203,7 +203,7 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_site
+FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc
