@@ -176,7 +176,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 struct gate_image {
 	char path[120];    /* NUL-terminated; its end, if it is longer */
 	uint64_t arrivals; /* calls that were notified */
-	uint32_t sites, near, far, mov, pending;
+	uint32_t sites, near, far, mov, reloc, pending;
 	uint32_t left[6]; /* sites left alone, by gate_reasons; the first isn't used */
 	uint32_t maps;
 };
