@@ -185,10 +185,8 @@ bool files_walkable(const struct path *path)
 	for (unsigned i = 0; i < ARRAY_LEN(not_files); i++)
 		if (strcmp(path->dentry->sb->fs_type, not_files[i]) == 0)
 			return false;
-	for (; m->parent != NULL; m = m->parent)
-		if (m->parent == mount_root && m->mountpoint->parent == mount_root->root && strcmp(m->mountpoint->name, "dev") == 0)
-			return false;
-	return true;
+	return m->parent == NULL || m->parent != mount_root || m->mountpoint->parent != mount_root->root ||
+	       strcmp(m->mountpoint->name, "dev") != 0;
 }
 
 /* ---- the job ---- */

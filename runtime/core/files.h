@@ -42,7 +42,7 @@ void job_failure(struct files_job *j, const char *name, const char *what, int er
 void job_flush(struct files_job *j);
 /* The current directory of the job's task. Borrows path. */
 void job_go(struct files_job *j, const struct path *path);
-/* Not proc, sysfs and the like, nor what is mounted on /dev. */
+/* Not proc, sysfs and the like, nor what is mounted on /dev itself. */
 bool files_walkable(const struct path *path);
 
 void files_read(struct files_job *j, const char *path, unsigned flags);
