@@ -105,14 +105,14 @@ static bool finish(struct files_stream *s, struct error **err)
 {
 	struct files_record r = {0};
 
-	if (!files_send(s, &r, FILES_END, "", NULL, 0, err) || !files_next(s, err))
+	if (!files_send(s, &r, FILES_END, "", NULL, 0, err) || !files_take(s, err))
 		return false;
 	return s->rec.kind == FILES_END || error_set(err, "what comes from the container makes no sense");
 }
 
 static bool place_answer(struct files_stream *s, const char *path, bool owners, struct error **err)
 {
-	if (!files_ask(s, FILES_WRITE, owners ? FILES_OWNERS : 0, path, err) || !files_next(s, err))
+	if (!files_ask(s, FILES_WRITE, owners ? FILES_OWNERS : 0, path, err) || !files_take(s, err))
 		return false;
 	return s->rec.kind == FILES_PLACE || error_set(err, "what comes from the container makes no sense");
 }

@@ -35,7 +35,7 @@ bool files_stream_open(struct files_stream *s, const char *id, struct error **er
 void files_stream_close(struct files_stream *s);
 bool files_ask(struct files_stream *s, enum files_kind kind, unsigned flags, const char *path, struct error **err);
 /* The next record, checked as far as it can be without those before it. FAILED becomes an error. */
-bool files_next(struct files_stream *s, struct error **err);
+bool files_take(struct files_stream *s, struct error **err);
 /* While the other side may say FAILED at any time, which becomes the error. */
 bool files_send(struct files_stream *s, struct files_record *r, enum files_kind kind, const char *name, const void *data,
 		size_t len, struct error **err);

@@ -133,7 +133,7 @@ void files_note(unsigned *notes, const char *name, const char *why)
 	fprintf(stderr, "sentrybox: left out: %.300s: %.200s\n", *n != '\0' ? n : ".", w);
 }
 
-bool files_next(struct files_stream *s, struct error **err)
+bool files_take(struct files_stream *s, struct error **err)
 {
 	struct files_record *r = &s->rec;
 
@@ -179,7 +179,7 @@ static bool refused(struct files_stream *s, int wait_ms, struct error **err)
 
 	if (s->fd < 0 || poll(&p, 1, wait_ms) != 1)
 		return false;
-	if (files_next(s, err))
+	if (files_take(s, err))
 		nonsense(err);
 	return true;
 }
@@ -283,7 +283,7 @@ bool files_receive(struct files_stream *s, struct files_sink *sink, struct error
 	struct receiver r = {.s = s, .sink = sink};
 	bool ok = true;
 
-	while (ok && files_next(s, err)) {
+	while (ok && files_take(s, err)) {
 		switch (s->rec.kind) {
 		case FILES_XATTR:
 			ok = take_xattr(&r, err);
