@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #define NOTES_MAX 20
+#define TIME_MAX (1LL << 55) /* seconds: what any archive can say */
 
 /* ---- opening ---- */
 
@@ -252,8 +253,12 @@ static bool take_entry(struct receiver *r, struct error **err)
 		return nonsense(err);
 	if (S_ISLNK(type) && (s->rec.len == 0 || s->rec.len >= 4096 || strlen(s->data) != s->rec.len))
 		return nonsense(err);
+	if (e.r.uid == UINT32_MAX || e.r.gid == UINT32_MAX) /* it would mean "as it is" */
+		return nonsense(err);
 	if (e.r.mtime_nsec >= 1000000000)
 		e.r.mtime_nsec = 0;
+	if (e.r.mtime_sec > TIME_MAX || e.r.mtime_sec < -TIME_MAX)
+		e.r.mtime_sec = e.r.mtime_sec > 0 ? TIME_MAX : -TIME_MAX;
 	e.r.mode &= S_IFMT | 07777;
 	ok = r->sink->entry(r->sink, &e, err);
 	drop_xattrs(r);

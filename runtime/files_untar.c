@@ -128,7 +128,7 @@ static bool timestamp(const char *s, int64_t *sec, uint32_t *nsec)
 
 	if (dot != NULL)
 		*dot++ = '\0';
-	if (!decimal(whole, INT64_MAX / 2, &n))
+	if (!decimal(whole, INT64_MAX - 1, &n))
 		return false;
 	for (; dot != NULL && *dot >= '0' && *dot <= '9'; dot++, unit /= 10)
 		frac += (uint32_t)(*dot - '0') * unit;

@@ -459,7 +459,7 @@ static int entry(struct writer *w)
 	const char *last;
 	int err;
 
-	if (!files_name_ok(w->j->name, r->name_len) || (r->name_len == 0 && w->last == NULL))
+	if (!files_name_ok(w->j->name, r->name_len) || r->uid == UINT32_MAX || r->gid == UINT32_MAX || (r->name_len == 0 && w->last == NULL))
 		return -LINUX_EINVAL;
 	if (r->flags & FILES_HARD_LINK) {
 		err = make_link(w);

@@ -67,7 +67,7 @@ static ssize_t on_write(struct files_stream *s, const void *p, size_t n)
 	return (ssize_t)n;
 }
 
-static bool read_archive(const void *data, size_t size)
+static bool read_archive(const void *data, size_t size, bool must)
 {
 	struct files_stream s = {.fd = -1, .write = on_write, .notes = 1000};
 	struct error *err = NULL;
@@ -80,6 +80,8 @@ static bool read_archive(const void *data, size_t size)
 	ok = files_source_tar(&s, in, true, &err);
 	fclose(in);
 	FUZZ_CHECK(ok == (err == NULL));
+	if (must && !ok)
+		fprintf(stderr, "our own archive: %s\n", err->text);
 	error_free(err);
 	return ok;
 }
@@ -155,7 +157,7 @@ static void receive(bool layer)
 	FUZZ_CHECK(ok == (err == NULL));
 	error_free(err);
 	if (ok && made_entries != 0) {
-		FUZZ_CHECK(read_archive(archive, size));
+		FUZZ_CHECK(read_archive(archive, size, true));
 		FUZZ_CHECK(layer || sent_entries >= made_entries);
 	}
 	free(archive);
@@ -168,7 +170,7 @@ static void run(const uint8_t *data, size_t size)
 	input = (struct fuzz_input){data, data + size};
 	how = fuzz_u8(&input);
 	if (how == 0)
-		(void)!read_archive(input.at, (size_t)(input.end - input.at));
+		(void)!read_archive(input.at, (size_t)(input.end - input.at), false);
 	else
 		receive(how & 1);
 }
