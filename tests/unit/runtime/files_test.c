@@ -102,9 +102,9 @@ static void teardown(void)
 	stream = NULL;
 }
 
-TestSuite(files, .init = setup, .fini = teardown);
+TestSuite(files_in_out, .init = setup, .fini = teardown);
 
-Test(files, tree)
+Test(files_in_out, tree)
 {
 	cleanup_free char *path = xasprintf("%s/a/file", dest);
 	struct stat st;
@@ -124,7 +124,7 @@ Test(files, tree)
 	cr_expect(exists("dest/link"));
 }
 
-Test(files, names_that_lead_out)
+Test(files_in_out, names_that_lead_out)
 {
 	static const char *const names[] = {"../evil", "a/../../evil", "/evil", "a//evil", "./evil", "..", ".", "a/", "a/./evil"};
 
@@ -143,7 +143,7 @@ Test(files, names_that_lead_out)
 	}
 }
 
-Test(files, through_links_of_its_own)
+Test(files_in_out, through_links_of_its_own)
 {
 	DIR_("");
 	LINK_("l", outside);
@@ -168,7 +168,7 @@ Test(files, through_links_of_its_own)
 	cr_expect_not(receive());
 }
 
-Test(files, the_item_itself)
+Test(files_in_out, the_item_itself)
 {
 	LINK_("", outside);
 	DIR_("");
@@ -192,7 +192,7 @@ Test(files, the_item_itself)
 	cr_expect(receive(), "nothing at all");
 }
 
-Test(files, hard_links_to_what_was_there)
+Test(files_in_out, hard_links_to_what_was_there)
 {
 	cleanup_free char *theirs = xasprintf("%s/base/theirs", dest), *base = xasprintf("%s/base", dest), *link = xasprintf("%s/base/link", dest),
 			  *key = xasprintf("%s/key", outside);
@@ -222,7 +222,7 @@ Test(files, hard_links_to_what_was_there)
 	cr_expect(S_ISREG(st.st_mode));
 }
 
-Test(files, bytes_that_belong_nowhere)
+Test(files_in_out, bytes_that_belong_nowhere)
 {
 	DIR_("");
 	DATA("x", 0);
