@@ -209,8 +209,8 @@ FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wa
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc
 FUZZ_SAN = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1
 FUZZ_CFLAGS = $(CSTD) -O1 -gline-tables-only -w -fno-strict-aliasing -fno-omit-frame-pointer $(FUZZ_SAN)
-# Two roles' files are compiled into the target that speaks to their inner functions.
-FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c,$(UNIT_CORE))
+# Two roles' files, and the monitor's for containers, are compiled into the target that speaks to their inner functions.
+FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c runtime/core/lifecycle.c,$(UNIT_CORE))
 FUZZ_OBJ = $(FUZZ_SRC:%.c=$F/obj/%.o) $(CORE_ASM:%.S=$F/obj/%.o)
 FUZZ_LINK = clang -fsanitize=fuzzer,address,undefined $(FUZZ_WRAP:%=-Wl,--wrap=%)
 
