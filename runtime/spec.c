@@ -106,6 +106,11 @@ static const char *const cap_names[] = {
 	"CHECKPOINT_RESTORE",
 };
 
+const char *spec_capability(size_t n)
+{
+	return n < sizeof(cap_names) / sizeof(cap_names[0]) ? cap_names[n] : NULL;
+}
+
 static bool cap_set(json_object *caps, const char *key, uint64_t *set, struct error **err)
 {
 	cleanup_free const char **names = NULL;

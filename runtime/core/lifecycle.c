@@ -627,13 +627,14 @@ bool lifecycle_control(const union control_any *any, size_t n)
 
 static void write_exit(const struct sandbox_result *r)
 {
+	bool signalled = r->error[0] == '\0' && (r->status & 0x7f) != 0; /* also before it was started */
 	char text[256];
 	int fd, n;
 
 	if (cfg == NULL || cfg->state_fd < 0)
 		return;
 	n = snprintf(text, sizeof(text), "{\"exitStatus\":%d,\"waitStatus\":%d,\"started\":%s,\"limits\":%u}\n",
-		     result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
+		     signalled ? 128 + (r->status & 0x7f) : result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
 	fd = openat(cfg->state_fd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return; /* deleted under us: nobody will ask */
