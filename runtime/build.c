@@ -31,7 +31,7 @@ void build_init(struct build *b)
 	c->size = sizeof(*c);
 	c->root_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
 	c->fail_call = -1;
 }
 

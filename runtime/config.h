@@ -139,6 +139,8 @@ struct config {
 	int32_t gate_cache_dir; /* where the monitor keeps what this one learns; -1 */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
 	int32_t control_fd;  /* listening control socket, for `exec`, `kill`... (runtime/core/lifecycle_protocol.h); -1 */
+	int32_t net_fd;      /* a network namespace that the monitor joins: its dials are made there; -1: the caller's */
+	bool net_new;        /* ... or a new one, for hooks to set up */
 	int32_t sync_fd;     /* a socket to the command that creates us, until it has said that all is well; -1 */
 	int32_t state_fd;    /* the container's state directory, where the monitor writes how it ended; -1 */
 	bool engine_init;    /* the monitor is what an engine waits for: it ends by the signal the program ended by */

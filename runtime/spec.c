@@ -25,8 +25,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -479,7 +482,20 @@ static bool parse_mounts(struct build *b, json_object *spec, const char *bundle,
 
 /* ---- linux ---- */
 
-static bool parse_namespaces(json_object *os, struct error **err)
+/* The monitor joins it; the program's own network is the sandbox's all the same. */
+static bool network_namespace(struct build *b, const char *where, const char *path, struct error **err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return error_errno(err, errno, "%s.path: can't open %s", where, path);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		return error_set(err, "%s.path: %s is not a network namespace", where, path);
+	b->c->net_fd = build_fd(b, steal_fd(&fd));
+	return true;
+}
+
+static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, struct error **err)
 {
 	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", NULL};
 	json_object *list;
@@ -501,6 +517,16 @@ static bool parse_namespaces(json_object *os, struct error **err)
 		if (known[k] == NULL)
 			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where,
 					 type != NULL ? type : "");
+		if (strcmp(type, "network") == 0 && b->c->net_fd < 0) {
+			/* Who has hooks run in between wants to set it up. */
+			if (path == NULL || *path == '\0') {
+				b->c->net_new = hooks_any(spec, "prestart") || hooks_any(spec, "createRuntime");
+				continue;
+			}
+			if (!network_namespace(b, where, path, err))
+				return false;
+			continue;
+		}
 		if (path != NULL && *path != '\0')
 			return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 	}
@@ -610,7 +636,7 @@ static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 		return false;
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
-	return parse_namespaces(os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
+	return parse_namespaces(b, spec, os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
 	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) &&
 	       parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -563,6 +564,17 @@ static void end_by_signal(int sig)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* An engine's network: outgoing connections are made there, and hooks find it by our pid. */
+static int join_network(const struct config *c)
+{
+	if (c->net_fd >= 0 && setns(c->net_fd, CLONE_NEWNET) < 0)
+		return -errno;
+	/* A user without the right can't have hooks that set up a network either. */
+	if (c->net_fd < 0 && c->net_new && unshare(CLONE_NEWNET) < 0 && (errno != EPERM || geteuid() == 0))
+		return -errno;
+	return 0;
+}
+
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
@@ -593,7 +605,11 @@ int monitor_main(void)
 		m.signals = high_fd(m.signals);
 	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	err = start_roles(&m);
+	err = join_network(m.cfg);
+	if (err < 0)
+		set_error(&m, "cannot join the container's network namespace: %s", strerror(-err));
+	else
+		err = start_roles(&m);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (err < 0) {
 		set_error(&m, "cannot start the sandbox's processes: %s", strerror(-err));
