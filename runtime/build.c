@@ -33,6 +33,7 @@ void build_init(struct build *b)
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
 	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
 	c->fail_call = -1;
+	c->unprivileged_ports = 1024;
 }
 
 void build_free(struct build *b)

@@ -104,6 +104,7 @@ struct config {
 	bool root_readonly;
 	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;
+	uint16_t unprivileged_ports; /* sysctl net.ipv4.ip_unprivileged_port_start */
 	uint32_t nmounts, npaths;
 	struct config_mount mounts[CONFIG_MAX_MOUNTS];
 	struct config_path paths[CONFIG_MAX_PATHS];

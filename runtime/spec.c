@@ -588,8 +588,19 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	return true;
 }
 
+/* Docker lets programs bind all ports. */
+static bool unprivileged_ports(struct config *c, json_object *value, struct error **err)
+{
+	uint64_t n;
+
+	if (!json_object_is_type(value, json_type_string) || !parse_number(json_object_get_string(value), 0, UINT16_MAX, &n, err))
+		return error_set(err, "linux.sysctl[\"net.ipv4.ip_unprivileged_port_start\"] is not a port");
+	c->unprivileged_ports = (uint16_t)n;
+	return true;
+}
+
 /* Without raw sockets this one has nothing to allow; every other would change what the program sees. */
-static bool parse_sysctl(json_object *os, struct error **err)
+static bool parse_sysctl(struct config *c, json_object *os, struct error **err)
 {
 	json_object *map;
 
@@ -599,8 +610,10 @@ static bool parse_sysctl(json_object *os, struct error **err)
 		return true;
 	json_object_object_foreach(map, key, value)
 	{
-		(void)value;
-		if (strcmp(key, "net.ipv4.ping_group_range") != 0)
+		if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0) {
+			if (!unprivileged_ports(c, value, err))
+				return false;
+		} else if (strcmp(key, "net.ipv4.ping_group_range") != 0)
 			return error_set(err, "linux.sysctl[\"%s\"] can't be honoured in a sandbox", key);
 	}
 	return true;
@@ -636,7 +649,7 @@ static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 		return false;
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
-	return parse_namespaces(b, spec, os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
+	return parse_namespaces(b, spec, os, err) && parse_devices(os, err) && parse_sysctl(b->c, os, err) &&
 	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) &&
 	       parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);

@@ -68,6 +68,7 @@ void kernel_prepare(const struct config *c)
 	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
 		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;
 	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(DEFAULT_DISK_LIMIT, kernel.memory_limit / 2);
+	kernel.unprivileged_ports = c->unprivileged_ports;
 	kernel.max_tasks = c->max_tasks != 0 ? c->max_tasks : DEFAULT_MAX_TASKS;
 	kernel.boot_ns = host_clock_ns(CLOCK_MONOTONIC);
 	time_init();
