@@ -570,9 +570,11 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	    !json_get(res, "linux.resources", "pids", json_type_object, &pids, err) ||
 	    !json_get_int(memory, "linux.resources.memory", "limit", -1, INT64_MAX, &limit, NULL, err) ||
 	    !json_get_int(cpu, "linux.resources.cpu", "quota", -1, INT64_MAX / 1000, &quota, NULL, err) ||
-	    !json_get_int(cpu, "linux.resources.cpu", "period", 1, INT64_MAX, &period, NULL, err) ||
+	    !json_get_int(cpu, "linux.resources.cpu", "period", 0, INT64_MAX, &period, NULL, err) ||
 	    !json_get_int(pids, "linux.resources.pids", "limit", -1, INT64_MAX, &tasks, NULL, err))
 		return false;
+	if (period == 0) /* docker's word for "not said" */
+		period = 100000;
 	if (limit != 0) /* -1: none */
 		c->memory_bytes = limit > 0 ? (uint64_t)limit : 0;
 	if (quota < 0)
