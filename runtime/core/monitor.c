@@ -113,16 +113,26 @@ static uint64_t gofer_caps(const struct config *c)
 	return caps;
 }
 
+/* With an image and no bind there is no file of the host to serve. */
+static bool needs_gofer(const struct config *c)
+{
+	bool needed = c->image_fd < 0;
+
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		needed |= c->mounts[i].kind == MOUNT_BIND;
+	return needed;
+}
+
 static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
-	int control[2], gofer[2], dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
-	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd, c->gate_cache_fd};
+	int control[2], gofer[2] = {-1, -1}, dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
+	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd, c->gate_cache_fd, c->image_fd};
 	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
 	unsigned nkeep = 0;
-	bool root = geteuid() == 0;
+	bool root = geteuid() == 0, files = needs_gofer(c);
 
-	if (cfg_fd < 0 || make_pair(control) < 0 || make_pair(gofer) < 0 || make_pair(dial) < 0)
+	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0)
 		return -EMFILE;
 	gofer_keep[nkeep++] = c->root_fd;
 	for (uint32_t i = 0; i < c->nmounts; i++)
@@ -146,7 +156,7 @@ static int start_roles(struct monitor *m)
 	}
 	/* The gofer serves files with the caller's ids; as root it needs to read what only root may, and to write where a
 	 * writable bind was given. */
-	m->gofer = spawn_role(&(struct spawn){
+	m->gofer = !files ? 0 : spawn_role(&(struct spawn){
 		.role = "gofer",
 		.fds = {cfg_fd, gofer[1]},
 		.nfds = 2,
@@ -155,8 +165,10 @@ static int start_roles(struct monitor *m)
 		.keep_caps = root ? gofer_caps(c) : 0,
 	});
 	close(control[1]);
-	close(gofer[0]);
-	close(gofer[1]);
+	if (files) {
+		close(gofer[0]);
+		close(gofer[1]);
+	}
 	close(dial[1]);
 	close(cfg_fd);
 	m->control = control[0];
