@@ -30,6 +30,7 @@
 #include "sentry/fs/erofs.h"
 #include "sentry/host/host.h"
 #include "sentry/platform/platform.h"
+#include "sentry/vfs/vfs.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -332,14 +333,33 @@ int image_run(struct lower_image *im, uint64_t ino, uint64_t pos, const uint8_t 
 	return err;
 }
 
-bool image_pages(struct lower_image *im, uint64_t ino, uint64_t pos, uint64_t len, int *fd, uint64_t *off)
+/* Whoever maps more than the file has gets SIGBUS there: from a file that has nothing. */
+static int empty_file(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = host_memfd_create("end", MFD_CLOEXEC);
+	return fd;
+}
+
+bool image_pages(struct lower_image *im, uint64_t ino, uint64_t pos, uint64_t len, struct map_backing *out)
 {
 	struct erofs_inode i;
+	uint64_t there, off;
 
-	if (platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 ||
-	    (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG || !erofs_in_pages(&im->erofs, &i, pos, len, off))
+	if (platform == NULL || platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 || (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
+	    pos >= i.size)
+		return false;
+	there = MIN(len, PAGE_ALIGN(i.size) - pos);
+	if (!erofs_in_pages(&im->erofs, &i, pos, there, &off) || (there < len && empty_file() < 0))
 		return false;
 	platform->guard_fd(im->fd);
-	*fd = im->fd;
+	out->host_fd = im->fd;
+	out->host_off = off;
+	if (there < len) {
+		out->host_len = there;
+		out->end_fd = empty_file();
+	}
 	return true;
 }

@@ -6,6 +6,7 @@
 #include "sentry/fs/lower.h"
 
 struct lower_image;
+struct map_backing;
 
 /* Before sealing: takes the descriptor and maps the file whole. NULL, or a sentence that says what is wrong with it. */
 const char *image_mount(int fd) must_check;
@@ -19,7 +20,7 @@ int image_answer(struct lower_image *image, const struct gofer_request *req, con
 		 size_t arg_len, struct gofer_answer *out) must_check;
 /* A run of the contents of file ino (a record's) at pos: at most *len of them, borrowed for ever; NULL: zeros. */
 int image_run(struct lower_image *image, uint64_t ino, uint64_t pos, const uint8_t **data, uint64_t *len) must_check;
-/* May [pos, pos + len) of the file be mapped from the image itself? Then from *off of *fd. */
-bool image_pages(struct lower_image *image, uint64_t ino, uint64_t pos, uint64_t len, int *fd, uint64_t *off);
+/* May [pos, pos + len) of the file be mapped from the image itself? Then out says how. */
+bool image_pages(struct lower_image *image, uint64_t ino, uint64_t pos, uint64_t len, struct map_backing *out);
 
 #endif

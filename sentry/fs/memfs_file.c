@@ -1308,17 +1308,6 @@ static int64_t mem_llseek(struct task *task, struct file *file, int64_t off, int
 	return file->pos;
 }
 
-/* The file's own pages in the image, if it has such. That descriptor stays open for ever. */
-static bool map_image(struct mem_node *n, uint64_t off, uint64_t len, struct map_backing *out)
-{
-	uint64_t at;
-
-	if (!image_pages(image_below(&n->data), n->lower_ino, off, len, &out->host_fd, &at))
-		return false;
-	out->host_off = at;
-	return true;
-}
-
 /* What nobody can be about to write is mapped as it lies below. */
 static bool is_clean(const struct mem_node *n)
 {
@@ -1344,7 +1333,7 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t 
 	out->host_off = off;
 	out->force_private = !writer;
 	if (is_clean(n) && image_below(d) != NULL) {
-		if (map_image(n, off, len, out))
+		if (image_pages(image_below(d), n->lower_ino, off, len, out)) /* that descriptor stays open for ever */
 			return 0;
 	} else if (is_clean(n)) {
 		err = mem_lower_open(task, n);
