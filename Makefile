@@ -203,7 +203,7 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_site
+FUZZ_TARGETS = config_check config_json control dial elf erofs gate_cache gofer lower mailbox path_walk syscalls text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc

@@ -68,11 +68,22 @@ static const char *explain(int sig, const void *address)
 	return "a part of the root image can't be read any more: the file was cut off or its disk failed";
 }
 
+const char *image_open(const void *base, uint64_t size, int fd)
+{
+	const char *why;
+
+	kfree(image.hidden);
+	image = (struct lower_image){.fd = fd, .erofs = {.base = base, .size = size}};
+	panic_explain = explain; /* already the first look may fault */
+	why = erofs_open(&image.erofs, base, size);
+	mounted = why == NULL;
+	return why;
+}
+
 const char *image_mount(int fd)
 {
 	static char text[160];
 	struct stat st;
-	const char *why;
 	void *base;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
@@ -83,13 +94,7 @@ const char *image_mount(int fd)
 			 (unsigned long long)st.st_size);
 		return text;
 	}
-	image.fd = fd;
-	image.erofs.base = base;
-	image.erofs.size = (uint64_t)st.st_size;
-	panic_explain = explain;
-	why = erofs_open(&image.erofs, base, (uint64_t)st.st_size);
-	mounted = why == NULL;
-	return why;
+	return image_open(base, (uint64_t)st.st_size, fd);
 }
 
 struct lower_image *image_root(void)
@@ -174,7 +179,14 @@ static int put_record(struct answering *a, const struct erofs_inode *i, const ch
 	r->flags = i->xattrs_len != 0 ? GOFER_HAS_XATTRS : 0;
 	memcpy(r + 1, name, name_len);
 	a->out->count++;
-	return target_len != 0 ? erofs_read(&a->image->erofs, i, 0, (char *)(r + 1) + name_len, target_len) : 0;
+	if (target_len != 0) {
+		char *target = (char *)(r + 1) + name_len;
+		int err = erofs_read(&a->image->erofs, i, 0, target, target_len);
+
+		if (err != 0 || memchr(target, '\0', target_len) != NULL)
+			return err != 0 ? err : -LINUX_EIO;
+	}
+	return 0;
 }
 
 static int put_name(void *arg, const char *name, size_t len, uint64_t nid)
@@ -348,7 +360,7 @@ bool image_pages(struct lower_image *im, uint64_t ino, uint64_t pos, uint64_t le
 	struct erofs_inode i;
 	uint64_t there, off;
 
-	if (platform == NULL || platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 || (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
+	if (im->fd < 0 || platform == NULL || platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 || (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
 	    pos >= i.size)
 		return false;
 	there = MIN(len, PAGE_ALIGN(i.size) - pos);

@@ -10,6 +10,8 @@ struct map_backing;
 
 /* Before sealing: takes the descriptor and maps the file whole. NULL, or a sentence that says what is wrong with it. */
 const char *image_mount(int fd) must_check;
+/* The same for an image that is in memory already. The descriptor, or -1, is what guests' mappings are made of. */
+const char *image_open(const void *base, uint64_t size, int fd) must_check;
 /* What was mounted, or NULL. */
 struct lower_image *image_root(void);
 /* From now on what lies at path (symbolic links followed, and the last one also not) doesn't exist. 0, or -LINUX_ENOMEM. */

@@ -5,7 +5,7 @@
 #include "sentry/base/log.h"
 
 #define TARGETS(X)                                                                                                     \
-	X(config_check) X(config_json) X(control) X(dial) X(elf) X(gate_cache) X(gofer) X(lower) X(mailbox) X(path_walk)        \
+	X(config_check) X(config_json) X(control) X(dial) X(elf) X(erofs) X(gate_cache) X(gofer) X(lower) X(mailbox) X(path_walk)        \
 	X(syscalls) X(text_site)
 #define DECLARE(name) extern const struct fuzz_target fuzz_##name;
 TARGETS(DECLARE)
