@@ -23,6 +23,7 @@ static const struct verb {
 } verbs[] = {
 	{"do", "run a command on a read-only view of this machine, written things in memory", verb_do, help_do},
 	{"run", "run an OCI bundle", verb_run, help_run},
+	{"image", "make a root image of a directory, a tar file or an OCI layout", verb_image, help_image},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
 	{"bench", "measure what system calls cost, natively and in sandboxes", verb_bench, help_bench},

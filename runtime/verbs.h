@@ -9,6 +9,8 @@ int verb_run(int argc, char **argv);
 void help_run(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
+int verb_image(int argc, char **argv);
+void help_image(void);
 int verb_bench(int argc, char **argv);
 void help_bench(void);
 
