@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c sentry/fs/erofs.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 

@@ -7,7 +7,7 @@
  *
  * The image may be a stranger's, and the command is not sealed: so the little that it needs to know (which user has which
  * home) is looked up by a child under a filter of its own. What comes back is bytes of bounded length, or a sentence. The
- * parser is the sentry's (sentry/fs/erofs.c).
+ * parser is the sentry's (runtime/core/erofs.c).
  *
  * Images that others may write to are refused: whoever can write can cut the file off, and then reading it faults, in the
  * sandbox's kernel too. Its owner and root can do that still; it ends the sandbox, no more.
@@ -15,7 +15,7 @@
 #include "runtime/build.h"
 #include "runtime/cleanup.h"
 
-#include "sentry/fs/erofs.h"
+#include "runtime/erofs.h"
 
 #include <errno.h>
 #include <fcntl.h>

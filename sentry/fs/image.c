@@ -27,7 +27,7 @@
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/panic.h"
-#include "sentry/fs/erofs.h"
+#include "runtime/erofs.h"
 #include "sentry/host/host.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"

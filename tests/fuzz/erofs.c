@@ -12,7 +12,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
-#include "sentry/fs/erofs.h"
+#include "runtime/erofs.h"
 #include "sentry/fs/image.h"
 #include "tests/lib/erofs_image.h"
 

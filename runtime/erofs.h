@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading EROFS images that lie in memory: see erofs.c. Nothing here allocates, sleeps or calls the host, so that the command
- * can use it in a process that may do nothing but read and write (runtime/image.c).
+ * Reading EROFS images that lie in memory: see core/erofs.c. Nothing here allocates, sleeps or calls the host, so that the
+ * command can use it in a process that may do nothing but write to a pipe (image.c). Errors are Linux's numbers, negative.
  */
-#ifndef SENTRY_FS_EROFS_H
-#define SENTRY_FS_EROFS_H
+#ifndef RUNTIME_EROFS_H
+#define RUNTIME_EROFS_H
 
-#include "sentry/base/types.h"
-
-#include <sys/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define EROFS_NAME_MAX 255U
 #define EROFS_LINK_MAX 4095U
+#define EROFS_CHECKED __attribute__((warn_unused_result))
 
 struct erofs_image {
 	const uint8_t *base; /* mapped shared: what lies there may change at any time */
@@ -44,14 +45,14 @@ struct erofs_inode {
 };
 
 /* NULL, or why this is no image we can read: a sentence that says what to do. */
-const char *erofs_open(struct erofs_image *img, const void *base, uint64_t size) must_check;
-/* 0, -LINUX_EIO if the image is damaged there, -LINUX_EOPNOTSUPP for a compressed file. */
-int erofs_inode(const struct erofs_image *img, uint64_t nid, struct erofs_inode *out) must_check;
-/* The run of bytes at pos < size: *len >= 1 of them at *data, or a hole (*data NULL). 0 or -LINUX_EIO. */
-int erofs_run(const struct erofs_image *img, const struct erofs_inode *ino, uint64_t pos, const uint8_t **data,
-	      uint64_t *len) must_check;
-/* Copies len bytes at pos; zeros behind the end. 0 or -LINUX_EIO. */
-int erofs_read(const struct erofs_image *img, const struct erofs_inode *ino, uint64_t pos, void *dst, size_t len) must_check;
+EROFS_CHECKED const char *erofs_open(struct erofs_image *img, const void *base, uint64_t size);
+/* 0, -EIO if the image is damaged there, -EOPNOTSUPP for a compressed file. */
+EROFS_CHECKED int erofs_inode(const struct erofs_image *img, uint64_t nid, struct erofs_inode *out);
+/* The run of bytes at pos < size: *len >= 1 of them at *data, or a hole (*data NULL). 0 or -EIO. */
+EROFS_CHECKED int erofs_run(const struct erofs_image *img, const struct erofs_inode *ino, uint64_t pos, const uint8_t **data,
+	      uint64_t *len);
+/* Copies len bytes at pos; zeros behind the end. 0 or -EIO. */
+EROFS_CHECKED int erofs_read(const struct erofs_image *img, const struct erofs_inode *ino, uint64_t pos, void *dst, size_t len);
 /* Do the file's bytes [pos, pos + len), the rest of the last page included, lie in whole pages of the image one after the
  * other, none of them shared with anything else? Then *off is where. */
 bool erofs_in_pages(const struct erofs_image *img, const struct erofs_inode *ino, uint64_t pos, uint64_t len, uint64_t *off);
@@ -59,16 +60,16 @@ bool erofs_in_pages(const struct erofs_image *img, const struct erofs_inode *ino
 /* One name but "." and "..": 1 to 255 bytes, neither '/' nor NUL. Borrowed; fn must not look into another directory.
  * Anything but 0 ends the listing with that. */
 typedef int erofs_name_fn(void *arg, const char *name, size_t len, uint64_t nid);
-int erofs_list(const struct erofs_image *img, const struct erofs_inode *dir, erofs_name_fn *fn, void *arg) must_check;
-/* 0, -LINUX_ENOENT, -LINUX_ENOTDIR, -LINUX_EIO. */
-int erofs_lookup(const struct erofs_image *img, const struct erofs_inode *dir, const char *name, size_t len,
-		 uint64_t *nid) must_check;
+EROFS_CHECKED int erofs_list(const struct erofs_image *img, const struct erofs_inode *dir, erofs_name_fn *fn, void *arg);
+/* 0, -ENOENT, -ENOTDIR, -EIO. */
+EROFS_CHECKED int erofs_lookup(const struct erofs_image *img, const struct erofs_inode *dir, const char *name, size_t len,
+		 uint64_t *nid);
 /* A path from the image's root, symbolic links followed beneath it (the last one only with follow). As above, and
- * -LINUX_ELOOP, -LINUX_ENAMETOOLONG. */
-int erofs_resolve(const struct erofs_image *img, const char *path, bool follow, uint64_t *nid) must_check;
+ * -ELOOP, -ENAMETOOLONG. */
+EROFS_CHECKED int erofs_resolve(const struct erofs_image *img, const char *path, bool follow, uint64_t *nid);
 /* One attribute: prefix and name together are its name. name and value point into the image: copy, then check. */
 typedef int erofs_xattr_fn(void *arg, const char *prefix, const uint8_t *name, uint32_t name_len, const uint8_t *value,
 			   uint32_t value_len);
-int erofs_xattrs(const struct erofs_image *img, const struct erofs_inode *ino, erofs_xattr_fn *fn, void *arg) must_check;
+EROFS_CHECKED int erofs_xattrs(const struct erofs_image *img, const struct erofs_inode *ino, erofs_xattr_fn *fn, void *arg);
 
 #endif

@@ -23,10 +23,11 @@
  * not from malice, and costs a page), long attribute prefixes, what came after Linux 6.6. Features that aren't known are refused
  * by number.
  */
-#include "sentry/fs/erofs.h"
+#include "runtime/erofs.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fs.h"
+#include "sentry/base/types.h"
 
 #include <stdio.h>
 #include <string.h>

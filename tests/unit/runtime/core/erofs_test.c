@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading EROFS images: a sound one, and ones that lie. tests/e2e/image compares those of mkfs.erofs with their directories. */
-#include "sentry/fs/erofs.h"
+#include "runtime/erofs.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
