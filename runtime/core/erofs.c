@@ -167,7 +167,8 @@ static bool find_data(const struct erofs_image *img, struct erofs_inode *i, uint
 		i->tail = behind;
 		return inside(img, i->tail, i->size - i->tail_from) && (i->tail_from == 0 || inside(img, i->start, i->tail_from));
 	case EROFS_CHUNKS:
-		if (where & ~(CHUNK_BITS | CHUNK_INDEXES))
+		/* No builder makes others; a directory of a million names could be one block, over and over. */
+		if ((i->mode & LINUX_S_IFMT) != LINUX_S_IFREG || where & ~(CHUNK_BITS | CHUNK_INDEXES))
 			return false;
 		i->chunk_bits = img->block_bits + (where & CHUNK_BITS);
 		i->indexes = (where & CHUNK_INDEXES) != 0;

@@ -211,6 +211,7 @@ Test(erofs, inodes_that_lie)
 	cr_expect_eq(inode_error(EI_C, 8, INT64_MAX, 8), -LINUX_EIO, "a table longer than the image");
 	cr_expect_eq(inode_error(EI_C, 16, 0x8000, 4), -LINUX_EIO);
 	cr_expect_eq(inode_error(EI_X, 2, 0xffff, 2), -LINUX_EIO);
+	cr_expect_eq(inode_error(EI_C, 4, 040755, 2), -LINUX_EIO, "a directory of chunks");
 	ei_make(img);
 	for (uint64_t nid = EI_SIZE / 32 - 2; nid < EI_SIZE / 32 + 4; nid++)
 		(void)!erofs_inode(&e, nid, &i);
