@@ -17,6 +17,7 @@ struct build {
 	int fds[BUILD_MAX_FDS]; /* what the core inherits; close-on-exec until launch */
 	size_t nfds;
 	int root_fd;       /* borrowed copy of c->root_fd, for looking things up in the sandbox's root; -1: an image */
+	char *root_name;   /* the host's name for it, once it was asked for */
 	struct build_dir { /* the last directories that rules were for, see build_path_rule */
 		char *name, *real;
 	} dirs[BUILD_DIRS];

@@ -90,6 +90,7 @@ struct config {
 	bool no_new_privs;
 	bool container_init; /* as pid 1 of a container, the program gets no signal of its own processes that it has no
 			      * handler for, SIGKILL included (`run`). `do`: it can be killed as anywhere */
+	bool wait_start;     /* `create`: set up everything, then wait for the word to start the program */
 	bool terminal;       /* descriptors 0-2 are a terminal, to become the guest's controlling one */
 	uint16_t tty_rows, tty_cols;
 	struct {
@@ -134,11 +135,16 @@ struct config {
 	bool backtrace; /* denials in the audit log tell where in the program they came from */
 	int32_t strace_fd, debug_fd, audit_fd,
 		result_fd;   /* result_fd: struct sandbox_result is written there by the monitor */
-	int32_t gate_cache_fd;  /* sealed: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
+	int32_t gate_cache_fd;  /* to read: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
 				 * sentry; -1 */
 	int32_t gate_cache_dir; /* where the monitor keeps what this one learns; -1 */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
-	int32_t control_fd;  /* listening control socket, for `exec`, `kill`...; -1 */
+	int32_t control_fd;  /* listening control socket, for `exec`, `kill`... (runtime/core/lifecycle_protocol.h); -1 */
+	int32_t sync_fd;     /* a socket to the command that creates us, until it has said that all is well; -1 */
+	int32_t state_fd;    /* the container's state directory, where the monitor writes how it ended; -1 */
+	bool engine_init;    /* the monitor is what an engine waits for: it ends by the signal the program ended by */
+	uint32_t npreserved;
+	int32_t preserved[CONFIG_MAX_PRESERVED]; /* descriptors that the program has as 3, 4 ... */
 	uint32_t ncopy_out;
 	cfg_str copy_out[CONFIG_MAX_COPY_OUT]; /* paths in the sandbox */
 	uint32_t sandbox_uid, sandbox_gid;     /* host ids of sentry, gofer, stubs */
@@ -155,6 +161,8 @@ struct config {
  * be used without looking again.
  */
 const char *config_check(const struct config *c);
+/* The same for one that describes a process to bring into a sandbox: of the rest nothing is looked at or used. */
+const char *config_check_process(const struct config *c);
 static inline const char *config_str(const struct config *c, cfg_str off)
 {
 	return c->pool + off;

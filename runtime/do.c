@@ -140,7 +140,7 @@ int run_to_end(struct build *b, const struct settings *s)
 		launch_exec(b, &err);
 		return error_report(err);
 	}
-	if (!readable_audit(b, s, &audit, &err) || !launch_wait(b, s, &o, &err))
+	if (!readable_audit(b, s, &audit, &err) || !launch_wait(b, s, &o, NULL, NULL, &err))
 		return error_report(err);
 	if (s->json)
 		report_json(&o, b->c, audit);

@@ -4,9 +4,11 @@
 #include "runtime/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 static char *vformat(const char *fmt, va_list ap)
 {
@@ -71,8 +73,50 @@ void error_free(struct error *err)
 	free(err);
 }
 
+static const char *log_file;
+static bool log_json;
+
+void error_log_to(const char *file, bool json)
+{
+	log_file = file;
+	log_json = json;
+}
+
+/* An engine reads it back: {"level":"error","msg":"...","time":"2024-01-01T00:00:00Z"} */
+static void log_line(const char *text)
+{
+	cleanup_free char *line = NULL;
+	cleanup_close int fd = -1;
+	char when[32] = "";
+	time_t now = time(NULL);
+	struct tm tm;
+	size_t len = 0;
+
+	if (log_file == NULL)
+		return;
+	fd = open(log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+	if (fd < 0)
+		return;
+	if (gmtime_r(&now, &tm) != NULL)
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	line = xcalloc(strlen(text), 6);
+	for (const char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			len += (size_t)sprintf(line + len, "\\u%04x", (unsigned char)*p);
+		else if (*p == '"' || *p == '\\')
+			len += (size_t)sprintf(line + len, "\\%c", *p);
+		else
+			line[len++] = *p;
+	}
+	if (log_json)
+		dprintf(fd, "{\"level\":\"error\",\"msg\":\"%.*s\",\"time\":\"%s\"}\n", (int)len, line, when);
+	else
+		dprintf(fd, "time=\"%s\" level=error msg=\"%.*s\"\n", when, (int)len, line);
+}
+
 int error_report(const struct error *err)
 {
+	log_line(err->text);
 	fputs("sentrybox: ", stderr);
 	for (const char *p = err->text; *p != '\0'; p++) {
 		/* Names come from users, bundles and sandboxes: no control sequence of theirs reaches a terminal. */

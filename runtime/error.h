@@ -23,6 +23,8 @@ bool error_errno(struct error **err, int errnum, const char *fmt, ...) __attribu
 /* Puts words and ": " in front of the error there is. */
 bool error_wrap(struct error **err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void error_free(struct error *err);
+/* --log, --log-format: where error_report writes besides, as runc does: a line of JSON, or of text. */
+void error_log_to(const char *file, bool json);
 /* Prints "sentrybox: ..." on stderr, guest and user bytes escaped, and returns the exit status. */
 int error_report(const struct error *err);
 

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -47,7 +48,7 @@ static char *core_path(struct error **err)
 	return core;
 }
 
-static int config_memfd(const struct config *c, struct error **err)
+int launch_config(const struct config *c, struct error **err)
 {
 	cleanup_close int fd = memfd_create("sentrybox-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t used = offsetof(struct config, pool) + c->pool_len;
@@ -111,12 +112,61 @@ bool launch_exec(struct build *b, struct error **err)
 	b->c->message_fd = build_fd(b, fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10));
 	if (core == NULL || !build_finish(b, err))
 		return false;
-	config = config_memfd(b->c, err);
+	config = launch_config(b->c, err);
 	if (config < 0)
 		return false;
 	close_rest_on_exec();
 	exec_core(b, core, config);
 	return error_errno(err, errno, "can't execute %s", core);
+}
+
+bool launch_role(const char *role, int fd, struct error **err)
+{
+	cleanup_free char *core = core_path(err);
+	char *const argv[] = {(char *)"sentrybox-core", (char *)(uintptr_t)role, NULL};
+	char *const envp[] = {NULL};
+
+	if (core == NULL)
+		return false;
+	close_rest_on_exec();
+	if (fd == CONFIG_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, CONFIG_FD) < 0)
+		return error_errno(err, errno, "dup2");
+	execve(core, argv, envp);
+	return error_errno(err, errno, "can't execute %s", core);
+}
+
+/* ---- for an engine ---- */
+
+bool launch_background(struct build *b, int tty, pid_t *monitor, struct error **err)
+{
+	cleanup_free char *core = core_path(err);
+	cleanup_close int config = -1;
+
+	*monitor = 0;
+	if (core == NULL || !build_finish(b, err))
+		return false;
+	config = launch_config(b->c, err);
+	if (config < 0)
+		return false;
+	close_rest_on_exec();
+	/* fork clears a parent-death signal: an engine's is for us, not for the container. */
+	*monitor = fork();
+	if (*monitor < 0)
+		return error_errno(err, errno, "can't start the monitor");
+	if (*monitor == 0) {
+		sigset_t none;
+
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		setsid();
+		if (chdir("/") < 0)
+			_exit(125);
+		if (tty >= 0 && (ioctl(tty, TIOCSCTTY, 0) < 0 || dup2(tty, 0) < 0 || dup2(tty, 1) < 0 || dup2(tty, 2) < 0))
+			_exit(125);
+		exec_core(b, core, config);
+		_exit(125);
+	}
+	return true;
 }
 
 /* ---- with a child ---- */
@@ -262,7 +312,8 @@ static void read_result(int fd, int status, const struct config *c, struct outco
 	o->status = result_exit_status(r);
 }
 
-bool launch_wait(struct build *b, const struct settings *s, struct outcome *o, struct error **err)
+bool launch_wait(struct build *b, const struct settings *s, struct outcome *o,
+		 bool (*started)(pid_t monitor, void *arg, struct error **err), void *arg, struct error **err)
 {
 	cleanup_free char *core = core_path(err);
 	cleanup_close int config = -1, result = -1, out_end = -1, err_end = -1;
@@ -290,7 +341,7 @@ bool launch_wait(struct build *b, const struct settings *s, struct outcome *o, s
 		return false;
 	if (!build_finish(b, err))
 		return false;
-	config = config_memfd(b->c, err);
+	config = launch_config(b->c, err);
 	if (config < 0)
 		return false;
 	close_rest_on_exec();
@@ -302,6 +353,12 @@ bool launch_wait(struct build *b, const struct settings *s, struct outcome *o, s
 		close(steal_fd(&err_end));
 	}
 	build_close(b, b->c->copy_out_fd);
+	build_close(b, b->c->sync_fd);
+	if (started != NULL && !started(r.pid, arg, err)) {
+		kill(r.pid, SIGKILL);
+		waitpid(r.pid, NULL, 0);
+		return false;
+	}
 	status = wait_for_end(&r, o);
 	read_result(result, status, b->c, o);
 	if (r.copier != NULL)

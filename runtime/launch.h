@@ -9,6 +9,8 @@
 
 #include "runtime/build.h"
 
+#include <sys/types.h>
+
 struct capture {
 	char *data;
 	size_t len, cap;
@@ -25,8 +27,19 @@ struct outcome {
 
 /* Becomes the monitor. Returns only on failure. */
 bool launch_exec(struct build *b, struct error **err);
-/* Runs the monitor as a child to the end. */
-bool launch_wait(struct build *b, const struct settings *s, struct outcome *out, struct error **err);
+/* Runs the monitor as a child to the end. started, unless NULL: is called when it is there; if it returns false, the
+ * monitor is killed. */
+bool launch_wait(struct build *b, const struct settings *s, struct outcome *out,
+		 bool (*started)(pid_t monitor, void *arg, struct error **err), void *arg, struct error **err);
+/*
+ * Starts the monitor as what an engine waits for: a child of ours in a session of its own, with our stdio, that outlives
+ * us. tty: a terminal that becomes its stdio and its session's, or -1.
+ */
+bool launch_background(struct build *b, int tty, pid_t *monitor, struct error **err);
+/* Executes a role of the core that has descriptor fd as 3, stdio, and no other. Returns only on failure. */
+bool launch_role(const char *role, int fd, struct error **err);
+/* The finished configuration, sealed: for another one's monitor. */
+int launch_config(const struct config *c, struct error **err);
 void outcome_free(struct outcome *o);
 
 #endif

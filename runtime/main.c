@@ -9,6 +9,7 @@
 #include "runtime/cleanup.h"
 #include "runtime/error.h"
 #include "runtime/parse.h"
+#include "runtime/state.h"
 #include "runtime/verbs.h"
 
 #include <fcntl.h>
@@ -23,6 +24,23 @@ static const struct verb {
 } verbs[] = {
 	{"do", "run a command on a read-only view of this machine, written things in memory", verb_do, help_do},
 	{"run", "run an OCI bundle", verb_run, help_run},
+	{"create", "make a container of an OCI bundle, ready to start", verb_create, help_create},
+	{"start", "start its program", verb_start, help_start},
+	{"exec", "run one more program in it", verb_exec, help_exec},
+	{"state", "print what it is doing", verb_lifecycle, help_lifecycle},
+	{"kill", "send it a signal", verb_lifecycle, help_lifecycle},
+	{"delete", "take it away", verb_lifecycle, help_lifecycle},
+	{"list", "list all containers", verb_lifecycle, help_lifecycle},
+	{"ps", "list a container's processes", verb_lifecycle, help_lifecycle},
+	{"pause", "stop all of its processes", verb_lifecycle, help_lifecycle},
+	{"resume", "let them go on", verb_lifecycle, help_lifecycle},
+	{"wait", "wait for its end and print its exit status", verb_lifecycle, help_lifecycle},
+	{"events", "print what it uses", verb_lifecycle, help_lifecycle},
+	{"update", "change its limits", verb_lifecycle, help_lifecycle},
+	{"spec", "write a config.json to start from", verb_lifecycle, help_lifecycle},
+	{"features", "print what of the OCI specification is known", verb_lifecycle, help_lifecycle},
+	{"checkpoint", NULL, verb_lifecycle, help_lifecycle},
+	{"restore", NULL, verb_lifecycle, help_lifecycle},
 	{"image", "make a root image of a directory, a tar file or an OCI layout", verb_image, help_image},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
@@ -49,8 +67,16 @@ static void help_all(void)
 	     "\n"
 	     "Verbs");
 	for (size_t i = 0; i < NVERBS; i++)
-		printf("  %-10s%s\n", verbs[i].name, verbs[i].line);
+		if (verbs[i].line != NULL)
+			printf("  %-10s%s\n", verbs[i].name, verbs[i].line);
 	puts("\n"
+	     "Before a verb, as other OCI runtimes take them\n"
+	     "  --root DIR            where containers' state lies (/run/sentrybox; else $XDG_RUNTIME_DIR/sentrybox or\n"
+	     "                        /tmp/sentrybox-UID)\n"
+	     "  --log FILE            write errors there, too\n"
+	     "  --log-format json|text\n"
+	     "  --debug, --systemd-cgroup, --rootless WHEN, --cgroup-manager NAME   accepted\n"
+	     "\n"
 	     "sentrybox help VERB tells all about one, sentrybox --version what this is.");
 }
 
@@ -65,7 +91,7 @@ static int unknown_verb(const char *name)
 	names[NVERBS] = "help";
 	names[NVERBS + 1] = NULL;
 	near = nearest_word(name, names);
-	if (near != NULL)
+	if (near != NULL && strlen(name) > 2) /* ls is a command, not a mistyped ps */
 		error_set(&err, "there is no verb \"%s\": did you mean %s?", name, near);
 	else
 		error_set(&err, "there is no verb \"%s\": to run a command, write sentrybox do -- %s", name, name);
@@ -84,11 +110,59 @@ static void fill_stdio(void)
 		close(fd);
 }
 
+static bool takes_value(const char *name, size_t len)
+{
+	static const char *const names[] = {"root", "log", "log-format", "rootless", "cgroup-manager", "criu"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == len && strncmp(names[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* Options before the verb: their number, or -1. */
+static int global_options(int argc, char **argv, struct error **err)
+{
+	const char *log = NULL;
+	bool json = false;
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+		const char *name = argv[i] + strspn(argv[i], "-"), *value = strchr(name, '=');
+		size_t len = value != NULL ? (size_t)(value - name) : strlen(name);
+
+		if (strcmp(name, "debug") == 0 || strcmp(name, "systemd-cgroup") == 0)
+			continue;
+		if (!takes_value(name, len))
+			break; /* --help, --version, and what isn't known */
+		if (value == NULL && i + 1 == argc) {
+			error_set(err, "%s needs a value", argv[i]);
+			return -1;
+		}
+		value = value != NULL ? value + 1 : argv[++i];
+		if (len == 4 && strncmp(name, "root", len) == 0)
+			state_set_root(value);
+		else if (len == 3 && strncmp(name, "log", len) == 0)
+			log = value;
+		else if (strncmp(name, "log-format", len) == 0 && len == 10)
+			json = strcmp(value, "json") == 0;
+	}
+	error_log_to(log, json);
+	return i - 1;
+}
+
 int main(int argc, char **argv)
 {
+	cleanup_error struct error *err = NULL;
 	const struct verb *v;
+	int skip;
 
 	fill_stdio();
+	skip = global_options(argc, argv, &err);
+	if (skip < 0)
+		return error_report(err);
+	argc -= skip;
+	argv += skip;
 	if (argc < 2) {
 		help_all();
 		return 125;

@@ -18,6 +18,7 @@
  */
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
+#include "runtime/hooks.h"
 #include "runtime/json_get.h"
 #include "runtime/seccomp_profile.h"
 
@@ -541,12 +542,16 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	    !json_get_int(cpu, "linux.resources.cpu", "period", 1, INT64_MAX, &period, NULL, err) ||
 	    !json_get_int(pids, "linux.resources.pids", "limit", -1, INT64_MAX, &tasks, NULL, err))
 		return false;
-	if (limit > 0)
-		c->memory_bytes = (uint64_t)limit;
+	if (limit != 0) /* -1: none */
+		c->memory_bytes = limit > 0 ? (uint64_t)limit : 0;
+	if (quota < 0)
+		c->cpu_permille = 0;
 	if (quota > 0)
 		c->cpu_permille =
 			(uint32_t)(quota * 1000 / period > 4096000 ? 4096000
 								   : quota * 1000 / period + (quota * 1000 < period));
+	if (tasks < 0)
+		c->max_tasks = 0;
 	if (tasks > 0)
 		c->max_tasks = tasks > 4194304 ? 4194304 : (uint32_t)tasks;
 	return true;
@@ -663,7 +668,7 @@ static bool parse_names(struct build *b, json_object *spec, struct error **err)
 bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len,
 		struct error **err)
 {
-	static const char *const refused[] = {"hooks", "solaris", "windows", "vm", "zos", NULL};
+	static const char *const refused[] = {"solaris", "windows", "vm", "zos", NULL};
 	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH_MAX);
 	cleanup_json json_object *spec = NULL;
 	enum json_tokener_error bad;
@@ -688,28 +693,55 @@ bool spec_parse(struct build *b, struct settings *s, const char *bundle, const c
 		return false;
 	if (version == NULL || !starts(version, "1."))
 		return error_set(err, "ociVersion is %s: only 1.x is known", version != NULL ? version : "missing");
-	return refuse(spec, "", refused, err) && parse_root(b, spec, bundle, err) && parse_process(b, spec, err) &&
+	return refuse(spec, "", refused, err) && hooks_check(spec, err) && parse_root(b, spec, bundle, err) && parse_process(b, spec, err) &&
 	       parse_names(b, spec, err) && parse_mounts(b, spec, bundle, err) && parse_linux(b, spec, err) &&
 	       parse_annotations(s, spec, err);
 }
 
-bool spec_load(struct build *b, struct settings *s, const char *bundle, struct error **err)
+char *spec_read(const char *bundle, size_t *len, struct error **err)
 {
 	cleanup_free char *path = xasprintf("%s/config.json", bundle);
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	cleanup_free char *text = NULL;
 	struct stat st;
-	size_t len = 0;
+	char *text;
 	ssize_t n;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_errno(err, errno, "can't read %s (--bundle names the directory it lies in)", path);
-	if (!S_ISREG(st.st_mode) || st.st_size > JSON_SIZE_MAX)
-		return error_set(err, "%s is not a file of at most %d MiB", path, JSON_SIZE_MAX >> 20);
+	*len = 0;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		error_errno(err, errno, "can't read %s (--bundle names the directory it lies in)", path);
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > JSON_SIZE_MAX) {
+		error_set(err, "%s is not a file of at most %d MiB", path, JSON_SIZE_MAX >> 20);
+		return NULL;
+	}
 	text = xcalloc(1, (size_t)st.st_size + 1);
-	while (len < (size_t)st.st_size && (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
-		len += (size_t)n;
-	if (!spec_parse(b, s, bundle, text, len, err))
-		return error_wrap(err, "%s", path);
+	while (*len < (size_t)st.st_size && (n = read(fd, text + *len, (size_t)st.st_size - *len)) > 0)
+		*len += (size_t)n;
+	return text;
+}
+
+bool spec_process(struct build *b, json_object *process, json_object *container, struct error **err)
+{
+	cleanup_json json_object *spec = json_object_new_object();
+	json_object *os;
+
+	json_object_object_add(spec, "process", json_object_get(process));
+	if (!parse_process(b, spec, err) || !json_get(container, "", "linux", json_type_object, &os, err) ||
+	    !seccomp_profile(b->c, os, err))
+		return false;
+	b->c->cwd_create = false;
+	b->c->container_init = false;
+	b->c->pool_len = b->pool_used;
+	if (b->full)
+		return error_set(err, "arguments and environment are longer than %u KiB together", CONFIG_POOL >> 10);
 	return true;
+}
+
+bool spec_resources(struct config *c, json_object *resources, struct error **err)
+{
+	cleanup_json json_object *os = json_object_new_object();
+
+	json_object_object_add(os, "resources", json_object_get(resources));
+	return parse_resources(c, os, err);
 }

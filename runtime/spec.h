@@ -5,10 +5,16 @@
 
 #include "runtime/build.h"
 
-/* Reads DIR/config.json and fills b. s takes the dev.sentrybox.* annotations. */
-bool spec_load(struct build *b, struct settings *s, const char *bundle, struct error **err);
-/* The same from memory, for tests and fuzzing; bundle is where relative paths lead. */
+#include <json-c/json.h>
+
+/* DIR/config.json, to free; NULL with an error. */
+char *spec_read(const char *bundle, size_t *len, struct error **err);
+/* Fills b from its text. s takes the dev.sentrybox.* annotations; bundle is where relative paths lead. */
 bool spec_parse(struct build *b, struct settings *s, const char *bundle, const char *json, size_t len,
 		struct error **err);
+/* A process object (`exec`) for a container whose config.json is given. Fills in what config_check_process looks at. */
+bool spec_process(struct build *b, json_object *process, json_object *container, struct error **err);
+/* An object as linux.resources (`update`): memory_bytes, cpu_permille and max_tasks of c, where it names them. */
+bool spec_resources(struct config *c, json_object *resources, struct error **err);
 
 #endif

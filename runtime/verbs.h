@@ -5,8 +5,16 @@
 
 int verb_do(int argc, char **argv);
 void help_do(void);
+int verb_create(int argc, char **argv);
+void help_create(void);
 int verb_run(int argc, char **argv);
 void help_run(void);
+int verb_start(int argc, char **argv);
+void help_start(void);
+int verb_exec(int argc, char **argv);
+void help_exec(void);
+int verb_lifecycle(int argc, char **argv); /* state kill delete list ps pause resume wait events update spec features ... */
+void help_lifecycle(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
 int verb_image(int argc, char **argv);
@@ -14,7 +22,7 @@ void help_image(void);
 int verb_bench(int argc, char **argv);
 void help_bench(void);
 
-/* What `do` and `run` have in common once the configuration is built: become the monitor, or wait for it and report. */
+/* `do`, once the configuration is built: become the monitor, or wait for it and report. */
 struct build;
 struct settings;
 int run_to_end(struct build *b, const struct settings *s);

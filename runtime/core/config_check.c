@@ -61,8 +61,8 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
 /* A byte that is neither 0 nor 1 is no bool: reading it as one may do anything. */
 static bool bools_ok(const struct config *c)
 {
-	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->terminal, &c->root_readonly,
-				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids};
+	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->wait_start, &c->terminal, &c->root_readonly,
+				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids, &c->engine_init};
 	uint8_t seen = 0, byte;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -166,11 +166,17 @@ static const char *check_host(const struct config *c)
 {
 	const int32_t fds[] = {c->message_fd, c->strace_fd,   c->debug_fd,  c->audit_fd,
 			       c->result_fd,  c->copy_out_fd, c->control_fd,
-			       c->gate_cache_fd, c->gate_cache_dir};
+			       c->gate_cache_fd, c->gate_cache_dir, c->sync_fd, c->state_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (!fd_optional(fds[i]))
 			return "an inherited descriptor is out of range";
+	}
+	if (c->npreserved > CONFIG_MAX_PRESERVED)
+		return "too many preserved descriptors";
+	for (uint32_t i = 0; i < c->npreserved; i++) {
+		if (!fd_given(c->preserved[i]))
+			return "a preserved descriptor is missing or out of range";
 	}
 	if (c->ncopy_out > CONFIG_MAX_COPY_OUT || (c->ncopy_out != 0 && c->copy_out_fd == -1))
 		return "too many paths to copy out, or no descriptor to copy them to";
@@ -185,17 +191,34 @@ static const char *check_host(const struct config *c)
 	return NULL;
 }
 
-const char *config_check(const struct config *c)
+static const char *check_frame(const struct config *c)
 {
-	const char *bad;
-
 	if (c->magic != CONFIG_MAGIC || c->version != CONFIG_VERSION || c->size != sizeof(*c))
 		return "the configuration was written by another version of sentrybox";
 	if (c->pool_len == 0 || c->pool_len > CONFIG_POOL || c->pool[0] != '\0' || c->pool[c->pool_len - 1] != '\0')
 		return "the string pool is not terminated";
 	if (!bools_ok(c))
 		return "a flag is neither true nor false";
-	bad = check_program(c);
+	return NULL;
+}
+
+const char *config_check_process(const struct config *c)
+{
+	const char *bad = check_frame(c);
+
+	if (bad == NULL)
+		bad = check_program(c);
+	if (bad == NULL && c->nseccomp > CONFIG_MAX_SECCOMP)
+		bad = "too many instructions of seccomp";
+	return bad;
+}
+
+const char *config_check(const struct config *c)
+{
+	const char *bad = check_frame(c);
+
+	if (bad == NULL)
+		bad = check_program(c);
 	if (bad == NULL)
 		bad = check_files(c);
 	if (bad == NULL)

@@ -22,9 +22,20 @@ enum control_type {
 	CONTROL_WANT_RESIDENT, /* answered by a control_resident */
 	CONTROL_GATE,          /* a control_gate; before the end, one for each image */
 	CONTROL_SITES,         /* a control_sites: before the end, what was learned of call sites, in parts */
+	CONTROL_CREATED,       /* all is there; the first program starts when CONTROL_START comes (config.wait_start) */
+	CONTROL_EXEC_STARTED,  /* a process from outside runs: id, status: its pid in the sandbox */
+	CONTROL_EXEC_FAILED,   /* it could not be started: id, start_errno, text */
+	CONTROL_EXEC_ENDED,    /* its end: id, status */
+	CONTROL_PROCESSES,     /* a control_processes: the answer to CONTROL_LIST, in parts; the last has no entry */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */
+	CONTROL_START = 0x104,
+	CONTROL_EXEC = 0x105,      /* id of a process to bring in; its struct config and descriptors come along */
+	CONTROL_SIGNAL = 0x106,    /* status: which; id: to whom, 0: the first program, CONTROL_EVERYBODY */
+	CONTROL_EXEC_KILL = 0x107, /* id, and all that came of it, ends */
+	CONTROL_LIST = 0x108,
+	CONTROL_UPDATE = 0x109,    /* a control_update */
 	CONTROL_INSPECTOR = 0x102, /* the answer: its socket comes along, or nothing; ip, sp: of that thread, 0 if not known */
 };
 
@@ -33,12 +44,16 @@ struct control_message {
 	int32_t status;
 	int32_t start_errno;
 	uint32_t limits;
+	uint32_t id, pad; /* of a process from outside, given by the monitor; never 0 */
 	uint64_t syscalls, denials;
 	uint64_t ip, sp;
 	char text[480];
 };
 
-/* As long as a control_message; told by its type. */
+#define CONTROL_EVERYBODY UINT32_MAX
+#define CONTROL_MAX_FDS 20 /* with one message: a configuration, stdio, preserved descriptors */
+
+/* Told by its type, as all that follow. */
 struct control_gate {
 	uint32_t type, pad;
 	struct gate_calls calls;
@@ -49,8 +64,28 @@ struct control_sites {
 	uint32_t type, len;
 	uint8_t data[4096];
 };
+struct control_process {
+	int32_t pid, ppid; /* in the sandbox */
+	uint32_t uid, threads;
+	uint32_t id; /* of the process from outside that it comes from; 0: init's own */
+	uint32_t cpu_ms;
+	uint64_t age_ms;
+	char state, name[23];
+};
+#define CONTROL_PROCESSES_MAX 32
+struct control_processes {
+	uint32_t type, count;
+	struct control_process entry[CONTROL_PROCESSES_MAX];
+};
+/* Limits as they are from now on; 0: none. */
+struct control_update {
+	uint32_t type, max_tasks;
+	uint32_t cpu_permille, pad;
+	uint64_t memory_bytes;
+};
 union control_any {
 	struct control_message msg;
+	struct control_processes processes;
 	struct control_gate gate;
 	struct control_sites sites;
 };
@@ -81,6 +116,8 @@ int gofer_main(void);
 
 /* The sentry: one message from the monitor, without waiting, and the descriptor that came along or -1. Bytes or -errno. */
 int64_t control_take(void *msg, size_t size, int *fd);
+/* The same with up to CONTROL_MAX_FDS descriptors. */
+int64_t control_take_many(void *msg, size_t size, int *fds, unsigned *nfds);
 
 struct config;
 /* Maps descriptor 3 and checks it; prints one line and ends with 125 if it is not to be believed. */

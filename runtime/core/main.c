@@ -4,6 +4,7 @@
  * `sentrybox` starts the monitor, the monitor the sentry and the gofer.
  */
 #include "runtime/core/control_protocol.h"
+#include "runtime/core/exec_host.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
 		return sentry_main();
 	if (strcmp(role, "gofer") == 0)
 		return gofer_main();
+	if (strcmp(role, "exec") == 0 || strcmp(role, "exec-init") == 0)
+		return exec_host_main(role[4] != '\0');
 	fprintf(stderr, "sentrybox-core is started by sentrybox; see `sentrybox --help`\n");
 	return 125;
 }

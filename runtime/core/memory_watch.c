@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 #define SLOW_MS 100
 
 static uint64_t peak, last_sum, next_ms;
+static uint64_t new_limit;
+static bool limit_changed;
 static unsigned interval = FAST_MS;
 static pid_t largest;
 
@@ -135,13 +138,70 @@ static void add_held(pid_t pid, void *arg)
 	}
 }
 
+void memory_watch_set_limit(uint64_t bytes)
+{
+	new_limit = bytes;
+	limit_changed = true;
+	next_ms = 0;
+}
+
+uint64_t memory_watch_limit(const struct config *c)
+{
+	return limit_changed ? new_limit : c->memory_bytes;
+}
+
+uint64_t memory_watch_now(pid_t sentry)
+{
+	pid_t old = largest;
+	struct sum held = {.bytes = held_by(sentry)};
+
+	each_stub(sentry, add_held, &held);
+	largest = old;
+	peak = held.bytes > peak ? held.bytes : peak;
+	return held.bytes;
+}
+
+struct times {
+	uint64_t user, sys; /* ticks */
+	bool ended_too;     /* count children that were waited for */
+};
+
+static void add_times(pid_t pid, void *arg)
+{
+	unsigned long long u, s, cu, cs;
+	struct times *t = arg;
+	char path[64], buf[1024];
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (pid <= 0 || read_file(path, buf, sizeof(buf)) <= 0 || (p = strrchr(buf, ')')) == NULL ||
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu", &u, &s, &cu, &cs) != 4)
+		return;
+	t->user += u + (t->ended_too ? cu : 0);
+	t->sys += s + (t->ended_too ? cs : 0);
+}
+
+void memory_watch_times(pid_t sentry, pid_t gofer, uint64_t *user_ns, uint64_t *sys_ns)
+{
+	uint64_t tick = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
+	struct times t = {.ended_too = true};
+
+	add_times(sentry, &t);
+	add_times(gofer, &t);
+	t.ended_too = false;
+	each_stub(sentry, add_times, &t);
+	*user_ns = t.user * tick;
+	*sys_ns = t.sys * tick;
+}
+
 int memory_watch(const struct config *c, pid_t sentry)
 {
+	uint64_t limit = memory_watch_limit(c);
 	struct sum held = {0};
 	struct timespec ts;
 	uint64_t now, sum;
 
-	if ((c->memory_bytes == 0 && !c->stats) || sentry <= 0)
+	if ((limit == 0 && !c->stats) || sentry <= 0)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
@@ -153,10 +213,10 @@ int memory_watch(const struct config *c, pid_t sentry)
 	sum = held.bytes;
 	if (sum > peak)
 		peak = sum;
-	interval = sum > last_sum + (1 << 20) || (c->memory_bytes != 0 && sum > c->memory_bytes / 2) ? FAST_MS :
+	interval = sum > last_sum + (1 << 20) || (limit != 0 && sum > limit / 2) ? FAST_MS :
 		   interval < SLOW_MS				      ? interval * 2 :
 									SLOW_MS;
 	last_sum = sum;
 	next_ms = now + interval;
-	return c->memory_bytes != 0 && sum > c->memory_bytes ? -1 : (int)interval;
+	return limit != 0 && sum > limit ? -1 : (int)interval;
 }

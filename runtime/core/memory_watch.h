@@ -18,5 +18,12 @@ size_t memory_watch_resident(pid_t sentry, struct control_resident *out);
 pid_t memory_watch_largest(void);
 /* The highest sum seen, bytes. */
 uint64_t memory_watch_peak(void);
+/* `update`: the limit from now on, 0: none; it takes the configuration's place. */
+void memory_watch_set_limit(uint64_t bytes);
+uint64_t memory_watch_limit(const struct config *c);
+/* The sum at this moment. */
+uint64_t memory_watch_now(pid_t sentry);
+/* CPU time of the sentry, its stubs (ended ones too) and the gofer. */
+void memory_watch_times(pid_t sentry, pid_t gofer, uint64_t *user_ns, uint64_t *sys_ns);
 
 #endif

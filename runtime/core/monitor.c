@@ -16,6 +16,7 @@
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/inspector.h"
+#include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
 #include "runtime/core/spawn.h"
 #include "runtime/gate_cache.h"
@@ -43,7 +44,7 @@
 #define CAP_DAC_READ_SEARCH 2
 #define CAP_FOWNER 3
 #define CAP_FSETID 4
-#define MAX_POLLFDS 320
+#define MAX_POLLFDS (320 + LIFECYCLE_MAX)
 
 struct monitor {
 	const struct config *cfg;
@@ -127,13 +128,15 @@ static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
 	int control[2], gofer[2] = {-1, -1}, dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
-	int sentry_keep[] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd, c->gate_cache_fd, c->image_fd};
+	int sentry_keep[6 + CONFIG_MAX_PRESERVED] = {c->strace_fd,     c->debug_fd,      c->audit_fd,
+						     c->copy_out_fd, c->gate_cache_fd, c->image_fd};
 	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
 	unsigned nkeep = 0;
 	bool root = geteuid() == 0, files = needs_gofer(c);
 
 	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0)
 		return -EMFILE;
+	memcpy(sentry_keep + 6, c->preserved, c->npreserved * sizeof(c->preserved[0]));
 	gofer_keep[nkeep++] = c->root_fd;
 	for (uint32_t i = 0; i < c->nmounts; i++)
 		if (c->mounts[i].kind == MOUNT_BIND)
@@ -143,7 +146,7 @@ static int start_roles(struct monitor *m)
 		.fds = {cfg_fd, control[1], gofer[0], dial[1]},
 		.nfds = 4,
 		.keep = sentry_keep,
-		.nkeep = sizeof(sentry_keep) / sizeof(sentry_keep[0]),
+		.nkeep = 6 + c->npreserved,
 		.drop_ids = c->drop_ids,
 		.uid = c->sandbox_uid,
 		.gid = c->sandbox_gid,
@@ -219,6 +222,8 @@ static void control_ready(struct monitor *m)
 		m->control = -1;
 		return;
 	}
+	if (n > 0 && lifecycle_control(&any, (size_t)n))
+		return;
 	if (n >= (ssize_t)sizeof(any.sites.type) && any.sites.type == CONTROL_SITES) {
 		take_sites(m, &any.sites, (size_t)n);
 		return;
@@ -453,6 +458,12 @@ static void signals_ready(struct monitor *m)
 		if (m->control >= 0) {
 			struct control_message msg = {.type = (uint32_t)si.ssi_signo, .status = 0};
 
+			/* From an engine they mean what they mean to a container's init; typed ones are the terminal's. */
+			if (m->cfg->engine_init && si.ssi_code != SI_KERNEL) {
+				msg.type = CONTROL_SIGNAL;
+				msg.status = (int32_t)si.ssi_signo;
+			}
+
 			send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT);
 		}
 	}
@@ -462,12 +473,17 @@ static void run(struct monitor *m)
 {
 	while (!m->sentry_gone || m->gofer > 0) {
 		struct pollfd fds[MAX_POLLFDS];
-		int n = 0, ndial, timeout, memory;
+		int n = 0, ndial, nlife, timeout, memory;
 
 		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
-		ndial = dial_pollfds(fds + n, MAX_POLLFDS - n);
+		ndial = dial_pollfds(fds + n, MAX_POLLFDS - LIFECYCLE_MAX - n);
+		nlife = lifecycle_pollfds(fds + n + ndial, MAX_POLLFDS - n - ndial);
+		if (!m->ended && lifecycle_overdue())
+			stop_by_limit(m, 0);
+		if (lifecycle_paused())
+			m->last_activity_ns = now_ns();
 		timeout = check_time(m);
 		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
 		if (memory < 0) {
@@ -478,7 +494,9 @@ static void run(struct monitor *m)
 		}
 		if (dial_timeout_ms() >= 0 && (timeout < 0 || dial_timeout_ms() < timeout))
 			timeout = dial_timeout_ms();
-		poll(fds, (nfds_t)(n + ndial), timeout);
+		if (!m->ended && lifecycle_timeout_ms() >= 0 && (timeout < 0 || lifecycle_timeout_ms() < timeout))
+			timeout = lifecycle_timeout_ms();
+		poll(fds, (nfds_t)(n + ndial + nlife), timeout);
 		if (fds[0].revents != 0)
 			signals_ready(m);
 		if (fds[1].revents != 0)
@@ -488,6 +506,7 @@ static void run(struct monitor *m)
 			m->dial = -1;
 		}
 		dial_ready(m->dial, fds + n, ndial);
+		lifecycle_ready(fds + n + ndial, nlife);
 		reap(m);
 		if (m->sentry_gone) {
 			kill_children();
@@ -511,6 +530,52 @@ static void run(struct monitor *m)
 	}
 }
 
+/* Signals that are passed on. From an engine all but those that a process causes itself. */
+static bool takes_signal(const struct config *c, int sig)
+{
+	switch (sig) {
+	case SIGHUP:
+	case SIGINT:
+	case SIGQUIT:
+	case SIGUSR1:
+	case SIGUSR2:
+	case SIGTERM:
+	case SIGWINCH:
+	case SIGTSTP:
+	case SIGCONT:
+		return true;
+	case SIGKILL:
+	case SIGSTOP:
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGTRAP:
+	case SIGABRT:
+	case SIGPIPE:
+	case SIGTTIN:
+	case SIGTTOU:
+	case 32: /* libc's own */
+	case 33:
+	case 34:
+		return false;
+	default:
+		return c->engine_init;
+	}
+}
+
+/* An engine learns from our own end how the program ended. */
+static void end_by_signal(int sig)
+{
+	sigset_t set;
+
+	signal(sig, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
@@ -520,7 +585,7 @@ static void say(const struct monitor *m, const char *line)
 int monitor_main(void)
 {
 	struct monitor m = {.cfg = core_config(), .control = -1, .dial = -1};
-	struct rlimit core = {1, 1};
+	struct rlimit core = {1, 1}, files;
 	sigset_t mask;
 	char limits[256];
 	int err;
@@ -533,9 +598,8 @@ int monitor_main(void)
 	setrlimit(RLIMIT_CORE, &core);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
-	for (int sig = 1; sig < 32; sig++)
-		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGUSR1 || sig == SIGUSR2 || sig == SIGTERM ||
-		    sig == SIGWINCH || sig == SIGTSTP || sig == SIGCONT)
+	for (int sig = 1; sig < 65; sig++)
+		if (takes_signal(m.cfg, sig))
 			sigaddset(&mask, sig);
 	m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m.signals >= 0)
@@ -549,6 +613,11 @@ int monitor_main(void)
 		if (m.sentry > 0)
 			kill(m.sentry, SIGKILL);
 	}
+	if (m.cfg->control_fd >= 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max; /* a connection for each exec */
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	lifecycle_init(m.cfg, m.control, m.sentry, m.gofer);
 	if (m.sentry > 0 || m.gofer > 0)
 		run(&m);
 	if (m.sites != NULL)
@@ -563,5 +632,8 @@ int monitor_main(void)
 	if (m.cfg->result_fd >= 0)
 		while (write(m.cfg->result_fd, &m.result, sizeof(m.result)) < 0 && errno == EINTR)
 			;
+	lifecycle_end(&m.result);
+	if (m.cfg->engine_init && m.result.error[0] == '\0' && (m.result.status & 0x7f) != 0)
+		end_by_signal(m.result.status & 0x7f);
 	return result_exit_status(&m.result);
 }

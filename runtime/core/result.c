@@ -51,10 +51,10 @@ void result_explain(struct sandbox_result *r, const struct config *c)
 	case LINUX_ENOTDIR:
 		if (strchr(prog, '/') == NULL) {
 			snprintf(r->error, sizeof(r->error),
-				 "cannot start \"%.200s\": not found in $PATH (searched %.200s)", prog, env_path(c));
+				 "cannot start \"%.200s\": executable file not found in $PATH (searched %.200s)", prog, env_path(c));
 			return;
 		}
-		why = "no such file in the sandbox (or the interpreter it names is missing)";
+		why = "no such file or directory in the sandbox (or the interpreter it names is missing)";
 		break;
 	case LINUX_EACCES:
 	case LINUX_EPERM:

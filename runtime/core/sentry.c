@@ -19,8 +19,10 @@
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/init.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/loop_internal.h"
+#include "sentry/kernel/outside.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/mm/text.h"
@@ -63,6 +65,35 @@ static void send_control(const struct control_message *msg)
 void control_started(void)
 {
 	struct control_message msg = {.type = CONTROL_STARTED};
+
+	send_control(&msg);
+}
+
+void control_created(void)
+{
+	struct control_message msg = {.type = CONTROL_CREATED};
+
+	send_control(&msg);
+}
+
+void control_exec_started(uint32_t id, int pid)
+{
+	struct control_message msg = {.type = CONTROL_EXEC_STARTED, .id = id, .status = pid};
+
+	send_control(&msg);
+}
+
+void control_exec_failed(uint32_t id, int start_errno, const char *text)
+{
+	struct control_message msg = {.type = CONTROL_EXEC_FAILED, .id = id, .start_errno = start_errno};
+
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	send_control(&msg);
+}
+
+void control_exec_ended(uint32_t id, int status)
+{
+	struct control_message msg = {.type = CONTROL_EXEC_ENDED, .id = id, .status = status};
 
 	send_control(&msg);
 }
@@ -205,6 +236,43 @@ static void signal_from_host(int sig)
 		group_exit(init, sig);
 }
 
+/* `kill`: as a signal from outside the container's pid namespace. */
+static void signal_by_command(uint32_t id, int sig)
+{
+	struct linux_siginfo info = {.signo = sig, .code = LINUX_SI_USER};
+	struct thread_group *g;
+
+	if (sig < 1 || sig > 64 || kernel.init == NULL)
+		return;
+	if (id != 0 && id != CONTROL_EVERYBODY) {
+		outside_signal(id, sig);
+		return;
+	}
+	list_for_each(g, &kernel.groups, all_link) {
+		if (id == 0 && g != kernel.init)
+			continue;
+		if (sig == SIGKILL)
+			signal_kill_group(g); /* init too: what protects it is for those inside */
+		else
+			signal_send_group(g, sig, &info);
+	}
+}
+
+static void send_part(const struct control_processes *p)
+{
+	send_any(p, sizeof(*p));
+}
+
+static void update_limits(const struct control_update *u)
+{
+	kernel.max_tasks = u->max_tasks != 0 ? u->max_tasks : kernel.max_tasks;
+	kernel.cpu_permille = u->cpu_permille;
+	cpu_limit_change(u->cpu_permille);
+	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
+	if (u->memory_bytes != 0)
+		kernel.memory_limit = u->memory_bytes;
+}
+
 /* A message of the monitor: a signal it was sent (type holds its number), or one of its own. */
 static void control_message(const struct control_message *msg)
 {
@@ -220,6 +288,18 @@ static void control_message(const struct control_message *msg)
 	case CONTROL_FINISH:
 		if (kernel.init != NULL)
 			group_exit(kernel.init, LINUX_SIGKILL);
+		break;
+	case CONTROL_START:
+		kernel_start_program();
+		break;
+	case CONTROL_SIGNAL:
+		signal_by_command(msg->id, msg->status);
+		break;
+	case CONTROL_EXEC_KILL:
+		outside_kill(msg->id);
+		break;
+	case CONTROL_LIST:
+		outside_list(send_part);
 		break;
 	default:
 		if (msg->type >= 1 && msg->type < 32 && kernel.init != NULL)
@@ -240,10 +320,10 @@ static void take_descriptors(void)
 		memfs_set_fd_budget((unsigned)(lim.rlim_cur / 3 < 2000 ? lim.rlim_cur / 3 : 2000));
 }
 
-int64_t control_take(void *buf, size_t size, int *fd)
+int64_t control_take_many(void *buf, size_t size, int *fds, unsigned *nfds)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {buf, size};
@@ -252,10 +332,24 @@ int64_t control_take(void *buf, size_t size, int *fd)
 	int64_t n = host_recvmsg(SENTRY_CONTROL_FD, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
 
-	*fd = -1;
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	*nfds = 0;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len > CMSG_LEN(0)) {
+		*nfds = (unsigned)MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)CONTROL_MAX_FDS);
+		memcpy(fds, CMSG_DATA(c), *nfds * sizeof(int));
+	}
 	return n;
+}
+
+int64_t control_take(void *buf, size_t size, int *fd)
+{
+	int fds[CONTROL_MAX_FDS];
+	unsigned n;
+	int64_t got = control_take_many(buf, size, fds, &n);
+
+	for (unsigned i = 1; i < n; i++)
+		host_close(fds[i]);
+	*fd = n != 0 ? fds[0] : -1;
+	return got;
 }
 
 static bool resident_came;
@@ -265,16 +359,22 @@ static void control_receive(void)
 	static union {
 		struct control_message msg;
 		struct control_resident resident;
+		struct control_update update;
 	} in;
-	int fd;
-	int64_t n = control_take(&in, sizeof(in), &fd);
+	int fds[CONTROL_MAX_FDS];
+	unsigned nfds;
+	int64_t n = control_take_many(&in, sizeof(in), fds, &nfds);
 
-	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR) {
-		inspect_attach(fd);
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_EXEC) {
+		outside_exec(in.msg.id, fds, nfds);
 		return;
 	}
-	if (fd >= 0)
-		host_close(fd);
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR && nfds <= 1) {
+		inspect_attach(nfds == 1 ? fds[0] : -1);
+		return;
+	}
+	for (unsigned i = 0; i < nfds; i++)
+		host_close(fds[i]);
 	if (n == 0) {
 		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
@@ -283,6 +383,8 @@ static void control_receive(void)
 		for (uint32_t i = 0; i < in.resident.count && i < CONTROL_RESIDENT_MAX; i++)
 			stubs_set_resident(in.resident.entry[i].pid, (uint64_t)in.resident.entry[i].pages * PAGE_SIZE);
 		resident_came = true;
+	} else if (n == (int64_t)sizeof(in.update) && in.update.type == CONTROL_UPDATE) {
+		update_limits(&in.update);
 	} else if (n == (int64_t)sizeof(in.msg)) {
 		control_message(&in.msg);
 	}
@@ -368,20 +470,25 @@ static void polling_slots(const struct config *cfg)
 		gate_set_cpus(stubs_cpus);
 }
 
-/* Mapped, not read: most runs look at a few lines of it. */
+/* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */
 static void known_sites(const struct config *cfg)
 {
-	const void *data = NULL;
+	size_t max, n = 0;
+	void *data = NULL;
 	struct stat st;
 
 	if (cfg->gate_cache_fd >= 0) {
-		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX)
-			data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, cfg->gate_cache_fd, 0);
-		if (data == MAP_FAILED)
-			data = NULL;
+		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX) {
+			max = PAGE_ALIGN((size_t)st.st_size);
+			data = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (data == MAP_FAILED)
+				data = NULL;
+			else
+				n = gate_cache_read(cfg->gate_cache_fd, data, max);
+		}
 		close(cfg->gate_cache_fd);
 	}
-	text_known_init(data, data != NULL ? (size_t)st.st_size : 0, cfg->gate_cache_dir >= 0);
+	text_known_init(data, n, cfg->gate_cache_dir >= 0);
 }
 
 int sentry_main(void)

@@ -75,6 +75,26 @@ void cpu_limit_init(uint32_t limit)
 	ktimer_init(&timer, tick);
 }
 
+void cpu_limit_change(uint32_t limit)
+{
+	if (limit != 0 && cpu_limited) {
+		permille = limit;
+		return;
+	}
+	if (cpu_limited)
+		ktimer_cancel(&timer);
+	cpu_limited = false;
+	held_until = 0;
+	cpu_limit_init(limit);
+	if (!cpu_limited)
+		return;
+	/* What runs now may not come by for long: the tick looks after it. */
+	last_ns = loop_now();
+	last_used = stubs_cpu_ns() + host_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	quiet = 0;
+	ktimer_set(&timer, last_ns + TICK_NS);
+}
+
 void cpu_limit_wait(struct task *task)
 {
 	if (!timer.armed) {

@@ -11,6 +11,8 @@ extern bool cpu_limited;
 
 /* permille of one CPU; 0, or as much as the host has: no limit. Before the first task. */
 void cpu_limit_init(uint32_t permille);
+/* The same at any time. */
+void cpu_limit_change(uint32_t permille);
 void cpu_limit_wait(struct task *task);
 
 /* A task is about to run guest code: sleeps while the sandbox has used up its time. */

@@ -188,6 +188,7 @@ static int copy_group(struct task *task, struct task *child, const struct clone_
 	memcpy(g->rlimits, self->rlimits, sizeof(g->rlimits));
 	g->oom_score_adj = self->oom_score_adj;
 	g->dumpable = self->dumpable;
+	g->outside_id = self->outside_id;
 	g->thp_disabled = self->thp_disabled;
 	g->exit_signal = (args->flags & LINUX_CLONE_PARENT) ? self->exit_signal : args->exit_signal;
 	return 0;

@@ -17,7 +17,6 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
-#include "sentry/fs/hostfile.h"
 #include "sentry/fs/image.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/bindfs.h"
@@ -27,8 +26,8 @@
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/kernel/process_setup.h"
 #include "sentry/kernel/sched.h"
-#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/time.h"
 #include "sentry/kernel/tty.h"
@@ -237,104 +236,25 @@ static int apply_path_rules(struct task *task, char *what, size_t size)
 
 static int open_stdio(struct task *task)
 {
-	static const uint32_t flags[] = {LINUX_O_RDONLY, LINUX_O_WRONLY, LINUX_O_WRONLY};
+	struct tty *tty;
 
 	for (int fd = 0; fd < 3; fd++) {
-		int mode = host_fcntl(fd, 3 /* F_GETFL */, 0), got;
-		struct file *file;
-		struct tty *tty;
+		int err = process_open_host_fd(task, fd, fd, &tty);
 
-		if (mode < 0)
-			continue; /* closed by the caller: closed for the guest */
-		file = hostfile_new(task, fd, (uint32_t)mode & LINUX_O_ACCMODE ? (uint32_t)mode & 3 : flags[fd] & 0);
-		if (file == NULL)
-			return -LINUX_ENOMEM;
-		tty = file_host_tty(file);
+		if (err < 0)
+			return err;
 		if (tty != NULL && dev_console() == NULL) {
 			dev_set_console(tty);
 			tty_set_controlling(task, tty);
 		}
-		got = fd_install_at(task, file, fd, false);
-		if (got < 0)
-			return got;
+	}
+	for (uint32_t i = 0; i < cfg->npreserved; i++) {
+		int err = process_open_host_fd(task, cfg->preserved[i], 3 + (int)i, &tty);
+
+		if (err < 0)
+			return err;
 	}
 	return 0;
-}
-
-static int become_user(struct task *task)
-{
-	struct cred *c = cred_dup(task->cred);
-
-	if (c == NULL)
-		return -LINUX_ENOMEM;
-	c->uid = c->euid = c->suid = c->fsuid = cfg->uid;
-	c->gid = c->egid = c->sgid = c->fsgid = cfg->gid;
-	c->cap_effective = cfg->cap_effective;
-	c->cap_permitted = cfg->cap_permitted;
-	c->cap_inheritable = cfg->cap_inheritable;
-	c->cap_bounding = cfg->cap_bounding;
-	c->cap_ambient = cfg->cap_ambient;
-	if (cred_set_groups(c, cfg->groups, cfg->ngroups) < 0) {
-		cred_put(c);
-		return -LINUX_ENOMEM;
-	}
-	cred_put(task->cred);
-	task->cred = c;
-	task->no_new_privs = cfg->no_new_privs;
-	task->fs->umask = cfg->umask;
-	task->group->oom_score_adj = cfg->oom_score_adj;
-	task->group->unkillable = cfg->container_init;
-	for (unsigned i = 0; i < LINUX_RLIM_NLIMITS; i++)
-		if (cfg->rlimits[i].set)
-			task->group->rlimits[i] = (struct linux_rlimit){cfg->rlimits[i].cur, cfg->rlimits[i].max};
-	return 0;
-}
-
-/* A bundle's filter: believed no more than a guest's, and from the program's first call on. */
-static int install_seccomp(struct task *task)
-{
-	struct linux_sock_filter *insns;
-
-	if (cfg->nseccomp == 0)
-		return 0;
-	_Static_assert(sizeof(*insns) == sizeof(cfg->seccomp[0]), "one layout");
-	insns = kmalloc(cfg->nseccomp * sizeof(*insns));
-	if (insns == NULL)
-		return -LINUX_ENOMEM;
-	memcpy(insns, cfg->seccomp, cfg->nseccomp * sizeof(*insns));
-	return (int)seccomp_add_filter(task, SECCOMP_OF_BUNDLE, insns, cfg->nseccomp);
-}
-
-static int enter_cwd(struct task *task, char *what, size_t size)
-{
-	const char *cwd = config_str(cfg, cfg->cwd);
-	struct path path;
-	int err;
-
-	snprintf(what, size, "the working directory %s", cwd);
-	err = cfg->cwd_create ? memfs_make_path(task, cwd, false, &path) :
-				vfs_lookup(task, LINUX_AT_FDCWD, cwd, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
-	if (err < 0)
-		return err;
-	fs_set_cwd(task->fs, &path); /* takes it */
-	return 0;
-}
-
-static char **string_array(cfg_str first, uint32_t n)
-{
-	char **v = kcalloc((size_t)n + 1, sizeof(*v));
-
-	for (uint32_t i = 0; v != NULL && i < n; i++)
-		v[i] = (char *)(uintptr_t)config_nth(cfg, first, i);
-	return v;
-}
-
-static const char *path_of(char **envp)
-{
-	for (; *envp != NULL; envp++)
-		if (strncmp(*envp, "PATH=", 5) == 0)
-			return *envp + 5;
-	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
 static _Noreturn void cannot_start(struct task *task, int start_errno, const char *what, int err)
@@ -352,11 +272,33 @@ static _Noreturn void cannot_start(struct task *task, int start_errno, const cha
 	}
 }
 
+static bool start_wanted;
+
+void kernel_start_program(void)
+{
+	start_wanted = true;
+	if (kernel.init != NULL && kernel.init->leader != NULL)
+		task_wake(kernel.init->leader);
+}
+
+/* `create` wants to know whether there is a program before `start` runs it. */
+static void wait_for_start(struct task *task)
+{
+	int err = process_find_program(task, cfg);
+
+	if (err < 0)
+		cannot_start(task, -err, NULL, err);
+	control_created();
+	while (!start_wanted && !task_dying(task))
+		(void)!task_block(task, WAIT_KILLABLE, WAIT_FOREVER);
+	if (task_dying(task))
+		task_exit_thread(task, task->group->exit_status);
+}
+
 /* Runs first on init's coroutine; returns with the program's first context waiting in a full event. */
 static void boot_init(struct task *task)
 {
 	char what[320] = "";
-	char **argv, **envp;
 	int err;
 
 	err = mount_all(task, what, sizeof(what));
@@ -370,30 +312,32 @@ static void boot_init(struct task *task)
 		snprintf(what, sizeof(what), "descriptors 0 to 2");
 		err = open_stdio(task);
 	}
-	if (err == 0)
-		err = enter_cwd(task, what, sizeof(what));
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the working directory %s", config_str(cfg, cfg->cwd));
+		err = process_enter_cwd(task, cfg);
+	}
 	if (err == 0) {
 		snprintf(what, sizeof(what), "the user's credentials");
-		err = become_user(task);
+		task->group->unkillable = cfg->container_init;
+		err = process_become_user(task, cfg);
 	}
 	if (err == 0) {
 		snprintf(what, sizeof(what), "the seccomp filter");
-		err = install_seccomp(task);
+		err = process_install_seccomp(task, cfg);
 	}
 	if (err < 0)
 		cannot_start(task, 0, what, err);
-	argv = string_array(cfg->argv, cfg->argc);
-	envp = string_array(cfg->envv, cfg->envc);
-	if (argv == NULL || envp == NULL)
-		cannot_start(task, 0, "memory for the arguments", -LINUX_ENOMEM);
 	log_debug("start: mounts are there");
-	control_started();
-	err = kernel_exec_first(task, argv[0], path_of(envp), argv, envp);
+	if (cfg->wait_start)
+		wait_for_start(task);
+	else
+		control_started();
+	err = process_exec(task, cfg);
 	if (err < 0)
 		cannot_start(task, -err, NULL, err);
+	if (cfg->wait_start)
+		control_started();
 	log_debug("start: the program is mapped");
-	kfree(argv);
-	kfree(envp);
 }
 
 static bool needs_gofer(void)

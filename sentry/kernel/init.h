@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 struct task;
@@ -19,7 +20,14 @@ void init_hosts(struct task *task, const struct config *cfg);
 /* True if a line of the file gives `name` to an address. */
 bool hosts_has_name(const char *text, size_t len, const char *name);
 
+/* The word to start the first program has come (config.wait_start). */
+void kernel_start_program(void);
+
 /* runtime/core/sentry.c: words to the monitor. */
+void control_created(void);
+void control_exec_started(uint32_t id, int pid);
+void control_exec_failed(uint32_t id, int start_errno, const char *text);
+void control_exec_ended(uint32_t id, int status);
 void control_started(void);
 void control_failed(int start_errno, const char *text);
 void control_ended(int status);

@@ -105,6 +105,7 @@ struct thread_group {
 	bool zombie;                                   /* no thread left, not yet reaped */
 	int exit_status;                               /* wait(2) encoding; set once exiting or zombie */
 	struct task *exec_task;                        /* waits in execve for the other threads to go; NULL otherwise */
+	uint32_t outside_id; /* of the process from outside that it comes from (kernel/outside.c); 0: init's own */
 	void (*exit_hook)(struct thread_group *group); /* parent NULL: called once it is a zombie; it is then reaped */
 
 	/* job control */

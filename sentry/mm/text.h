@@ -67,6 +67,8 @@ bool text_reserved(const struct mm *mm, uint64_t start, uint64_t end, uint64_t *
 void text_adopt(struct mm *mm, struct platform_thread *pt, struct vma_desc *d, struct task *inflight);
 /* A mapping that had been adopted could not be made. */
 void text_adopt_failed(struct mm *mm, const struct vma_desc *d);
+/* Does [start, end), some of which lies between text_low and text_high, touch rewritten text or trampolines? */
+bool text_meets_slow(const struct mm *mm, uint64_t start, uint64_t end);
 /* Bytes just read from guest memory: shows what the program wrote there. Returns how many of them there are: what is
  * behind lies in a trampoline. */
 size_t text_read_fix_slow(const struct mm *mm, void *buf, uint64_t addr, size_t len);

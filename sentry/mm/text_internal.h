@@ -100,6 +100,10 @@ struct mm_text {
 	struct list records;
 	uint32_t nrecords;
 	bool off;
+	struct text_span { /* of texts that have a twin and of trampolines: in order, with gaps between them */
+		uint64_t start, end;
+	} *spans;
+	uint32_t nspans; /* 0: not known, anything between text_low and text_high may be one */
 	struct text_file *want; /* counted: to be mapped here when a call returns; NULL: none */
 	const struct text_record *except; /* text_reserved overlooks it */
 	struct {

@@ -2,7 +2,7 @@
 /*
  * What earlier sandboxes learned of call sites (runtime/gate_cache.h), and what this one adds.
  *
- *	command --sealed memfd--> text_known_init: checked as a whole
+ *	command --the file--> the sentry's copy --> text_known_init: checked as a whole
  *	16 calls from a file  --> text_identify: its build-id, from the first page; its image in the cache
  *	a twin is made        --> text_known_apply: all sites that the image names, if their bytes leave no doubt
  *	the end               --> text_learned --> monitor

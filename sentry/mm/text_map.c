@@ -72,22 +72,63 @@ static uint64_t region_end(const struct text_record *r, enum text_form form)
 	return text_region(r->start, form) + text_region_len(r->end - r->start);
 }
 
-/* All that records with a twin touch lies in [text_low, text_high): a quick no for most questions. */
+static void span_add(struct mm *mm, struct text_span *spans, uint32_t *n, uint64_t start, uint64_t end)
+{
+	uint32_t at = *n;
+
+	mm->text_low = MIN(mm->text_low, start);
+	mm->text_high = MAX(mm->text_high, end);
+	if (spans == NULL)
+		return;
+	while (at > 0 && spans[at - 1].start > start)
+		at--;
+	memmove(&spans[at + 1], &spans[at], (*n - at) * sizeof(*spans));
+	spans[at] = (struct text_span){start, end};
+	(*n)++;
+}
+
+/*
+ * All that records with a twin touch lies in [text_low, text_high): a quick no for most questions. Strings of a library lie
+ * between its text and the next one's, so what exactly is touched is kept too, as spans.
+ */
 static void bounds_update(struct mm *mm)
 {
+	struct mm_text *t = mm->text;
 	struct text_record *r;
+	uint32_t n = 0;
 
+	kfree(t->spans);
+	t->spans = kmalloc((t->nrecords + 1UL) * 3 * sizeof(*t->spans));
 	mm->text_low = UINT64_MAX;
 	mm->text_high = 0;
-	list_for_each(r, &mm->text->records, link) {
+	list_for_each(r, &t->records, link) {
 		if (r->file == NULL || r->failed)
 			continue;
-		mm->text_low = MIN(mm->text_low, r->start);
-		mm->text_high = MAX(mm->text_high, r->end);
+		span_add(mm, t->spans, &n, r->start, r->end);
 		for (enum text_form f = NEAR; f <= FAR; f++)
 			if (r->region[f])
-				mm->text_high = MAX(mm->text_high, region_end(r, f));
+				span_add(mm, t->spans, &n, region_start(r, f), region_end(r, f));
 	}
+	t->nspans = n;
+}
+
+bool text_meets_slow(const struct mm *mm, uint64_t start, uint64_t end)
+{
+	const struct mm_text *t = mm->text;
+	uint32_t low = 0, high = t->nspans;
+
+	if (t->nspans == 0)
+		return true;
+	/* The first span that ends behind start. */
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (t->spans[mid].end <= start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < t->nspans && t->spans[low].start < end;
 }
 
 static void count_map(struct text_file *f, const struct text_record *r, uint32_t by)
@@ -188,6 +229,7 @@ void text_mm_free(struct mm *mm)
 		kfree(r);
 	}
 	text_file_put(t->want);
+	kfree(t->spans);
 	kfree(t);
 	mm->text = NULL;
 }

@@ -36,6 +36,7 @@ static void init(void)
 	good->egress[0] = (struct config_egress){.family = 4, .prefix = 8, .port_lo = 1, .port_hi = 2, .text = 25};
 	good->message_fd = good->strace_fd = good->debug_fd = good->audit_fd = good->result_fd = good->copy_out_fd =
 		good->control_fd = good->gate_cache_fd = good->gate_cache_dir = -1;
+		good->sync_fd = good->state_fd = -1;
 	good->fail_call = -1;
 	FUZZ_CHECK(config_check(good) == NULL);
 	memcpy(c, good, sizeof(*c));

@@ -93,7 +93,7 @@ Test(spec, refused)
 		{HEAD "\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
 		      "\",\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]}}",
 		 "RLIMIT_X"},
-		{HEAD PROCESS ",\"hooks\":{\"poststop\":[{\"path\":\"/x\"}]}}", "hooks"},
+		{HEAD PROCESS ",\"hooks\":{\"poststop\":[{\"path\":\"x\"}]}}", "hooks"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"nfs\"}]}", "mounts[0].type"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"m\",\"type\":\"proc\"}]}", "mounts[0].destination"},
 		{HEAD PROCESS

@@ -22,7 +22,7 @@ static void setup(void)
 	c->root_fd = 10;
 	c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = -1;
 }
 
 static void teardown(void)

@@ -1,0 +1,667 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A container's life, as the monitor leads it for commands that come and go.
+ *
+ *	create --sync--> monitor: CREATING --CONTROL_CREATED--> CREATED --LC_START--> RUNNING <--> PAUSED     --> STOPPED
+ *	start, kill, exec, ps ... --connection--> request --> control message to the sentry --> answer --> reply
+ *
+ * `create` holds the other end of the sync socket until it has written down all that others need; if it is gone before it
+ * said so, nobody knows of the container, and it ends. A connection that made a process (exec) is that process's life line.
+ *
+ * Who asks is the operator (checked by SO_PEERCRED at accept). Who answers may be a sentry that was taken over: its messages
+ * name processes by numbers we gave, are looked up in our own table, and can at most tell lies about the sandbox's own
+ * processes. Nothing here waits for it: each command that needs its help is answered when it answers, SIGKILL has a deadline
+ * after which the sentry itself is killed, and pausing is done by us.
+ *
+ * Pausing stops the sentry first, so that nothing new is made, then its stubs, by SIGSTOP; neither can refuse that.
+ */
+#include "runtime/core/lifecycle.h"
+
+#include "runtime/core/lifecycle_protocol.h"
+#include "runtime/core/memory_watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KILL_DEADLINE_MS 2000
+#define CLIENT_PATIENCE_MS 1000 /* for one that doesn't read its answers */
+
+struct connection {
+	int fd;
+	uint32_t waits; /* LC_START, LC_WAIT, LC_PS, LC_EXEC; 0: for nothing */
+	uint32_t exec;  /* the id of its process, 0: none */
+	pid_t host_pid; /* exec: what stands for it */
+};
+
+static const struct config *cfg;
+static int control = -1, sync_fd = -1;
+static pid_t sentry, gofer;
+static enum container_state state;
+static bool start_sent;
+static uint32_t last_id;
+static int64_t kill_at_ms; /* 0: not so */
+static bool overdue;
+static struct connection *connections;
+static unsigned nconnections;
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void lifecycle_init(const struct config *c, int control_fd, pid_t sentry_pid, pid_t gofer_pid)
+{
+	cfg = c;
+	control = control_fd;
+	sync_fd = c->sync_fd;
+	sentry = sentry_pid;
+	gofer = gofer_pid;
+	state = c->wait_start ? STATE_CREATING : STATE_RUNNING;
+	if (c->control_fd >= 0)
+		connections = calloc(LIFECYCLE_MAX, sizeof(*connections));
+}
+
+bool lifecycle_on(void)
+{
+	return connections != NULL;
+}
+
+bool lifecycle_paused(void)
+{
+	return state == STATE_PAUSED;
+}
+
+/* ---- to the sentry ---- */
+
+static bool tell_sentry(uint32_t type, uint32_t id, int status)
+{
+	struct control_message msg = {.type = type, .id = id, .status = status};
+
+	return send(control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+}
+
+static bool send_fds(const struct control_message *msg, const int *fds, unsigned nfds)
+{
+	union {
+		char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} ctl = {0};
+	struct iovec iov = {(void *)(uintptr_t)msg, sizeof(*msg)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.bytes};
+	struct cmsghdr *c;
+
+	m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+	c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
+	return sendmsg(control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
+}
+
+/* ---- to commands ---- */
+
+static void drop(struct connection *c)
+{
+	if (c->exec != 0 && state != STATE_STOPPED)
+		tell_sentry(CONTROL_EXEC_KILL, c->exec, 0);
+	close(c->fd);
+	*c = connections[--nconnections];
+}
+
+/* A command that does not read is not waited for long. */
+static bool reply_any(struct connection *c, const void *msg, size_t len)
+{
+	if (send(c->fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+		return true;
+	if (errno == EAGAIN) {
+		struct pollfd p = {c->fd, POLLOUT, 0};
+
+		if (poll(&p, 1, CLIENT_PATIENCE_MS) == 1 && send(c->fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+			return true;
+	}
+	return false;
+}
+
+static void reply(struct connection *c, const struct lifecycle_reply *r)
+{
+	struct lifecycle_reply copy = *r;
+
+	copy.state = state;
+	reply_any(c, &copy, sizeof(copy));
+}
+
+static void reply_ok(struct connection *c)
+{
+	reply(c, &(struct lifecycle_reply){.type = LC_OK});
+}
+
+static void reply_error(struct connection *c, int start_errno, const char *text)
+{
+	struct lifecycle_reply r = {.type = LC_ERROR, .start_errno = start_errno};
+
+	snprintf(r.text, sizeof(r.text), "%s", text);
+	reply(c, &r);
+}
+
+/* ---- pausing ---- */
+
+/* Signals each stub; their number. */
+static unsigned signal_stubs(int sig)
+{
+	static char buf[1 << 18];
+	char path[64];
+	unsigned n = 0;
+	size_t have = 0;
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	while (have < sizeof(buf) - 1 && (got = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0)
+		have += (size_t)got;
+	close(fd);
+	buf[have] = '\0';
+	for (char *p = buf, *end; (end = strchr(p, ' ')) != NULL; p = end + 1) {
+		long pid = strtol(p, NULL, 10);
+
+		if (pid > 1 && kill((pid_t)pid, sig) == 0)
+			n++;
+	}
+	return n;
+}
+
+static bool is_stopped(pid_t pid)
+{
+	char path[64], buf[512], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 0)
+		return true;
+	buf[n] = '\0';
+	p = strrchr(buf, ')');
+	return p != NULL && p[1] == ' ' && p[2] == 'T';
+}
+
+static void pause_all(void)
+{
+	const struct timespec tick = {0, 1000000};
+	unsigned before = 0, n;
+
+	kill(sentry, SIGSTOP);
+	for (int i = 0; i < 100 && !is_stopped(sentry); i++)
+		nanosleep(&tick, NULL);
+	/* A clone that a stub was told to make may still add one. */
+	for (int i = 0; i < 10; i++) {
+		n = signal_stubs(SIGSTOP);
+		if (n == before)
+			break;
+		before = n;
+		nanosleep(&tick, NULL);
+	}
+	if (gofer > 0) /* not with an image and no mounts */
+		kill(gofer, SIGSTOP);
+	state = STATE_PAUSED;
+}
+
+static void resume_all(void)
+{
+	const struct timespec tick = {0, 2000000};
+
+	if (gofer > 0)
+		kill(gofer, SIGCONT);
+	signal_stubs(SIGCONT);
+	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
+	nanosleep(&tick, NULL);
+	kill(sentry, SIGCONT);
+	state = STATE_RUNNING;
+}
+
+/* ---- requests ---- */
+
+static void do_start(struct connection *c)
+{
+	if (state == STATE_CREATING)
+		reply_error(c, 0, "the container is still being created");
+	else if (state != STATE_CREATED || start_sent)
+		reply_error(c, 0, "cannot start an already running container");
+	else if (!tell_sentry(CONTROL_START, 0, 0))
+		reply_error(c, 0, "the sandbox does not listen");
+	else {
+		start_sent = true;
+		c->waits = LC_START;
+	}
+}
+
+static void do_kill(struct connection *c, const struct lifecycle_request *rq)
+{
+	if (rq->signal < 0 || rq->signal > 64) {
+		reply_error(c, 0, "there is no such signal");
+		return;
+	}
+	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
+		overdue = true;
+	} else if (rq->signal != 0) {
+		tell_sentry(CONTROL_SIGNAL, (rq->flags & LC_ALL) ? CONTROL_EVERYBODY : 0, rq->signal);
+		if (rq->signal == SIGKILL && kill_at_ms == 0)
+			kill_at_ms = now_ms() + KILL_DEADLINE_MS;
+	}
+	reply_ok(c);
+}
+
+static const char *check_exec(const int *fds, unsigned nfds)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	const struct config *c;
+	const char *bad;
+	struct stat st;
+
+	if (nfds < 4)
+		return "descriptors are missing";
+	if (fstat(fds[0], &st) < 0 || st.st_size != (off_t)sizeof(*c) || (fcntl(fds[0], F_GET_SEALS) & seals) != seals)
+		return "the configuration is not a sealed memfd of the right size";
+	c = mmap(NULL, sizeof(*c), PROT_READ, MAP_PRIVATE, fds[0], 0);
+	if (c == MAP_FAILED)
+		return "the configuration can't be mapped";
+	bad = config_check_process(c);
+	munmap((void *)(uintptr_t)c, sizeof(*c));
+	return bad;
+}
+
+static void do_exec(struct connection *c, const int *fds, unsigned nfds)
+{
+	struct control_message msg = {.type = CONTROL_EXEC};
+	const char *bad = check_exec(fds, nfds);
+
+	if (bad == NULL && state == STATE_PAUSED)
+		bad = "cannot exec in a paused container";
+	if (bad == NULL && state != STATE_RUNNING && state != STATE_CREATED)
+		bad = "cannot exec in a container that is not running";
+	if (bad == NULL && c->exec != 0)
+		bad = "one process a connection";
+	if (bad == NULL) {
+		last_id = last_id >= UINT32_MAX - 2 ? 1 : last_id + 1;
+		msg.id = last_id;
+		if (!send_fds(&msg, fds, nfds))
+			bad = "the sandbox does not listen";
+	}
+	if (bad != NULL) {
+		reply_error(c, 0, bad);
+		return;
+	}
+	c->exec = last_id;
+	c->waits = LC_EXEC;
+}
+
+static void do_stats(struct connection *c)
+{
+	struct lifecycle_reply r = {.type = LC_OK};
+
+	r.memory_bytes = memory_watch_now(sentry);
+	r.memory_peak = memory_watch_peak();
+	r.memory_limit = memory_watch_limit(cfg);
+	memory_watch_times(sentry, gofer, &r.cpu_user_ns, &r.cpu_sys_ns);
+	reply(c, &r);
+}
+
+static void do_update(struct connection *c, const struct lifecycle_request *rq)
+{
+	struct control_update u = {.type = CONTROL_UPDATE,
+				   .max_tasks = rq->max_tasks,
+				   .cpu_permille = rq->cpu_permille,
+				   .memory_bytes = rq->memory_bytes};
+
+	if (send(control, &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
+		reply_error(c, 0, "the sandbox does not listen");
+		return;
+	}
+	memory_watch_set_limit(rq->memory_bytes);
+	reply_ok(c);
+}
+
+static void do_pause(struct connection *c, bool on)
+{
+	if (on && state != STATE_RUNNING)
+		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
+	else if (!on && state != STATE_PAUSED)
+		reply_error(c, 0, "the container is not paused");
+	else if (on && cfg->platform == CONFIG_PTRACE)
+		reply_error(c, 0, "pausing is not supported with --platform ptrace");
+	else {
+		on ? pause_all() : resume_all();
+		reply_ok(c);
+	}
+}
+
+static void request(struct connection *c, const struct lifecycle_request *rq, const int *fds, unsigned nfds)
+{
+	switch (rq->type) {
+	case LC_STATE:
+		reply_ok(c);
+		break;
+	case LC_START:
+		do_start(c);
+		break;
+	case LC_KILL:
+		do_kill(c, rq);
+		break;
+	case LC_EXEC:
+		do_exec(c, fds, nfds);
+		break;
+	case LC_EXEC_PID:
+		c->host_pid = c->exec != 0 && rq->signal > 0 ? rq->signal : 0;
+		break;
+	case LC_EXEC_SIGNAL:
+		if (c->exec != 0 && rq->signal >= 1 && rq->signal <= 64)
+			tell_sentry(CONTROL_SIGNAL, c->exec, rq->signal);
+		break;
+	case LC_WAIT:
+		c->waits = LC_WAIT;
+		break;
+	case LC_PS:
+		if (state == STATE_PAUSED)
+			reply_error(c, 0, "the container is paused");
+		else if (tell_sentry(CONTROL_LIST, 0, 0))
+			c->waits = LC_PS;
+		else
+			reply_error(c, 0, "the sandbox does not listen");
+		break;
+	case LC_PAUSE:
+	case LC_RESUME:
+		do_pause(c, rq->type == LC_PAUSE);
+		break;
+	case LC_STATS:
+		do_stats(c);
+		break;
+	case LC_UPDATE:
+		do_update(c, rq);
+		break;
+	default:
+		reply_error(c, 0, "this is not understood");
+	}
+}
+
+/* False: the connection is over. */
+static bool receive(struct connection *c)
+{
+	union {
+		char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	struct lifecycle_request rq;
+	struct iovec iov = {&rq, sizeof(rq)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.bytes, .msg_controllen = sizeof(ctl.bytes)};
+	ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	int fds[CONTROL_MAX_FDS];
+	unsigned nfds = 0;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (h != NULL && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len > CMSG_LEN(0)) {
+		nfds = (unsigned)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(h), nfds * sizeof(int));
+	}
+	if (n == (ssize_t)sizeof(rq) && rq.magic == LIFECYCLE_MAGIC && (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+		request(c, &rq, fds, nfds);
+	else if (n > 0)
+		reply_error(c, 0, "the command is of another version than the monitor");
+	for (unsigned i = 0; i < nfds; i++)
+		close(fds[i]);
+	return n > 0;
+}
+
+static void accept_one(void)
+{
+	int fd = accept4(cfg->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), high;
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (fd < 0)
+		return;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, 256);
+	close(fd);
+	if (high < 0)
+		return;
+	if (getsockopt(high, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || (who.uid != 0 && who.uid != geteuid()) ||
+	    nconnections == LIFECYCLE_MAX) {
+		close(high);
+		return;
+	}
+	connections[nconnections++] = (struct connection){.fd = high};
+}
+
+/* ---- create's end of the sync socket ---- */
+
+static void sync_ready(void)
+{
+	char word;
+	ssize_t n = recv(sync_fd, &word, 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != 1)
+		overdue = true; /* whoever creates us is gone, and nobody else knows of us */
+	close(sync_fd);
+	sync_fd = -1;
+}
+
+static void sync_tell(const struct lifecycle_reply *r)
+{
+	if (sync_fd >= 0)
+		send(sync_fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* ---- the monitor's loop ---- */
+
+int lifecycle_pollfds(struct pollfd *fds, int max)
+{
+	int n = 0;
+
+	fds[n++] = (struct pollfd){sync_fd, POLLIN, 0};
+	if (connections == NULL)
+		return n;
+	fds[n++] = (struct pollfd){nconnections < LIFECYCLE_MAX ? cfg->control_fd : -1, POLLIN, 0};
+	for (unsigned i = 0; i < nconnections && n < max; i++)
+		fds[n++] = (struct pollfd){connections[i].fd, POLLIN, 0};
+	return n;
+}
+
+static struct connection *find_fd(int fd)
+{
+	for (unsigned i = 0; i < nconnections; i++)
+		if (connections[i].fd == fd)
+			return &connections[i];
+	return NULL;
+}
+
+void lifecycle_ready(const struct pollfd *fds, int n)
+{
+	if (fds[0].revents != 0 && sync_fd >= 0)
+		sync_ready();
+	for (int i = 2; i < n; i++) {
+		struct connection *c = fds[i].revents != 0 ? find_fd(fds[i].fd) : NULL;
+
+		if (c != NULL && !receive(c))
+			drop(c);
+	}
+	if (n > 1 && fds[1].revents != 0)
+		accept_one();
+}
+
+int lifecycle_timeout_ms(void)
+{
+	int64_t left;
+
+	if (kill_at_ms == 0)
+		return -1;
+	left = kill_at_ms - now_ms();
+	return left <= 0 ? 0 : (int)left + 1;
+}
+
+bool lifecycle_overdue(void)
+{
+	if (kill_at_ms != 0 && now_ms() >= kill_at_ms)
+		overdue = true;
+	return overdue;
+}
+
+/* ---- from the sentry ---- */
+
+static struct connection *find_exec(uint32_t id)
+{
+	for (unsigned i = 0; id != 0 && i < nconnections; i++)
+		if (connections[i].exec == id)
+			return &connections[i];
+	return NULL;
+}
+
+static void take_exec(const struct control_message *msg)
+{
+	struct connection *c = find_exec(msg->id);
+	struct lifecycle_reply r = {.type = msg->type == CONTROL_EXEC_STARTED ? LC_STARTED :
+					    msg->type == CONTROL_EXEC_ENDED   ? LC_ENDED :
+										LC_ERROR,
+				    .status = msg->status & 0xffff,
+				    .start_errno = msg->start_errno};
+
+	if (c == NULL)
+		return;
+	memcpy(r.text, msg->text, sizeof(r.text));
+	r.text[sizeof(r.text) - 1] = '\0';
+	if (r.type != LC_STARTED)
+		c->exec = 0; /* nothing is left to kill */
+	else
+		r.status = msg->status;
+	reply(c, &r);
+	if (r.type == LC_ERROR)
+		c->waits = 0;
+}
+
+static void take_processes(const struct control_processes *p)
+{
+	static struct lifecycle_processes out;
+
+	if (p->count > CONTROL_PROCESSES_MAX)
+		return;
+	memset(&out, 0, sizeof(out));
+	out.type = LC_PROCESSES;
+	out.count = p->count;
+	memcpy(out.entry, p->entry, p->count * sizeof(p->entry[0]));
+	for (uint32_t i = 0; i < out.count; i++) {
+		struct control_process *e = &out.entry[i];
+		struct connection *c = find_exec(e->id);
+
+		e->name[sizeof(e->name) - 1] = '\0';
+		out.host_pid[i] = e->pid == 1 ? getpid() : c != NULL && e->ppid == 0 ? c->host_pid : 0;
+	}
+	for (unsigned i = nconnections; i-- > 0;) {
+		struct connection *c = &connections[i];
+
+		if (c->waits != LC_PS)
+			continue;
+		if (!reply_any(c, &out, sizeof(out)))
+			drop(c);
+		else if (out.count == 0)
+			c->waits = 0;
+	}
+}
+
+bool lifecycle_control(const union control_any *any, size_t n)
+{
+	if (n == sizeof(any->processes) && any->processes.type == CONTROL_PROCESSES) {
+		if (connections != NULL)
+			take_processes(&any->processes);
+		return true;
+	}
+	if (n != sizeof(any->msg))
+		return false;
+	switch (any->msg.type) {
+	case CONTROL_CREATED:
+		if (state == STATE_CREATING) {
+			state = STATE_CREATED;
+			sync_tell(&(struct lifecycle_reply){.type = LC_OK, .state = state});
+		}
+		return true;
+	case CONTROL_STARTED:
+		if (state == STATE_CREATED)
+			state = STATE_RUNNING;
+		for (unsigned i = 0; i < nconnections; i++) {
+			if (connections[i].waits == LC_START) {
+				connections[i].waits = 0;
+				reply_ok(&connections[i]);
+			}
+		}
+		return false; /* it is the monitor's too */
+	case CONTROL_EXEC_STARTED:
+	case CONTROL_EXEC_FAILED:
+	case CONTROL_EXEC_ENDED:
+		if (connections != NULL)
+			take_exec(&any->msg);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- the end ---- */
+
+static void write_exit(const struct sandbox_result *r)
+{
+	char text[256];
+	int fd, n;
+
+	if (cfg == NULL || cfg->state_fd < 0)
+		return;
+	n = snprintf(text, sizeof(text), "{\"exitStatus\":%d,\"waitStatus\":%d,\"started\":%s,\"limits\":%u}\n",
+		     result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
+	fd = openat(cfg->state_fd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return; /* deleted under us: nobody will ask */
+	if (write(fd, text, (size_t)n) == n)
+		renameat(cfg->state_fd, ".exit.new", cfg->state_fd, LIFECYCLE_EXIT);
+	close(fd);
+}
+
+void lifecycle_end(const struct sandbox_result *r)
+{
+	struct lifecycle_reply failed = {.type = LC_ERROR, .start_errno = r->start_errno};
+
+	state = STATE_STOPPED;
+	write_exit(r);
+	snprintf(failed.text, sizeof(failed.text), "%.479s", r->error[0] != '\0' ? r->error : "the container has ended");
+	sync_tell(&failed);
+	for (unsigned i = 0; i < nconnections; i++) {
+		struct connection *c = &connections[i];
+
+		if (c->waits == LC_WAIT)
+			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = r->status & 0xffff});
+		else if (c->waits == LC_EXEC && c->exec != 0)
+			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = SIGKILL});
+		else if (c->waits != 0 && c->waits != LC_EXEC)
+			reply(c, &failed);
+		close(c->fd);
+	}
+	nconnections = 0;
+}

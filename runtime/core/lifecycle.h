@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The monitor's side of create, start, exec, kill ...: see lifecycle.c. Without control_fd and sync_fd it does nothing. */
+#ifndef RUNTIME_CORE_LIFECYCLE_H
+#define RUNTIME_CORE_LIFECYCLE_H
+
+#include "runtime/config.h"
+#include "runtime/core/control_protocol.h"
+
+#include <poll.h>
+#include <sys/types.h>
+
+#define LIFECYCLE_MAX 1000 /* connections at a time, execs included */
+
+void lifecycle_init(const struct config *cfg, int control, pid_t sentry, pid_t gofer);
+/* Sandboxes without it wait for nobody. */
+bool lifecycle_on(void);
+int lifecycle_pollfds(struct pollfd *fds, int max);
+void lifecycle_ready(const struct pollfd *fds, int n);
+/* A message of the sentry, n bytes long: true if it was for us. */
+bool lifecycle_control(const union control_any *any, size_t n);
+/* Milliseconds until lifecycle_overdue may change, or -1. */
+int lifecycle_timeout_ms(void);
+/* The sandbox must end now, without asking its sentry. */
+bool lifecycle_overdue(void);
+/* The sandbox stands still: no time limit but the wall's makes sense of it. */
+bool lifecycle_paused(void);
+/* All is over: whoever waits is told, and the state directory how it ended. */
+void lifecycle_end(const struct sandbox_result *r);
+
+#endif
