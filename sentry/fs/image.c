@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #define HIDDEN_MAX 4096U
+#define DEPTH_MAX 4096U
 #define NAMES_MAX (2U << 20)    /* in one directory */
 #define XATTRS_MAX (1 * MiB)    /* of one file */
 
@@ -50,7 +51,10 @@ struct lower_image {
 	unsigned nhidden;
 	/* the directory that was asked about last: most questions are about the same one again */
 	uint64_t last_nid;
-	char last_path[512]; /* "" never: the root is found without it */
+	char last_path[512]; /* "": none; the root is found without it */
+	/* the directories above what was found last, and itself if it is one: none twice */
+	uint64_t above[DEPTH_MAX];
+	unsigned depth;
 };
 
 static struct lower_image image;
@@ -73,7 +77,10 @@ const char *image_open(const void *base, uint64_t size, int fd)
 	const char *why;
 
 	kfree(image.hidden);
-	image = (struct lower_image){.fd = fd, .erofs = {.base = base, .size = size}};
+	memset(&image, 0, sizeof(image));
+	image.fd = fd;
+	image.erofs.base = base;
+	image.erofs.size = size;
 	panic_explain = explain; /* already the first look may fault */
 	why = erofs_open(&image.erofs, base, size);
 	mounted = why == NULL;
@@ -201,6 +208,18 @@ static int put_name(void *arg, const char *name, size_t len, uint64_t nid)
 	return err != 0 ? err : put_record(a, &i, name, len);
 }
 
+/* Goes down into a directory. One that contains itself has no way in, as in Linux: who walks through the tree comes to an end. */
+static int descend(struct lower_image *im, uint64_t nid)
+{
+	for (unsigned i = 0; i < im->depth; i++)
+		if (im->above[i] == nid)
+			return -LINUX_ELOOP;
+	if (im->depth == DEPTH_MAX)
+		return -LINUX_ENAMETOOLONG;
+	im->above[im->depth++] = nid;
+	return 0;
+}
+
 /* The inode at path: components by single slashes, none of them a link. */
 static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 {
@@ -208,6 +227,11 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 	uint64_t nid = im->erofs.root_nid;
 	int err;
 
+	if (*path == '\0' || strcmp(path, im->last_path) != 0) {
+		im->depth = 0;
+		im->last_path[0] = '\0';
+		(void)descend(im, nid);
+	}
 	if (*path != '\0' && strcmp(path, im->last_path) == 0) {
 		nid = im->last_nid;
 		p = "";
@@ -219,6 +243,8 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 		err = erofs_lookup(&im->erofs, i, p, len, &nid);
 		if (err == 0)
 			err = is_hidden(im, nid) ? -LINUX_ENOENT : erofs_inode(&im->erofs, nid, i);
+		if (err == 0 && (i->mode & LINUX_S_IFMT) == LINUX_S_IFDIR)
+			err = descend(im, nid);
 		p += len + (p[len] == '/');
 	}
 	if (err == 0 && strlen(path) < sizeof(im->last_path) && (i->mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
@@ -232,6 +258,7 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 static int walk(struct answering *a, struct erofs_inode *dir, const char *names, size_t names_len)
 {
 	struct erofs_image *img = &a->image->erofs;
+	unsigned depth = a->image->depth;
 	size_t len;
 	int err = 0;
 
@@ -245,17 +272,21 @@ static int walk(struct answering *a, struct erofs_inode *dir, const char *names,
 			err = -LINUX_ENOENT;
 		if (err == -LINUX_ENOENT) {
 			a->out->flags |= GOFER_REPLY_ABSENT;
-			return 0;
+			err = 0;
+			break;
 		}
 		if (err == 0)
 			err = erofs_inode(img, nid, dir);
 		if (err == 0)
 			err = put_record(a, dir, name, len);
-		else if (at != 0)
-			return 0; /* what came before it is known now; who goes on will hear of it */
-		if (err == 0 && (dir->mode & LINUX_S_IFMT) != LINUX_S_IFDIR)
-			return 0;
+		else if (at != 0) {
+			err = 0;
+			break; /* what came before it is known now; who goes on will hear of it */
+		}
+		if (err == 0 && ((dir->mode & LINUX_S_IFMT) != LINUX_S_IFDIR || descend(a->image, nid) != 0))
+			break; /* into a loop goes nobody: who asks for it by its path will hear so */
 	}
+	a->image->depth = depth;
 	return err;
 }
 

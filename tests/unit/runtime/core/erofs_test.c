@@ -283,6 +283,22 @@ Test(erofs, answers)
 	r = gofer_record_next(&a, &pos);
 	cr_expect(r != NULL && r->ino == EI_X && (r->flags & GOFER_HAS_XATTRS));
 	gofer_answer_done(&a);
+	/* A directory in itself can be seen, not entered. */
+	req.op = GOFER_LIST;
+	cr_assert_eq(image_answer(image_root(), &req, "d", NULL, 0, &a), 0);
+	gofer_answer_done(&a);
+	ei_put(img, 3 * 4096 + 6 * 12, EI_ROOT, 8); /* dev */
+	ei_put(img, EI_AT(EI_D) + 64 + 24, EI_D, 8); /* d/hard */
+	cr_assert_eq(image_answer(image_root(), &req, "", NULL, 0, &a), 0);
+	gofer_answer_done(&a);
+	cr_expect_eq(image_answer(image_root(), &req, "dev", NULL, 0, &a), -LINUX_ELOOP);
+	cr_expect_eq(image_answer(image_root(), &req, "d/hard", NULL, 0, &a), -LINUX_ELOOP);
+	cr_expect_eq(image_answer(image_root(), &req, "dev/d", NULL, 0, &a), -LINUX_ELOOP);
+	req.op = GOFER_WALK;
+	pos = 0;
+	cr_assert_eq(image_answer(image_root(), &req, "d", "hard/hard/hard", 14, &a), 0);
+	cr_expect(gofer_record_next(&a, &pos) != NULL && pos == a.len);
+	gofer_answer_done(&a);
 	req.op = GOFER_OPEN;
 	cr_expect_eq(image_answer(image_root(), &req, "x", NULL, 0, &a), -LINUX_EROFS);
 }
