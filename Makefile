@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
@@ -203,7 +203,7 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
+FUZZ_TARGETS = config_check config_json control dial elf erofs gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc

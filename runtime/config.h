@@ -100,7 +100,8 @@ struct config {
 	int32_t oom_score_adj;
 
 	/* files */
-	int32_t root_fd; /* O_PATH directory for the gofer */
+	int32_t root_fd;  /* O_PATH directory for the gofer; -1 with an image */
+	int32_t image_fd; /* the root as an EROFS image, open for reading, for the sentry; -1 with a directory */
 	bool root_readonly;
 	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;

@@ -220,7 +220,8 @@ static void pause_all(void)
 		before = n;
 		nanosleep(&tick, NULL);
 	}
-	kill(gofer, SIGSTOP);
+	if (gofer > 0) /* not with an image and no mounts */
+		kill(gofer, SIGSTOP);
 	state = STATE_PAUSED;
 }
 
@@ -228,7 +229,8 @@ static void resume_all(void)
 {
 	const struct timespec tick = {0, 2000000};
 
-	kill(gofer, SIGCONT);
+	if (gofer > 0)
+		kill(gofer, SIGCONT);
 	signal_stubs(SIGCONT);
 	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
 	nanosleep(&tick, NULL);
