@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
@@ -139,7 +139,7 @@ $G/runtime/core/seal.o: $B/gen/filters.h
 $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c -lcapstone
 
 # The same programs with AddressSanitizer and UBSan, in a directory of their own.
 ASAN_B = build/asan
@@ -203,7 +203,7 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_site
+FUZZ_TARGETS = config_check config_json control dial elf erofs gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc
@@ -285,3 +285,24 @@ $(wordlist 2,9,$(MAKECMDGOALS)):
 bench-compare:
 	@$(if $(OLD),bench/compare $(OLD),echo "make bench-compare OLD.json" >&2; exit 2)
 endif
+
+# ---- make install [PREFIX=/usr/local] [DESTDIR=] ----
+
+PREFIX ?= /usr/local
+LIBEXEC = $(PREFIX)/libexec/sentrybox
+PROGRAMS = sentrybox sentrybox-core sentrybox-inspect sentrybox-bench
+.PHONY: install uninstall manpages
+manpages: all
+	@scripts/manpages $B/sentrybox $B/man
+# The command finds the others beside itself, so they share a directory, and the command is linked to.
+install: manpages
+	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(addprefix $B/,$(PROGRAMS)) $(DESTDIR)$(LIBEXEC)
+	ln -sf ../libexec/sentrybox/sentrybox $(DESTDIR)$(PREFIX)/bin/sentrybox
+	install -m 644 $B/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox
+uninstall:
+	rm -rf $(DESTDIR)$(LIBEXEC)
+	rm -f $(DESTDIR)$(PREFIX)/bin/sentrybox $(DESTDIR)$(PREFIX)/share/man/man1/sentrybox.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/sentrybox-*.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox

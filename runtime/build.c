@@ -29,7 +29,7 @@ void build_init(struct build *b)
 	c->magic = CONFIG_MAGIC;
 	c->version = CONFIG_VERSION;
 	c->size = sizeof(*c);
-	c->root_fd = -1;
+	c->root_fd = c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
 	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
 	c->fail_call = -1;
@@ -46,6 +46,8 @@ void build_free(struct build *b)
 		free(b->dirs[i].name);
 		free(b->dirs[i].real);
 	}
+	free(b->passwd);
+	free(b->root_name);
 	free(b->c);
 	memset(b, 0, sizeof(*b));
 }
@@ -117,10 +119,19 @@ int open_in_root(int root_fd, const char *path, int flags)
 
 bool build_root(struct build *b, const char *dir, struct error **err)
 {
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(dir, O_PATH | O_CLOEXEC);
+	struct stat st;
 
-	if (fd < 0)
-		return error_errno(err, errno, "can't open the root directory %s", dir);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "can't open the root %s", dir);
+	if (S_ISREG(st.st_mode)) {
+		close(fd);
+		return build_image(b, dir, err);
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		close(fd);
+		return error_set(err, "the root %s is neither a directory nor an image file", dir);
+	}
 	b->root_fd = build_fd(b, fd);
 	b->c->root_fd = b->root_fd;
 	return true;
@@ -214,21 +225,29 @@ static bool add_rule(struct build *b, enum config_path_kind kind, const char *pa
 }
 
 /* The name of an open directory as seen from the root, or NULL: told by /proc, which both ends of the name share. */
-static char *name_in_root(int root_fd, int fd)
+static char *name_in_root(struct build *b, int fd)
 {
-	char link[64], root[4096], name[4096];
-	ssize_t nroot, n;
+	char link[64], name[4096];
+	size_t nroot;
+	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", root_fd);
-	nroot = readlink(link, root, sizeof(root) - 1);
+	if (b->root_name == NULL) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", b->root_fd);
+		n = readlink(link, name, sizeof(name) - 1);
+		if (n <= 0)
+			return NULL;
+		name[n] = '\0';
+		b->root_name = xstrdup(name);
+	}
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, name, sizeof(name) - 1);
-	if (nroot <= 0 || n <= 0)
+	if (n <= 0)
 		return NULL;
-	root[nroot] = name[n] = '\0';
+	name[n] = '\0';
+	nroot = strlen(b->root_name);
 	if (nroot == 1)
 		return xstrdup(name);
-	if (strncmp(name, root, (size_t)nroot) != 0 || (name[nroot] != '/' && name[nroot] != '\0'))
+	if (strncmp(name, b->root_name, nroot) != 0 || (name[nroot] != '/' && name[nroot] != '\0'))
 		return NULL;
 	return xstrdup(name[nroot] == '\0' ? "/" : name + nroot);
 }
@@ -256,7 +275,7 @@ static const char *real_directory(struct build *b, const char *dir)
 	free(d->real);
 	d->name = xstrdup(dir);
 	fd = open_in_root(b->root_fd, dir, O_PATH | O_DIRECTORY);
-	d->real = fd >= 0 ? name_in_root(b->root_fd, fd) : NULL;
+	d->real = fd >= 0 ? name_in_root(b, fd) : NULL;
 	return d->real;
 }
 
@@ -267,11 +286,13 @@ static bool add_target(struct build *b, enum config_path_kind kind, const char *
 	cleanup_close int fd = -1;
 	struct stat st;
 
+	if (b->root_fd < 0) /* an image's links are followed by the sentry */
+		return true;
 	if (fstatat(b->root_fd, link + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
 		return true;
 	fd = open_in_root(b->root_fd, link, O_PATH);
 	if (fd >= 0)
-		real = name_in_root(b->root_fd, fd);
+		real = name_in_root(b, fd);
 	return real == NULL || strcmp(real, "/") == 0 || add_rule(b, kind, real, err);
 }
 

@@ -100,7 +100,8 @@ struct config {
 	int32_t oom_score_adj;
 
 	/* files */
-	int32_t root_fd; /* O_PATH directory for the gofer */
+	int32_t root_fd;  /* O_PATH directory for the gofer; -1 with an image */
+	int32_t image_fd; /* the root as an EROFS image, open for reading, for the sentry; -1 with a directory */
 	bool root_readonly;
 	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;
@@ -135,7 +136,7 @@ struct config {
 	bool backtrace; /* denials in the audit log tell where in the program they came from */
 	int32_t strace_fd, debug_fd, audit_fd,
 		result_fd;   /* result_fd: struct sandbox_result is written there by the monitor */
-	int32_t gate_cache_fd;  /* sealed: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
+	int32_t gate_cache_fd;  /* to read: what earlier sandboxes learned of call sites (runtime/gate_cache.h), for the
 				 * sentry; -1 */
 	int32_t gate_cache_dir; /* where the monitor keeps what this one learns; -1 */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
@@ -179,7 +180,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 struct gate_image {
 	char path[120];    /* NUL-terminated; its end, if it is longer */
 	uint64_t arrivals; /* calls that were notified */
-	uint32_t sites, near, far, mov, pending;
+	uint32_t sites, near, far, mov, reloc, pending;
 	uint32_t left[6]; /* sites left alone, by gate_reasons; the first isn't used */
 	uint32_t maps;
 };

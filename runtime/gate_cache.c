@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command's part of the cache of call sites (runtime/gate_cache.h): which directory it is, whether it can be trusted to
- * be the caller's, and a copy of its file for the sentry, sealed, so that neither a sandbox nor the next writer changes it
- * under its reader.
+ * be the caller's, and its file, open to read, for the sentry: which copies it before it looks at it.
  *
  * A cache is a convenience: whatever is wrong with it turns it off, and nobody is told.
  */
@@ -13,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define ROOTS_DIRECTORY "/var/cache/sentrybox"
@@ -59,21 +57,6 @@ static int open_directory(const char *wanted)
 	return steal_fd(&fd);
 }
 
-static int sealed_copy(int dir)
-{
-	cleanup_free void *data = xcalloc(1, GATE_CACHE_MAX);
-	size_t size = gate_cache_read(dir, data);
-	cleanup_close int fd = -1;
-
-	if (!gate_cache_check(data, size))
-		return -1;
-	fd = memfd_create("sentrybox-sites", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -1;
-	return steal_fd(&fd);
-}
-
 void build_gate_cache(struct build *b, const struct settings *s)
 {
 	int dir;
@@ -83,7 +66,7 @@ void build_gate_cache(struct build *b, const struct settings *s)
 	dir = open_directory(s->gate_cache);
 	if (dir < 0)
 		return;
-	b->c->gate_cache_fd = build_fd(b, sealed_copy(dir));
+	b->c->gate_cache_fd = build_fd(b, gate_cache_open(dir));
 	/* Without the right to write there it can still be read. */
 	if (faccessat(dir, ".", W_OK, AT_EACCESS) == 0)
 		b->c->gate_cache_dir = build_fd(b, dir);

@@ -81,8 +81,9 @@ struct gate_cache_site *gate_cache_add(void *out, size_t max, const struct gate_
 
 /* Joins what a sentry said (checked first) with the directory's file. 0, or why not: nobody minds. */
 int gate_cache_store(int dir, const void *fresh, size_t size);
-/* Reads the directory's file into buf (GATE_CACHE_MAX bytes), if it is a regular file of ours. Bytes, 0 if there is none
- * that could be used. Not checked. */
-size_t gate_cache_read(int dir, void *buf);
+/* The directory's file, if it is a regular file of ours; else -1. */
+int gate_cache_open(int dir);
+/* Its first bytes, at most max; not checked, and whoever may write to the file may do so meanwhile. Bytes. */
+size_t gate_cache_read(int fd, void *buf, size_t max);
 
 #endif

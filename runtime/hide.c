@@ -11,6 +11,7 @@
 #include "runtime/cleanup.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -99,17 +100,74 @@ void print_default_hides(FILE *out)
 	fputc('\n', out);
 }
 
+/* Homes that have been looked at: passwd has several users of one, and the caller's and root's besides. */
+static struct home {
+	dev_t dev;
+	ino_t ino;
+	size_t names; /* so many of home_names have their rules, or aren't there */
+} seen[64];
+static size_t nseen;
+
+/* How many of the names have been looked for in this directory; from now on that is names, or more. */
+static size_t seen_before(const struct stat *st, size_t names)
+{
+	for (size_t i = 0; i < nseen; i++) {
+		if (seen[i].dev == st->st_dev && seen[i].ino == st->st_ino) {
+			size_t before = seen[i].names;
+
+			seen[i].names = before > names ? before : names;
+			return before;
+		}
+	}
+	if (nseen < LEN(seen))
+		seen[nseen++] = (struct home){st->st_dev, st->st_ino, names};
+	return 0;
+}
+
+/*
+ * Which of home_names could be there, a bit for each: their first components are looked for among the directory's entries,
+ * which takes fewer calls than asking for each. All, if the directory can't be read or is a large one.
+ */
+static uint64_t names_there(const char *home)
+{
+	cleanup_closedir DIR *dir = opendir(home);
+	unsigned left = 500;
+	uint64_t there = 0;
+	struct dirent *d;
+
+	while (dir != NULL && (d = readdir(dir)) != NULL) {
+		size_t len = strlen(d->d_name);
+
+		if (left-- == 0)
+			return UINT64_MAX;
+		if (d->d_name[0] != '.')
+			continue;
+		for (size_t i = 0; i < LEN(home_names); i++)
+			if (strncmp(home_names[i], d->d_name, len) == 0 &&
+			    (home_names[i][len] == '/' || home_names[i][len] == '\0'))
+				there |= 1ULL << i;
+	}
+	return dir != NULL ? there : UINT64_MAX;
+}
+_Static_assert(LEN(home_names) <= 64, "names_there has a bit for each");
+
 static bool hide_in_home(struct build *b, const char *home, size_t names, bool always, struct error **err)
 {
 	cleanup_close int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t there = UINT64_MAX;
 	struct stat st;
+	size_t i = 0;
 
 	if (home[0] != '/' || strcmp(home, "/") == 0 || (dir < 0 && !always))
 		return true;
-	for (size_t i = 0; i < names; i++) {
+	if (dir >= 0 && fstat(dir, &st) == 0)
+		i = seen_before(&st, names);
+	if (!always && i < names && names > CORE_NAMES)
+		there = names_there(home);
+	for (; i < names; i++) {
 		cleanup_free char *path = NULL;
 
-		if (!always && fstatat(dir, home_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (!always && ((there >> i & 1) == 0 || fstatat(dir, home_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0))
 			continue;
 		path = xasprintf("%s/%s", home, home_names[i]);
 		if (!build_path_rule(b, PATH_HIDE, path, err))

@@ -84,6 +84,22 @@ static void buf_give(uint8_t *buf)
 		kfree(buf);
 }
 
+/* How many of the first len bytes are whole entries. *pos: where the directory goes on behind them. */
+static size_t whole_entries(const struct dents *d, size_t len, int64_t *pos)
+{
+	size_t at = 0;
+
+	_Static_assert(offsetof(struct old_dirent, reclen) == offsetof(struct linux_dirent64, reclen), "both begin alike");
+	for (;;) {
+		const struct old_dirent *e = (const struct old_dirent *)(d->buf + at);
+
+		if (len - at < sizeof(*e) || len - at < e->reclen)
+			return at;
+		*pos = e->off;
+		at += e->reclen;
+	}
+}
+
 static int64_t read_dents(struct task *task, struct file *file, gva_t dst, uint32_t count, bool old)
 {
 	struct dents d = {.emit.add = add_entry, .size = MIN((size_t)count, DENTS_MAX), .old = old};
@@ -94,11 +110,13 @@ static int64_t read_dents(struct task *task, struct file *file, gva_t dst, uint3
 		return -LINUX_ENOMEM;
 	ret = vfs_iterate(task, file, &d.emit);
 	if (d.used != 0) {
-		ret = copy_to_guest(task, dst, d.buf, d.used);
+		size_t n = copy_to_guest_partial(task, dst, d.buf, d.used);
+
+		ret = (int64_t)(n == d.used ? n : whole_entries(&d, n, &pos));
+		if (n != d.used)
+			file->pos = pos; /* the rest comes next time */
 		if (ret == 0)
-			ret = (int64_t)d.used;
-		else
-			file->pos = pos;
+			ret = -LINUX_EFAULT;
 	} else if (ret == 0 && d.full) {
 		ret = -LINUX_EINVAL;
 	}

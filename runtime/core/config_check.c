@@ -112,8 +112,8 @@ static const char *check_program(const struct config *c)
 
 static const char *check_files(const struct config *c)
 {
-	if (!fd_given(c->root_fd))
-		return "no descriptor for the root directory";
+	if (c->image_fd == -1 ? !fd_given(c->root_fd) : !fd_given(c->image_fd) || c->root_fd != -1)
+		return "no descriptor for the root directory or image, or one for each";
 	if (!str_ok(c, c->hostname) || !str_ok(c, c->domainname))
 		return "the host name is not in the pool";
 	if (strlen(config_str(c, c->hostname)) > 64 || strlen(config_str(c, c->domainname)) > 64)

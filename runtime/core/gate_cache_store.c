@@ -19,26 +19,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-size_t gate_cache_read(int dir, void *buf)
+int gate_cache_open(int dir)
 {
 	int fd = openat(dir, GATE_CACHE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	size_t have = 0;
 	struct stat st;
 
 	if (fd < 0)
-		return 0;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
-	    st.st_size > 0 && st.st_size <= GATE_CACHE_MAX) {
-		while (have < (size_t)st.st_size) {
-			ssize_t n = read(fd, (char *)buf + have, (size_t)st.st_size - have);
-
-			if (n <= 0)
-				break;
-			have += (size_t)n;
-		}
-	}
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0)
+		return fd;
 	close(fd);
+	return -1;
+}
+
+size_t gate_cache_read(int fd, void *buf, size_t max)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < max) {
+		n = read(fd, (char *)buf + have, max - have);
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
 	return have;
+}
+
+static size_t read_file(int dir, void *buf)
+{
+	int fd = gate_cache_open(dir);
+	size_t n;
+
+	if (fd < 0)
+		return 0;
+	n = gate_cache_read(fd, buf, GATE_CACHE_MAX);
+	close(fd);
+	return n;
 }
 
 static int write_file(int dir, const char *data, size_t size)
@@ -82,7 +99,7 @@ int gate_cache_store(int dir, const void *fresh, size_t size)
 		goto unlock;
 	}
 	out = old + GATE_CACHE_MAX;
-	n = gate_cache_read(dir, old);
+	n = read_file(dir, old);
 	n = gate_cache_merge(out, GATE_CACHE_MAX, fresh, gate_cache_check(old, n) ? old : NULL);
 	err = write_file(dir, out, n);
 	free(old);

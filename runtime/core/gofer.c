@@ -1253,19 +1253,30 @@ static int hide_one(struct gofer_root *root, const char *path, const struct stat
 
 int gofer_root_hide(struct gofer_root *root, const char *path)
 {
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
 	char self[40], base[PATH_MAX], real[PATH_MAX];
 	ssize_t base_len, len;
 	struct stat st;
+	bool links;
 	int fd, err;
 
 	fd = (int)syscall(SYS_openat2, root->fd, path, &how, sizeof(how));
+	links = fd < 0 && errno == ELOOP;
+	if (links) {
+		how.resolve &= ~(uint64_t)RESOLVE_NO_SYMLINKS;
+		fd = (int)syscall(SYS_openat2, root->fd, path, &how, sizeof(how));
+	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		if (fd >= 0)
 			close(fd);
 		return hide_one(root, path, NULL);
 	}
 	err = hide_one(root, path, &st);
+	if (!links) {
+		close(fd);
+		return err;
+	}
 	/* Where the links in it led, the same under that name. */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", root->fd);
 	base_len = readlink(self, base, sizeof(base) - 1);

@@ -14,6 +14,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/base/panic.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
@@ -469,20 +470,25 @@ static void polling_slots(const struct config *cfg)
 		gate_set_cpus(stubs_cpus);
 }
 
-/* Mapped, not read: most runs look at a few lines of it. */
+/* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */
 static void known_sites(const struct config *cfg)
 {
-	const void *data = NULL;
+	size_t max, n = 0;
+	void *data = NULL;
 	struct stat st;
 
 	if (cfg->gate_cache_fd >= 0) {
-		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX)
-			data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, cfg->gate_cache_fd, 0);
-		if (data == MAP_FAILED)
-			data = NULL;
+		if (fstat(cfg->gate_cache_fd, &st) == 0 && st.st_size > 0 && st.st_size <= GATE_CACHE_MAX) {
+			max = PAGE_ALIGN((size_t)st.st_size);
+			data = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (data == MAP_FAILED)
+				data = NULL;
+			else
+				n = gate_cache_read(cfg->gate_cache_fd, data, max);
+		}
 		close(cfg->gate_cache_fd);
 	}
-	text_known_init(data, data != NULL ? (size_t)st.st_size : 0, cfg->gate_cache_dir >= 0);
+	text_known_init(data, n, cfg->gate_cache_dir >= 0);
 }
 
 int sentry_main(void)
@@ -514,6 +520,15 @@ int sentry_main(void)
 		return 125;
 	}
 	log_debug("start: the sentry is there");
+	if (cfg->image_fd >= 0) {
+		const char *why = image_mount(cfg->image_fd);
+
+		if (why != NULL) {
+			snprintf(text, sizeof(text), "the root image: %s", why);
+			control_failed(0, text);
+			return 125;
+		}
+	}
 	kernel_prepare(cfg);
 	gate_on = cfg->gate;
 	stats_wanted = cfg->stats;

@@ -21,6 +21,7 @@
 #include "sentry/kernel/task_internal.h"
 
 #include "sentry/abi/errno.h"
+#include "sentry/abi/mman.h"
 #include "sentry/abi/sigframe.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/membarrier.h"
@@ -97,6 +98,18 @@ int altstack_set(struct task *task, uint64_t sp, const struct linux_stack *ss)
 
 /* ---- frames ---- */
 
+/* Registers for an interrupted call in front of a handler. */
+static void wind_back(const struct task *task, struct regs *regs, int64_t ret, const struct linux_sigaction *a)
+{
+	if (ret == -LINUX_ERESTARTNOINTR || (ret == -LINUX_ERESTARTSYS && (a->flags & LINUX_SA_RESTART))) {
+		regs->rip -= 2;
+		regs->rax = (uint64_t)(int64_t)task->syscall_nr;
+	} else {
+		regs->rax = (uint64_t)(int64_t)-LINUX_EINTR;
+	}
+}
+
+
 static void context_from_regs(const struct task *task, struct linux_sigcontext *sc, const struct regs *r)
 {
 	sc->r8 = r->r8;
@@ -167,32 +180,27 @@ static bool frame_place(const struct task *task, const struct linux_sigaction *a
 	return true;
 }
 
-/* Builds the frame and points the registers at the handler. -LINUX_EFAULT: nothing of the registers has changed. */
-static int frame_push(struct task *task, struct regs *regs, int sig, const struct linux_siginfo *info,
-		      const struct linux_sigaction *a)
+/* The frame's content; its length. */
+static size_t frame_fill(const struct task *task, struct linux_rt_sigframe *f, const struct regs *regs, uint64_t fpstate,
+			 const struct linux_siginfo *info, const struct linux_sigaction *a)
 {
-	struct linux_rt_sigframe f;
-	uint64_t at, fpstate;
-	size_t len = sizeof(f);
+	memset(f, 0, sizeof(*f));
+	f->pretcode = a->restorer;
+	f->uc.flags = LINUX_UC_FP_XSTATE | LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS;
+	f->uc.stack = task->altstack;
+	context_from_regs(task, &f->uc.mcontext, regs);
+	f->uc.mcontext.fpstate = fpstate;
+	f->uc.sigmask = task->restore_sigmask ? task->saved_sigmask : task->sigmask;
+	f->uc.mcontext.oldmask = f->uc.sigmask;
+	if (!(a->flags & LINUX_SA_SIGINFO))
+		return offsetof(struct linux_rt_sigframe, info);
+	f->info = *info;
+	return sizeof(*f);
+}
 
-	if (!(a->flags & LINUX_SA_RESTORER) || !frame_place(task, a, regs->rsp, &at, &fpstate))
-		return -LINUX_EFAULT;
-	if (platform->fpstate_save(task, GVA(fpstate)) != 0)
-		return -LINUX_EFAULT;
-	memset(&f, 0, sizeof(f));
-	f.pretcode = a->restorer;
-	f.uc.flags = LINUX_UC_FP_XSTATE | LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS;
-	f.uc.stack = task->altstack;
-	context_from_regs(task, &f.uc.mcontext, regs);
-	f.uc.mcontext.fpstate = fpstate;
-	f.uc.sigmask = task->restore_sigmask ? task->saved_sigmask : task->sigmask;
-	f.uc.mcontext.oldmask = f.uc.sigmask;
-	if (a->flags & LINUX_SA_SIGINFO)
-		f.info = *info;
-	else
-		len = offsetof(struct linux_rt_sigframe, info);
-	if (copy_to_guest(task, GVA(at), &f, len) != 0)
-		return -LINUX_EFAULT;
+/* Points the registers at the handler. */
+static void enter_handler(struct regs *regs, uint64_t at, int sig, const struct linux_sigaction *a)
+{
 	regs->rdi = (uint64_t)sig;
 	regs->rsi = at + offsetof(struct linux_rt_sigframe, info);
 	regs->rdx = at + offsetof(struct linux_rt_sigframe, uc);
@@ -201,7 +209,61 @@ static int frame_push(struct task *task, struct regs *regs, int sig, const struc
 	regs->rip = a->handler;
 	regs->eflags &= ~(uint64_t)(LINUX_EFLAGS_DF | LINUX_EFLAGS_RF | LINUX_EFLAGS_TF);
 	regs->orig_rax = UINT64_MAX;
+}
+
+/* Builds the frame and points the registers at the handler. -LINUX_EFAULT: nothing of the registers has changed. */
+static int frame_push(struct task *task, struct regs *regs, int sig, const struct linux_siginfo *info,
+		      const struct linux_sigaction *a)
+{
+	struct linux_rt_sigframe f;
+	uint64_t at, fpstate;
+	size_t len;
+
+	if (!(a->flags & LINUX_SA_RESTORER) || !frame_place(task, a, regs->rsp, &at, &fpstate))
+		return -LINUX_EFAULT;
+	if (platform->fpstate_save(task, GVA(fpstate)) != 0)
+		return -LINUX_EFAULT;
+	len = frame_fill(task, &f, regs, fpstate, info, a);
+	if (copy_to_guest(task, GVA(at), &f, len) != 0)
+		return -LINUX_EFAULT;
+	/* Handlers begin with a clean vector state. */
+	(void)platform->fpstate_load(task, GVA(0));
+	enter_handler(regs, at, sig, a);
 	return 0;
+}
+
+/* Memory that nothing but an munmap can take from the thread that writes there: anonymous, private, writable. */
+static bool plain_memory(const struct task *task, uint64_t start, uint64_t end)
+{
+	const struct vma *v = task->mm != NULL ? mm_find(task->mm, start) : NULL;
+
+	return v != NULL && v->file == NULL && v->shm == NULL && end <= v->end && (v->prot & LINUX_PROT_WRITE) &&
+	       (v->flags & LINUX_MAP_PRIVATE) && end > start;
+}
+
+/*
+ * The first handler after a call that came over shared memory: the thread itself writes the frame and goes there, which
+ * takes no trap. False: the long way.
+ */
+static bool frame_jump(struct task *task, int64_t ret, bool restart, int sig, const struct linux_siginfo *info,
+		       const struct linux_sigaction *a)
+{
+	struct linux_rt_sigframe f;
+	uint64_t at, fpstate;
+	struct regs regs;
+	size_t len;
+
+	if (platform->call_regs == NULL || !(a->flags & LINUX_SA_RESTORER) || !platform->call_regs(task, ret, &regs))
+		return false;
+	if (restart)
+		wind_back(task, &regs, ret, a);
+	regs.eflags = (regs.eflags & LINUX_EFLAGS_RESTORED) | LINUX_EFLAGS_IF | LINUX_EFLAGS_FIXED;
+	if (!frame_place(task, a, regs.rsp, &at, &fpstate) ||
+	    !plain_memory(task, at, fpstate + platform->fpstate_size()))
+		return false;
+	len = frame_fill(task, &f, &regs, fpstate, info, a);
+	enter_handler(&regs, at, sig, a);
+	return platform->jump(task, &regs, fpstate, at, &f, len);
 }
 
 /* SIGSEGV for a handler that can't be run. While handling SIGSEGV itself there is no other way than the end. */
@@ -270,17 +332,6 @@ static void mask_for_handler(struct task *task, int sig, const struct linux_siga
 	signal_set_mask(task, mask);
 }
 
-/* Registers for an interrupted call in front of a handler. */
-static void wind_back(const struct task *task, struct regs *regs, int64_t ret, const struct linux_sigaction *a)
-{
-	if (ret == -LINUX_ERESTARTNOINTR || (ret == -LINUX_ERESTARTSYS && (a->flags & LINUX_SA_RESTART))) {
-		regs->rip -= 2;
-		regs->rax = (uint64_t)(int64_t)task->syscall_nr;
-	} else {
-		regs->rax = (uint64_t)(int64_t)-LINUX_EINTR;
-	}
-}
-
 static void restore_mask(struct task *task)
 {
 	if (!task->restore_sigmask)
@@ -300,8 +351,14 @@ static bool deliver(struct task *task, int64_t *ret, bool in_syscall)
 
 	while ((sig = next_handled(task, &info, &action)) != 0) {
 		bool restart = in_syscall && !set && is_restart(*ret);
-		struct regs *regs = platform->context(task, restart ? -LINUX_EINTR : *ret);
+		struct regs *regs;
 
+		if (!set && in_syscall && frame_jump(task, *ret, restart, sig, &info, &action)) {
+			set = true;
+			mask_for_handler(task, sig, &action);
+			continue;
+		}
+		regs = platform->context(task, restart ? -LINUX_EINTR : *ret);
 		if (regs == NULL)
 			task_exit_thread(task, LINUX_SIGKILL);
 		if (!set && in_syscall) {

@@ -48,6 +48,12 @@ static struct platform_mm *task_pmm(struct task *task)
 	return task->mm != NULL ? task->mm->pmm : NULL;
 }
 
+/* Text that was rewritten, or trampolines? */
+static bool is_rewritten(const struct mm *mm, uint64_t addr, size_t n)
+{
+	return addr < mm->text_high && addr + n > mm->text_low && text_meets_slow(mm, addr, addr + n);
+}
+
 static size_t read_bytes(const struct mm *mm, void *dst, uint64_t addr, size_t len)
 {
 	size_t n;
@@ -56,7 +62,7 @@ static size_t read_bytes(const struct mm *mm, void *dst, uint64_t addr, size_t l
 		return 0;
 	n = platform->mm_read(mm->pmm, dst, addr, len);
 	/* Rewritten text is shown as the program wrote it. */
-	if (__builtin_expect(addr < mm->text_high && addr + n > mm->text_low, 0))
+	if (is_rewritten(mm, addr, n))
 		n = text_read_fix_slow(mm, dst, addr, n);
 	return n;
 }
@@ -72,7 +78,7 @@ static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *sr
 static bool came_along(struct task *task, void *dst, uint64_t addr, size_t len)
 {
 	/* What the shim copied out of rewritten text isn't what the program wrote there. */
-	if (task->mm != NULL && __builtin_expect(addr < task->mm->text_high && addr + len > task->mm->text_low, 0))
+	if (task->mm != NULL && is_rewritten(task->mm, addr, len))
 		return false;
 	return platform->copy_in != NULL && platform->copy_in(task, dst, addr, len);
 }
@@ -156,11 +162,9 @@ int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t s
 	size_t done = 0, chunk = STRING_CHUNK;
 	int64_t len = -1;
 
-	/* As in came_along; how long the string is shows later, so all of what may hold rewritten text is left out. */
-	if (platform->copy_string != NULL && (task->mm == NULL || src.v >= task->mm->text_high || src.v + size <= task->mm->text_low))
+	if (platform->copy_string != NULL)
 		len = platform->copy_string(task, dst, src.v, size);
-
-	if (len >= 0)
+	if (len >= 0 && (task->mm == NULL || !is_rewritten(task->mm, src.v, (size_t)len + 1))) /* as in came_along */
 		return len;
 	while (done < size) {
 		uint64_t at = src.v + done;

@@ -100,6 +100,12 @@ struct platform_ops {
 
 	/* Queues a native memory call in pt's address space; full events only. -LINUX_ENOMEM if the queue can't grow. */
 	int (*mm_queue)(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
+	/*
+	 * From now on this descriptor of ours is mapped only as it was commanded, byte for byte: no stub can map another part
+	 * of its file while it has it. One descriptor in a sandbox. Optional: where it is NULL, a stub may map all of what it
+	 * is handed.
+	 */
+	void (*guard_fd)(int fd);
 	/* Carries out what is queued, now (sleeps). 0, the first error, or -LINUX_ESRCH if the thread died. */
 	int (*mm_flush)(struct task *task, struct platform_thread *pt);
 
@@ -140,6 +146,16 @@ struct platform_ops {
 	void (*forget)(struct task *task);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
+	/*
+	 * The short way into a signal's handler, for a call that came over shared memory. call_regs copies the registers that
+	 * go with the call, whose result is value; false if there is no such way now. jump: instead of returning, the thread
+	 * will write len bytes of frame at `at` and its vector state at `fpstate` (fpstate_size() bytes, a multiple of 64, no
+	 * part of the frame), begin with a clean one, and go on with regs; false if there is no room for that. Its resume, or
+	 * context(), which then gives regs, makes it do so. The caller has seen that the memory can be written; if it is gone
+	 * by then, a fault comes instead. Optional, both or none.
+	 */
+	bool (*call_regs)(const struct task *task, int64_t value, struct regs *regs);
+	bool (*jump)(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len);
 	/*
 	 * One atomic compare-and-exchange on an aligned word of the task's memory, for futexes (process_vm_writev isn't
 	 * atomic). *seen is the value found; the word was exchanged if *seen == old. 0 or -LINUX_EFAULT (unmapped or not

@@ -27,6 +27,7 @@ static void init(void)
 	good->envc = 1;
 	good->envv = 13;
 	good->root_fd = 10;
+	good->image_fd = -1;
 	good->nmounts = 1;
 	good->mounts[0] = (struct config_mount){.kind = MOUNT_BIND, .target = 17, .options = 22, .dir_fd = 11};
 	good->npaths = 1;

@@ -93,9 +93,11 @@ struct mailbox {
 	uint64_t regs[STUB_NREGS];
 	uint64_t fs_base, gs_base;
 	/* sentry to stub */
+	uint64_t fp_from;           /* STUB_RESUME: the vector state comes from the signal frame's image there; 0: no */
 	uint64_t token;
 	uint64_t clone_flags, clone_area;
-	uint32_t unpark, pad;       /* a futex word */
+	uint32_t unpark;            /* a futex word */
+	uint32_t clean_fp;          /* STUB_RESUME: the vector state becomes the initial one */
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
@@ -131,6 +133,11 @@ enum gate_action {
 	GATE_RUN,        /* carry out the mailbox's commands, then ring again: kind GATE_KIND_DONE */
 	GATE_RUN_RETURN, /* carry out the commands; return their error, or result */
 	GATE_WAIT,       /* ring again (GATE_KIND_WAIT) by a doorbell call, so that descriptors can be passed */
+	/*
+	 * A signal's handler is to run instead of the return: apply the out-segments (its frame), write the vector state to
+	 * xsave_at, begin with a clean one, load mailbox.regs. GATE_KIND_FAULT rings if that memory isn't there.
+	 */
+	GATE_JUMP,
 };
 
 enum gate_kind {
@@ -138,6 +145,7 @@ enum gate_kind {
 	GATE_KIND_DONE,
 	GATE_KIND_WAIT,
 	GATE_KIND_STUB, /* from the trap door: nr is the stub_op, args[0] its argument, result the stub_action */
+	GATE_KIND_FAULT, /* no place for a signal's frame */
 };
 
 #define GATE_MAX_SEGS 12
@@ -152,6 +160,9 @@ struct gate_seg {
 
 /* What the shim answers by itself once it has been told. */
 enum gate_id { GATE_PID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
+
+/* Their order in gate_box.saved; written in shim.c's assembly. */
+enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
 struct gate_box {
 	/* shim to sentry; state both ways */
@@ -173,6 +184,9 @@ struct gate_box {
 	uint32_t known;   /* bit n: ids[n] is right */
 	int64_t ids[GATE_IDS];
 	struct gate_seg outs[GATE_MAX_SEGS];
+	uint64_t xsave_at;
+	/* shim to sentry: the caller's registers that aren't arguments */
+	uint64_t saved[GATE_SAVED];
 };
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
 
@@ -182,6 +196,7 @@ enum gate_seg_kind {
 	GATE_IN,      /* size bytes at args[ptr], times args[len] if len isn't GATE_NO_LEN */
 	GATE_OUT,     /* the same, written */
 	GATE_INOUT,   /* both */
+	GATE_FDSET,   /* as GATE_INOUT, a bit for each of args[len] descriptors */
 	GATE_PATH,    /* a string at args[ptr] */
 	GATE_IOV_IN,  /* args[len] iovecs at args[ptr], whose bytes are read */
 	GATE_IOV_OUT, /* whose bytes are written */
@@ -218,6 +233,7 @@ struct gate_ro {
 	 * before the word was read, the wake that belongs to a newer value is still to come, and finds the sleeper.
 	 */
 	uint32_t futex_seq;
+	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
 };
 _Static_assert(sizeof(struct gate_ro) <= STUB_RO_SIZE, "the read-only pages hold it");

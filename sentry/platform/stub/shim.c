@@ -27,9 +27,11 @@
 #define LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
 
 /* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
-int64_t shim_copy(void *dst, const void *src, uint64_t n);
 int64_t shim_string(char *dst, const char *src, uint64_t max);
 int64_t shim_probe(uint64_t addr);
+int64_t shim_xsave(uint64_t to);
+void shim_clean_fp(const void *image);
+__attribute__((noreturn)) void gate_jump(struct mailbox *m); /* goes where mailbox.regs says */
 
 static inline struct gate_box *box_of(struct mailbox *m)
 {
@@ -160,6 +162,9 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 		case GATE_OUT:
 			add_out(f, addr, len);
 			break;
+		case GATE_FDSET:
+			len = (count + 63) / 64 * 8;
+			__attribute__((fallthrough));
 		case GATE_INOUT:
 			add_in(f, addr, len);
 			add_out(f, addr, len);
@@ -285,6 +290,14 @@ struct shim_result shim_call(struct mailbox *m)
 				doorbell(STUB_GATE_WAIT, 0);
 			} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_DONE);
 			continue;
+		case GATE_JUMP:
+			if (apply_outs(m, box, 0) == 0 && shim_xsave(box->xsave_at) == 0) {
+				shim_clean_fp(ro->clean_fp);
+				gate_jump(m);
+			}
+			box->kind = GATE_KIND_FAULT;
+			stub_ring(box);
+			continue;
 		case GATE_RUN_RETURN:
 			stub_run_commands(m);
 			if (m->result != 0)
@@ -304,21 +317,49 @@ struct shim_result shim_call(struct mailbox *m)
 
 /* pending lies in the box: see abi.h; asserted below. */
 #define PENDING_OFF 0x1990
+#define SAVED_OFF 0x1af0
+#define SAVED(n) SAVED_(SAVED_OFF, n)
+#define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
+#define STR_(x) #x
+#define STR(x) STR_(x)
+/* All of mailbox.regs but the last two, from RDI; see STUB_NREGS. */
+#define REG(n) "0x50+8*" #n "(%rdi)"
+#define LOAD_REGS \
+	"\tpushq " REG(17) "\n\tpopfq\n\tmov " REG(16) ",%rax\n\tmov %rax,%gs:0x20\n" \
+	"\tmov " REG(0) ",%r8\n\tmov " REG(1) ",%r9\n\tmov " REG(2) ",%r10\n\tmov " REG(3) ",%r11\n" \
+	"\tmov " REG(4) ",%r12\n\tmov " REG(5) ",%r13\n\tmov " REG(6) ",%r14\n\tmov " REG(7) ",%r15\n" \
+	"\tmov " REG(9) ",%rsi\n\tmov " REG(10) ",%rbp\n\tmov " REG(11) ",%rbx\n\tmov " REG(12) ",%rdx\n" \
+	"\tmov " REG(13) ",%rax\n\tmov " REG(14) ",%rcx\n\tmov " REG(15) ",%rsp\n\tmov " REG(8) ",%rdi\n"
+/* The features that the kernel keeps in signal frames: all but AMX's, which takes a permission that nobody has here. */
+#define FEATURES "\txor %ecx,%ecx\n\txgetbv\n\tand $0xfff9ffff,%eax\n"
 __asm__(".section .text.shim,\"ax\",@progbits\n"
 	".balign 64\n.globl gate_entry\ngate_entry:\n"
 	"\tmov %rsp,%gs:0x18\n\tmov %rcx,%gs:0x20\n\tmov %gs:0x10,%rsp\n\tmov %rax,%gs:0x28\n"
 	"\tmov %rdi,%gs:0x30\n\tmov %rsi,%gs:0x38\n\tmov %rdx,%gs:0x40\n"
 	"\tmov %r10,%gs:0x48\n\tmov %r8,%gs:0x50\n\tmov %r9,%gs:0x58\n"
-	"\tmov %gs:0,%rdi\n\tcall shim_call\n"
+	"\tmov %gs:0,%rdi\n"
+	"\tmov %rbx," SAVED(0) "\n\tmov %rbp," SAVED(1) "\n\tmov %r12," SAVED(2) "\n\tmov %r13," SAVED(3) "\n"
+	"\tmov %r14," SAVED(4) "\n\tmov %r15," SAVED(5) "\n\tmov %gs:0x18,%rax\n\tmov %rax," SAVED(6) "\n"
+	"\tpushfq\n\tpopq " SAVED(7) "\n\trdfsbase %rax\n\tmov %rax," SAVED(8) "\n"
+	"\tcall shim_call\n"
 	"\tmov %rax,%gs:0x60\n\ttest %rdx,%rdx\n\tjnz 2f\n"
 	".globl gate_exit\ngate_exit:\n"
-	"\tmov %gs:0,%rcx\n\tcmpl $0," "0x1990" "(%rcx)\n\tjne 1f\n"
+	"\tmov %gs:0,%rcx\n\tcmpl $0," STR(PENDING_OFF) "(%rcx)\n\tjne 1f\n"
 	RELOAD "\tmov %gs:0x60,%rax\n" LEAVE "\tjmp *%rcx\n"
 	".globl gate_exit_end\ngate_exit_end:\n"
 	"1:\n" RELOAD "\tmov %gs:0x60,%rax\n" LEAVE
 	".globl gate_kick_trap\ngate_kick_trap:\n\tint3\n\thlt\n"
 	"2:\n" RELOAD "\tmov %gs:0x28,%rax\n" LEAVE
 	".globl gate_call_trap\ngate_call_trap:\n\tint3\n\thlt\n"
+	/* rdi: mailbox. The way out into a handler; an interruption begins it again. */
+	".globl gate_jump\ngate_jump:\n.globl gate_jump_begin\ngate_jump_begin:\n"
+	"\tmov %gs:0x10,%rsp\n\tcmpl $0," STR(PENDING_OFF) "(%rdi)\n\tjne 5f\n"
+	LOAD_REGS "\tjmp *%gs:0x20\n"
+	".globl gate_jump_end\ngate_jump_end:\n"
+	"5:\n" LOAD_REGS
+	".globl gate_jump_trap\ngate_jump_trap:\n\tint3\n\thlt\n"
+	/* rdi: an image, whose header says that all is as at first */
+	".globl shim_clean_fp\nshim_clean_fp:\n" FEATURES "\txrstor64 (%rdi)\n\tret\n"
 	/* A guest may have set the direction flag; the host's kernel clears it, too. */
 	".globl shim_copy\nshim_copy:\n\tcld\n\tmov %rdx,%rcx\n\txor %eax,%eax\n"
 	".globl shim_touch_begin\nshim_touch_begin:\n\trep movsb\n\tret\n"
@@ -327,12 +368,15 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	"3:\tmovzbl (%rsi,%rcx),%eax\n\tmov %al,(%rdi,%rcx)\n\tinc %rcx\n\ttest %al,%al\n\tjz 4f\n"
 	"\tcmp %rdx,%rcx\n\tjb 3b\n\txor %eax,%eax\n\tret\n4:\tmov %rcx,%rax\n\tret\n"
 	".globl shim_probe\nshim_probe:\n\txor %eax,%eax\n\tlock orb $0,(%rdi)\n\tret\n"
+	".globl shim_xsave\nshim_xsave:\n" FEATURES "\txsave64 (%rdi)\n\txor %eax,%eax\n\tret\n"
 	".globl shim_touch_end\nshim_touch_end:\n"
 	".globl shim_touch_fault\nshim_touch_fault:\n\tmov $-1,%rax\n\tret\n"
 	".text\n");
 /* clang-format on */
 
 _Static_assert(GATE_BOX + __builtin_offsetof(struct gate_box, pending) == PENDING_OFF, "gate_exit looks at pending");
+_Static_assert(GATE_BOX + __builtin_offsetof(struct gate_box, saved) == SAVED_OFF, "gate_entry stores registers there");
+_Static_assert(__builtin_offsetof(struct mailbox, regs) == 0x50, "gate_jump loads registers from there");
 _Static_assert(__builtin_offsetof(struct gate_local, entry) == GATE_ENTRY_SLOT, "trampolines jump there");
 _Static_assert(__builtin_offsetof(struct gate_local, stack) == 0x10 && __builtin_offsetof(struct gate_local, nr) == 0x28 &&
 		       __builtin_offsetof(struct gate_local, args) == 0x30 &&

@@ -102,6 +102,7 @@ struct stub_ucontext {
 	uint64_t reserved[8];
 	uint64_t sigmask;
 };
+#define GREG_RDI 8
 #define GREG_RSP 15
 #define GREG_RIP 16
 #define GREG_RCX 14
@@ -115,6 +116,35 @@ static uint64_t fpstate_size(uint64_t fp)
 	if (fp == 0)
 		return 0;
 	return sw[0] == 0x46505853 ? sw[1] : 512;
+}
+
+#define FP_LEGACY 512UL
+#define FP_SW_RESERVED 464UL
+
+/*
+ * Puts the state of a guest's signal frame into our own, whose sizes and magics stay: as much as the image says it holds, or
+ * x87 and SSE of one that says nothing. -1 if it can't be read. What is wrong with it otherwise the kernel finds out.
+ */
+static int load_fp(uint64_t to, uint64_t from)
+{
+	uint64_t have = fpstate_size(to), size = FP_LEGACY + 64 + 4;
+	uint32_t sw[2];
+
+	if (have < size || shim_copy(sw, (const void *)(from + FP_SW_RESERVED), sizeof(sw)) < 0 ||
+	    shim_copy((void *)to, (const void *)from, FP_SW_RESERVED) < 0)
+		return -1;
+	if (sw[0] == 0x46505853 && sw[1] >= size && sw[1] <= have) {
+		size = sw[1];
+		if (shim_copy((void *)(to + FP_LEGACY), (const void *)(from + FP_LEGACY), size - 4 - FP_LEGACY) < 0)
+			return -1;
+	} else {
+		*(uint64_t *)(to + FP_LEGACY) = 3;
+		for (uint64_t i = 8; i < 64; i += 8)
+			*(uint64_t *)(to + FP_LEGACY + i) = 0;
+	}
+	for (uint64_t at = size - 4; at + 4 <= have - 4; at += 4)
+		*(uint32_t *)(to + at) = 0;
+	return 0;
 }
 
 int64_t stub_clone_in_area(uint64_t flags, uint64_t sp);
@@ -182,14 +212,23 @@ static int in_shim(struct mailbox *m, int *sig, const struct stub_siginfo *si, s
 			*sig = SIGSTKFLT_NR;
 		else if (ip == (uint64_t)gate_call_trap + 1)
 			*sig = SIGSYS_NR;
+		else if (ip == (uint64_t)gate_jump_trap + 1)
+			*sig = SIGSTKFLT_NR;
 		else
 			return si->code == TRAP_TRACE; /* the guest steps: it does not see us */
-		uc->gregs[GREG_RIP] = uc->gregs[GREG_RCX];
+		/* Where it was going: behind the site, or, from gate_jump, to a handler with RCX as it shall be. */
+		uc->gregs[GREG_RIP] = ip == (uint64_t)gate_jump_trap + 1 ?
+					      ((const struct gate_local *)((uint64_t)m + AREA_LOCAL))->rcx :
+					      uc->gregs[GREG_RCX];
 		return 0;
 	case SIGSTKFLT_NR:
 		((struct gate_box *)((uint64_t)m + GATE_BOX))->pending = 1;
-		if (ip >= (uint64_t)gate_exit && ip < (uint64_t)gate_exit_end)
+		if (ip >= (uint64_t)gate_exit && ip < (uint64_t)gate_exit_end) {
 			uc->gregs[GREG_RIP] = (uint64_t)gate_exit;
+		} else if (ip >= (uint64_t)gate_jump_begin && ip < (uint64_t)gate_jump_end) {
+			uc->gregs[GREG_RIP] = (uint64_t)gate_jump_begin;
+			uc->gregs[GREG_RDI] = (uint64_t)m;
+		}
 		return 1;
 	default:
 		return 0;
@@ -235,6 +274,7 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 		token = m->token;
 	}
 	action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
+again:
 	for (;;) {
 		switch (action) {
 		case STUB_RUN:
@@ -277,9 +317,21 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 		}
 		break;
 	}
+	if (m->fp_from != 0 && load_fp(uc->fpstate, m->fp_from) < 0) {
+		m->fp_from = 0;
+		m->reason = SIGSEGV_NR;
+		m->si_code = 0x80; /* SI_KERNEL */
+		m->si_addr = 0;
+		action = bell(m, STUB_TRAP, 0);
+		goto again;
+	}
 	for (int i = 0; i < STUB_NREGS; i++)
 		uc->gregs[i] = m->regs[i];
 	uc->sigmask = 0;
+	if (m->clean_fp != 0 && fpstate_size(uc->fpstate) > 576) {
+		*(uint64_t *)(uc->fpstate + 512) = 0; /* XSTATE_BV */
+		*(uint32_t *)(uc->fpstate + 24) = 0x1f80; /* MXCSR is loaded all the same */
+	}
 	fs = m->fs_base;
 	gs = m->gs_base;
 	if (fs != old_fs)

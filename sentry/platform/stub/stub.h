@@ -34,6 +34,9 @@ static inline int64_t doorbell(enum stub_op op, uint64_t arg)
 /* Asks for what the box says and waits for the answer: box->state is GATE_DONE then. shim.c */
 void stub_ring(struct gate_box *box);
 
+/* Copies guest memory; -1 on a fault. shim.c */
+int64_t shim_copy(void *dst, const void *src, uint64_t n);
+
 /* What the shim runs outside of shim.c: an interruption there must find it in [shim_begin, shim_end), too. */
 #define SHIM_TEXT __attribute__((section(".text.shim"), noinline))
 
@@ -45,7 +48,8 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m);
 extern char shim_begin[], shim_end[];         /* text of the shim */
 extern char gate_entry[];
 extern char gate_exit[], gate_exit_end[];     /* an interruption here begins again at gate_exit */
-extern char gate_kick_trap[], gate_call_trap[];
+extern char gate_jump_begin[], gate_jump_end[]; /* here at gate_jump_begin */
+extern char gate_kick_trap[], gate_call_trap[], gate_jump_trap[];
 extern char shim_touch_begin[], shim_touch_end[], shim_touch_fault[]; /* instructions that touch guest memory */
 
 #endif

@@ -205,7 +205,7 @@ static void op_hello(const struct stub_call *c)
 		return;
 	}
 	thread_set_state(pt, THREAD_ATTACHED);
-	fd = transport->pass_fd(c->id, pt->mailbox_fd, true);
+	fd = transport->pass_fd(c->id, pt->mailbox_fd, -1, true);
 	if (fd < 0)
 		return; /* it died */
 	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
@@ -470,6 +470,10 @@ static void store_regs(struct platform_thread *pt)
 		m->regs[i] = regs[i];
 	m->fs_base = pt->regs.fs_base;
 	m->gs_base = pt->regs.gs_base != 0 ? pt->regs.gs_base : gate_gs(pt);
+	m->clean_fp = pt->clean_fp;
+	m->fp_from = pt->fp_from;
+	pt->clean_fp = false;
+	pt->fp_from = 0;
 }
 
 /*
@@ -478,6 +482,11 @@ static void store_regs(struct platform_thread *pt)
  */
 static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t value)
 {
+	if (pt->jumps) {
+		store_regs(pt);
+		gate_jump_reply(pt);
+		return true;
+	}
 	if (pt->nqueue == 0) {
 		gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
 		return true;
@@ -580,7 +589,12 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		}
 		__atomic_store_n(gate_pending(pt), 1, __ATOMIC_RELAXED);
-		gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
+		if (pt->jumps) {
+			store_regs(pt);
+			gate_jump_reply(pt);
+		} else {
+			gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
+		}
 	} else {
 		invariant(pt->state == THREAD_PLAIN);
 		ip = pt->event.ip;
@@ -698,10 +712,13 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.flush_out = gate_flush, \
 	.know = gate_know, \
 	.forget = gate_forget, \
+	.call_regs = gate_call_regs, \
+	.jump = gate_jump, \
 	.futex_woke = gate_futex_woke,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",
+	.guard_fd = native_guard_fd,
 	STUBS_OPS
 };
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define FPSTATE_MAX 16384U
+#define FP_LEGACY 512U
 
 static size_t xsave_size;
 
@@ -28,23 +29,36 @@ size_t stubs_fpstate_size(void)
 	return xsave_size;
 }
 
-static uint8_t image[FPSTATE_MAX]; /* nothing here sleeps */
+#define FP_XSTATE_MAGIC1 0x46505853U
+#define FP_XSTATE_MAGIC2 0x46505845U
+#define AMX_FEATURES (3ULL << 17) /* they take a permission that nobody has here */
 
-int stubs_fpstate_save(struct task *task, gva_t dst)
+uint32_t stubs_fpstate_reserved(uint8_t out[FPSTATE_RESERVED])
 {
-	struct platform_thread *pt = task->pt;
-	size_t len = stubs_fpstate_size(), have;
+	uint32_t words[2] = {FP_XSTATE_MAGIC1, (uint32_t)stubs_fpstate_size()}, lo, hi;
+	uint32_t size = words[1] - 4;
+	uint64_t features;
 
-	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
-		return -LINUX_EFAULT;
-	have = MIN(pt->fpstate_size, len);
-	memset(image + have, 0, len - have);
-	gate_slow(pt);
-	if (stubs_transfer(pt, false, image, pt->fpstate, have) < 0 ||
-	    stubs_mm_write(pt->proc->mm, dst.v, image, len) != len)
-		return -LINUX_EFAULT;
-	return 0;
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	features = ((uint64_t)hi << 32 | lo) & ~AMX_FEATURES;
+	/* struct _fpx_sw_bytes, then the header of a state that is about to be written. */
+	memset(out, 0, FPSTATE_RESERVED);
+	memcpy(out, words, sizeof(words));
+	memcpy(out + 8, &features, sizeof(features));
+	memcpy(out + 16, &size, sizeof(size));
+	return FP_XSTATE_MAGIC2;
 }
+
+void stubs_fpstate_clean(uint8_t out[576])
+{
+	memset(out, 0, 576);
+	out[0] = 0x7f; /* FCW 0x37f */
+	out[1] = 0x03;
+	out[24] = 0x80; /* MXCSR 0x1f80 */
+	out[25] = 0x1f;
+}
+
+static uint8_t image[FPSTATE_MAX]; /* nothing here sleeps */
 
 int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 {
@@ -58,47 +72,61 @@ int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 	return 0;
 }
 
-#define FP_XSTATE_MAGIC1 0x46505853U
-#define FP_LEGACY 512U
-#define FP_SW_RESERVED 464U
+/* Into the frame at once, to be looked at there. */
+static int load_now(struct platform_thread *pt)
+{
+	size_t len = stubs_fpstate_size(), have = MIN(pt->fpstate_size, len), n;
+	uint64_t from = pt->fp_from;
+	uint32_t magic, size;
+
+	pt->fp_from = 0;
+	n = stubs_mm_read(pt->proc->mm, image, from, len);
+	if (n < FP_LEGACY + 64 || have < FP_LEGACY + 64)
+		return -LINUX_EFAULT;
+	memcpy(&magic, image + FPSTATE_RESERVED_AT, 4);
+	memcpy(&size, image + FPSTATE_RESERVED_AT + 4, 4);
+	if (magic == FP_XSTATE_MAGIC1 && size <= n && size >= FP_LEGACY + 64 && size <= have) {
+		memset(image + size - 4, 0, have - (size - 4));
+	} else {
+		/* Legacy state only: x87 and SSE come from it, the rest is initial. */
+		memset(image + FP_LEGACY, 0, have - FP_LEGACY);
+		image[FP_LEGACY] = 3;
+	}
+	/* The frame's own trailer (sizes, magics) stays; state comes from the guest's image, as far as it says it goes. */
+	if (stubs_transfer(pt, true, image, pt->fpstate, FPSTATE_RESERVED_AT) < 0 ||
+	    stubs_transfer(pt, true, image + FP_LEGACY, pt->fpstate + FP_LEGACY, have - FP_LEGACY - 4) < 0)
+		return -LINUX_EFAULT;
+	return 0;
+}
+
+int stubs_fpstate_save(struct task *task, gva_t dst)
+{
+	struct platform_thread *pt = task->pt;
+	size_t len = stubs_fpstate_size(), have;
+
+	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
+		return -LINUX_EFAULT;
+	gate_slow(pt);
+	if (pt->fp_from != 0 && load_now(pt) < 0)
+		return -LINUX_EFAULT;
+	have = MIN(pt->fpstate_size, len);
+	memset(image + have, 0, len - have);
+	if (stubs_transfer(pt, false, image, pt->fpstate, have) < 0)
+		return -LINUX_EFAULT;
+	if (pt->clean_fp && have > 576) {
+		memset(image + FP_LEGACY, 0, 8);
+		memcpy(image + 24, "\x80\x1f\0", 4);
+	}
+	return stubs_mm_write(pt->proc->mm, dst.v, image, len) == len ? 0 : -LINUX_EFAULT;
+}
 
 int stubs_fpstate_load(struct task *task, gva_t src)
 {
 	struct platform_thread *pt = task->pt;
-	size_t len = stubs_fpstate_size(), have;
-	uint32_t magic, size;
 
-	if (pt == NULL || pt->state != THREAD_FULL || len > FPSTATE_MAX)
+	if (pt == NULL || pt->state != THREAD_FULL)
 		return -LINUX_EFAULT;
-	have = MIN(pt->fpstate_size, len);
-	if (have < FP_LEGACY + 64)
-		return -LINUX_EFAULT;
-	gate_slow(pt);
-	if (src.v == 0) {
-		static const uint8_t control[] = {0x7f, 0x03}; /* FCW */
-
-		memset(image, 0, have);
-		memcpy(image, control, sizeof(control));
-		image[24] = 0x80; /* MXCSR 0x1f80 */
-		image[25] = 0x1f;
-	} else {
-		size_t n = stubs_mm_read(pt->proc->mm, image, src.v, len);
-
-		if (n < FP_LEGACY)
-			return -LINUX_EFAULT;
-		memcpy(&magic, image + FP_SW_RESERVED, 4);
-		memcpy(&size, image + FP_SW_RESERVED + 4, 4);
-		if (magic == FP_XSTATE_MAGIC1 && size <= n && size >= FP_LEGACY + 64 && size <= have) {
-			memset(image + size - 4, 0, have - (size - 4));
-		} else {
-			/* Legacy state only: x87 and SSE come from it, the rest is initial. */
-			memset(image + FP_LEGACY, 0, have - FP_LEGACY);
-			image[FP_LEGACY] = 3;
-		}
-	}
-	/* The frame's own trailer (sizes, magics) stays; state comes from the guest's image, as far as it says it goes. */
-	if (stubs_transfer(pt, true, image, pt->fpstate, FP_SW_RESERVED) < 0 ||
-	    stubs_transfer(pt, true, image + FP_LEGACY, pt->fpstate + FP_LEGACY, have - FP_LEGACY - 4) < 0)
-		return -LINUX_EFAULT;
+	pt->clean_fp = src.v == 0;
+	pt->fp_from = src.v < GUEST_END ? src.v : GUEST_END; /* where nothing can be read */
 	return 0;
 }

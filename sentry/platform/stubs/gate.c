@@ -82,6 +82,7 @@ int gate_boot(void)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		goto fail;
 	ro->asleep = 1;
+	stubs_fpstate_clean(ro->clean_fp);
 	for (unsigned nr = 0; nr < GATE_MAX_NR; nr++)
 		gate_spec_fill(&ro->spec[nr], (int)nr);
 	return fd;
@@ -177,6 +178,15 @@ static bool take(struct platform_thread *pt)
 	}
 	if (pt->state != THREAD_GUEST)
 		return false;
+	if (kind == GATE_KIND_FAULT) {
+		/* There was no room for a handler's frame, though there seemed to be. The call's result is lost with it. */
+		thread_set_state(pt, THREAD_GATE);
+		memset(&pt->event, 0, sizeof(pt->event));
+		pt->event = (struct platform_event){.kind = PLATFORM_FAULT, .sig = LINUX_SIGSEGV, .code = LINUX_SI_KERNEL, .ip = box->ip};
+		pt->nsegs = pt->nouts = 0;
+		stubs_deliver(pt);
+		return true;
+	}
 	/* Not where it is rung: the trap door's bell is no call by the gate. */
 	if (pt->gate_waits)
 		gate_counts.asleep++;
@@ -268,7 +278,7 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 	box->result = value;
 	box->action = action;
 	box->nouts = 0;
-	if (action == GATE_RETURN || action == GATE_RUN_RETURN) {
+	if (action == GATE_RETURN || action == GATE_RUN_RETURN || action == GATE_JUMP) {
 		for (uint32_t i = 0; i < pt->nouts; i++)
 			box->outs[i] = pt->outs[i];
 		box->nouts = pt->nouts;
@@ -445,6 +455,83 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 	/* It goes to the process now: what was put aside for the same place goes first. */
 	flush_overlapping(pt, addr, len);
 	return false;
+}
+
+/* For the answer, wherever the call may write. */
+static bool put_out(struct platform_thread *pt, uint64_t addr, const void *src, size_t len)
+{
+	if (pt->nouts == GATE_MAX_SEGS || len > GATE_DATA_SIZE - pt->data_used)
+		return false;
+	pt->outs[pt->nouts++] = (struct gate_seg){.addr = addr, .len = (uint32_t)len, .off = pt->data_used};
+	memcpy(data_of(pt) + pt->data_used, src, len);
+	pt->data_used = MIN(pt->data_used + (((uint32_t)len + 7) & ~7U), (uint32_t)GATE_DATA_SIZE);
+	return true;
+}
+
+/* ---- the short way into a signal's handler ---- */
+
+bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs)
+{
+	const struct platform_thread *pt = in_gate(task);
+	const volatile struct gate_box *box;
+
+	/* One that has been kicked will come by the trap door anyway. */
+	if (pt == NULL || pt->kicked || pt->jumps || pt->nqueue != 0 || pt->event.kind != PLATFORM_SYSCALL)
+		return false;
+	box = box_of(pt);
+	*regs = (struct regs){
+		.rbx = box->saved[GATE_RBX],
+		.rbp = box->saved[GATE_RBP],
+		.r12 = box->saved[GATE_R12],
+		.r13 = box->saved[GATE_R13],
+		.r14 = box->saved[GATE_R14],
+		.r15 = box->saved[GATE_R15],
+		.rsp = box->saved[GATE_RSP],
+		.eflags = box->saved[GATE_EFLAGS],
+		.fs_base = box->saved[GATE_FS],
+		.rdi = pt->event.args[0],
+		.rsi = pt->event.args[1],
+		.rdx = pt->event.args[2],
+		.r10 = pt->event.args[3],
+		.r8 = pt->event.args[4],
+		.r9 = pt->event.args[5],
+		.rax = (uint64_t)value,
+		.rcx = pt->event.ip,
+		.rip = pt->event.ip,
+		.orig_rax = (uint64_t)(int64_t)pt->event.nr,
+	};
+	regs->r11 = regs->eflags; /* as the instruction leaves it */
+	return true;
+}
+
+bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len)
+{
+	struct platform_thread *pt = in_gate(task);
+	uint8_t reserved[FPSTATE_RESERVED];
+	uint32_t nouts, used, magic;
+
+	if (pt == NULL || fpstate % 64 != 0)
+		return false;
+	nouts = pt->nouts;
+	used = pt->data_used;
+	magic = stubs_fpstate_reserved(reserved);
+	if (!put_out(pt, at, frame, len) || !put_out(pt, fpstate + FPSTATE_RESERVED_AT, reserved, sizeof(reserved)) ||
+	    !put_out(pt, fpstate + stubs_fpstate_size() - sizeof(magic), &magic, sizeof(magic))) {
+		pt->nouts = nouts;
+		pt->data_used = used;
+		return false;
+	}
+	pt->regs = *regs;
+	pt->jumps = true;
+	pt->xsave_at = fpstate;
+	return true;
+}
+
+void gate_jump_reply(struct platform_thread *pt)
+{
+	pt->jumps = false;
+	box_of(pt)->xsave_at = pt->xsave_at;
+	gate_reply(pt, GATE_JUMP, 0, THREAD_GUEST);
 }
 
 void gate_futex_woke(void)
@@ -760,7 +847,7 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(false);
+			polling_end(poll_state.fresh); /* the CPU it went to isn't free */
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
 		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {

@@ -20,58 +20,61 @@
 
 struct seg_word {
 	const char *word;
+	uint8_t len; /* of the word: all calls' formats are read at each start */
 	uint8_t kind;
 	uint16_t size;
 	bool counted; /* times the argument behind the colon, or else the next one */
 };
 
+#define WORD(word, kind, size, counted) {word, sizeof(word) - 1, kind, size, counted}
 static const struct seg_word words[] = {
-	{"path", GATE_PATH, 0, false},
-	{"str", GATE_PATH, 0, false},
-	{"buf", GATE_IN, 1, true},
-	{"iov", GATE_IOV_IN, 1, true},
-	{"sockaddr", GATE_IN, 1, true},
-	{"optval", GATE_IN, 1, true},
-	{"timespec", GATE_IN, 16, false},
-	{"timeval", GATE_IN, 16, false},
-	{"itimerspec", GATE_IN, 32, false},
-	{"itimerval", GATE_IN, 32, false},
-	{"times2", GATE_IN, 32, false},
-	{"sigset", GATE_IN, 8, false},
-	{"sigaction", GATE_IN, 32, false},
-	{"rlimit", GATE_IN, 16, false},
-	{"pollfds", GATE_INOUT, 8, true},
-	{"epoll_event", GATE_IN, 12, false},
-	{"u64p", GATE_INOUT, 8, false},
-	{"u32p", GATE_INOUT, 4, false},
-	{"intp", GATE_IN, 4, false},
-	{"out:buf", GATE_OUT, 1, true},
-	{"out:path", GATE_OUT, 1, true},
-	{"out:dirents", GATE_OUT, 1, true},
-	{"out:iov", GATE_IOV_OUT, 1, true},
-	{"out:epoll_events", GATE_OUT, 12, true},
-	{"out:stat", GATE_OUT, 144, false},
-	{"out:statx", GATE_OUT, 256, false},
-	{"out:timespec", GATE_OUT, 16, false},
-	{"out:timeval", GATE_OUT, 16, false},
-	{"out:itimerspec", GATE_OUT, 32, false},
-	{"out:itimerval", GATE_OUT, 32, false},
-	{"out:rusage", GATE_OUT, 144, false},
-	{"out:wstatus", GATE_OUT, 4, false},
-	{"out:rlimit", GATE_OUT, 16, false},
-	{"out:fds", GATE_OUT, 8, false},
-	{"out:intp", GATE_OUT, 4, false},
-	{"out:sigset", GATE_OUT, 8, false},
-	{"out:sigaction", GATE_OUT, 32, false},
-	{"out:utsname", GATE_OUT, 390, false},
-	{"out:sockaddr", GATE_OUT, 128, false},
-	{"out:siginfo", GATE_OUT, 128, false},
+	WORD("path", GATE_PATH, 0, false),
+	WORD("str", GATE_PATH, 0, false),
+	WORD("buf", GATE_IN, 1, true),
+	WORD("iov", GATE_IOV_IN, 1, true),
+	WORD("sockaddr", GATE_IN, 1, true),
+	WORD("optval", GATE_IN, 1, true),
+	WORD("timespec", GATE_IN, 16, false),
+	WORD("timeval", GATE_IN, 16, false),
+	WORD("itimerspec", GATE_IN, 32, false),
+	WORD("itimerval", GATE_IN, 32, false),
+	WORD("times2", GATE_IN, 32, false),
+	WORD("sigset", GATE_IN, 8, false),
+	WORD("sigaction", GATE_IN, 32, false),
+	WORD("rlimit", GATE_IN, 16, false),
+	WORD("pollfds", GATE_INOUT, 8, true),
+	WORD("fdset", GATE_FDSET, 0, true),
+	WORD("epoll_event", GATE_IN, 12, false),
+	WORD("u64p", GATE_INOUT, 8, false),
+	WORD("u32p", GATE_INOUT, 4, false),
+	WORD("intp", GATE_IN, 4, false),
+	WORD("out:buf", GATE_OUT, 1, true),
+	WORD("out:path", GATE_OUT, 1, true),
+	WORD("out:dirents", GATE_OUT, 1, true),
+	WORD("out:iov", GATE_IOV_OUT, 1, true),
+	WORD("out:epoll_events", GATE_OUT, 12, true),
+	WORD("out:stat", GATE_OUT, 144, false),
+	WORD("out:statx", GATE_OUT, 256, false),
+	WORD("out:timespec", GATE_OUT, 16, false),
+	WORD("out:timeval", GATE_OUT, 16, false),
+	WORD("out:itimerspec", GATE_OUT, 32, false),
+	WORD("out:itimerval", GATE_OUT, 32, false),
+	WORD("out:rusage", GATE_OUT, 144, false),
+	WORD("out:wstatus", GATE_OUT, 4, false),
+	WORD("out:rlimit", GATE_OUT, 16, false),
+	WORD("out:fds", GATE_OUT, 8, false),
+	WORD("out:intp", GATE_OUT, 4, false),
+	WORD("out:sigset", GATE_OUT, 8, false),
+	WORD("out:sigaction", GATE_OUT, 32, false),
+	WORD("out:utsname", GATE_OUT, 390, false),
+	WORD("out:sockaddr", GATE_OUT, 128, false),
+	WORD("out:siginfo", GATE_OUT, 128, false),
 };
 
 static const struct seg_word *find_word(const char *s, size_t len)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
-		if (strlen(words[i].word) == len && memcmp(words[i].word, s, len) == 0)
+		if (words[i].len == len && memcmp(words[i].word, s, len) == 0)
 			return &words[i];
 	return NULL;
 }
@@ -167,5 +170,11 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		add_word(out, &n, p, len, arg);
 		p += len;
 		p += *p == ' ';
+	}
+	/* These say in their last argument but one or two what was left of the time. */
+	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll) {
+		for (unsigned i = 0; i < n; i++)
+			if (out->segs[i].kind == GATE_IN && out->segs[i].size == 16)
+				out->segs[i].kind = GATE_INOUT;
 	}
 }

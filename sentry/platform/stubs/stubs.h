@@ -30,8 +30,8 @@ struct stub_transport {
 	/* The call is made by the host after all. */
 	void (*proceed)(uint64_t id);
 	/* Puts a copy of our descriptor into the caller's table: its number there, or -errno if it died. With `answer` the call
-	 * returns that number. */
-	int (*pass_fd)(uint64_t id, int fd, bool answer);
+	 * returns that number. at: the number to use, whatever was there; -1: the lowest that is free. */
+	int (*pass_fd)(uint64_t id, int fd, int at, bool answer);
 	/* The loop is going to sleep. */
 	void (*before_sleep)(void);
 	/* How many calls may wait before waiting gets dear for all; 0: any number. */
@@ -117,6 +117,8 @@ struct platform_thread {
 	int64_t result;             /* of STUB_DONE and STUB_CLONED */
 	struct regs regs;
 	uint64_t fpstate, fpstate_size; /* as reported: hostile */
+	uint64_t fp_from;           /* THREAD_FULL: the state in the frame is to be replaced by this image of the guest's */
+	bool clean_fp;              /* ... by the initial one */
 	struct expected_call *expected;
 	unsigned nexpected, expected_next, expected_cap;
 	struct native_call *queue;
@@ -128,6 +130,8 @@ struct platform_thread {
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
 	bool slept;                 /* its call has been asleep in the sentry */
+	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
+	uint64_t xsave_at;          /* ... having saved its vector state there */
 	uint32_t futex_seq;
 	uint32_t nsegs, nouts, data_used;
 };
@@ -245,11 +249,18 @@ bool native_fits(const struct platform_thread *pt);
 bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
+void native_guard_fd(int fd);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
+/* What XSAVE leaves alone in a signal frame's image: the bytes at FPSTATE_RESERVED_AT, and, returned, its last word. */
+#define FPSTATE_RESERVED_AT 464U
+#define FPSTATE_RESERVED (576U - FPSTATE_RESERVED_AT)
+uint32_t stubs_fpstate_reserved(uint8_t out[FPSTATE_RESERVED]);
+/* The image of a state in which nothing has happened. */
+void stubs_fpstate_clean(uint8_t out[576]);
 /* The vector state of one thread in its trap door becomes that of another in the same process. 0 or -LINUX_EFAULT. */
 int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
