@@ -165,6 +165,12 @@ check: test-deps
 	@$(MAKE) --no-print-directory all $B/tests/unit
 	@tests/lib/check unit guest guest-ptrace guest-locked e2e e2e-ptrace payloads host
 
+# Containers under podman, containerd and docker, with ours and with crun as their runtime.
+.PHONY: check-engines
+check-engines: all
+	@scripts/install-deps engines
+	@tests/lib/check engines
+
 quickstart: deps
 	@$(MAKE) --no-print-directory all
 	@examples/quickstart.sh
