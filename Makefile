@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
@@ -165,6 +165,12 @@ check: test-deps
 	@$(MAKE) --no-print-directory all $B/tests/unit
 	@tests/lib/check unit guest guest-ptrace guest-locked e2e e2e-ptrace payloads host
 
+# Containers under podman, containerd and docker, with ours and with crun as their runtime.
+.PHONY: check-engines
+check-engines: all
+	@scripts/install-deps engines
+	@tests/lib/check engines
+
 quickstart: deps
 	@$(MAKE) --no-print-directory all
 	@examples/quickstart.sh
@@ -203,14 +209,14 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf files_read files_write gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
+FUZZ_TARGETS = config_check config_json control dial elf erofs files_read files_write gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc
 FUZZ_SAN = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1
 FUZZ_CFLAGS = $(CSTD) -O1 -gline-tables-only -w -fno-strict-aliasing -fno-omit-frame-pointer $(FUZZ_SAN)
-# Two roles' files are compiled into the target that speaks to their inner functions.
-FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c,$(UNIT_CORE))
+# Two roles' files, and the monitor's for containers, are compiled into the target that speaks to their inner functions.
+FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c runtime/core/lifecycle.c,$(UNIT_CORE))
 FUZZ_OBJ = $(FUZZ_SRC:%.c=$F/obj/%.o) $(CORE_ASM:%.S=$F/obj/%.o)
 FUZZ_LINK = clang -fsanitize=fuzzer,address,undefined $(FUZZ_WRAP:%=-Wl,--wrap=%)
 

@@ -19,6 +19,8 @@ int verb_files(int argc, char **argv); /* cp tar diff */
 void help_files(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
+int verb_image(int argc, char **argv);
+void help_image(void);
 int verb_bench(int argc, char **argv);
 void help_bench(void);
 

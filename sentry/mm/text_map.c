@@ -498,7 +498,7 @@ void text_adopt(struct mm *mm, struct platform_thread *pt, struct vma_desc *d, s
 	if (inflight != NULL && inflight->mm_inflight != NULL && inflight->mm_inflight->text == NULL)
 		inflight->mm_inflight->text = text_file_get(f);
 	d->host_fd = f->fd;
-	d->host_off = 0;
+	d->host_off = d->host_len = 0;
 	d->native_private = true;
 }
 
