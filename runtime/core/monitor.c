@@ -15,6 +15,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
+#include "runtime/core/host_cgroup.h"
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
@@ -369,6 +370,7 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 	m->ended = true;
 	if (m->sentry > 0)
 		kill(m->sentry, SIGKILL);
+	host_cgroup_thaw(m->cfg); /* a frozen process does not die */
 }
 
 #define OOM_GRACE_MS 50
@@ -389,6 +391,8 @@ static void out_of_memory(struct monitor *m)
 	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
 		m->oom_tries = 0;
 	m->oom_ns = now;
+	host_cgroup_tell_oom(m->cfg);
+	lifecycle_oom();
 	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
 		stop_by_limit(m, LIMIT_MEMORY);
 	else
@@ -594,6 +598,7 @@ int monitor_main(void)
 	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	err = start_roles(&m);
+	host_cgroup_leave(m.cfg);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (err < 0) {
 		set_error(&m, "cannot start the sandbox's processes: %s", strerror(-err));
@@ -607,6 +612,8 @@ int monitor_main(void)
 	lifecycle_init(m.cfg, m.control, m.sentry, m.gofer);
 	if (m.sentry > 0 || m.gofer > 0)
 		run(&m);
+	if (host_cgroup_oom_kills(m.cfg) > 0)
+		m.result.limits |= LIMIT_MEMORY;
 	if (m.sites != NULL)
 		gate_cache_store(m.cfg->gate_cache_dir, m.sites, m.nsites);
 	m.result.wall_ns = now_ns() - m.start_ns;
