@@ -714,10 +714,23 @@ static void kill_below(const char *dir)
 	}
 }
 
+struct removal {
+	const struct cgroup *cg;
+	int left_ms;
+};
+
+static bool kill_in_dir(const char *dir, void *arg, struct error **err)
+{
+	(void)arg;
+	(void)err;
+	kill_below(dir);
+	return true;
+}
+
 static bool remove_dir(const char *dir, void *arg, struct error **err)
 {
 	struct timespec pause = {0, 500000};
-	int *left_ms = arg;
+	struct removal *r = arg;
 
 	for (;;) {
 		cleanup_free char *lower = xasprintf("%s/" LOWER, dir);
@@ -727,12 +740,13 @@ static bool remove_dir(const char *dir, void *arg, struct error **err)
 			return true;
 		if (errno != EBUSY && errno != ENOTEMPTY)
 			return error_errno(err, errno, "can't remove the cgroup %s", dir);
-		if (*left_ms <= 0)
+		if (r->left_ms <= 0)
 			return error_set(err, "can't remove the cgroup %s: processes in it don't end (its cgroup.procs lists them)",
 					 dir);
-		kill_below(dir);
+		/* In all of them: what keeps it in this one may be frozen in another. */
+		each_dir(r->cg, kill_in_dir, NULL, NULL);
 		nanosleep(&pause, NULL);
-		*left_ms -= (int)(pause.tv_nsec / 1000000) + 1;
+		r->left_ms -= (int)(pause.tv_nsec / 1000000) + 1;
 		if (pause.tv_nsec < 50000000)
 			pause.tv_nsec *= 2;
 	}
@@ -741,8 +755,8 @@ static bool remove_dir(const char *dir, void *arg, struct error **err)
 bool cgroup_remove(const struct container *c, struct error **err)
 {
 	cleanup_cgroup struct cgroup cg;
-	int left_ms = REMOVE_MS;
+	struct removal r = {&cg, REMOVE_MS};
 
 	cgroup_of_state(&cg, c->state);
-	return each_dir(&cg, remove_dir, &left_ms, err);
+	return each_dir(&cg, remove_dir, &r, err);
 }

@@ -11,8 +11,9 @@
  *	pids     + a quarter, at least 64: the roles, threads that are just ending, the clean stubs in stock
  *	cpu      as given: what the sandbox's kernel uses is the guest's use
  *
- * So a guest that uses up its memory is ended by the monitor in good order, and the host's OOM killer has to look for
- * nothing. Should it come all the same, stubs are what it likes best (oom_score_adj), and their end is a guest process's.
+ * So a guest that uses up its memory is ended by the monitor in good order, and the host's OOM killer has nothing to look for.
+ * Should it come all the same, the largest process ends: a stub, whose end is a guest process's; or the sentry, if what the
+ * guest holds are files, and then the container ends as by SIGKILL.
  *
  * A file that isn't there or not ours to write: memory, cpu and pids have the sentry, CPUs an affinity (cgroup.c), weights,
  * reservations and swap are preferences that nothing keeps. Moot, as the sandbox has nothing for them to act on: devices,

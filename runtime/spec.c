@@ -581,7 +581,7 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	    !json_get_int(cpu, "linux.resources.cpu", "period", 0, INT64_MAX, &period, NULL, err) ||
 	    !json_get_int(pids, "linux.resources.pids", "limit", -1, INT64_MAX, &tasks, NULL, err))
 		return false;
-	if (period == 0)
+	if (period == 0) /* docker's word for "not said" */
 		period = 100000;
 	if (!parse_unified(res, &limit, &quota, &period, &tasks, err))
 		return false;

@@ -10,7 +10,7 @@
  * Engines learn of an OOM from the host's kernel alone: they watch the cgroup of the pid they know. But the sandbox's limit is
  * below the cgroup's, and it is we who end the guest's process. So the kernel is given something to report: the cgroup's limit
  * is lowered to a little above what is used, and a child of ours, marked as the one to take, uses that up. It is killed, the
- * kernel counts and tells it, and the limit is what it was.
+ * kernel counts and tells it, and the limit is what it was. The guest's process stands still meanwhile, lest it be taken first.
  */
 #include "runtime/core/host_cgroup.h"
 
@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -98,8 +99,9 @@ uint64_t host_cgroup_oom_kills(const struct config *c)
 }
 
 /* The child: uses memory until it is killed. */
-static void use_it_up(pid_t parent)
+static void use_it_up(pid_t parent, int sync)
 {
+	char word = 0;
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -108,6 +110,8 @@ static void use_it_up(pid_t parent)
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* else the file is root's */
 	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1000", 4) != 4)
+		_exit(0);
+	if (send(sync, &word, 1, MSG_NOSIGNAL) != 1 || recv(sync, &word, 1, 0) != 1)
 		_exit(0);
 	/* Bounded: where swap takes it all, there is no OOM to be seen. */
 	for (int i = 0; i < 64; i++) {
@@ -131,28 +135,52 @@ static bool killed_within(pid_t pid, int ms)
 	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status);
 }
 
-void host_cgroup_tell_oom(const struct config *c)
+/* Lowers the limit, lets the child go, and waits for its end. */
+static void lower_and_wait(const struct config *c, pid_t pid, int sync)
 {
-	char before[64], usage[64], low[64];
-	uint64_t kills = host_cgroup_oom_kills(c);
-	pid_t me = getpid(), pid;
+	char before[64], usage[64], low[64], word;
+	struct pollfd p = {sync, POLLIN, 0};
 	char *end;
 
-	if (c->cg_oom_fd < 0 || c->cg_memory_max_fd < 0 || *read_at_start(c->cg_memory_fd, usage, sizeof(usage)) == '\0')
-		return;
 	read_at_start(c->cg_memory_max_fd, before, sizeof(before));
 	end = strchr(before, '\n');
 	if (end != NULL)
 		*end = '\0';
-	snprintf(low, sizeof(low), "%llu", strtoull(usage, NULL, 10) + TELL_MARGIN);
-	if (!write_at_start(c->cg_memory_max_fd, low))
+	if (poll(&p, 1, TELL_MS) != 1 || recv(sync, &word, 1, 0) != 1) {
+		killed_within(pid, 0);
 		return;
-	pid = fork();
-	if (pid == 0)
-		use_it_up(me);
-	if (pid > 0)
-		killed_within(pid, TELL_MS);
+	}
+	snprintf(low, sizeof(low), "%llu", strtoull(read_at_start(c->cg_memory_fd, usage, sizeof(usage)), NULL, 10) + TELL_MARGIN);
+	write_at_start(c->cg_memory_max_fd, low);
+	send(sync, &word, 1, MSG_NOSIGNAL);
+	killed_within(pid, TELL_MS);
 	write_at_start(c->cg_memory_max_fd, before);
+}
+
+void host_cgroup_tell_oom(const struct config *c, pid_t victim)
+{
+	uint64_t kills = host_cgroup_oom_kills(c);
+	pid_t me = getpid(), pid;
+	int sync[2];
+
+	if (c->cg_oom_fd < 0 || c->cg_memory_max_fd < 0 || c->cg_memory_fd < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
+		return;
+	if (c->platform == CONFIG_PTRACE)
+		victim = 0; /* its tracer would take the stop for one of the guest's */
+	if (victim > 1)
+		kill(victim, SIGSTOP);
+	pid = fork();
+	if (pid == 0) {
+		close(sync[0]);
+		use_it_up(me, sync[1]);
+	}
+	close(sync[1]);
+	if (pid > 0)
+		lower_and_wait(c, pid, sync[0]);
+	close(sync[0]);
+	if (victim > 1)
+		kill(victim, SIGCONT);
 	if (host_cgroup_oom_kills(c) > kills)
 		told++;
 }

@@ -334,7 +334,10 @@ static void reap(struct monitor *m)
 			m->sentry = 0;
 			take_last_words(m);
 			if (!m->ended) {
-				if (WIFSIGNALED(status))
+				if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && host_cgroup_oom_kills(m->cfg) > 0) {
+					m->result.limits |= LIMIT_MEMORY;
+					m->result.status = SIGKILL;
+				} else if (WIFSIGNALED(status))
 					set_error(m, "the sentry was killed by signal %d", WTERMSIG(status));
 				else
 					set_error(m, "the sentry ended with status %d", WEXITSTATUS(status));
@@ -391,7 +394,7 @@ static void out_of_memory(struct monitor *m)
 	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
 		m->oom_tries = 0;
 	m->oom_ns = now;
-	host_cgroup_tell_oom(m->cfg);
+	host_cgroup_tell_oom(m->cfg, msg.status);
 	lifecycle_oom();
 	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
 		stop_by_limit(m, LIMIT_MEMORY);

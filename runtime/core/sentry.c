@@ -36,7 +36,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -492,36 +491,12 @@ static void known_sites(const struct config *cfg)
 	text_known_init(data, n, cfg->gate_cache_dir >= 0);
 }
 
-static char oom_score[16];
-
-/*
- * Should the host's OOM killer come to our cgroup, it takes stubs first, and their end is a guest process's: what the zygote
- * inherits says so. The descriptor by which we take back our own, or -1.
- */
-static int stubs_first_to_go(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? pread(fd, oom_score, sizeof(oom_score) - 1, 0) : -1;
-	char text[16];
-
-	if (n <= 0) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	snprintf(text, sizeof(text), "%d", MIN(1000, atoi(oom_score) + 500));
-	if (pwrite(fd, text, strlen(text), 0) > 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 int sentry_main(void)
 {
 	const struct config *cfg = core_config();
 	const char *step = "";
 	char text[256];
-	int err, oom_fd;
+	int err;
 
 	prctl(PR_SET_NAME, "sbx-sentry", 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
@@ -554,14 +529,8 @@ int sentry_main(void)
 	take_descriptors();
 	stubs_refresh_resident = control_refresh_resident;
 	stubs_find_vdso(); /* reads /proc/self/maps */
-	oom_fd = cfg->cg_memory_max_fd >= 0 ? stubs_first_to_go() : -1;
 	seal_landlock_sentry();
 	err = cfg->platform == CONFIG_PTRACE ? ptrace_boot(&step) : notify_boot(&step);
-	if (oom_fd >= 0) {
-		if (pwrite(oom_fd, oom_score, strlen(oom_score), 0) < 0)
-			log_debug("our own oom_score_adj stays with the stubs'");
-		close(oom_fd);
-	}
 	if (err < 0) {
 		if (err <= -1000)
 			snprintf(text, sizeof(text), "cannot start the platform: %s failed at step %d", step, -1000 - err);
