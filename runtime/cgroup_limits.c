@@ -322,9 +322,9 @@ static bool by_the_sentry(const struct cgroup *cg, const char *key, const char *
 	if (strcmp(key, "cpu.max") == 0)
 		*ok = put(cg->v2, key, text) || put_failed(cg->v2, key, text, "unified", err);
 	else if (strcmp(key, "memory.max") == 0)
-		*ok = put_number(cg, CG_MEMORY, NULL, key, n, cgroup_memory_headroom((uint64_t)(n > 0 ? n : 0)), "unified", err);
+		*ok = put_number(cg, CG_MEMORY, "memory.limit_in_bytes", key, n, cgroup_memory_headroom((uint64_t)(n > 0 ? n : 0)), "unified", err);
 	else if (strcmp(key, "pids.max") == 0)
-		*ok = put_number(cg, CG_PIDS, NULL, key, n, cgroup_pids_headroom((uint64_t)(n > 0 ? n : 0)), "unified", err);
+		*ok = put_number(cg, CG_PIDS, "pids.max", key, n, cgroup_pids_headroom((uint64_t)(n > 0 ? n : 0)), "unified", err);
 	else
 		return false;
 	return true;
