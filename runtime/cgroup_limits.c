@@ -123,6 +123,11 @@ static bool memory_v1(const struct cgroup *cg, struct amount limit, struct amoun
 		return put_failed(dir, "memory.memsw.limit_in_bytes", both, "memory.swap", err);
 	if (ok || put(dir, "memory.limit_in_bytes", memory))
 		return true;
+	if (errno == EINVAL && limit.n > 0 && !swap.there)
+		return error_set(err,
+				 "linux.resources.memory.limit: %lld is above what memory.swap allows for memory and swap together: "
+				 "name a new memory.swap, too (-1: none)",
+				 (long long)limit.n);
 	if (errno == EBUSY)
 		return error_set(err,
 				 "linux.resources.memory.limit: the container uses more than %lld bytes, and can't be made to give "

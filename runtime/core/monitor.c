@@ -480,6 +480,8 @@ static void run(struct monitor *m)
 			m->last_activity_ns = now_ns();
 		timeout = check_time(m);
 		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
+		if (memory >= 0 && m->oom_tries != 0 && now_ns() - m->oom_ns >= OOM_GRACE_MS * NSEC_PER_MSEC)
+			m->oom_tries = 0; /* it has helped */
 		if (memory < 0) {
 			out_of_memory(m);
 			timeout = OOM_GRACE_MS;
