@@ -10,7 +10,8 @@
  * Engines learn of an OOM from the host's kernel alone: they watch the cgroup of the pid they know. But the sandbox's limit is
  * below the cgroup's, and it is we who end the guest's process. So the kernel is given something to report: the cgroup's limit
  * is lowered to a little above what is used, and a child of ours, marked as the one to take, uses that up. It is killed, the
- * kernel counts and tells it, and the limit is what it was. The guest's process stands still meanwhile, lest it be taken first.
+ * kernel counts and tells it, and the limit is what it was. Everything else stands still
+ * meanwhile, lest it run into the lowered limit.
  */
 #include "runtime/core/host_cgroup.h"
 
@@ -157,19 +158,19 @@ static void lower_and_wait(const struct config *c, pid_t pid, int sync)
 	write_at_start(c->cg_memory_max_fd, before);
 }
 
-void host_cgroup_tell_oom(const struct config *c, pid_t victim)
+bool host_cgroup_can_tell_oom(const struct config *c)
+{
+	return c->cg_oom_fd >= 0 && c->cg_memory_max_fd >= 0 && c->cg_memory_fd >= 0;
+}
+
+void host_cgroup_tell_oom(const struct config *c)
 {
 	uint64_t kills = host_cgroup_oom_kills(c);
 	pid_t me = getpid(), pid;
 	int sync[2];
 
-	if (c->cg_oom_fd < 0 || c->cg_memory_max_fd < 0 || c->cg_memory_fd < 0 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
+	if (!host_cgroup_can_tell_oom(c) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
 		return;
-	if (c->platform == CONFIG_PTRACE)
-		victim = 0; /* its tracer would take the stop for one of the guest's */
-	if (victim > 1)
-		kill(victim, SIGSTOP);
 	pid = fork();
 	if (pid == 0) {
 		close(sync[0]);
@@ -179,8 +180,6 @@ void host_cgroup_tell_oom(const struct config *c, pid_t victim)
 	if (pid > 0)
 		lower_and_wait(c, pid, sync[0]);
 	close(sync[0]);
-	if (victim > 1)
-		kill(victim, SIGCONT);
 	if (host_cgroup_oom_kills(c) > kills)
 		told++;
 }

@@ -15,7 +15,8 @@ void host_cgroup_freeze(const struct config *c);
 void host_cgroup_thaw(const struct config *c);
 /* The host's OOM kills among the container's processes so far, without those that host_cgroup_tell_oom made. */
 uint64_t host_cgroup_oom_kills(const struct config *c);
-/* The sandbox's own limit was passed, and the stub `victim` (0: none) is to end: has the host see an OOM, too. */
-void host_cgroup_tell_oom(const struct config *c, pid_t victim);
+bool host_cgroup_can_tell_oom(const struct config *c);
+/* The sandbox's own limit was passed: has the host see an OOM, too. While all but us stand still. */
+void host_cgroup_tell_oom(const struct config *c);
 
 #endif

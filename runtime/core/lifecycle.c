@@ -209,7 +209,7 @@ static bool is_stopped(pid_t pid)
 	return p != NULL && p[1] == ' ' && p[2] == 'T';
 }
 
-static void pause_all(void)
+static void stop_all(void)
 {
 	const struct timespec tick = {0, 1000000};
 	unsigned before = 0, n;
@@ -219,7 +219,6 @@ static void pause_all(void)
 		nanosleep(&tick, NULL);
 	if (host_cgroup_can_freeze(cfg)) {
 		host_cgroup_freeze(cfg);
-		state = STATE_PAUSED;
 		return;
 	}
 	/* A clone that a stub was told to make may still add one. */
@@ -231,10 +230,9 @@ static void pause_all(void)
 		nanosleep(&tick, NULL);
 	}
 	kill(gofer, SIGSTOP);
-	state = STATE_PAUSED;
 }
 
-static void resume_all(void)
+static void go_on_all(void)
 {
 	const struct timespec tick = {0, 2000000};
 
@@ -247,7 +245,6 @@ static void resume_all(void)
 	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
 	nanosleep(&tick, NULL);
 	kill(sentry, SIGCONT);
-	state = STATE_RUNNING;
 }
 
 /* ---- requests ---- */
@@ -362,7 +359,8 @@ static void do_pause(struct connection *c, bool on)
 	else if (on && cfg->platform == CONFIG_PTRACE && !host_cgroup_can_freeze(cfg))
 		reply_error(c, 0, "pausing is not supported with --platform ptrace where there is no freezer (give it a cgroupsPath)");
 	else {
-		on ? pause_all() : resume_all();
+		on ? stop_all() : go_on_all();
+		state = on ? STATE_PAUSED : STATE_RUNNING;
 		reply_ok(c);
 	}
 }
@@ -478,6 +476,14 @@ static void tell_ooms(void)
 
 void lifecycle_oom(void)
 {
+	/* Stubs under ptrace can't be stopped by a signal. */
+	if (host_cgroup_can_tell_oom(cfg) && (host_cgroup_can_freeze(cfg) || cfg->platform != CONFIG_PTRACE)) {
+		if (state != STATE_PAUSED)
+			stop_all();
+		host_cgroup_tell_oom(cfg);
+		if (state != STATE_PAUSED)
+			go_on_all();
+	}
 	own_ooms++;
 	tell_ooms();
 }

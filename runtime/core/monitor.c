@@ -394,7 +394,6 @@ static void out_of_memory(struct monitor *m)
 	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
 		m->oom_tries = 0;
 	m->oom_ns = now;
-	host_cgroup_tell_oom(m->cfg, msg.status);
 	lifecycle_oom();
 	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
 		stop_by_limit(m, LIMIT_MEMORY);
