@@ -352,13 +352,13 @@ static void plan_v2(struct cgroup *cg, const char *mount, const char *root, cons
 		if (cg->v1[i] == NULL && names[i].v2 != NULL && in_list(offered, names[i].v2))
 			cg->v2_controllers |= 1u << i;
 	}
+	/* These two need no controller. */
+	if (offered != NULL && cg->v1[CG_CPUACCT] == NULL)
+		cg->v2_controllers |= 1u << CG_CPUACCT;
+	if (offered != NULL && cg->v1[CG_FREEZER] == NULL)
+		cg->v2_controllers |= 1u << CG_FREEZER;
 	if (cg->v2_controllers == 0)
 		return;
-	/* These two come with every one. */
-	if (cg->v1[CG_CPUACCT] == NULL)
-		cg->v2_controllers |= 1u << CG_CPUACCT;
-	if (cg->v1[CG_FREEZER] == NULL)
-		cg->v2_controllers |= 1u << CG_FREEZER;
 	cg->v2 = place(mount, root, self, "", path);
 	cg->v2_mount = xstrdup(mount);
 }

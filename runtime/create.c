@@ -323,7 +323,8 @@ static bool prepare(struct making *m, struct error **err)
 	if (fd < 0)
 		return false;
 	m->b.c->control_fd = build_fd(&m->b, fd);
-	m->b.c->state_fd = build_fd(&m->b, fcntl(m->c.dir_fd, F_DUPFD_CLOEXEC, 10));
+	/* Opened anew: a copy of ours would hold our lock as long as the monitor lives, should we be killed before we give it up. */
+	m->b.c->state_fd = build_fd(&m->b, openat(m->c.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return cgroup_create(&m->c, m->spec, &m->b, err);
 }
 

@@ -123,7 +123,7 @@ static void drop_tree(const char *dir)
 Test(cgroup, version_2_has_what_version_1_has_not)
 {
 	cleanup_free char *dir = tree();
-	cleanup_free char *both = xasprintf("%s40 30 0:40 / %s rw - cgroup2 cgroup2 rw\n", V1_MOUNTS, dir);
+	cleanup_free char *both = xasprintf("%s39 30 0:39 / /sys/fs/cgroup/f rw - cgroup cgroup rw,freezer\n40 30 0:40 / %s rw - cgroup2 cgroup2 rw\n", V1_MOUNTS, dir);
 	cleanup_free char *only = xasprintf("40 30 0:40 / %s rw - cgroup2 cgroup2 rw\n", dir);
 	cleanup_free char *own = xasprintf("%s/user/c", dir), *absolute = xasprintf("%s/c", dir);
 	struct cgroup cg;
@@ -135,7 +135,6 @@ Test(cgroup, version_2_has_what_version_1_has_not)
 	put_file(dir, "cgroup.controllers", "cpuset cpu io memory pids\n");
 	cr_assert(plan(&cg, both, V1_SELF, "/c"));
 	cr_expect_str_eq(cg.v2, absolute);
-	cr_expect_eq(cgroup_dir(&cg, CG_FREEZER), cg.v2, "the freezer comes with it");
 	cr_expect_eq(cgroup_dir(&cg, CG_CPUSET), cg.v2);
 	cr_expect_eq(cgroup_dir(&cg, CG_MEMORY), cg.v1[CG_MEMORY]);
 	cgroup_free(&cg);
@@ -143,6 +142,11 @@ Test(cgroup, version_2_has_what_version_1_has_not)
 	cr_expect_str_eq(cg.v2, own, "beside our own, which has processes in it");
 	cr_expect_eq(cgroup_dir(&cg, CG_MEMORY), cg.v2);
 	cr_expect_eq(cgroup_dir(&cg, CG_CPUACCT), cg.v2);
+	cgroup_free(&cg);
+	put_file(dir, "cgroup.controllers", "\n");
+	cr_assert(plan(&cg, only, "0::/\n", "/c"));
+	cr_expect_eq(cgroup_dir(&cg, CG_FREEZER), cg.v2, "this one comes without controllers");
+	cr_expect_null(cgroup_dir(&cg, CG_MEMORY));
 	cgroup_free(&cg);
 	drop_tree(dir);
 }
