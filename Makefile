@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
@@ -139,7 +139,7 @@ $G/runtime/core/seal.o: $B/gen/filters.h
 $B/tests/unit: $(UNIT_OBJ) $(UNIT_CORE_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c
+	$Vgcc $(OPT) $(SAN) -o $@ $^ -lcriterion -ljson-c -lcapstone
 
 # The same programs with AddressSanitizer and UBSan, in a directory of their own.
 ASAN_B = build/asan
@@ -164,6 +164,12 @@ unit: $B/tests/unit
 check: test-deps
 	@$(MAKE) --no-print-directory all $B/tests/unit
 	@tests/lib/check unit guest guest-ptrace guest-locked e2e e2e-ptrace payloads host
+
+# Containers under podman, containerd and docker, with ours and with crun as their runtime.
+.PHONY: check-engines
+check-engines: all
+	@scripts/install-deps engines
+	@tests/lib/check engines
 
 quickstart: deps
 	@$(MAKE) --no-print-directory all
@@ -203,14 +209,14 @@ check-table: all
 
 # ---- fuzzing: one program, called by its targets' names (tests/fuzz/fuzz.h) ----
 F = $B/fuzz
-FUZZ_TARGETS = config_check config_json control dial elf gate_cache gofer lower mailbox path_walk syscalls text_site
+FUZZ_TARGETS = config_check config_json control dial elf erofs gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
 FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect open fopen xcalloc
 FUZZ_SAN = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1
 FUZZ_CFLAGS = $(CSTD) -O1 -gline-tables-only -w -fno-strict-aliasing -fno-omit-frame-pointer $(FUZZ_SAN)
-# Two roles' files are compiled into the target that speaks to their inner functions.
-FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c,$(UNIT_CORE))
+# Two roles' files, and the monitor's for containers, are compiled into the target that speaks to their inner functions.
+FUZZ_SRC = $(wildcard tests/fuzz/*.c) $(UNIT_CMD) $(filter-out runtime/core/sentry.c runtime/core/monitor.c runtime/core/lifecycle.c,$(UNIT_CORE))
 FUZZ_OBJ = $(FUZZ_SRC:%.c=$F/obj/%.o) $(CORE_ASM:%.S=$F/obj/%.o)
 FUZZ_LINK = clang -fsanitize=fuzzer,address,undefined $(FUZZ_WRAP:%=-Wl,--wrap=%)
 
@@ -285,3 +291,24 @@ $(wordlist 2,9,$(MAKECMDGOALS)):
 bench-compare:
 	@$(if $(OLD),bench/compare $(OLD),echo "make bench-compare OLD.json" >&2; exit 2)
 endif
+
+# ---- make install [PREFIX=/usr/local] [DESTDIR=] ----
+
+PREFIX ?= /usr/local
+LIBEXEC = $(PREFIX)/libexec/sentrybox
+PROGRAMS = sentrybox sentrybox-core sentrybox-inspect sentrybox-bench
+.PHONY: install uninstall manpages
+manpages: all
+	@scripts/manpages $B/sentrybox $B/man
+# The command finds the others beside itself, so they share a directory, and the command is linked to.
+install: manpages
+	install -d $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(addprefix $B/,$(PROGRAMS)) $(DESTDIR)$(LIBEXEC)
+	ln -sf ../libexec/sentrybox/sentrybox $(DESTDIR)$(PREFIX)/bin/sentrybox
+	install -m 644 $B/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox
+uninstall:
+	rm -rf $(DESTDIR)$(LIBEXEC)
+	rm -f $(DESTDIR)$(PREFIX)/bin/sentrybox $(DESTDIR)$(PREFIX)/share/man/man1/sentrybox.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/sentrybox-*.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sentrybox

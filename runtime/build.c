@@ -29,12 +29,13 @@ void build_init(struct build *b)
 	c->magic = CONFIG_MAGIC;
 	c->version = CONFIG_VERSION;
 	c->size = sizeof(*c);
-	c->root_fd = -1;
+	c->root_fd = c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
 	c->cg_leave_fd[0] = c->cg_leave_fd[1] = c->cg_freeze_fd = c->cg_frozen_fd = -1;
 	c->cg_oom_fd = c->cg_memory_max_fd = c->cg_memory_fd = -1;
 	c->fail_call = -1;
+	c->unprivileged_ports = 1024;
 }
 
 void build_free(struct build *b)
@@ -47,6 +48,7 @@ void build_free(struct build *b)
 		free(b->dirs[i].name);
 		free(b->dirs[i].real);
 	}
+	free(b->passwd);
 	free(b->root_name);
 	free(b->c);
 	memset(b, 0, sizeof(*b));
@@ -119,10 +121,19 @@ int open_in_root(int root_fd, const char *path, int flags)
 
 bool build_root(struct build *b, const char *dir, struct error **err)
 {
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(dir, O_PATH | O_CLOEXEC);
+	struct stat st;
 
-	if (fd < 0)
-		return error_errno(err, errno, "can't open the root directory %s", dir);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "can't open the root %s", dir);
+	if (S_ISREG(st.st_mode)) {
+		close(fd);
+		return build_image(b, dir, err);
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		close(fd);
+		return error_set(err, "the root %s is neither a directory nor an image file", dir);
+	}
 	b->root_fd = build_fd(b, fd);
 	b->c->root_fd = b->root_fd;
 	return true;
@@ -277,6 +288,8 @@ static bool add_target(struct build *b, enum config_path_kind kind, const char *
 	cleanup_close int fd = -1;
 	struct stat st;
 
+	if (b->root_fd < 0) /* an image's links are followed by the sentry */
+		return true;
 	if (fstatat(b->root_fd, link + 1, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
 		return true;
 	fd = open_in_root(b->root_fd, link, O_PATH);

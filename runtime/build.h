@@ -18,12 +18,13 @@ struct build {
 	uint32_t pool_used;
 	int fds[BUILD_MAX_FDS]; /* what the core inherits; close-on-exec until launch */
 	size_t nfds;
-	int root_fd;       /* borrowed copy of c->root_fd, for looking things up in the sandbox's root */
+	int root_fd;       /* borrowed copy of c->root_fd, for looking things up in the sandbox's root; -1: an image */
 	char *root_name;   /* the host's name for it, once it was asked for */
 	struct build_dir { /* the last directories that rules were for, see build_path_rule */
 		char *name, *real;
 	} dirs[BUILD_DIRS];
 	unsigned next_dir;
+	char *passwd;      /* an image's /etc/passwd, read when it was opened; NULL: none */
 	/* For the child that becomes the monitor, before anything else: the cgroups it enters (cgroup.procs of each), and
 	 * the CPUs it stays on. */
 	int enter[8];
@@ -43,7 +44,12 @@ int32_t build_fd(struct build *b, int fd);
 /* Closes our copy of one of them, once the core has its own. */
 void build_close(struct build *b, int32_t fd);
 
+/* A directory, or an image file (image.c). */
 bool build_root(struct build *b, const char *dir, struct error **err);
+bool build_image(struct build *b, const char *file, struct error **err);
+/* A file of the root as a string to free (NULL if there is none that can be read): etc/passwd and the like. */
+char *build_read_file(struct build *b, const char *path);
+#define BUILD_FILE_MAX ((size_t)4 << 20)
 struct config_mount *build_mount(struct build *b, enum config_mount_kind kind, const char *source, const char *target,
 				 const char *options, uint64_t flags, struct error **err);
 /* A host directory or file at target. */

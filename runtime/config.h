@@ -100,10 +100,12 @@ struct config {
 	int32_t oom_score_adj;
 
 	/* files */
-	int32_t root_fd; /* O_PATH directory for the gofer */
+	int32_t root_fd;  /* O_PATH directory for the gofer; -1 with an image */
+	int32_t image_fd; /* the root as an EROFS image, open for reading, for the sentry; -1 with a directory */
 	bool root_readonly;
 	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;
+	uint16_t unprivileged_ports; /* sysctl net.ipv4.ip_unprivileged_port_start */
 	uint32_t nmounts, npaths;
 	struct config_mount mounts[CONFIG_MAX_MOUNTS];
 	struct config_path paths[CONFIG_MAX_PATHS];
@@ -139,6 +141,8 @@ struct config {
 	int32_t gate_cache_dir; /* where the monitor keeps what this one learns; -1 */
 	int32_t copy_out_fd; /* a pipe the sentry streams --copy-out data to (runtime/copy_out.h), blocking; -1 */
 	int32_t control_fd;  /* listening control socket, for `exec`, `kill`... (runtime/core/lifecycle_protocol.h); -1 */
+	int32_t net_fd;      /* a network namespace that the monitor joins: its dials are made there; -1: the caller's */
+	bool net_new;        /* ... or a new one, for hooks to set up */
 	int32_t sync_fd;     /* a socket to the command that creates us, until it has said that all is well; -1 */
 	int32_t state_fd;    /* the container's state directory, where the monitor writes how it ended; -1 */
 	/* The container's cgroups (runtime/cgroup.c), as far as the monitor has to do with them; -1 where there are none. */
@@ -183,7 +187,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i);
 struct gate_image {
 	char path[120];    /* NUL-terminated; its end, if it is longer */
 	uint64_t arrivals; /* calls that were notified */
-	uint32_t sites, near, far, mov, pending;
+	uint32_t sites, near, far, mov, reloc, pending;
 	uint32_t left[6]; /* sites left alone, by gate_reasons; the first isn't used */
 	uint32_t maps;
 };

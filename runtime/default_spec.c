@@ -5,6 +5,7 @@
  */
 #include "runtime/default_spec.h"
 #include "runtime/cleanup.h"
+#include "runtime/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static const char features[] =
 	"\"noexec\",\"norelatime\",\"nostrictatime\",\"nosuid\",\"private\",\"rbind\",\"relatime\",\"ro\",\"rprivate\","
 	"\"rshared\",\"rslave\",\"rw\",\"shared\",\"size\",\"slave\",\"strictatime\",\"suid\"],"
 	"\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"user\",\"uts\"],"
-	"\"capabilities\":[],\"cgroup\":{\"v1\":false,\"v2\":false,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},"
+	"\"cgroup\":{\"v1\":false,\"v2\":false,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},"
 	"\"seccomp\":{\"enabled\":true,\"actions\":[\"SCMP_ACT_ALLOW\",\"SCMP_ACT_ERRNO\",\"SCMP_ACT_KILL\","
 	"\"SCMP_ACT_KILL_PROCESS\",\"SCMP_ACT_KILL_THREAD\",\"SCMP_ACT_LOG\",\"SCMP_ACT_TRACE\",\"SCMP_ACT_TRAP\"],"
 	"\"operators\":[\"SCMP_CMP_EQ\",\"SCMP_CMP_GE\",\"SCMP_CMP_GT\",\"SCMP_CMP_LE\",\"SCMP_CMP_LT\","
@@ -68,5 +69,14 @@ bool spec_write(const char *dir, struct error **err)
 
 json_object *features_json(void)
 {
-	return json_tokener_parse(features);
+	json_object *o = json_tokener_parse(features), *os, *caps = json_object_new_array();
+
+	for (size_t i = 0; spec_capability(i) != NULL; i++) {
+		cleanup_free char *name = xasprintf("CAP_%s", spec_capability(i));
+
+		json_object_array_add(caps, json_object_new_string(name));
+	}
+	json_object_object_get_ex(o, "linux", &os);
+	json_object_object_add(os, "capabilities", caps);
+	return o;
 }

@@ -31,6 +31,7 @@
 #include <time.h>
 
 #define END_MS 3000   /* for a monitor that was asked to end */
+#define PROCESS_PARTS 4096 /* more than pids can be; the list comes from inside */
 #define DEATH_MS 10000 /* for one that was killed */
 
 struct words { /* what a verb was given */
@@ -267,7 +268,7 @@ static bool each_process(struct container *c, void (*fn)(const struct control_pr
 		return error_set(err, "container not running");
 	if (!monitor_send(fd, &rq, NULL, 0, err))
 		return false;
-	for (;;) {
+	for (unsigned parts = 0; parts < PROCESS_PARTS; parts++) {
 		struct pollfd p = {fd, POLLIN, 0};
 		ssize_t n = poll(&p, 1, 10000) == 1 ? recv(fd, &in, sizeof(in), 0) : 0;
 
@@ -282,6 +283,7 @@ static bool each_process(struct container *c, void (*fn)(const struct control_pr
 			fn(&in.p.entry[i], in.p.host_pid[i], arg);
 		}
 	}
+	return error_set(err, "the sandbox names more processes than it can have");
 }
 
 static void add_host_pid(const struct control_process *e, pid_t host, void *arg)

@@ -42,6 +42,7 @@ static const struct verb {
 	{"features", "print what of the OCI specification is known", verb_lifecycle, help_lifecycle},
 	{"checkpoint", NULL, verb_lifecycle, help_lifecycle},
 	{"restore", NULL, verb_lifecycle, help_lifecycle},
+	{"image", "make a root image of a directory, a tar file or an OCI layout", verb_image, help_image},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
 	{"bench", "measure what system calls cost, natively and in sandboxes", verb_bench, help_bench},

@@ -169,6 +169,7 @@ static json_object *gate(const struct sandbox_result *r)
 		add_count(image, "near", g->near);
 		add_count(image, "far", g->far);
 		add_count(image, "mov", g->mov);
+		add_count(image, "reloc", g->reloc);
 		add_count(image, "pending", g->pending);
 		for (unsigned why = 1; why < 6; why++)
 			add_count(left, gate_reasons[why], g->left[why]);

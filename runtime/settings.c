@@ -40,7 +40,7 @@ static bool replace(char **slot, const char *value)
 static bool set_root_image(struct settings *s, const char *value, struct error **err)
 {
 	if (*value == '\0')
-		return error_set(err, "names no directory");
+		return error_set(err, "names no directory or image");
 	return replace(&s->root_image, value);
 }
 
@@ -337,8 +337,8 @@ static bool set_fail_alloc(struct settings *s, const char *value, struct error *
 #define INSIDE "Looking inside"
 
 const struct setting settings_table[] = {
-	{"root-image", ARG_REQUIRED, false, false, FILES, "DIR",
-	 "use DIR as the root instead of the host's (read-only as well)", set_root_image},
+	{"root-image", ARG_REQUIRED, false, false, FILES, "DIR|FILE",
+	 "use DIR, or an EROFS image (`sentrybox image build`), as the root\ninstead of the host's (read-only as well)", set_root_image},
 	{"readonly-root", ARG_NONE, false, true, FILES, NULL, "let nothing be written to the root, not even in memory",
 	 set_readonly_root},
 	{"mount", ARG_REQUIRED, true, false, FILES, "SRC:DST[:ro|rw]",

@@ -25,8 +25,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -105,6 +108,11 @@ static const char *const cap_names[] = {
 	"BPF",
 	"CHECKPOINT_RESTORE",
 };
+
+const char *spec_capability(size_t n)
+{
+	return n < sizeof(cap_names) / sizeof(cap_names[0]) ? cap_names[n] : NULL;
+}
 
 static bool cap_set(json_object *caps, const char *key, uint64_t *set, struct error **err)
 {
@@ -474,7 +482,20 @@ static bool parse_mounts(struct build *b, json_object *spec, const char *bundle,
 
 /* ---- linux ---- */
 
-static bool parse_namespaces(json_object *os, struct error **err)
+/* The monitor joins it; the program's own network is the sandbox's all the same. */
+static bool network_namespace(struct build *b, const char *where, const char *path, struct error **err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return error_errno(err, errno, "%s.path: can't open %s", where, path);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		return error_set(err, "%s.path: %s is not a network namespace", where, path);
+	b->c->net_fd = build_fd(b, steal_fd(&fd));
+	return true;
+}
+
+static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, struct error **err)
 {
 	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", NULL};
 	json_object *list;
@@ -496,6 +517,16 @@ static bool parse_namespaces(json_object *os, struct error **err)
 		if (known[k] == NULL)
 			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where,
 					 type != NULL ? type : "");
+		if (strcmp(type, "network") == 0 && b->c->net_fd < 0) {
+			/* Who has hooks run in between wants to set it up. */
+			if (path == NULL || *path == '\0') {
+				b->c->net_new = hooks_any(spec, "prestart") || hooks_any(spec, "createRuntime");
+				continue;
+			}
+			if (!network_namespace(b, where, path, err))
+				return false;
+			continue;
+		}
 		if (path != NULL && *path != '\0')
 			return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 	}
@@ -600,8 +631,19 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 	return true;
 }
 
+/* Docker lets programs bind all ports. */
+static bool unprivileged_ports(struct config *c, json_object *value, struct error **err)
+{
+	uint64_t n;
+
+	if (!json_object_is_type(value, json_type_string) || !parse_number(json_object_get_string(value), 0, UINT16_MAX, &n, err))
+		return error_set(err, "linux.sysctl[\"net.ipv4.ip_unprivileged_port_start\"] is not a port");
+	c->unprivileged_ports = (uint16_t)n;
+	return true;
+}
+
 /* Without raw sockets this one has nothing to allow; every other would change what the program sees. */
-static bool parse_sysctl(json_object *os, struct error **err)
+static bool parse_sysctl(struct config *c, json_object *os, struct error **err)
 {
 	json_object *map;
 
@@ -611,8 +653,10 @@ static bool parse_sysctl(json_object *os, struct error **err)
 		return true;
 	json_object_object_foreach(map, key, value)
 	{
-		(void)value;
-		if (strcmp(key, "net.ipv4.ping_group_range") != 0)
+		if (strcmp(key, "net.ipv4.ip_unprivileged_port_start") == 0) {
+			if (!unprivileged_ports(c, value, err))
+				return false;
+		} else if (strcmp(key, "net.ipv4.ping_group_range") != 0)
 			return error_set(err, "linux.sysctl[\"%s\"] can't be honoured in a sandbox", key);
 	}
 	return true;
@@ -648,7 +692,7 @@ static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 		return false;
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
-	return parse_namespaces(os, err) && parse_devices(os, err) && parse_sysctl(os, err) &&
+	return parse_namespaces(b, spec, os, err) && parse_devices(os, err) && parse_sysctl(b->c, os, err) &&
 	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) &&
 	       parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);

@@ -16,5 +16,7 @@ bool spec_parse(struct build *b, struct settings *s, const char *bundle, const c
 bool spec_process(struct build *b, json_object *process, json_object *container, struct error **err);
 /* An object as linux.resources (`update`): memory_bytes, cpu_permille and max_tasks of c, where it names them. */
 bool spec_resources(struct config *c, json_object *resources, struct error **err);
+/* "CHOWN" ... by number, NULL behind the last. */
+const char *spec_capability(size_t n);
 
 #endif

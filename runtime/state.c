@@ -242,12 +242,24 @@ static bool empty_dir(int dir)
 	return d != NULL;
 }
 
+/* The default one goes with its last container: nothing of us is left on the host. */
+static void drop_root(struct container *c)
+{
+	cleanup_free char *path = root_path();
+
+	if (root_option == NULL && flock(c->root_fd, LOCK_EX | LOCK_NB) == 0) {
+		rmdir(path);
+		flock(c->root_fd, LOCK_UN);
+	}
+}
+
 bool container_remove(struct container *c, struct error **err)
 {
 	if (!cgroup_remove(c, err))
 		return false;
 	if (!empty_dir(c->dir_fd) || (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT))
 		return error_errno(err, errno, "can't remove the container's state");
+	drop_root(c);
 	return true;
 }
 
@@ -267,17 +279,24 @@ static bool clear_debris(struct container *c)
 
 bool container_create(struct container *c, const char *id, struct error **err)
 {
+	cleanup_free char *path = root_path();
+	struct stat locked, there;
 	bool missing, made;
 
 	if (!container_id_ok(id))
 		return error_set(err, "\"%s\" is not a name for a container: letters, digits and +-._", id);
-	c->root_fd = open_root(true, &missing, err);
-	if (c->root_fd < 0)
-		return false;
 	c->id = xstrdup(id);
-	/* One creator at a time: between mkdir and the lock, a directory looks like what a killed one left. */
-	if (flock(c->root_fd, LOCK_EX) < 0)
-		return error_errno(err, errno, "can't lock the state directory");
+	do {
+		if (c->root_fd >= 0)
+			close(c->root_fd);
+		c->root_fd = open_root(true, &missing, err);
+		if (c->root_fd < 0)
+			return false;
+		/* One creator at a time: between mkdir and the lock, a directory looks like what a killed one left. */
+		if (flock(c->root_fd, LOCK_EX) < 0 || fstat(c->root_fd, &locked) < 0)
+			return error_errno(err, errno, "can't lock the state directory");
+		/* The last container may just have taken it with it. */
+	} while (stat(path, &there) < 0 || there.st_ino != locked.st_ino || there.st_dev != locked.st_dev);
 	made = mkdirat(c->root_fd, id, 0700) == 0;
 	if (!made && errno == EEXIST && clear_debris(c))
 		made = mkdirat(c->root_fd, id, 0700) == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who the program is: names and ids from the sandbox root's own /etc/passwd and /etc/group. Those files may be a
- * stranger's: they are opened inside the root, must be regular, are read up to a size, line by line.
+ * stranger's: they are opened inside the root (image.c), must be regular, are read up to a size, line by line.
  *
  * A UID without an entry gets the group of the same number (never group 0 by accident), no further groups, and / as
  * home.
@@ -9,30 +9,8 @@
 #include "runtime/build.h"
 #include "runtime/cleanup.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/types.h>
-
-#define FILE_MAX (4 << 20)
-
-/* The whole of a database file as a string to free; NULL if there is none that can be read. */
-static char *read_database(int root_fd, const char *path)
-{
-	cleanup_close int fd = open_in_root(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-	cleanup_free char *text = NULL;
-	struct stat st;
-	size_t len = 0;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-		return NULL;
-	text = xcalloc(1, (size_t)st.st_size + 1);
-	while (len < (size_t)st.st_size && (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
-		len += (size_t)n;
-	text[len] = '\0';
-	return steal_pointer(&text);
-}
 
 static bool id_number(const char *s, uint32_t *id)
 {
@@ -67,9 +45,9 @@ struct account {
 };
 
 /* By name, or by uid if name is NULL. */
-static bool find_account(int root_fd, const char *name, uint32_t uid, struct account *a)
+static bool find_account(struct build *b, const char *name, uint32_t uid, struct account *a)
 {
-	cleanup_free char *text = read_database(root_fd, "/etc/passwd");
+	cleanup_free char *text = build_read_file(b, "/etc/passwd");
 	char *p = text, *f[6];
 	uint32_t u, g;
 
@@ -85,9 +63,9 @@ static bool find_account(int root_fd, const char *name, uint32_t uid, struct acc
 	return false;
 }
 
-static bool find_group(int root_fd, const char *name, uint32_t *gid)
+static bool find_group(struct build *b, const char *name, uint32_t *gid)
 {
-	cleanup_free char *text = read_database(root_fd, "/etc/group");
+	cleanup_free char *text = build_read_file(b, "/etc/group");
 	char *p = text, *f[4];
 
 	while (next_line(&p, f, 4)) {
@@ -107,9 +85,9 @@ static void add_group(struct config *c, uint32_t gid)
 		c->groups[c->ngroups++] = gid;
 }
 
-static void add_groups_of(struct config *c, int root_fd, const char *user)
+static void add_groups_of(struct build *b, const char *user)
 {
-	cleanup_free char *text = read_database(root_fd, "/etc/group");
+	cleanup_free char *text = build_read_file(b, "/etc/group");
 	char *p = text, *f[4];
 	uint32_t gid;
 
@@ -120,7 +98,7 @@ static void add_groups_of(struct config *c, int root_fd, const char *user)
 			continue;
 		while ((member = strsep(&f[3], ",")) != NULL) {
 			if (strcmp(member, user) == 0)
-				add_group(c, gid);
+				add_group(b->c, gid);
 		}
 	}
 }
@@ -145,9 +123,9 @@ bool build_user(struct build *b, const char *user, char **home, struct error **e
 	if (group != NULL)
 		*group++ = '\0';
 	if (id_number(name, &uid)) {
-		if (!find_account(b->root_fd, NULL, uid, &a))
+		if (!find_account(b, NULL, uid, &a))
 			a.uid = a.gid = uid;
-	} else if (!find_account(b->root_fd, name, 0, &a)) {
+	} else if (!find_account(b, name, 0, &a)) {
 		return error_set(err,
 				 "--user: there is no user \"%s\" in the sandbox's /etc/passwd: write UID:GID, or a "
 				 "name from it",
@@ -155,14 +133,14 @@ bool build_user(struct build *b, const char *user, char **home, struct error **e
 	}
 	c->uid = a.uid;
 	c->gid = a.gid;
-	if (group != NULL && !id_number(group, &c->gid) && !find_group(b->root_fd, group, &c->gid)) {
+	if (group != NULL && !id_number(group, &c->gid) && !find_group(b, group, &c->gid)) {
 		free(a.name);
 		free(a.home);
 		return error_set(err, "--user: there is no group \"%s\" in the sandbox's /etc/group: write its number",
 				 group);
 	}
 	if (group == NULL && a.name != NULL)
-		add_groups_of(c, b->root_fd, a.name);
+		add_groups_of(b, a.name);
 	add_group(c, c->gid);
 	build_caps(b);
 	*home = a.home;
@@ -184,7 +162,7 @@ bool build_caller(struct build *b, char **home)
 	if (n <= 0)
 		add_group(c, c->gid);
 	build_caps(b);
-	find_account(b->root_fd, NULL, c->uid, &a);
+	find_account(b, NULL, c->uid, &a);
 	*home = a.home;
 	free(a.name);
 	return true;

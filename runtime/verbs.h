@@ -17,6 +17,8 @@ int verb_lifecycle(int argc, char **argv); /* state kill delete list ps pause re
 void help_lifecycle(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
+int verb_image(int argc, char **argv);
+void help_image(void);
 int verb_bench(int argc, char **argv);
 void help_bench(void);
 

@@ -62,7 +62,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
 static bool bools_ok(const struct config *c)
 {
 	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->wait_start, &c->terminal, &c->root_readonly,
-				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids, &c->engine_init};
+				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids, &c->engine_init, &c->net_new};
 	uint8_t seen = 0, byte;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -112,8 +112,8 @@ static const char *check_program(const struct config *c)
 
 static const char *check_files(const struct config *c)
 {
-	if (!fd_given(c->root_fd))
-		return "no descriptor for the root directory";
+	if (c->image_fd == -1 ? !fd_given(c->root_fd) : !fd_given(c->image_fd) || c->root_fd != -1)
+		return "no descriptor for the root directory or image, or one for each";
 	if (!str_ok(c, c->hostname) || !str_ok(c, c->domainname))
 		return "the host name is not in the pool";
 	if (strlen(config_str(c, c->hostname)) > 64 || strlen(config_str(c, c->domainname)) > 64)
@@ -168,7 +168,7 @@ static const char *check_host(const struct config *c)
 			       c->result_fd,  c->copy_out_fd, c->control_fd,
 			       c->gate_cache_fd, c->gate_cache_dir, c->sync_fd, c->state_fd,
 			       c->cg_leave_fd[0], c->cg_leave_fd[1], c->cg_freeze_fd, c->cg_frozen_fd,
-			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd};
+			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd, c->net_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (!fd_optional(fds[i]))

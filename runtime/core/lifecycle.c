@@ -78,6 +78,14 @@ void lifecycle_init(const struct config *c, int control_fd, pid_t sentry_pid, pi
 		connections = calloc(LIFECYCLE_MAX, sizeof(*connections));
 }
 
+void lifecycle_role_gone(pid_t pid)
+{
+	if (pid == sentry)
+		sentry = 0;
+	if (pid == gofer)
+		gofer = 0;
+}
+
 bool lifecycle_on(void)
 {
 	return connections != NULL;
@@ -229,7 +237,8 @@ static void stop_all(void)
 		before = n;
 		nanosleep(&tick, NULL);
 	}
-	kill(gofer, SIGSTOP);
+	if (gofer > 0) /* not with an image and no mounts */
+		kill(gofer, SIGSTOP);
 }
 
 static void go_on_all(void)
@@ -239,7 +248,8 @@ static void go_on_all(void)
 	if (host_cgroup_can_freeze(cfg)) {
 		host_cgroup_thaw(cfg);
 	} else {
-		kill(gofer, SIGCONT);
+		if (gofer > 0)
+			kill(gofer, SIGCONT);
 		signal_stubs(SIGCONT);
 	}
 	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
@@ -352,7 +362,9 @@ static void do_update(struct connection *c, const struct lifecycle_request *rq)
 
 static void do_pause(struct connection *c, bool on)
 {
-	if (on && state != STATE_RUNNING)
+	if (sentry <= 0)
+		reply_error(c, 0, "container not running");
+	else if (on && state != STATE_RUNNING)
 		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
 	else if (!on && state != STATE_PAUSED)
 		reply_error(c, 0, "the container is not paused");
@@ -477,7 +489,7 @@ static void tell_ooms(void)
 void lifecycle_oom(void)
 {
 	/* Stubs under ptrace can't be stopped by a signal. */
-	if (host_cgroup_can_tell_oom(cfg) && (host_cgroup_can_freeze(cfg) || cfg->platform != CONFIG_PTRACE)) {
+	if (sentry > 0 && host_cgroup_can_tell_oom(cfg) && (host_cgroup_can_freeze(cfg) || cfg->platform != CONFIG_PTRACE)) {
 		if (state != STATE_PAUSED)
 			stop_all();
 		host_cgroup_tell_oom(cfg);
@@ -684,13 +696,14 @@ bool lifecycle_control(const union control_any *any, size_t n)
 
 static void write_exit(const struct sandbox_result *r)
 {
+	bool signalled = r->error[0] == '\0' && (r->status & 0x7f) != 0; /* also before it was started */
 	char text[256];
 	int fd, n;
 
 	if (cfg == NULL || cfg->state_fd < 0)
 		return;
 	n = snprintf(text, sizeof(text), "{\"exitStatus\":%d,\"waitStatus\":%d,\"started\":%s,\"limits\":%u}\n",
-		     result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
+		     signalled ? 128 + (r->status & 0x7f) : result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
 	fd = openat(cfg->state_fd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return; /* deleted under us: nobody will ask */

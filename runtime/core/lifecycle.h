@@ -12,6 +12,8 @@
 #define LIFECYCLE_MAX 1000 /* connections at a time, execs included */
 
 void lifecycle_init(const struct config *cfg, int control, pid_t sentry, pid_t gofer);
+/* A child was reaped: if it was one of the roles, its number is nobody's from now on. */
+void lifecycle_role_gone(pid_t pid);
 /* Sandboxes without it wait for nobody. */
 bool lifecycle_on(void);
 int lifecycle_pollfds(struct pollfd *fds, int max);

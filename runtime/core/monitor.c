@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,18 +116,29 @@ static uint64_t gofer_caps(const struct config *c)
 	return caps;
 }
 
+/* With an image and no bind there is no file of the host to serve. */
+static bool needs_gofer(const struct config *c)
+{
+	bool needed = c->image_fd < 0;
+
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		needed |= c->mounts[i].kind == MOUNT_BIND;
+	return needed;
+}
+
 static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
-	int control[2], gofer[2], dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
-	int sentry_keep[5 + CONFIG_MAX_PRESERVED] = {c->strace_fd, c->debug_fd, c->audit_fd, c->copy_out_fd, c->gate_cache_fd};
+	int control[2], gofer[2] = {-1, -1}, dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
+	int sentry_keep[6 + CONFIG_MAX_PRESERVED] = {c->strace_fd,     c->debug_fd,      c->audit_fd,
+						     c->copy_out_fd, c->gate_cache_fd, c->image_fd};
 	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
 	unsigned nkeep = 0;
-	bool root = geteuid() == 0;
+	bool root = geteuid() == 0, files = needs_gofer(c);
 
-	if (cfg_fd < 0 || make_pair(control) < 0 || make_pair(gofer) < 0 || make_pair(dial) < 0)
+	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0)
 		return -EMFILE;
-	memcpy(sentry_keep + 5, c->preserved, c->npreserved * sizeof(c->preserved[0]));
+	memcpy(sentry_keep + 6, c->preserved, c->npreserved * sizeof(c->preserved[0]));
 	gofer_keep[nkeep++] = c->root_fd;
 	for (uint32_t i = 0; i < c->nmounts; i++)
 		if (c->mounts[i].kind == MOUNT_BIND)
@@ -136,7 +148,7 @@ static int start_roles(struct monitor *m)
 		.fds = {cfg_fd, control[1], gofer[0], dial[1]},
 		.nfds = 4,
 		.keep = sentry_keep,
-		.nkeep = 5 + c->npreserved,
+		.nkeep = 6 + c->npreserved,
 		.drop_ids = c->drop_ids,
 		.uid = c->sandbox_uid,
 		.gid = c->sandbox_gid,
@@ -149,7 +161,7 @@ static int start_roles(struct monitor *m)
 	}
 	/* The gofer serves files with the caller's ids; as root it needs to read what only root may, and to write where a
 	 * writable bind was given. */
-	m->gofer = spawn_role(&(struct spawn){
+	m->gofer = !files ? 0 : spawn_role(&(struct spawn){
 		.role = "gofer",
 		.fds = {cfg_fd, gofer[1]},
 		.nfds = 2,
@@ -158,8 +170,10 @@ static int start_roles(struct monitor *m)
 		.keep_caps = root ? gofer_caps(c) : 0,
 	});
 	close(control[1]);
-	close(gofer[0]);
-	close(gofer[1]);
+	if (files) {
+		close(gofer[0]);
+		close(gofer[1]);
+	}
 	close(dial[1]);
 	close(cfg_fd);
 	m->control = control[0];
@@ -329,6 +343,7 @@ static void reap(struct monitor *m)
 
 	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
 		add_usage(m, &ru);
+		lifecycle_role_gone(pid);
 		if (pid == m->sentry) {
 			m->sentry_gone = true;
 			m->sentry = 0;
@@ -571,6 +586,17 @@ static void end_by_signal(int sig)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* An engine's network: outgoing connections are made there, and hooks find it by our pid. */
+static int join_network(const struct config *c)
+{
+	if (c->net_fd >= 0 && setns(c->net_fd, CLONE_NEWNET) < 0)
+		return -errno;
+	/* A user without the right can't have hooks that set up a network either. */
+	if (c->net_fd < 0 && c->net_new && unshare(CLONE_NEWNET) < 0 && (errno != EPERM || geteuid() == 0))
+		return -errno;
+	return 0;
+}
+
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
@@ -601,7 +627,11 @@ int monitor_main(void)
 		m.signals = high_fd(m.signals);
 	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	err = start_roles(&m);
+	err = join_network(m.cfg);
+	if (err < 0)
+		set_error(&m, "cannot join the container's network namespace: %s", strerror(-err));
+	else
+		err = start_roles(&m);
 	host_cgroup_leave(m.cfg);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (err < 0) {

@@ -14,6 +14,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/base/panic.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
@@ -520,6 +521,15 @@ int sentry_main(void)
 		return 125;
 	}
 	log_debug("start: the sentry is there");
+	if (cfg->image_fd >= 0) {
+		const char *why = image_mount(cfg->image_fd);
+
+		if (why != NULL) {
+			snprintf(text, sizeof(text), "the root image: %s", why);
+			control_failed(0, text);
+			return 125;
+		}
+	}
 	kernel_prepare(cfg);
 	gate_on = cfg->gate;
 	stats_wanted = cfg->stats;

@@ -15,6 +15,10 @@ void panic_init(int fd);
 void panic_line(const char *fmt, ...) printf_like(1, 2);
 /* Called within a report, if set: what the kernel was doing (trace/crash.c). */
 extern void (*panic_more)(void);
+/* What a fault of this signal at this address means, if it isn't a bug of ours; or NULL. Optional. */
+extern const char *(*panic_explain)(int sig, const void *address);
+/* What a fault of this signal at this address means, if it isn't a bug of ours; or NULL. Optional. */
+extern const char *(*panic_explain)(int sig, const void *address);
 /* Called last, if set: what may fail itself. */
 extern void (*panic_last)(void);
 

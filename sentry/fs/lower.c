@@ -17,6 +17,7 @@
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
+#include "sentry/fs/image.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
@@ -288,6 +289,8 @@ int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_req
 	out->count = 0;
 	out->flags = 0;
 	out->fd = -1;
+	if (tree->image != NULL)
+		return image_answer(tree->image, req, path, arg, arg_len, out);
 	if (!alive)
 		return -LINUX_EIO;
 	if (path_len > GOFER_PATH_MAX || sizeof(*req) + path_len + arg_len > GOFER_MESSAGE_MAX)

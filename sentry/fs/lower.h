@@ -15,9 +15,11 @@
 #include "sentry/base/types.h"
 
 struct task;
+struct lower_image;
 
-/* One of the gofer's roots. Made at start, never freed. */
+/* One of the gofer's roots, or an image. Made at start, never freed. */
 struct lower_tree {
+	struct lower_image *image; /* answers instead of the gofer (image.c); NULL: the gofer's */
 	uint16_t root;    /* index in the gofer */
 	bool root_is_file; /* the root is a regular file (a file bound onto a file) */
 	uint32_t ndevs;   /* host filesystems seen below it */

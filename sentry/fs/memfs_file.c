@@ -25,6 +25,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/image.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
@@ -349,12 +350,23 @@ static bool chunk_reserve(struct chunk *c, uint32_t bytes)
 
 /* ---- what lies below ---- */
 
-/* Bytes of the lower file at pos that are kept, at most *len, or NULL. */
+/* What d's file lies in, if that is an image. */
+static struct lower_image *image_below(struct mem_data *d)
+{
+	struct lower_tree *tree = mem_sb(container_of(d, struct mem_node, data)->inode)->lower;
+
+	return tree != NULL ? tree->image : NULL;
+}
+
+/* Bytes of the lower file at pos that are in memory anyway, at most *len, or NULL. */
 static const uint8_t *kept_below(struct mem_data *d, uint64_t pos, uint64_t *len)
 {
+	struct lower_image *image = image_below(d);
 	const uint8_t *data;
 	uint32_t size;
 
+	if (image != NULL)
+		return image_run(image, container_of(d, struct mem_node, data)->lower_ino, pos, &data, len) == 0 ? data : NULL;
 	if (d->lower_fd >= 0)
 		return NULL;
 	data = mem_content(container_of(d, struct mem_node, data), &size);
@@ -364,13 +376,38 @@ static const uint8_t *kept_below(struct mem_data *d, uint64_t pos, uint64_t *len
 	return data + pos;
 }
 
+static int read_image(struct mem_data *d, struct lower_image *image, uint8_t *dst, uint64_t pos, size_t want, size_t len)
+{
+	size_t got = 0;
+
+	while (got < want) {
+		uint64_t run = want - got;
+		const uint8_t *data;
+		int err = image_run(image, container_of(d, struct mem_node, data)->lower_ino, pos + got, &data, &run);
+
+		if (err != 0)
+			return err;
+		if (data != NULL)
+			memcpy(dst + got, data, run);
+		else
+			memset(dst + got, 0, run);
+		got += run;
+	}
+	memset(dst + got, 0, len - got);
+	return 0;
+}
+
 /* Fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). open_below was called. */
 static int read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len)
 {
 	size_t want = pos < d->lower_len ? (size_t)MIN((uint64_t)len, d->lower_len - pos) : 0, got = 0;
 	uint64_t kept = want;
-	const uint8_t *data = want != 0 ? kept_below(d, pos, &kept) : NULL;
+	struct lower_image *image = want != 0 ? image_below(d) : NULL;
+	const uint8_t *data;
 
+	if (image != NULL)
+		return read_image(d, image, dst, pos, want, len);
+	data = want != 0 ? kept_below(d, pos, &kept) : NULL;
 	if (data != NULL) {
 		memcpy(dst, data, kept);
 		got = kept;
@@ -838,6 +875,12 @@ static int to_memfd(struct task *task, struct mem_node *n)
 	err = open_below(task, n);
 	if (err != 0 || d->memfd >= 0)
 		return err;
+	/* A file of an image can be large without being there: what can't be counted in the end isn't begun. */
+	if (image_below(d) != NULL) {
+		if (!mem_charge(mem_sb(n->inode), d->lower_len / PAGE_SIZE))
+			return -LINUX_ENOSPC;
+		mem_uncharge(mem_sb(n->inode), d->lower_len / PAGE_SIZE);
+	}
 	if (nmemfds >= fd_budget / 2)
 		descriptors_trim(fd_budget / 2 - 1);
 	fd = new_memfd("file");
@@ -1265,7 +1308,16 @@ static int64_t mem_llseek(struct task *task, struct file *file, int64_t off, int
 	return file->pos;
 }
 
-static int mem_map(struct task *task, struct file *file, uint64_t off, unused_arg uint64_t len, int prot, bool shared,
+/* What nobody can be about to write is mapped as it lies below. */
+static bool is_clean(const struct mem_node *n)
+{
+	const struct mem_data *d = &n->data;
+
+	return d->memfd < 0 && n->lower_path != NULL && d->npages == 0 && d->lower_len != 0 && d->lower_len == n->inode->size &&
+	       n->inode->writers == 0;
+}
+
+static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t len, int prot, bool shared,
 		   struct map_backing *out)
 {
 	struct inode *inode = file->inode;
@@ -1280,13 +1332,14 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, unused_ar
 		writer = false; /* it may never become writable: a private view is the same and can't be forged into more */
 	out->host_off = off;
 	out->force_private = !writer;
-	/* What nobody can be about to write is mapped as it lies below. */
-	if (d->memfd < 0 && n->lower_path != NULL && d->npages == 0 && d->lower_len != 0 && d->lower_len == inode->size &&
-	    inode->writers == 0) {
+	if (is_clean(n) && image_below(d) != NULL) {
+		if (image_pages(image_below(d), n->lower_ino, off, len, out)) /* that descriptor stays open for ever */
+			return 0;
+	} else if (is_clean(n)) {
 		err = mem_lower_open(task, n);
 		if (err != 0)
 			return err;
-		if (d->memfd < 0 && d->npages == 0 && d->lower_len == inode->size && inode->writers == 0) {
+		if (is_clean(n)) {
 			out->host_fd = d->lower_fd;
 			d->handed_out = true;
 			return 0;

@@ -741,6 +741,8 @@ int mem_lower_open(struct task *task, struct mem_node *n)
 	struct mem_data *d = &n->data;
 	int fd;
 
+	if (mem_sb(n->inode)->lower->image != NULL)
+		return 0; /* all of it is in memory */
 	if (d->lower_fd >= 0) {
 		list_move_tail(&open_files, &d->lower_link);
 		return 0;
@@ -887,6 +889,8 @@ int mem_lower_ready(struct task *task, struct mem_node *n)
 	struct mem_data *d = &n->data;
 	uint32_t len;
 
+	if (mem_sb(n->inode)->lower->image != NULL)
+		return 0;
 	if (d->lower_fd >= 0 || mem_content(n, &len) != NULL)
 		return d->lower_fd >= 0 ? mem_lower_open(task, n) : 0;
 	if (d->lower_len <= GOFER_CONTENT_MAX && n->lower_path[0] != '\0') {

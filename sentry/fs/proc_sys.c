@@ -366,6 +366,12 @@ static const struct pseudo_entry conf4_ifs[] = {
 };
 static const struct pseudo_dir conf4_dir = PSEUDO_DIR(conf4_ifs);
 
+static int unprivileged_ports_show(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
+{
+	text_printf(b, "%u\n", kernel.unprivileged_ports);
+	return 0;
+}
+
 static const struct pseudo_entry ipv4_entries[] = {
 	P_DIR("conf", 0555, &conf4_dir),
 	S_NUMBER("icmp_echo_ignore_all", 0),
@@ -374,7 +380,7 @@ static const struct pseudo_entry ipv4_entries[] = {
 	S_TEXT("ip_local_port_range", "32768\t60999\n"),
 	S_TEXT("ip_local_reserved_ports", "\n"),
 	S_NUMBER("ip_nonlocal_bind", 0),
-	S_NUMBER("ip_unprivileged_port_start", 1024),
+	P_FILE("ip_unprivileged_port_start", 0644, unprivileged_ports_show, .store = refuse),
 	S_TEXT("ping_group_range", "1\t0\n"),
 	S_TEXT("tcp_allowed_congestion_control", "reno cubic\n"),
 	S_TEXT("tcp_available_congestion_control", "reno cubic\n"),

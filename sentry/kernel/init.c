@@ -17,6 +17,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/bindfs.h"
 #include "sentry/fs/memfs.h"
@@ -68,6 +69,7 @@ void kernel_prepare(const struct config *c)
 	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
 		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;
 	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(DEFAULT_DISK_LIMIT, kernel.memory_limit / 2);
+	kernel.unprivileged_ports = c->unprivileged_ports;
 	kernel.max_tasks = c->max_tasks != 0 ? c->max_tasks : DEFAULT_MAX_TASKS;
 	kernel.boot_ns = host_clock_ns(CLOCK_MONOTONIC);
 	time_init();
@@ -214,7 +216,7 @@ static int apply_path_rules(struct task *task, char *what, size_t size)
 				return err;
 			continue;
 		}
-		/* The gofer hides what is on the root: here it would cost a question for each. */
+		/* The gofer or the image hides what is on the root: here it would cost a question for each. */
 		if (cfg->paths[i].kind == PATH_HIDE && !on_a_bind(name))
 			continue;
 		err = vfs_lookup(task, LINUX_AT_FDCWD, name, 0, &path);
@@ -339,16 +341,32 @@ static void boot_init(struct task *task)
 	log_debug("start: the program is mapped");
 }
 
+static bool needs_gofer(void)
+{
+	bool needed = image_root() == NULL;
+
+	for (uint32_t i = 0; i < cfg->nmounts; i++)
+		needed |= cfg->mounts[i].kind == MOUNT_BIND;
+	return needed;
+}
+
 /* Before there is a task: the gofer is asked on the spot. */
 static int mount_root_tree(void)
 {
 	struct memfs_options root = {.fs_type = "overlay"};
-	int err = gofer_client_start(SENTRY_GOFER_FD);
+	struct lower_image *image = image_root();
+	int err = needs_gofer() ? gofer_client_start(SENTRY_GOFER_FD) : 0;
 
+	for (uint32_t i = 0; image != NULL && err == 0 && i < cfg->npaths; i++)
+		if (cfg->paths[i].kind == PATH_HIDE)
+			err = image_hide(image, config_str(cfg, cfg->paths[i].path));
 	if (err < 0)
 		return err;
 	root.lower = lower_tree_new(0);
-	return root.lower == NULL ? -LINUX_ENOMEM : memfs_mount_root(&root, 0, "none", "");
+	if (root.lower == NULL)
+		return -LINUX_ENOMEM;
+	root.lower->image = image;
+	return memfs_mount_root(&root, 0, "none", "");
 }
 
 int kernel_start(const struct config *c)

@@ -104,15 +104,12 @@ static bool leave_trampoline(struct task *task, bool breakpoint)
 	return false;
 }
 
-/* A step within a trampoline is none of the guest's: to it the whole site is one instruction. */
+/* A step within a trampoline is none of the guest's, unless an instruction that was moved there has been done. */
 static bool in_trampoline(struct task *task)
 {
-	struct regs *regs = platform->context(task, 0), copy;
+	struct regs *regs = platform->context(task, 0);
 
-	if (regs == NULL)
-		return false;
-	copy = *regs;
-	return text_fix_ip(task->mm, &copy);
+	return regs != NULL && text_stepped_nothing(task->mm, regs->rip);
 }
 
 static void serve_fault(struct task *task, const struct platform_event *ev)

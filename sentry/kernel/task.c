@@ -32,6 +32,7 @@ struct kernel kernel = {
 	.groups = LIST_INIT(kernel.groups),
 	.pid_max = 32768,
 	.ncpus = 1,
+	.unprivileged_ports = 1024,
 	.disk_limit = UINT64_MAX,
 };
 

@@ -67,6 +67,18 @@ int mm_queue_map(struct platform_thread *pt, const struct vma_desc *d)
 	    .off = d->host_fd < 0 ? 0 : d->host_off,
 	};
 
+	if (d->host_len != 0 && d->host_len < cmd.len) {
+		int err;
+
+		cmd.len = d->host_len;
+		err = platform->mm_queue(pt, &cmd);
+		if (err)
+			return err;
+		cmd.addr += d->host_len;
+		cmd.len = d->end - cmd.addr;
+		cmd.host_fd = d->end_fd;
+		cmd.off = 0;
+	}
 	return platform->mm_queue(pt, &cmd);
 }
 
@@ -156,6 +168,7 @@ int mm_back(struct task *task, struct vma_desc *d)
 	int err;
 
 	d->host_fd = -1;
+	d->host_len = 0;
 	d->native_private = false;
 	if (d->shm != NULL) {
 		d->host_fd = d->shm->host_fd;
@@ -170,6 +183,8 @@ int mm_back(struct task *task, struct vma_desc *d)
 		return err;
 	d->host_fd = backing.host_fd;
 	d->host_off = backing.host_off;
+	d->host_len = backing.host_len;
+	d->end_fd = backing.end_fd;
 	d->native_private = backing.force_private || (d->file->mode & FMODE_WRITE) == 0;
 	return 0;
 }

@@ -14,8 +14,8 @@
  * GROW, SEAL) once that exists. Address spaces map it MAP_PRIVATE where they had mapped the file, with the same
  * protection. Pages of such a mapping that the guest hasn't written (it never may) are the memfd's, so one store here
  * rewrites the site in every process, without a command and without stopping anybody. Programs that are executed later
- * begin with what was learned. A rewritten mov changes five bytes and not one: at once if no thread that sees the text runs
- * but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
+ * begin with what was learned. A rewritten instruction changes two or five bytes and not one: at once if no thread that
+ * sees the text runs but the one whose call is being served, else in three steps behind a breakpoint (turn_begin).
  *
  * The file itself doesn't change: read(2) shows its bytes, and so do copies of text through the sentry (/proc/PID/mem,
  * write(2) from text), which text_read_fix puts right. Only loads by the program itself see the jumps.
@@ -30,11 +30,11 @@
  *
  * The guest controls the files' bytes and, by running them, which sites count. Two of its threads that race with a mapping
  * can make a call count for a file it didn't come from: then a byte sequence of that file which looks like a site and
- * isn't may be rewritten. That takes the exact bytes 0f 05 48 3d and a file that is only read; it harms who executes or
- * loads them in the same sandbox, nobody else.
+ * isn't may be rewritten. That takes the bytes 0f 05 48 3d, or code up to a 0f 05, and a file that is only read; it
+ * harms who executes or loads them in the same sandbox, nobody else.
  *
- * Left out: sites by relocation of the instructions around (no pattern: they stay with notification), text larger than
- * 16 MiB, text in memory that is no file's.
+ * Left out: sites with no instruction of five bytes or more before them and no padding near by, text larger than 16 MiB,
+ * text in memory that is no file's.
  */
 #include "sentry/mm/text_internal.h"
 
@@ -55,11 +55,12 @@
 #define HOST_F_ADD_SEALS 1033
 #define SEALS 0x17U /* SEAL, SHRINK, GROW, FUTURE_WRITE */
 #define MAX_IMAGES 256U
+#define HOP_TRIES 4
 #define TURN_NS (20 * NSEC_PER_MSEC)
 
 uint64_t text_epoch;
 
-static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov"};
+static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov", "reloc"};
 static const char *const why_names[TEXT_NWHY] = {"", "no pattern", "flags", "rt_sigreturn", "no room", "file"};
 
 struct text_image {
@@ -225,10 +226,11 @@ static void twin_free(struct text_file *f)
 	host_close(f->fd);
 	alloc_uncharge(f->charged);
 	kfree(f->page_used);
+	kfree(f->jumped_to);
 	f->fd = -1;
 	f->map = NULL;
 	f->charged = 0;
-	f->page_used = NULL;
+	f->page_used = f->jumped_to = NULL;
 	ntwins--;
 }
 
@@ -513,8 +515,10 @@ static void patched(struct text_file *f, struct text_site *s)
 		f->image->s.near++;
 	else if (s->form == TEXT_FORM_FAR)
 		f->image->s.far++;
-	else
+	else if (s->form == TEXT_FORM_MOV)
 		f->image->s.mov++;
+	else
+		f->image->s.reloc++;
 }
 
 /* Two sites so close that their slots would overlap. */
@@ -541,16 +545,30 @@ static bool patch_punned(struct text_file *f, struct text_site *s, enum text_for
 	text_encode_punned(code, form);
 	memcpy(f->map + f->region_off[form] + slot, code, sizeof(code));
 	__atomic_store_n(f->map + s->off, 0xe9, __ATOMIC_SEQ_CST);
+	s->back = 0;
+	s->hop = 0;
 	placed(f, s, form, form, slot);
 	patched(f, s);
 	return true;
 }
 
 /*
- * A mov while others may be running through it, as Linux rewrites its own text: first a breakpoint over its first byte, then
- * the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it had
- * fetched. Who runs into the breakpoint is sent past the mov with RAX set (text_fix_trap).
+ * An instruction while others may be running through it, as Linux rewrites its own text: first a breakpoint over its first
+ * byte, then the bytes behind it, then the first byte of the jump, with time in between for every processor to forget what it
+ * had fetched. Who runs into the breakpoint is sent to the slot (text_fix_trap), which does what stood there.
  */
+static void encode_site(const struct text_site *s, uint8_t jump[TEXT_JUMP])
+{
+	uint64_t end = s->off - s->back + s->jump;
+
+	if (s->jump == TEXT_JUMP) {
+		text_encode_jump(jump, text_shift(s->region) + s->slot, end);
+	} else {
+		jump[0] = 0xeb;
+		jump[1] = (uint8_t)(s->off + (uint64_t)(int64_t)s->hop - end);
+	}
+}
+
 static void turn_later(struct ktimer *t)
 {
 	text_turn();
@@ -562,7 +580,7 @@ static void turn_begin(struct text_file *f, struct text_site *s)
 {
 	static struct ktimer timer;
 
-	__atomic_store_n(f->map + s->off - 5, 0xcc, __ATOMIC_SEQ_CST);
+	__atomic_store_n(f->map + s->off - s->back, 0xcc, __ATOMIC_SEQ_CST);
 	s->state = TEXT_PENDING;
 	s->step = 0;
 	s->file = text_file_get(f);
@@ -581,17 +599,17 @@ void text_turn(void)
 
 	list_for_each_safe(s, tmp, &turning, turning) {
 		struct text_file *f = s->file;
-		uint8_t *mov = f->map + s->off - 5, jump[5];
+		uint8_t *insn = f->map + s->off - s->back, jump[TEXT_JUMP];
 
-		text_encode_jump(jump, text_shift(s->region) + s->slot, s->off);
+		encode_site(s, jump);
 		switch (s->step++) {
 		case 0: /* it may have begun just now */
 			break;
 		case 1:
-			memcpy(mov + 1, jump + 1, 4);
+			memcpy(insn + 1, jump + 1, s->jump - 1U);
 			break;
 		default:
-			__atomic_store_n(mov, jump[0], __ATOMIC_SEQ_CST);
+			__atomic_store_n(insn, jump[0], __ATOMIC_SEQ_CST);
 			list_del(&s->turning);
 			f->image->s.pending--;
 			patched(f, s);
@@ -601,45 +619,241 @@ void text_turn(void)
 	}
 }
 
-/* The region whose pool takes one more mov, or NONE. */
-static enum text_form pool_region(const struct text_file *f)
+/* Slots of the pool that so many bytes of code take. */
+static uint32_t pool_slots(unsigned len)
+{
+	return (len + TEXT_POOL_SLOT - 1) / TEXT_POOL_SLOT;
+}
+
+/* The region whose pool takes so many more bytes of code, or NONE. */
+static enum text_form pool_region(const struct text_file *f, unsigned len)
 {
 	for (enum text_form r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++)
-		if (region_usable(f, r) && f->pool_used[r] < TEXT_POOL_LEN / TEXT_POOL_SLOT)
+		if (region_usable(f, r) && f->pool_used[r] + pool_slots(len) <= TEXT_POOL_LEN / TEXT_POOL_SLOT)
 			return r;
 	return TEXT_FORM_NONE;
 }
 
-static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+/* Puts the code, made for the slot that pool_region promised, there, and the jump where the site's instruction is. */
+static enum text_why patch_pool(struct text_file *f, struct text_site *s, const struct task *current, enum text_form form,
+				enum text_form r, const uint8_t *code, unsigned len)
 {
-	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
-	enum text_form r;
-	uint64_t slot, from_text;
-	uint8_t code[TEXT_MOV_LEN], jump[5];
+	uint64_t slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
+	uint8_t *insn = f->map + s->off - s->back, *hop = f->map + s->off + s->hop, jump[TEXT_JUMP];
 
-	if (why != TEXT_WHY_NONE)
-		return why;
-	r = pool_region(f);
-	if (r == TEXT_FORM_NONE)
+	if (!slot_charge(f, r, slot, len))
 		return TEXT_WHY_NO_ROOM;
-	slot = text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
-	if (!slot_charge(f, r, slot, sizeof(code)))
-		return TEXT_WHY_NO_ROOM;
-	from_text = text_shift(r) + slot;
-	text_encode_mov(code, (uint32_t)s->nr, from_text, s->off);
-	memcpy(f->map + f->region_off[r] + slot, code, sizeof(code));
-	f->pool_used[r]++;
-	placed(f, s, TEXT_FORM_MOV, r, slot);
+	memcpy(f->map + f->region_off[r] + slot, code, len);
+	memcpy(s->was, insn, s->jump);
+	f->pool_used[r] += pool_slots(len);
+	placed(f, s, form, r, slot);
+	if (s->hop != 0) {
+		memcpy(s->hop_was, hop, TEXT_JUMP);
+		text_encode_jump(hop, text_shift(r) + slot, (uint64_t)(hop + TEXT_JUMP - f->map));
+	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (f->maps != 0 && !text_quiet(f, current)) {
 		turn_begin(f, s);
 		return TEXT_WHY_NONE;
 	}
-	text_encode_jump(jump, from_text, s->off);
-	memcpy(f->map + s->off - 5, jump, sizeof(jump));
+	encode_site(s, jump);
+	memcpy(insn, jump, s->jump);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	patched(f, s);
 	return TEXT_WHY_NONE;
+}
+
+/* Where the next slot of r's pool will be, from the text's start. */
+static uint64_t pool_next(const struct text_file *f, enum text_form r)
+{
+	return text_shift(r) + text_pool_start(f->len) + f->pool_used[r] * TEXT_POOL_SLOT;
+}
+
+/* The text around a site as the file has it: text_reloc_find reads no further than that. */
+#define BEFORE 640U
+#define BEHIND 400U
+struct window {
+	uint64_t start;
+	size_t len;
+	uint8_t bytes[BEFORE + BEHIND + 16];
+};
+
+static void put_back(struct window *w, uint64_t at, const uint8_t *bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (at + i >= w->start && at + i - w->start < w->len)
+			w->bytes[at + i - w->start] = bytes[i];
+}
+
+static void window_make(const struct text_file *f, uint64_t off, struct window *w)
+{
+	static const uint8_t syscall_byte = 0x0f;
+
+	w->start = off > BEFORE ? (off - BEFORE) & ~15UL : 0;
+	w->len = MIN(off + BEHIND, f->len) - w->start;
+	memcpy(w->bytes, f->map + w->start, w->len);
+	for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
+		for (const struct text_site *s = f->bucket[b]; s != NULL; s = s->next) {
+			if (s->state != TEXT_PATCHED && s->state != TEXT_PENDING)
+				continue;
+			if (s->back != 0)
+				put_back(w, s->off - s->back, s->was, s->jump);
+			else
+				put_back(w, s->off, &syscall_byte, 1);
+			if (s->hop != 0)
+				put_back(w, s->off + (uint64_t)(int64_t)s->hop, s->hop_was, TEXT_JUMP);
+		}
+	}
+}
+
+/* Does a far jump lead to one of the n places from off on? True for want of memory, too. */
+static bool jumped_to(struct text_file *f, uint64_t off, unsigned n)
+{
+	if (f->jumped_to == NULL) {
+		f->jumped_to = kzalloc((f->len + 7) / 8);
+		if (f->jumped_to == NULL)
+			return true;
+		text_far_jumps(f->map, f->len, f->jumped_to);
+	}
+	for (uint64_t at = off; at < off + n; at++)
+		if ((f->jumped_to[at / 8] >> (at % 8)) & 1)
+			return true;
+	return false;
+}
+
+static enum text_why patch_mov(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	enum text_why why = text_mov_check(f->map, f->len, s->off, s->nr);
+	enum text_form r = pool_region(f, TEXT_MOV_LEN);
+	uint8_t code[TEXT_MOV_LEN];
+	struct window w;
+
+	if (why != TEXT_WHY_NONE)
+		return why;
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	/* Jumps that are ours hide what reads the flags. */
+	window_make(f, s->off, &w);
+	if (!text_flags_unused(w.bytes, w.len, s->off + 2 - w.start))
+		return TEXT_WHY_FLAGS;
+	s->back = s->jump = TEXT_JUMP;
+	s->hop = 0;
+	text_encode_mov(code, (uint32_t)s->nr, pool_next(f, r), s->off);
+	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
+}
+
+/* Has nothing in so many bytes at off been rewritten? */
+static bool untouched(const struct text_file *f, const struct window *w, uint64_t off, unsigned n)
+{
+	return memcmp(w->bytes + (off - w->start), f->map + off, n) == 0;
+}
+
+/* Padding for a long jump that a short one, ending at off, reaches; 0: there is none. */
+static uint64_t find_hop(struct text_file *f, const struct window *w, uint64_t off)
+{
+	size_t end = off - w->start, at = 0;
+	unsigned n;
+
+	while ((at = text_padding_find(w->bytes, w->len, end, at, &n)) != SIZE_MAX) {
+		if (!jumped_to(f, w->start + at, n)) {
+			for (size_t p = at; p + TEXT_JUMP <= at + n; p++)
+				if (p + 128 >= end && p <= end + 127 && untouched(f, w, w->start + p, TEXT_JUMP))
+					return w->start + p;
+		}
+		at += n;
+	}
+	return 0;
+}
+
+/* Chooses the instruction, and the padding if it is a short one. */
+static enum text_why reloc_choose(struct text_file *f, struct text_site *s)
+{
+	enum text_why why;
+	struct window w;
+	unsigned back;
+
+	window_make(f, s->off, &w);
+	back = text_reloc_find(w.bytes, w.len, s->off - w.start, TEXT_JUMP, 0, &why);
+	s->jump = TEXT_JUMP;
+	s->hop = 0;
+	/* Another site's jump would be among what moves, or ours in its way: bytes that are read two ways. */
+	if (back != 0 && untouched(f, &w, s->off - back, back) && !jumped_to(f, s->off - back + 1, TEXT_JUMP - 1)) {
+		s->back = (uint8_t)back;
+		return TEXT_WHY_NONE;
+	}
+	s->jump = TEXT_HOP;
+	/* A few of them: the next one is hardly nearer to anything, and it takes time. */
+	back = 0;
+	for (unsigned i = 0; i < HOP_TRIES && why != TEXT_WHY_FLAGS; i++) {
+		uint64_t hop;
+
+		back = text_reloc_find(w.bytes, w.len, s->off - w.start, TEXT_HOP, back, &why);
+		if (back == 0)
+			break;
+		if (!untouched(f, &w, s->off - back, back) || jumped_to(f, s->off - back + 1, TEXT_HOP - 1))
+			continue;
+		hop = find_hop(f, &w, s->off - back + TEXT_HOP);
+		if (hop != 0) {
+			s->back = (uint8_t)back;
+			s->hop = (int16_t)(hop - s->off);
+			return TEXT_WHY_NONE;
+		}
+	}
+	return why != TEXT_WHY_NONE ? why : TEXT_WHY_NO_PATTERN;
+}
+
+static enum text_why patch_reloc(struct text_file *f, struct text_site *s, const struct task *current)
+{
+	uint8_t code[TEXT_RELOC_LEN];
+	enum text_form r;
+	enum text_why why;
+	unsigned len;
+
+	if (!s->proven)
+		return TEXT_WHY_NO_PATTERN;
+	why = reloc_choose(f, s);
+	if (why != TEXT_WHY_NONE)
+		return why;
+	r = pool_region(f, s->back + TEXT_RELOC_LEN - TEXT_RELOC_MAX);
+	if (r == TEXT_FORM_NONE)
+		return TEXT_WHY_NO_ROOM;
+	len = text_encode_reloc(code, f->map + s->off - s->back, s->back, pool_next(f, r), s->off);
+	if (len == 0)
+		return TEXT_WHY_NO_ROOM;
+	return patch_pool(f, s, current, TEXT_FORM_RELOC, r, code, len);
+}
+
+const struct text_site *text_hop_at(const struct text_file *f, uint64_t off)
+{
+	/* The site is as near as a short jump and what moves allow. */
+	uint64_t low = off > 256 ? off - 256 : 0;
+
+	if (off >= f->len || f->map[off] != 0xe9)
+		return NULL;
+	for (uint64_t at = low; at < off + 256; at++) {
+		const struct text_site *s = text_site_find(f, at);
+
+		if (s != NULL && (s->state == TEXT_PATCHED || s->state == TEXT_PENDING) && s->hop != 0 &&
+		    at + (uint64_t)(int64_t)s->hop == off)
+			return s;
+	}
+	return NULL;
+}
+
+/*
+ * A site where the bytes leave no doubt is rewritten at its first call: the twin is there anyway. So is one whose instructions
+ * must move, once the file has been looked through for jumps; that takes time in proportion to its length, and waits until the
+ * calls from one site were as many.
+ */
+uint32_t text_patience(const struct text_file *f, const struct text_site *s)
+{
+	if (f->fd < 0 || s->state != TEXT_COUNTING)
+		return TEXT_SITE_ARRIVALS;
+	if (text_surely_site(f->map, f->len, s->off, s->nr))
+		return 1;
+	if (text_punned(f->map, f->len, s->off) != TEXT_FORM_NONE)
+		return TEXT_SITE_ARRIVALS;
+	return f->jumped_to != NULL ? 1 : MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / TEXT_RELOC_SCAN));
 }
 
 void text_patch(struct text_file *f, struct text_site *s, const struct task *current)
@@ -662,6 +876,8 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
 		return;
 	why = patch_mov(f, s, current);
+	if (why == TEXT_WHY_NO_PATTERN && form == TEXT_FORM_NONE)
+		why = patch_reloc(f, s, current);
 	/* A punned site whose region is in the way of something is rather a matter of room. */
 	if (form != TEXT_FORM_NONE && why != TEXT_WHY_NONE)
 		why = TEXT_WHY_NO_ROOM;
@@ -673,6 +889,6 @@ void text_patch_ready(struct text_file *f, const struct task *current)
 {
 	for (unsigned b = 0; b < TEXT_BUCKETS; b++)
 		for (struct text_site *s = f->bucket[b]; s != NULL; s = s->next)
-			if (s->state == TEXT_COUNTING && s->arrivals >= TEXT_SITE_ARRIVALS)
+			if (s->state == TEXT_COUNTING && s->arrivals != 0 && s->arrivals >= text_patience(f, s))
 				text_patch(f, s, current);
 }

@@ -37,9 +37,12 @@ static inline void text_arrival(struct task *task, int nr, uint64_t ip, bool pro
  */
 bool text_return(struct task *task, int64_t ret) must_check;
 /* Registers of an interrupted or faulting thread: if they stand in a trampoline, puts them back to the site. True then:
- * no guest instruction but a part of the site's has run. */
+ * what has run of the site's instructions lies before. */
 bool text_fix_ip(struct mm *mm, struct regs *regs);
-/* The same for a thread that ran into a breakpoint: if it is one of ours, it has then done what stood there before. */
+/* A thread that is stepped stands at ip: has it done nothing of its own since it left the text for a trampoline? */
+bool text_stepped_nothing(const struct mm *mm, uint64_t ip);
+/* Registers of a thread that ran into a breakpoint: if it is one of ours, they are changed so that it goes on as if what stood
+ * there before were still there. */
 bool text_fix_trap(struct mm *mm, struct regs *regs);
 
 /* ---- for sentry/mm ---- */
@@ -102,7 +105,7 @@ size_t text_learned(void **out);
 struct text_stats {
 	char path[120]; /* its end, if it is longer */
 	uint64_t arrivals; /* calls that came past the gate */
-	uint32_t sites, near, far, mov, pending;
+	uint32_t sites, near, far, mov, reloc, pending;
 	uint32_t left[6]; /* by enum text_why */
 	uint32_t maps;    /* address spaces that show it rewritten, now */
 };

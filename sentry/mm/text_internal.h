@@ -13,6 +13,7 @@
 #define TEXT_SITE_ARRIVALS 4U
 #define TEXT_FILE_ARRIVALS 64U
 #define TEXT_KNOWN_ARRIVALS 32U /* the same for a file that the cache knows */
+#define TEXT_RELOC_SCAN (8 * KiB) /* so much text is looked through for jumps per call that came from the first site */
 #define TEXT_ID_MAX 32U
 #define TEXT_MAX_LEN (16 * MiB)
 #define TEXT_MAX_SITES 4096U  /* a file */
@@ -25,7 +26,7 @@
 enum text_state {
 	TEXT_COUNTING,
 	TEXT_PATCHED,
-	TEXT_PENDING, /* a mov that is being rewritten: its first byte is a breakpoint */
+	TEXT_PENDING, /* MOV or RELOC on its way: its first byte is a breakpoint */
 	TEXT_LEFT,    /* stays as it is: see why */
 };
 
@@ -34,11 +35,15 @@ struct text_site {
 	uint32_t off;           /* of the syscall, from the text's start */
 	uint32_t slot;          /* PATCHED: its offset in the region */
 	int32_t nr;             /* MOV: the number in the bytes */
+	uint8_t back;           /* MOV, RELOC: how far before the syscall the jump begins */
+	uint8_t jump;           /* and how long it is: TEXT_JUMP or TEXT_HOP */
+	int16_t hop;            /* HOP: the long jump's place, from the syscall's */
+	uint8_t was[5], hop_was[5]; /* what stood there */
 	uint32_t arrivals;      /* by all processes */
 	uint8_t state, form, why;
 	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
 	bool known;             /* the cache named it: nothing new */
-	uint8_t region; /* MOV: NEAR or FAR, where its slot is */
+	uint8_t region; /* MOV, RELOC: NEAR or FAR, where its slot is */
 	uint8_t step;   /* PENDING: see text_turn */
 	struct list turning;    /* PENDING */
 	struct text_file *file; /* counted while PENDING */
@@ -84,6 +89,7 @@ struct text_file {
 	uint32_t lacking[TEXT_FORM_FAR + 1]; /* records that map the text without it */
 	uint32_t maps;            /* records that map it */
 	uint8_t *page_used;       /* bitmap: pages of regions that hold a slot */
+	uint8_t *jumped_to;       /* bitmap: places of the text that far jumps lead to; NULL: nobody has asked yet */
 };
 
 /* What a text range is in one address space. */
@@ -140,6 +146,10 @@ void text_patch_ready(struct text_file *f, const struct task *current);
 void text_turn(void);
 /* It had been left for a reason that no longer holds. */
 void text_site_again(struct text_file *f, struct text_site *s);
+/* The site whose long jump lies in padding at off, or NULL. */
+const struct text_site *text_hop_at(const struct text_file *f, uint64_t off);
+/* Arrivals after which text_patch looks at the site. */
+uint32_t text_patience(const struct text_file *f, const struct text_site *s);
 void text_site_leave(struct text_file *f, struct text_site *s, enum text_why why);
 /* Where a region starts, given where the text does. */
 static inline uint64_t text_region(uint64_t start, enum text_form form)
@@ -160,6 +170,8 @@ bool text_wants_identity(const struct text_file *f);
 void text_identify(struct task *task, struct text_file *f, struct file *file);
 /* Rewrites the sites that the cache names. The twin exists. */
 void text_known_apply(struct text_file *f, const struct task *current);
+/* Does the cache name this place? */
+bool text_known_names(const struct text_file *f, uint64_t off);
 /* Notes what was learned of f, if anything is new: it goes, or all does. */
 void text_remember(const struct text_file *f);
 

@@ -4,14 +4,17 @@
  *
  *	command --the file--> the sentry's copy --> text_known_init: checked as a whole
  *	16 calls from a file  --> text_identify: its build-id, from the first page; its image in the cache
- *	a twin is made        --> text_known_apply: all sites that the image names, if their bytes leave no doubt
+ *	a twin is made        --> text_known_apply: all sites that the image names, if their bytes leave no doubt; where
+ *	                          instructions must be moved, at the first call
  *	the end               --> text_learned --> monitor
  *
  * The cache proves nothing. A sandbox whose sentry was taken over writes it as it likes, and the next one reads it: so a site
  * is rewritten only if it is the exact bytes of a call and what compilers put behind it, or of a call and its number in
- * front (text_surely_site), just as if this sandbox's own stub had told of it. The build-id is the file's own word, and a
- * forged one leads to other places of the same kind. What a cache can do at worst is to have sites rewritten that no call
- * came from: memory for trampolines, charged to the sandbox and bounded by the text.
+ * front (text_surely_site), just as if this sandbox's own stub had told of it. Where instructions have to be moved the bytes
+ * could be data: such a site waits for a first call from it, as the host tells, and is then proven like any other. That the
+ * cache names it says no more than that the file makes calls. The build-id is the file's own word, and a forged one leads to
+ * other places of the same kind. What a cache can do at worst is to have sites rewritten that no call came from: memory for
+ * trampolines, charged to the sandbox and bounded by the text.
  *
  * The guest controls the bytes of its own files, build-id included: what it can have learned under the name of another file
  * are offsets, which are looked at again.
@@ -174,6 +177,7 @@ void text_known_apply(struct text_file *f, const struct task *current)
 			s->known = true;
 		if (s != NULL && s->state != TEXT_COUNTING)
 			continue;
+		/* Others wait for their first call, of which the host tells. */
 		if (!text_number_counts((int)k->nr) || !text_surely_site(f->map, f->len, k->off, (int)k->nr))
 			continue;
 		if (s == NULL)
@@ -187,6 +191,28 @@ void text_known_apply(struct text_file *f, const struct task *current)
 	}
 }
 
+bool text_known_names(const struct text_file *f, uint64_t off)
+{
+	const struct gate_cache_site *s;
+	uint32_t low = 0, high;
+
+	if (f->known == NULL)
+		return false;
+	s = gate_cache_sites(f->known);
+	high = f->known->nsites;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (s[mid].off == off)
+			return true;
+		if (s[mid].off < off)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
 /* ---- what is new ---- */
 
 /* Would the next sandbox believe it? Not all that an arrival proves, do the bytes prove. */
@@ -196,8 +222,9 @@ static bool teachable(const struct text_file *f, const struct text_site *s)
 
 	if (s->state != TEXT_PATCHED || s->nr < 0 || s->nr >= (int)GATE_CACHE_NR_MAX)
 		return false;
-	/* A rewritten mov was checked as the next one will check it. */
-	return s->form == TEXT_FORM_MOV || (f->len - s->off >= 8 && memcmp(f->map + s->off + 5, high, sizeof(high)) == 0);
+	/* A rewritten mov was checked as the next one will check it; of moved instructions the next one believes nothing. */
+	return s->form == TEXT_FORM_MOV || s->form == TEXT_FORM_RELOC ||
+	       (f->len - s->off >= 8 && memcmp(f->map + s->off + 5, high, sizeof(high)) == 0);
 }
 
 /* to NULL: only counted. */

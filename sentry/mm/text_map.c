@@ -498,7 +498,7 @@ void text_adopt(struct mm *mm, struct platform_thread *pt, struct vma_desc *d, s
 	if (inflight != NULL && inflight->mm_inflight != NULL && inflight->mm_inflight->text == NULL)
 		inflight->mm_inflight->text = text_file_get(f);
 	d->host_fd = f->fd;
-	d->host_off = 0;
+	d->host_off = d->host_len = 0;
 	d->native_private = true;
 }
 
@@ -790,6 +790,8 @@ static struct text_site *site_of(struct task *task, uint64_t ip, struct text_fil
 	s = text_site_find(f, off);
 	if (s == NULL) {
 		s = text_site_new(f, off);
+		if (s != NULL)
+			s->known = text_known_names(f, off);
 		if (s != NULL && f->excluded)
 			text_site_leave(f, s, TEXT_WHY_FILE);
 	}
@@ -804,13 +806,6 @@ static void want(struct mm *mm, struct text_file *f)
 		return;
 	mm->text->want = text_file_get(f);
 	mm->text_pending = true;
-}
-
-/* Arrivals after which a site is rewritten. One where the bytes leave no doubt: the twin is there anyway. */
-static uint32_t site_patience(const struct text_file *f, const struct text_site *s)
-{
-	return f->fd >= 0 && s->state == TEXT_COUNTING && text_surely_site(f->map, f->len, s->off, s->nr) ? 1 :
-													    TEXT_SITE_ARRIVALS;
 }
 
 void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
@@ -859,8 +854,7 @@ void text_arrival_slow(struct task *task, int nr, uint64_t ip, bool proven)
 	s->arrivals += s->arrivals != UINT32_MAX;
 	if (s->state == TEXT_COUNTING)
 		s->nr = nr;
-	if ((s->arrivals < TEXT_SITE_ARRIVALS && s->arrivals < site_patience(f, s)) ||
-	    (f->fd < 0 && f->arrivals < TEXT_FILE_ARRIVALS))
+	if (s->arrivals < text_patience(f, s) || (f->fd < 0 && f->arrivals < TEXT_FILE_ARRIVALS))
 		return;
 	r = record_at(mm, ip - 2);
 	if (r != NULL) {
@@ -884,15 +878,14 @@ static void restore(uint8_t *buf, uint64_t addr, size_t len, uint64_t at, const 
 
 static void restore_site(const struct text_record *r, const struct text_site *s, uint8_t *buf, uint64_t addr, size_t len)
 {
-	uint8_t bytes[5] = {0x0f};
+	static const uint8_t syscall_byte = 0x0f;
 
-	if (s->form == TEXT_FORM_MOV) {
-		bytes[0] = 0xb8;
-		memcpy(bytes + 1, &s->nr, 4);
-		restore(buf, addr, len, r->start + s->off - 5, bytes, 5);
-	} else {
-		restore(buf, addr, len, r->start + s->off, bytes, 1);
-	}
+	if (s->back != 0)
+		restore(buf, addr, len, r->start + s->off - s->back, s->was, s->jump);
+	else
+		restore(buf, addr, len, r->start + s->off, &syscall_byte, 1);
+	if (s->hop != 0)
+		restore(buf, addr, len, r->start + s->off + (uint64_t)(int64_t)s->hop, s->hop_was, TEXT_JUMP);
 }
 
 size_t text_read_fix_slow(const struct mm *mm, void *buf, uint64_t addr, size_t len)
@@ -921,9 +914,8 @@ static const struct text_site *slot_at(const struct text_file *f, enum text_form
 	if (at >= text_pool_start(f->len)) {
 		for (unsigned b = 0; b < TEXT_BUCKETS; b++) {
 			for (const struct text_site *s = f->bucket[b]; s != NULL; s = s->next) {
-				if ((s->state == TEXT_PATCHED || s->state == TEXT_PENDING) && s->form == TEXT_FORM_MOV &&
-				    s->region == region &&
-				    at >= s->slot && at - s->slot < TEXT_MOV_LEN) {
+				if ((s->state == TEXT_PATCHED || s->state == TEXT_PENDING) && s->back != 0 &&
+				    s->region == region && at >= s->slot && at - s->slot < s->back + 15U) {
 					*within = (unsigned)(at - s->slot);
 					return s;
 				}
@@ -942,6 +934,18 @@ static const struct text_site *slot_at(const struct text_file *f, enum text_form
 	return NULL;
 }
 
+/* The site whose rewritten instruction begins at `at` of the text. */
+static const struct text_site *site_jumping_at(const struct text_file *f, uint64_t at)
+{
+	for (unsigned back = TEXT_HOP; back <= TEXT_RELOC_MAX; back++) {
+		const struct text_site *s = text_site_find(f, at + back);
+
+		if (s != NULL && s->back == back && (s->state == TEXT_PATCHED || s->state == TEXT_PENDING))
+			return s;
+	}
+	return NULL;
+}
+
 bool text_fix_trap(struct mm *mm, struct regs *regs)
 {
 	struct text_record *r = record_at(mm, regs->rip - 1);
@@ -949,35 +953,72 @@ bool text_fix_trap(struct mm *mm, struct regs *regs)
 
 	if (r == NULL || r->failed)
 		return false;
-	s = text_site_find(r->file, regs->rip - 1 - r->start + 5);
-	if (s == NULL || s->form != TEXT_FORM_MOV || (s->state != TEXT_PATCHED && s->state != TEXT_PENDING))
+	s = site_jumping_at(r->file, regs->rip - 1 - r->start);
+	if (s == NULL)
 		return false;
-	regs->rax = (uint64_t)s->nr;
-	regs->rip += 4;
+	if (s->form == TEXT_FORM_MOV) {
+		regs->rax = (uint64_t)s->nr;
+		regs->rip += 4;
+	} else {
+		regs->rip = text_region(r->start, s->region) + s->slot;
+	}
 	return true;
+}
+
+/* The site in whose slot ip is, and where in it; the long jump to a slot is as good as its beginning. NULL: in none. */
+static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct text_record **record, unsigned *within)
+{
+	struct text_record *r;
+
+	if (mm->text == NULL || ip < mm->text_low || ip >= mm->text_high)
+		return NULL;
+	list_for_each(r, &mm->text->records, link) {
+		if (r->file == NULL || r->failed)
+			continue;
+		if (ip >= r->start && ip < r->end) {
+			*record = r;
+			*within = 0;
+			return text_hop_at(r->file, ip - r->start);
+		}
+		for (enum text_form form = NEAR; form <= FAR; form++) {
+			if (!region_meets(r, form, ip, ip + 1))
+				continue;
+			*record = r;
+			return slot_at(r->file, form, ip - region_start(r, form), within);
+		}
+	}
+	return NULL;
+}
+
+/* How many bytes of the instructions in front of the syscall are done at byte `within` of the slot; -1: nobody stands there.
+ * A mov counts for nothing: it is done again. */
+static int slot_done(const struct text_file *f, const struct text_site *s, unsigned within)
+{
+	if (s->form == TEXT_FORM_RELOC)
+		return text_reloc_done(f->map + f->region_off[s->region] + s->slot, s->back, within);
+	return text_slot_boundary(s->form, within) ? 0 : -1;
 }
 
 bool text_fix_ip(struct mm *mm, struct regs *regs)
 {
 	struct text_record *r;
+	unsigned within;
+	const struct text_site *s = slot_of(mm, regs->rip, &r, &within);
+	int done = s != NULL ? slot_done(r->file, s, within) : -1;
 
-	if (mm->text == NULL || regs->rip < mm->text_low || regs->rip >= mm->text_high)
+	if (done < 0)
 		return false;
-	list_for_each(r, &mm->text->records, link) {
-		if (r->file == NULL || r->failed)
-			continue;
-		for (enum text_form form = NEAR; form <= FAR; form++) {
-			const struct text_site *s;
-			unsigned within;
+	regs->rip = r->start + s->off - s->back + (unsigned)done;
+	return true;
+}
 
-			if (!region_meets(r, form, regs->rip, regs->rip + 1))
-				continue;
-			s = slot_at(r->file, form, regs->rip - region_start(r, form), &within);
-			if (s == NULL || !text_slot_boundary(s->form, within))
-				return false;
-			regs->rip = r->start + s->off - (s->form == TEXT_FORM_MOV ? 5 : 0);
-			return true;
-		}
-	}
-	return false;
+bool text_stepped_nothing(const struct mm *mm, uint64_t ip)
+{
+	struct text_record *r;
+	unsigned within;
+	const struct text_site *s = slot_of(mm, ip, &r, &within);
+	int done = s != NULL ? slot_done(r->file, s, within) : -1;
+
+	/* Behind a moved instruction that instruction was the step; behind the lea it was ours. */
+	return done == 0 || (done > 0 && within > s->back);
 }

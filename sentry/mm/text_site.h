@@ -11,6 +11,7 @@ enum text_form {
 	TEXT_FORM_NEAR, /* 0f 05 48 3d 00: a jump by 0x003d4805 */
 	TEXT_FORM_FAR,  /* 0f 05 48 3d 01: a jump by 0x013d4805 */
 	TEXT_FORM_MOV,  /* b8 imm32 0f 05: the mov becomes a jump to a slot of the pool */
+	TEXT_FORM_RELOC, /* an instruction before it becomes one; that and those up to the syscall run in the slot */
 	TEXT_NFORMS,
 };
 
@@ -18,7 +19,7 @@ enum text_form {
 enum text_why {
 	TEXT_WHY_NONE,
 	TEXT_WHY_NO_PATTERN, /* nothing around it that could be used */
-	TEXT_WHY_FLAGS,      /* what follows may read the flags */
+	TEXT_WHY_FLAGS,      /* what follows may read the flags that the call leaves alone */
 	TEXT_WHY_SIGRETURN,  /* rt_sigreturn: unwinders know these bytes */
 	TEXT_WHY_NO_ROOM,    /* the region its jump leads to isn't free, or its slot isn't */
 	TEXT_WHY_FILE,       /* the file is too large, excluded, or open for writing */
@@ -32,6 +33,10 @@ enum text_why {
 
 #define TEXT_PUNNED_LEN 15U
 #define TEXT_MOV_LEN 20U
+#define TEXT_RELOC_MAX 48U                   /* bytes of instructions that move */
+#define TEXT_RELOC_LEN (TEXT_RELOC_MAX + 15U) /* and what a slot ends with */
+#define TEXT_JUMP 5U
+#define TEXT_HOP 2U /* a short jump, to padding in which a long one fits */
 #define TEXT_POOL_SLOT 32U
 #define TEXT_POOL_LEN (4 * PAGE_SIZE)
 
@@ -62,21 +67,51 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
  * those by chance, or as data, in the middle of a program.
  */
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
+/*
+ * Where the instruction begins, in bytes before the syscall at off, that may become a jump of so many bytes (TEXT_JUMP,
+ * TEXT_HOP), so that it and all that follow up to the syscall run elsewhere; 0: there is none, *why says why. It is the nearest
+ * that is as long, but farther than `beyond`; it surely begins there (text_insn_begins), no short jump leads into what changes
+ * of it, nothing between it and the syscall depends on its place but by a distance that can be adjusted, and what follows the
+ * syscall doesn't read the flags. Jumps from afar are the caller's to look for.
+ */
+unsigned text_reloc_find(const uint8_t *text, size_t len, size_t off, unsigned jump, unsigned beyond,
+			 enum text_why *why) must_check;
+/*
+ * The next place, from `from` on, where at least five bytes of padding lie in reach of a short jump that ends at text + end:
+ * fewer than sixteen bytes of instructions that do nothing, between an instruction that surely is a return or a jump and the
+ * next multiple of sixteen, to which no short jump leads. Their number in *n, at most 15; SIZE_MAX: there are no more. text
+ * begins at a multiple of sixteen.
+ */
+size_t text_padding_find(const uint8_t *text, size_t len, size_t end, size_t from, unsigned *n) must_check;
+/* Does a short jump near text + at lead to one of the n places from there on, or could it? */
+bool text_short_jump_to(const uint8_t *text, size_t len, size_t at, unsigned n) must_check;
+/* Sets the bits of all places in the text that five or six bytes of it, wherever they begin, jump to or call when read so. */
+void text_far_jumps(const uint8_t *text, size_t len, uint8_t *bits);
 /* True if the instruction at p (n bytes are readable) surely doesn't read the flags. */
 bool text_ignores_flags(const uint8_t *p, size_t n) must_check;
+
+/* From text + at on, are the flags set anew before anything reads them, or a function left, by the way of its direct jumps? */
+bool text_flags_unused(const uint8_t *text, size_t len, size_t at) must_check;
 
 /* The code of a slot of a punned form. Nothing in it depends on the site: they are at a fixed distance. */
 void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form);
 /* The code of a pool slot at address slot for a `mov $nr` in front of the syscall at address site. */
 void text_encode_mov(uint8_t code[TEXT_MOV_LEN], uint32_t nr, uint64_t slot, uint64_t site);
-/* The jump that takes the mov's place. */
-void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t site);
+/* The code of a pool slot at address slot for the `back` bytes of instructions at p, which end at the syscall at address site.
+ * Its length; 0: what they refer to is out of reach. */
+unsigned text_encode_reloc(uint8_t code[TEXT_RELOC_LEN], const uint8_t *p, unsigned back, uint64_t slot,
+			   uint64_t site) must_check;
+/* The jump to a slot; it ends at address end. */
+void text_encode_jump(uint8_t code[5], uint64_t slot, uint64_t end);
+/* A thread stands at byte `at` of a RELOC slot, whose code that is: how many of its `back` bytes of moved instructions are
+ * done; -1: no instruction begins there. */
+int text_reloc_done(const uint8_t *code, unsigned back, unsigned at) must_check;
 /* Do five bytes at off lie within one aligned word of this many bytes? */
 static inline bool text_in_word(uint64_t off, unsigned word)
 {
 	return off % word + 5 <= word;
 }
-/* Does an instruction of a slot start at its byte `at`? */
+/* Does an instruction of a slot, not RELOC's, start at its byte `at`? */
 bool text_slot_boundary(enum text_form form, unsigned at) must_check;
 
 #endif

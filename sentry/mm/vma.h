@@ -27,6 +27,8 @@ struct vma_desc {
 	/* native side */
 	int host_fd; /* -1: anonymous */
 	uint64_t host_off;
+	uint64_t host_len;   /* so much of it is host_fd's, the rest end_fd's from its beginning; 0: all of it */
+	int end_fd;
 	bool native_private; /* MAP_PRIVATE in the stub though the guest's is shared */
 };
 

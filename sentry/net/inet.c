@@ -11,7 +11,7 @@
  * TCP out even to loopback addresses, unless the sandbox listens on exactly that address and port itself. UDP never
  * leaves.
  *
- * The guest controls addresses and ports; ports below 1024 need CAP_NET_BIND_SERVICE, ephemeral ones are 32768-60999.
+ * The guest controls addresses and ports; ports below 1024 (or what a bundle's sysctl says) need CAP_NET_BIND_SERVICE, ephemeral ones are 32768-60999.
  *
  * Left out: raw and packet sockets (EPERM), ICMP sockets (EACCES), SCTP, DCCP, MPTCP (EPROTONOSUPPORT), multicast (no
  * interface has it: ENODEV to join, ENETUNREACH to send), IP options, TIME_WAIT (a port is free once both ends closed).
@@ -32,7 +32,6 @@
 
 #define EPHEMERAL_LO 32768U
 #define EPHEMERAL_HI 60999U
-#define PRIVILEGED_PORTS 1024U
 
 struct port_table tcp_ports, udp_ports, udplite_ports;
 static const struct config *config;
@@ -333,7 +332,7 @@ int inet_bind(struct task *task, struct socket *s, const struct sockname *name)
 		return err;
 	if (!may_bind_addr(i, &ep.addr))
 		return inet_is_v6(i) && inet_addr_is_multicast(&ep.addr) ? -LINUX_EINVAL : -LINUX_EADDRNOTAVAIL;
-	if (ep.port != 0 && ep.port < PRIVILEGED_PORTS && !task_capable(task, LINUX_CAP_NET_BIND_SERVICE))
+	if (ep.port != 0 && ep.port < kernel.unprivileged_ports && !task_capable(task, LINUX_CAP_NET_BIND_SERVICE))
 		return -LINUX_EACCES;
 	if (i->bound || i->remote.port != 0)
 		return -LINUX_EINVAL;

@@ -8,7 +8,8 @@
  *
  * An instruction pointer inside the stub is no proof that the stub asks (a guest can jump there), so the short list holds
  * only what a guest may do to itself: private memory below the stub region (anonymous, or of a descriptor: the table is
- * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more), its own end, sleeping on a word of a
+ * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more. A
+ * file of which it may not read everything has a number of its own kind: a mapping of it is asked for), its own end, sleeping on a word of a
  * mailbox, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
  * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
@@ -133,6 +134,9 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	require(a, BPF_JEQ, 0, true, notify);
 	load(a, ARG_LO(2));
 	require(a, BPF_JSET, ~(uint32_t)RWX, false, notify);
+	load(a, ARG_LO(4));
+	emit(a, BPF_JMP | BPF_JGE | BPF_K, STUB_GUARDED_HI, 2, 0);
+	require(a, BPF_JGE, STUB_GUARDED_LO, false, notify);
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
@@ -177,7 +181,8 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] == 0;
 	case SYS_mmap:
 		return low && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 && (args[3] & LINUX_MAP_PRIVATE) &&
-		       (args[2] & ~(uint64_t)RWX) == 0;
+		       (args[2] & ~(uint64_t)RWX) == 0 &&
+		       ((uint32_t)args[4] < STUB_GUARDED_LO || (uint32_t)args[4] >= STUB_GUARDED_HI);
 	case SYS_munmap:
 		return low;
 	case SYS_mprotect:

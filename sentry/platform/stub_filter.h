@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 #define STUB_FILTER_MAX 512
+/* Descriptors with these numbers are mapped only when asked for: see native.c. Above them a stub's table would have to grow. */
+#define STUB_GUARDED_LO 32U
+#define STUB_GUARDED_HI 64U
 
 /*
  * Writes the program into out; the number of instructions. sigreturn_ip is the address behind the stub's sigreturn

@@ -22,6 +22,7 @@
 #define SCAN_SHOWN 40
 
 void (*panic_more)(void), (*panic_last)(void);
+const char *(*panic_explain)(int sig, const void *address);
 static int report_fd = 2;
 static bool reporting;
 
@@ -108,8 +109,14 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;
 	const greg_t *g = uc->uc_mcontext.gregs;
+	const char *why = panic_explain != NULL ? panic_explain(sig, info->si_addr) : NULL;
 
 	begin_report();
+	if (why != NULL) {
+		panic_line("sentrybox: %s", why);
+		panic_line("sentrybox: the sandbox has been ended");
+		host_exit(125);
+	}
 	panic_line("sentrybox: the sandbox's kernel failed: signal %d, code %d, address %p at %#llx", sig,
 		   info->si_code, info->si_addr, (unsigned long long)g[REG_RIP]);
 	panic_line("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", (unsigned long long)g[REG_RAX],

@@ -390,6 +390,9 @@ struct dir_emit {
 struct map_backing {
 	int host_fd;         /* borrowed from the file; valid while the file is referenced. -1: anonymous zeros */
 	uint64_t host_off;
+	uint64_t host_len;   /* where host_fd goes on with what isn't the file's: from here on the mapping shows end_fd, an empty file.
+			      * A multiple of pages; 0: it doesn't */
+	int end_fd;
 	bool force_private;  /* map MAP_PRIVATE in the stub whatever the guest asked: no writer exists */
 };
 

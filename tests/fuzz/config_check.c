@@ -27,6 +27,7 @@ static void init(void)
 	good->envc = 1;
 	good->envv = 13;
 	good->root_fd = 10;
+	good->image_fd = -1;
 	good->nmounts = 1;
 	good->mounts[0] = (struct config_mount){.kind = MOUNT_BIND, .target = 17, .options = 22, .dir_fd = 11};
 	good->npaths = 1;
@@ -35,7 +36,7 @@ static void init(void)
 	good->egress[0] = (struct config_egress){.family = 4, .prefix = 8, .port_lo = 1, .port_hi = 2, .text = 25};
 	good->message_fd = good->strace_fd = good->debug_fd = good->audit_fd = good->result_fd = good->copy_out_fd =
 		good->control_fd = good->gate_cache_fd = good->gate_cache_dir = -1;
-		good->sync_fd = good->state_fd = -1;
+		good->sync_fd = good->state_fd = good->net_fd = -1;
 		good->cg_leave_fd[0] = good->cg_leave_fd[1] = good->cg_freeze_fd = good->cg_frozen_fd = -1;
 		good->cg_oom_fd = good->cg_memory_max_fd = good->cg_memory_fd = -1;
 	good->fail_call = -1;

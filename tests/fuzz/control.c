@@ -25,16 +25,21 @@ static size_t make(uint8_t *buf, size_t max)
 	uint8_t b = fuzz_u8(&input);
 	size_t len = sizeof(msg);
 
-	msg.type = (b & 0x20) ? 0x100U + (b & 7) : b & 31;
+	msg.type = (b & 0x20) ? 0x100U + (b & 15) : b & 31;
 	if (b & 0x40) {
 		msg.status = (int32_t)fuzz_u32(&input);
 		msg.start_errno = (int8_t)fuzz_u8(&input);
 		msg.limits = fuzz_u8(&input);
+		msg.id = fuzz_u8(&input) & 3;
 	}
 	if (b & 0x80) {
 		memset(msg.text, fuzz_u8(&input), sizeof(msg.text));
 		fuzz_bytes(&input, msg.text, 16);
 		len = MIN((size_t)fuzz_u16(&input) % 1024, max);
+	}
+	if (msg.type == CONTROL_PROCESSES && !(b & 0x80)) {
+		msg.status = fuzz_u8(&input); /* the count of a list */
+		len = MIN(sizeof(struct control_processes), max);
 	}
 	memset(buf, 0x41, max);
 	memcpy(buf, &msg, MIN(sizeof(msg), max));

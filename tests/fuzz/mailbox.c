@@ -133,11 +133,11 @@ static void proceed(uint64_t id)
 	answer(id, 0);
 }
 
-static int pass_fd(uint64_t id, int fd, bool with_answer)
+static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
 {
 	struct sim *s = caller(id);
 
-	FUZZ_CHECK(fd >= 0);
+	FUZZ_CHECK(fd >= 0 && at == -1);
 	if (s == NULL)
 		return -LINUX_ESRCH;
 	if (with_answer)

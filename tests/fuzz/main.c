@@ -5,8 +5,8 @@
 #include "sentry/base/log.h"
 
 #define TARGETS(X)                                                                                                     \
-	X(config_check) X(config_json) X(control) X(dial) X(elf) X(gate_cache) X(gofer) X(lower) X(mailbox) X(path_walk)        \
-	X(syscalls) X(text_site)
+	X(config_check) X(config_json) X(control) X(dial) X(elf) X(erofs) X(gate_cache) X(gofer) X(lower) X(mailbox)           \
+	X(path_walk) X(syscalls) X(text_reloc) X(text_site)
 #define DECLARE(name) extern const struct fuzz_target fuzz_##name;
 TARGETS(DECLARE)
 

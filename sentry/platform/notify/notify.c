@@ -68,12 +68,13 @@ static void proceed(uint64_t id)
 	host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
-static int pass_fd(uint64_t id, int fd, bool and_answer)
+static int pass_fd(uint64_t id, int fd, int at, bool and_answer)
 {
 	struct seccomp_notif_addfd addfd = {
 		.id = id,
 		.srcfd = (uint32_t)fd,
-		.flags = and_answer ? SECCOMP_ADDFD_FLAG_SEND : 0,
+		.newfd = at >= 0 ? (uint32_t)at : 0,
+		.flags = (and_answer ? SECCOMP_ADDFD_FLAG_SEND : 0) | (at >= 0 ? SECCOMP_ADDFD_FLAG_SETFD : 0),
 	};
 
 	return host_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);

@@ -137,7 +137,7 @@ static int send_fd(int fd)
 	return (int)host_sendmsg(our_socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static int pass_fd(uint64_t id, int fd, bool and_answer)
+static int pass_fd(uint64_t id, int fd, unused_arg int number_wanted, bool and_answer)
 {
 	struct user_regs_struct regs, call;
 	struct receive_frame f;

@@ -205,7 +205,7 @@ static void op_hello(const struct stub_call *c)
 		return;
 	}
 	thread_set_state(pt, THREAD_ATTACHED);
-	fd = transport->pass_fd(c->id, pt->mailbox_fd, true);
+	fd = transport->pass_fd(c->id, pt->mailbox_fd, -1, true);
 	if (fd < 0)
 		return; /* it died */
 	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
@@ -718,6 +718,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 
 const struct platform_ops notify_platform = {
 	.name = "notify",
+	.guard_fd = native_guard_fd,
 	STUBS_OPS
 };
 

@@ -5,6 +5,10 @@
  * They are queued while a handler runs and carried out by the thread in its trap door, when it resumes or at a flush. The
  * filter notifies those that could do harm (descriptors, the stub region); each is compared with what is expected here.
  * A host descriptor is put into the stub's (empty) table for the batch only: ADDFD, the call, close.
+ *
+ * The guarded descriptor (a root image: it shows more than this process may read) goes to a number at which the filter
+ * lets no mapping pass unasked: only what was commanded can be mapped through it, whichever thread tries. Those numbers
+ * never hold anything else, so one that is used twice at the same time is the same file.
  */
 #include "sentry/platform/stubs/stubs.h"
 
@@ -157,9 +161,36 @@ bool native_needs_call(const struct platform_thread *pt)
 	return false;
 }
 
+static int guarded_fd = -1;
+
+void native_guard_fd(int fd)
+{
+	guarded_fd = fd;
+}
+
+static bool in_guarded_range(int number)
+{
+	return number >= (int)STUB_GUARDED_LO && number < (int)STUB_GUARDED_HI;
+}
+
+/* Passes a descriptor of the batch: the number to close afterwards, or -errno. *use is the one for the calls. */
+static int pass(struct platform_thread *pt, int host_fd, int *use)
+{
+	static unsigned next;
+	bool guard = guarded_fd >= 0 && host_fd == guarded_fd;
+	int at = guard ? (int)(STUB_GUARDED_LO + next++ % (STUB_GUARDED_HI - STUB_GUARDED_LO)) : -1;
+	int number = transport->pass_fd(pt->call_id, host_fd, at, false);
+
+	*use = number;
+	/* Another file may not be there (so many are on their way at once), nor the guarded one elsewhere. */
+	if (number < 0 || (guarded_fd >= 0 && in_guarded_range(number) != guard))
+		*use = 0x7fffffff; /* the call then fails by itself */
+	return number;
+}
+
 bool native_load(struct platform_thread *pt)
 {
-	int passed[BATCH_FDS], numbers[BATCH_FDS];
+	int passed[BATCH_FDS], numbers[BATCH_FDS], use[BATCH_FDS];
 	unsigned nfds = 0, n = 0, taken = 0;
 	volatile struct stub_cmd *out = pt->mailbox->cmds;
 
@@ -174,14 +205,13 @@ bool native_load(struct platform_thread *pt)
 			if (i == BATCH_FDS)
 				break;
 			if (i == nfds) {
-				int fd = transport->pass_fd(pt->call_id, call->host_fd, false);
-
-				if (fd < 0)
-					fd = 0x7fffffff; /* the call then fails by itself */
 				passed[nfds] = call->host_fd;
-				numbers[nfds++] = fd;
+				numbers[nfds] = pass(pt, call->host_fd, &use[nfds]);
+				if (numbers[nfds] < 0)
+					numbers[nfds] = 0x7fffffff;
+				nfds++;
 			}
-			call->cmd.args[4] = (uint64_t)numbers[i];
+			call->cmd.args[4] = (uint64_t)use[i];
 		}
 		if (call->cmd.nr >= 0 && !stub_filter_free(call->cmd.nr, call->cmd.args))
 			stubs_expect(pt, call->cmd.nr, nargs_of(call->cmd.nr), call->cmd.args);

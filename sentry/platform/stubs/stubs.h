@@ -30,8 +30,8 @@ struct stub_transport {
 	/* The call is made by the host after all. */
 	void (*proceed)(uint64_t id);
 	/* Puts a copy of our descriptor into the caller's table: its number there, or -errno if it died. With `answer` the call
-	 * returns that number. */
-	int (*pass_fd)(uint64_t id, int fd, bool answer);
+	 * returns that number. at: the number to use, whatever was there; -1: the lowest that is free. */
+	int (*pass_fd)(uint64_t id, int fd, int at, bool answer);
 	/* The loop is going to sleep. */
 	void (*before_sleep)(void);
 	/* How many calls may wait before waiting gets dear for all; 0: any number. */
@@ -249,6 +249,7 @@ bool native_fits(const struct platform_thread *pt);
 bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
+void native_guard_fd(int fd);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);

@@ -20,8 +20,9 @@ static void setup(void)
 	c->argv = 1;
 	c->cwd = 11;
 	c->root_fd = 10;
+	c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
 	c->cg_leave_fd[0] = c->cg_leave_fd[1] = c->cg_freeze_fd = c->cg_frozen_fd = -1;
 	c->cg_oom_fd = c->cg_memory_max_fd = c->cg_memory_fd = -1;
 }
@@ -73,6 +74,8 @@ Test(config_check, damaged)
 	REFUSED(*(char *)&c->rlimits[3].set = 'x');
 	REFUSED(c->root_fd = -1);
 	REFUSED(c->root_fd = 5);
+	REFUSED(c->image_fd = 11);
+	REFUSED((c->root_fd = -1, c->image_fd = 5));
 	REFUSED(c->strace_fd = 2);
 	REFUSED(c->strace_fd = -2);
 	REFUSED(c->nmounts = CONFIG_MAX_MOUNTS + 1);

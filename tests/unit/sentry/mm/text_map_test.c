@@ -25,6 +25,10 @@
 #define MOV_SITE 0x305UL
 #define ODD_MOV_SITE 0x1000UL /* its mov ends where a page ends */
 #define PLAIN_SITE 0x400UL
+#define MOVED_SITE 0x50bUL  /* mov $4,%eax; mov %r9,%rdi; mov %rdx,%rsi; syscall */
+#define HOP_SITE 0x606UL    /* mov %r9,%rdi; mov %rdx,%rsi; syscall; test; ret; padding */
+#define HOP_PADDING 0x60bUL
+#define INTO_SITE 0x70bUL   /* as MOVED_SITE, and a far jump leads into its mov */
 
 static struct platform_mm_cmd cmds[64];
 static unsigned ncmds;
@@ -121,6 +125,10 @@ static void setup(void)
 	put_bytes(MOV_SITE - 5, "\xb8\x6e\0\0\0\x0f\x05\xc3", 8);
 	put_bytes(ODD_MOV_SITE - 5, "\xb8\x27\0\0\0\x0f\x05\xc3", 8);
 	put_bytes(PLAIN_SITE, "\x0f\x05\xc3", 3);
+	put_bytes(MOVED_SITE - 11, "\xb8\4\0\0\0\x4c\x89\xcf\x48\x89\xd6\x0f\x05\xc3", 14);
+	put_bytes(HOP_SITE - 6, "\x4c\x89\xcf\x48\x89\xd6\x0f\x05\x85\xc0\xc3\x0f\x1f\x44\0\0\x53", 17);
+	put_bytes(INTO_SITE - 11, "\xb8\4\0\0\0\x4c\x89\xcf\x48\x89\xd6\x0f\x05\xc3", 14);
+	put_bytes(0x2000, "\xe9\xfd\xe6\xff\xff", 5); /* to 0x702 */
 	memset(&task, 0, sizeof(task));
 	for (unsigned i = 0; i < ARRAY_LEN(group.rlimits); i++)
 		group.rlimits[i].cur = group.rlimits[i].max = LINUX_RLIM_INFINITY;
@@ -282,6 +290,106 @@ Test(text_map, a_mov_that_others_run_through)
 	other.blocked = true;
 	arrive(text, ODD_MOV_SITE, 39, 10);
 	cr_assert_eq(inode.text->map[ODD_MOV_SITE - 5], 0xe9);
+	list_del(&other.group_link);
+}
+
+/* Both forms of sites whose instructions move: jump and slot, contexts, steps, reads. */
+static void check_moved(uint64_t text, uint64_t site, unsigned back, unsigned jump)
+{
+	const struct text_site *s = text_site_find(inode.text, site);
+	uint64_t slot = text + text_shift(s->region) + s->slot, hop = text + site + (uint64_t)(int64_t)s->hop;
+	const uint8_t *map = inode.text->map;
+	uint8_t buf[64];
+	struct regs r;
+
+	cr_assert_eq(s->state, TEXT_PATCHED);
+	cr_assert_eq(s->form, TEXT_FORM_RELOC);
+	cr_assert(s->back == back && s->jump == jump);
+	cr_assert_eq(map[site - back], jump == TEXT_HOP ? 0xeb : 0xe9);
+	cr_assert_eq(memcmp(map + site - back + jump, content + site - back + jump, back - jump + 2), 0);
+	for (unsigned at = 0; at < back + 20; at++) {
+		int done = text_reloc_done(map + inode.text->region_off[s->region] + s->slot, back, at);
+
+		r.rip = slot + at;
+		cr_assert_eq(text_fix_ip(task.mm, &r), done >= 0, "%u", at);
+		cr_assert(done < 0 || r.rip == text + site - back + (unsigned)done);
+		/* To the thread that is stepped each moved instruction is one, the two behind them are none. */
+		cr_assert_eq(text_stepped_nothing(task.mm, slot + at), at == 0 || at == back + 7, "%u", at);
+	}
+	if (s->hop != 0) {
+		r.rip = hop;
+		cr_assert(text_fix_ip(task.mm, &r) && r.rip == text + site - back && text_stepped_nothing(task.mm, hop));
+		r.rip = hop + 1;
+		cr_assert_not(text_fix_ip(task.mm, &r));
+		cr_assert(map[site + (uint64_t)(int64_t)s->hop] == 0xe9);
+	}
+	memcpy(buf, map + site - 20, sizeof(buf));
+	cr_assert_eq(text_read_fix_slow(task.mm, buf, text + site - 20, sizeof(buf)), sizeof(buf));
+	cr_assert_eq(memcmp(buf, content + site - 20, sizeof(buf)), 0);
+}
+
+Test(text_map, instructions_that_move)
+{
+	uint64_t text = hot_text();
+
+	arrive(text, MOVED_SITE, 4, 4);
+	check_moved(text, MOVED_SITE, 11, TEXT_JUMP);
+	/* From now on the first call is enough. */
+	arrive(text, HOP_SITE, 4, 1);
+	check_moved(text, HOP_SITE, 3, TEXT_HOP);
+	cr_assert_eq(text_site_find(inode.text, HOP_SITE)->hop, HOP_PADDING - HOP_SITE);
+	arrive(text, INTO_SITE, 4, 1);
+	cr_assert_eq(text_site_find(inode.text, INTO_SITE)->state, TEXT_LEFT);
+	cr_assert_eq(memcmp(inode.text->map + INTO_SITE - 11, content + INTO_SITE - 11, 14), 0);
+	arrive(text, MOV_SITE, 110, 4);
+	check_moved(text, MOVED_SITE, 11, TEXT_JUMP);
+}
+
+/* What only the stub says doesn't move anything. */
+Test(text_map, instructions_move_only_where_calls_came_from)
+{
+	uint64_t text = hot_text();
+
+	for (unsigned i = 0; i < 100; i++)
+		text_arrival(&task, 4, text + MOVED_SITE + 2, false);
+	cr_assert_eq(inode.text->map[MOVED_SITE - 11], 0xb8);
+	arrive(text, MOVED_SITE, 4, 4);
+	check_moved(text, MOVED_SITE, 11, TEXT_JUMP);
+}
+
+Test(text_map, instructions_move_while_others_run_there)
+{
+	static const struct {
+		uint64_t site;
+		unsigned back, jump;
+	} sites[] = {{MOVED_SITE, 11, TEXT_JUMP}, {HOP_SITE, 3, TEXT_HOP}};
+	struct task other = {.group = &group};
+	uint64_t text = hot_text();
+
+	other.mm = task.mm;
+	list_init(&other.group_link);
+	list_add(&group.threads, &other.group_link);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at = sites[i].site - sites[i].back;
+		const struct text_site *s;
+
+		arrive(text, sites[i].site, 4, 4);
+		s = text_site_find(inode.text, sites[i].site);
+		for (unsigned step = 0; step < 3; step++) {
+			struct regs r = {.rip = text + at + 1, .rax = 1234};
+			uint8_t buf[32];
+
+			cr_assert_eq(s->state, TEXT_PENDING);
+			cr_assert_eq(inode.text->map[at], 0xcc);
+			cr_assert(text_fix_trap(task.mm, &r));
+			cr_assert(r.rax == 1234 && r.rip == text + text_shift(s->region) + s->slot);
+			memcpy(buf, inode.text->map + at, sizeof(buf));
+			cr_assert_eq(text_read_fix_slow(task.mm, buf, text + at, sizeof(buf)), sizeof(buf));
+			cr_assert_eq(memcmp(buf, content + at, sizeof(buf)), 0);
+			text_turn();
+		}
+		check_moved(text, sites[i].site, sites[i].back, sites[i].jump);
+	}
 	list_del(&other.group_link);
 }
 

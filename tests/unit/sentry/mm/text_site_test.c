@@ -106,9 +106,21 @@ Test(text_site, flags)
 	cr_assert_eq(MOV("\x90", 1, "\x48", 1), TEXT_WHY_FLAGS);
 	cr_assert_eq(MOV("\x90", 1, "\x48\x85\xc0", 1), TEXT_WHY_NONE);      /* test */
 	cr_assert_eq(MOV("\x90", 1, "\x83\xf8\xff", 1), TEXT_WHY_NONE);      /* cmp $-1 */
-	cr_assert_eq(MOV("\x90", 1, "\x48\x89\xc3", 1), TEXT_WHY_NONE);      /* mov */
-	cr_assert_eq(MOV("\x90", 1, "\x0f\x1f\x00", 1), TEXT_WHY_NONE);      /* nop */
-	cr_assert_eq(MOV("\x90", 1, "\x41\x5c", 1), TEXT_WHY_NONE);          /* pop %r12 */
+	cr_assert_eq(MOV("\x90", 1, "\x48\x89\xc3\xc3", 1), TEXT_WHY_NONE);  /* mov */
+	cr_assert_eq(MOV("\x90", 1, "\x0f\x1f\x00\xc3", 1), TEXT_WHY_NONE);  /* nop */
+	cr_assert_eq(MOV("\x90", 1, "\x41\x5c\xc3", 1), TEXT_WHY_NONE);      /* pop %r12 */
+	/* Further on. */
+	cr_assert_eq(MOV("\x90", 1, "\x48\x89\xc3\x72\x10", 1), TEXT_WHY_FLAGS);             /* mov; jb */
+	cr_assert_eq(MOV("\x90", 1, "\x48\x89\xc3", 1), TEXT_WHY_FLAGS);                     /* mov; who knows */
+	cr_assert_eq(MOV("\x90", 1, "\x48\x89\xc3\x85\xc0\x72\x10", 1), TEXT_WHY_NONE);     /* mov; test; jb */
+	cr_assert_eq(MOV("\x90", 1, "\xeb\x01\xc3\x72\x10", 1), TEXT_WHY_FLAGS);             /* jmp to jb */
+	cr_assert_eq(MOV("\x90", 1, "\xeb\x01\x9c\x31\xc0", 1), TEXT_WHY_NONE);              /* jmp past pushf to xor */
+	cr_assert_eq(MOV("\x90", 1, "\xeb\x40", 1), TEXT_WHY_NONE);                          /* to another function */
+	cr_assert_eq(MOV("\x90", 1, "\xeb\xfe", 1), TEXT_WHY_FLAGS);                         /* for ever */
+	cr_assert_eq(MOV("\x90", 1, "\xff\xc0\x72\x10", 1), TEXT_WHY_FLAGS);                 /* inc keeps the carry */
+	cr_assert_eq(MOV("\x90", 1, "\x64\x48\x2b\x04\x25\x28\0\0\0\x75\1", 1), TEXT_WHY_NONE); /* sub %fs:40 */
+	cr_assert_eq(MOV("\x90", 1, "\xf0\x0f\xb1\x17\x75\1", 1), TEXT_WHY_NONE);            /* lock cmpxchg */
+	cr_assert_eq(MOV("\x90", 1, "\xf0\x83\x17\x01\xc3", 1), TEXT_WHY_FLAGS);             /* lock adc */
 }
 
 /* The bytes 05 48 3d 0x behind the e9, taken as a displacement, lead to the slot; the slot's lea leads back. */
@@ -189,4 +201,199 @@ Test(text_site, noise)
 		}
 	}
 	cr_assert_gt(found, 10);
+}
+
+/* ---- moved instructions ---- */
+
+/* Bytes with so much before and behind that it can be told where instructions begin. */
+struct code {
+	uint8_t bytes[1024];
+	size_t len, off; /* of the syscall */
+};
+
+#define LEAD 300U
+/* before; syscall; behind; then nops. */
+static struct code code_of(const char *before, size_t nbefore, const char *behind, size_t nbehind)
+{
+	struct code c = {.len = sizeof(c.bytes), .off = LEAD + nbefore};
+
+	memset(c.bytes, 0x90, sizeof(c.bytes));
+	memcpy(c.bytes + LEAD, before, nbefore);
+	memcpy(c.bytes + c.off, "\x0f\x05", 2);
+	memcpy(c.bytes + c.off + 2, behind, nbehind);
+	return c;
+}
+#define CODE(before, behind) code_of(before, sizeof(before) - 1, behind, sizeof(behind) - 1)
+
+static unsigned find(const struct code *c, unsigned jump, enum text_why want)
+{
+	enum text_why why;
+	unsigned back = text_reloc_find(c->bytes, c->len, c->off, jump, 0, &why);
+
+	cr_expect_eq(why, want);
+	cr_expect_eq(back != 0, want == TEXT_WHY_NONE);
+	return back;
+}
+
+#define MOV_4 "\xb8\4\0\0\0"
+#define MOVES "\x4c\x89\xcf\x48\x89\xd6" /* mov %r9,%rdi; mov %rdx,%rsi */
+
+Test(text_site, what_may_move)
+{
+	struct code c = CODE(MOV_4 MOVES, "\xc3");
+
+	cr_expect_eq(find(&c, TEXT_JUMP, TEXT_WHY_NONE), 11);
+	cr_expect_eq(find(&c, TEXT_HOP, TEXT_WHY_NONE), 3);
+	c = CODE("\x4c\x89\x5c\x24\x08", "\xc3"); /* mov %r11,8(%rsp) */
+	cr_expect_eq(find(&c, TEXT_JUMP, TEXT_WHY_NONE), 5);
+	c = CODE("\x48\xc7\xc0\x3f\0\0\0\x31\xf6", "\xc3"); /* mov $63,%rax: not from behind its prefix */
+	cr_expect_eq(find(&c, TEXT_JUMP, TEXT_WHY_NONE), 9);
+	c = CODE("\x48\x8b\x05\0\1\0\0" MOVES, "\xc3"); /* mov 256(%rip),%rax */
+	cr_expect_eq(find(&c, TEXT_JUMP, TEXT_WHY_NONE), 13);
+	c = CODE(MOV_4 MOVES, "\x72\x10"); /* jb */
+	find(&c, TEXT_JUMP, TEXT_WHY_FLAGS);
+	c = CODE(MOV_4 "\xe8\0\0\0\0" MOVES, "\xc3"); /* a call, which pushes where it is */
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	c = CODE(MOV_4 "\x74\x01" MOVES, "\xc3"); /* je */
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	c = CODE(MOV_4 "\x0f\x05" MOVES, "\xc3"); /* another call */
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	c = CODE(MOV_4 "\x65\x48\x8b\x3f", "\xc3"); /* mov %gs:(%rdi),%rdi */
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	c = CODE(MOV_4 "\xf7\xf1", "\xc3"); /* div: its fault tells its place */
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	c = CODE(MOVES MOVES, "\xc3");
+	find(&c, TEXT_JUMP, TEXT_WHY_NO_PATTERN);
+	cr_expect_eq(find(&c, TEXT_HOP, TEXT_WHY_NONE), 3);
+}
+
+/* One more byte in front, and it is another instruction, or might be. */
+Test(text_site, what_does_not_surely_begin)
+{
+	static const char *const tails[] = {"\x48", "\x0f", "\xc7\x45", "\x69\xc0", "\x8b\x84"};
+	/* movl $4,-0x48(%rbp) and mov 4(%rax,%rdi,4),%eax are as good, from where they begin. */
+	static const unsigned backs[] = {0, 0, 7, 0, 7};
+	uint8_t data[512];
+	enum text_why why;
+
+	for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+		struct code c = CODE(MOV_4, "\xc3");
+
+		memcpy(c.bytes + LEAD - strlen(tails[i]), tails[i], strlen(tails[i]));
+		cr_expect_eq(text_reloc_find(c.bytes, c.len, c.off, TEXT_JUMP, 0, &why), backs[i], "%zu", i);
+	}
+	/* Nothing before it: who knows. */
+	memset(data, 0x90, sizeof(data));
+	memcpy(data, MOV_4 "\x0f\x05\xc3", 8);
+	cr_expect_eq(text_reloc_find(data, sizeof(data), 5, TEXT_JUMP, 0, &why), 0);
+	/* Only bytes that end in the middle of it: each of fifteen begins something that goes past. */
+	memset(data, 0xb8, 200);
+	memcpy(data + 200, MOV_4 "\x0f\x05\xc3", 8);
+	cr_expect_eq(text_reloc_find(data, sizeof(data), 205, TEXT_JUMP, 0, &why), 0);
+}
+
+Test(text_site, jumps_into_it)
+{
+	for (unsigned in = 0; in < 11; in++) {
+		struct code c = CODE(MOV_4 MOVES, "\xc3");
+		bool middle = in > 0 && in < 5;
+		enum text_why why;
+
+		/* From before, and from behind. */
+		c.bytes[LEAD - 52] = 0xeb;
+		c.bytes[LEAD - 51] = (uint8_t)(50 + in);
+		cr_expect_eq(text_reloc_find(c.bytes, c.len, c.off, TEXT_JUMP, 0, &why), middle ? 0 : 11, "to %u", in);
+		memset(c.bytes + LEAD - 52, 0x90, 2);
+		c.bytes[LEAD + 60] = 0x75;
+		c.bytes[LEAD + 61] = (uint8_t)(in - 62);
+		cr_expect_eq(text_reloc_find(c.bytes, c.len, c.off, TEXT_JUMP, 0, &why), middle ? 0 : 11, "to %u", in);
+		/* The same bytes as a part of mov $imm,%eax are no jump. */
+		memcpy(c.bytes + LEAD + 59, "\xb8", 1);
+		cr_expect_eq(text_reloc_find(c.bytes, c.len, c.off, TEXT_JUMP, 0, &why), 11, "to %u", in);
+	}
+}
+
+Test(text_site, far_jumps)
+{
+	uint8_t text[4096], bits[512] = {0};
+	int32_t rel = 3000 - 105;
+
+	memset(text, 0x90, sizeof(text));
+	text[100] = 0xe8;
+	memcpy(text + 101, &rel, 4);
+	rel = 50 - 206;
+	memcpy(text + 200, "\x0f\x84", 2);
+	memcpy(text + 202, &rel, 4);
+	rel = 5000;
+	text[300] = 0xe9;
+	memcpy(text + 301, &rel, 4);
+	text_far_jumps(text, sizeof(text), bits);
+	for (unsigned i = 0; i < sizeof(text); i++)
+		cr_expect_eq(bits[i / 8] >> (i % 8) & 1, i == 3000 || i == 50, "%u", i);
+}
+
+Test(text_site, padding)
+{
+	uint8_t text[1024];
+	unsigned n = 0;
+
+	memset(text, 0x48, sizeof(text)); /* neither padding nor a jump */
+	memset(text, 0x90, 400);
+	memset(text + 400, 0x53, 100);    /* push %rbx */
+	text[416] = 0xc3;
+	memcpy(text + 417, "\x66\x2e\x0f\x1f\x84\0\0\0\0\0\x0f\x1f\x44\0\0", 15);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), 417);
+	cr_expect_eq(n, 15);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 417 + n, &n), SIZE_MAX);
+	/* Its nearest five bytes are still in reach, or no longer; and from the other side. */
+	cr_expect_eq(text_padding_find(text, sizeof(text), 432 - 5 + 128, 0, &n), 417);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 432 - 5 + 129, 0, &n), SIZE_MAX);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 417 - 127, 0, &n), 417);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 417 - 128, 0, &n), SIZE_MAX);
+	/* Somebody jumps there. */
+	memcpy(text + 450, "\xeb\xe0", 2);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), SIZE_MAX);
+	memset(text + 450, 0x53, 2);
+	/* It is reached from before. */
+	text[416] = 0x53;
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), SIZE_MAX);
+	/* A function's own first nops, or too short. */
+	text[416] = 0xc3;
+	text[431] = 0x90;
+	text[432] = 0x90;
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), SIZE_MAX);
+	memset(text + 417, 0x53, 20);
+	text[427] = 0xc3;
+	memset(text + 428, 0xcc, 4);
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), SIZE_MAX);
+	text[426] = 0xc3;
+	text[427] = 0xcc;
+	cr_expect_eq(text_padding_find(text, sizeof(text), 480, 0, &n), 427);
+	cr_expect_eq(n, 5);
+}
+
+/* What the copy names is what the original named; its end leads back. */
+Test(text_site, moved_code)
+{
+	const uint8_t p[] = {0x48, 0x8d, 0x35, 0x00, 0x10, 0, 0, 0x83, 0x05, 0xf0, 0xff, 0xff, 0xff, 0x01, 0x31, 0xd2};
+	const uint64_t site = 0x5010, slot = site - sizeof(p) + TEXT_NEAR_SHIFT;
+	uint8_t code[TEXT_RELOC_LEN];
+	unsigned n = text_encode_reloc(code, p, sizeof(p), slot, site);
+	unsigned begins[] = {0, 7, 14, 16, 23}, done[] = {0, 7, 14, 16, 16};
+
+	cr_assert_eq(n, sizeof(p) + 15);
+	cr_expect_eq(slot + 7 + (uint64_t)(int64_t)rel32(code + 3), 0x5000 + 7 + 0x1000);
+	cr_expect_eq(slot + 14 + (uint64_t)(int64_t)rel32(code + 9), 0x5000 + 14 - 16);
+	cr_expect(code[0] == 0x48 && code[7] == 0x83 && code[13] == 1 && code[14] == 0x31 && code[15] == 0xd2);
+	cr_expect_eq(slot + 16 + 7 + (uint64_t)(int64_t)rel32(code + 19), site + 2);
+	for (unsigned at = 0; at < 40; at++) {
+		int want = -1;
+
+		for (unsigned i = 0; i < 5; i++)
+			want = at == begins[i] ? (int)done[i] : want;
+		cr_expect_eq(text_reloc_done(code, sizeof(p), at), want, "%u", at);
+	}
+	/* Out of reach. */
+	cr_expect_eq(text_encode_reloc(code, p, sizeof(p), site + 0x7ff00000, site), sizeof(p) + 15);
+	cr_expect_eq(text_encode_reloc(code, p, sizeof(p), site + 0x80100000UL, site), 0);
 }

@@ -119,7 +119,7 @@ static uint64_t edge(void)
 {
 	static const uint64_t edges[] = {
 		0,          1,          2,          7,         8,          9,          10,
-		16,         0x22,       0x4022,     0x4032,    0x124032,   0x2,        0x20,
+		16,         0x1f,       0x3f,       0x40,      0x2b00000020, 0x22,       0x4022,     0x4032,    0x124032,   0x2,        0x20,
 		0x1000,     0xfffff000, 0xffffffff, 0x100000000, 0x7ffc00000000, 0x7ffcfffff000, 0x7ffd00000000,
 		STUB_BASE - 0x1000,     STUB_BASE,  STUB_BASE + 0x1000, UINT64_MAX, UINT64_MAX - 0xfff, 1UL << 47,
 	};
@@ -143,6 +143,24 @@ Test(stub_filter, free_calls_of_the_stub_are_those_that_c_says, .init = build)
 		free_call = stub_filter_free(d.nr, args);
 		cr_assert_eq(run(&d), free_call ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF,
 			     "call %d(%#lx, %#lx, %#lx, %#lx, %#lx)", d.nr, args[0], args[1], args[2], args[3], args[4]);
+	}
+}
+
+Test(stub_filter, mappings_of_guarded_descriptors_are_asked_for, .init = build)
+{
+	struct seccomp_data d = call_at(STUB_BASE + 0x100, SYS_mmap);
+
+	d.args[0] = 0x10000;
+	d.args[1] = 0x1000;
+	d.args[2] = 1;
+	d.args[3] = 0x12; /* private, fixed */
+	for (unsigned fd = 0; fd < 1024; fd++) {
+		bool guarded = fd >= STUB_GUARDED_LO && fd < STUB_GUARDED_HI;
+
+		for (unsigned high = 0; high < 2; high++) { /* the host looks at 32 bits of it */
+			d.args[4] = fd | (uint64_t)high << 32;
+			cr_assert_eq(run(&d), guarded ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "descriptor %u", fd);
+		}
 	}
 }
 
