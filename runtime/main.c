@@ -76,7 +76,8 @@ static void help_all(void)
 	     "                        /tmp/sentrybox-UID)\n"
 	     "  --log FILE            write errors there, too\n"
 	     "  --log-format json|text\n"
-	     "  --debug, --systemd-cgroup, --rootless WHEN, --cgroup-manager NAME   accepted\n"
+	     "  --systemd-cgroup      linux.cgroupsPath is SLICE:PREFIX:NAME\n"
+	     "  --debug, --rootless WHEN, --cgroup-manager NAME   accepted\n"
 	     "\n"
 	     "sentrybox help VERB tells all about one, sentrybox --version what this is.");
 }
