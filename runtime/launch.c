@@ -86,7 +86,9 @@ static void enter_cgroups(const struct build *b)
 	} else {
 		for (unsigned i = 0; i < b->nenter && r.text[0] == '\0'; i++)
 			if (write(b->enter[i], "0", 1) < 0)
-				snprintf(r.text, sizeof(r.text), "can't enter the container's cgroup (number %u): %s", i,
+				snprintf(r.text, sizeof(r.text),
+					 "can't enter the container's cgroup: %s (linux.cgroupsPath must lie where we may move "
+					 "processes to from our own cgroup)",
 					 strerror(errno));
 	}
 	if (r.text[0] == '\0')
