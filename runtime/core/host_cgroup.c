@@ -112,6 +112,7 @@ static void use_it_up(pid_t parent, int sync)
 	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1000", 4) != 4)
 		_exit(0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (send(sync, &word, 1, MSG_NOSIGNAL) != 1 || recv(sync, &word, 1, 0) != 1)
 		_exit(0);
 	/* Bounded: where swap takes it all, there is no OOM to be seen. */

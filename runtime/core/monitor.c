@@ -58,6 +58,7 @@ struct monitor {
 	uint64_t start_ns, last_activity_ns;
 	uint64_t finish_ns; /* a limit was reached, and files are copied out until then; 0: not so */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
+	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
 	uint8_t *sites;     /* what the sentry has learned, as far as it has told; NULL: nothing */
 	size_t nsites;
@@ -392,6 +393,7 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 }
 
 #define OOM_GRACE_MS 50
+#define OOM_LOOK_MS 10
 #define OOM_TRIES 4
 
 /*
@@ -409,7 +411,9 @@ static void out_of_memory(struct monitor *m)
 	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
 		m->oom_tries = 0;
 	m->oom_ns = now;
-	lifecycle_oom();
+	if (msg.status == 0 || msg.status != m->oom_pid) /* else it takes its time to end */
+		lifecycle_oom();
+	m->oom_pid = msg.status;
 	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
 		stop_by_limit(m, LIMIT_MEMORY);
 	else
@@ -494,11 +498,14 @@ static void run(struct monitor *m)
 			m->last_activity_ns = now_ns();
 		timeout = check_time(m);
 		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
-		if (memory >= 0 && m->oom_tries != 0 && now_ns() - m->oom_ns >= OOM_GRACE_MS * NSEC_PER_MSEC)
-			m->oom_tries = 0; /* it has helped */
+		/* It has helped. A container may come here as often as it likes, as on Linux. */
+		if (memory >= 0 && m->oom_tries != 0 && lifecycle_on() && !memory_watch_is_over(m->cfg)) {
+			m->oom_tries = 0;
+			m->oom_pid = 0;
+		}
 		if (memory < 0) {
 			out_of_memory(m);
-			timeout = OOM_GRACE_MS;
+			timeout = OOM_LOOK_MS;
 		} else if (memory > 0 && (timeout < 0 || memory < timeout)) {
 			timeout = memory;
 		}
