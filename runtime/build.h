@@ -8,6 +8,8 @@
 
 #include "runtime/settings.h"
 
+#include <sched.h>
+
 #define BUILD_MAX_FDS 256
 #define BUILD_DIRS 8
 
@@ -23,6 +25,12 @@ struct build {
 	} dirs[BUILD_DIRS];
 	unsigned next_dir;
 	char *passwd;      /* an image's /etc/passwd, read when it was opened; NULL: none */
+	/* For the child that becomes the monitor, before anything else: the cgroups it enters (cgroup.procs of each), and
+	 * the CPUs it stays on. */
+	int enter[8];
+	unsigned nenter;
+	bool pin;
+	cpu_set_t cpus;
 	bool full; /* a string did not fit; told by build_finish */
 };
 

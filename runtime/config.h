@@ -145,6 +145,13 @@ struct config {
 	bool net_new;        /* ... or a new one, for hooks to set up */
 	int32_t sync_fd;     /* a socket to the command that creates us, until it has said that all is well; -1 */
 	int32_t state_fd;    /* the container's state directory, where the monitor writes how it ended; -1 */
+	/* The container's cgroups (runtime/cgroup.c), as far as the monitor has to do with them; -1 where there are none. */
+	int32_t cg_leave_fd[2];   /* cgroup.procs above the ones it begins its life in, where it goes when its roles are started */
+	int32_t cg_freeze_fd;     /* version 1's freezer.state, or version 2's cgroup.freeze, of all but itself */
+	int32_t cg_frozen_fd;     /* version 2: the cgroup.events that belongs to it */
+	int32_t cg_oom_fd;        /* where the host counts its OOM kills: memory.oom_control, memory.events */
+	int32_t cg_memory_max_fd; /* memory.limit_in_bytes, memory.max */
+	int32_t cg_memory_fd;     /* memory.usage_in_bytes, memory.current */
 	bool engine_init;    /* the monitor is what an engine waits for: it ends by the signal the program ended by */
 	uint32_t npreserved;
 	int32_t preserved[CONFIG_MAX_PRESERVED]; /* descriptors that the program has as 3, 4 ... */

@@ -14,6 +14,7 @@
  * `run` does both steps; in the foreground it stays, passes signals on and takes the container away at the end.
  */
 #include "runtime/build.h"
+#include "runtime/cgroup.h"
 #include "runtime/cleanup.h"
 #include "runtime/console.h"
 #include "runtime/create.h"
@@ -322,8 +323,9 @@ static bool prepare(struct making *m, struct error **err)
 	if (fd < 0)
 		return false;
 	m->b.c->control_fd = build_fd(&m->b, fd);
-	m->b.c->state_fd = build_fd(&m->b, fcntl(m->c.dir_fd, F_DUPFD_CLOEXEC, 10));
-	return true;
+	/* Opened anew: a copy of ours would hold our lock as long as the monitor lives, should we be killed before we give it up. */
+	m->b.c->state_fd = build_fd(&m->b, openat(m->c.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	return cgroup_create(&m->c, m->spec, &m->b, err);
 }
 
 /* ---- the monitor is there ---- */

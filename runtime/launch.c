@@ -12,6 +12,7 @@
 #include "runtime/launch.h"
 #include "runtime/cleanup.h"
 #include "runtime/copy_out.h"
+#include "runtime/core/lifecycle_protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -74,12 +76,35 @@ int launch_config(const struct config *c, struct error **err)
 	return steal_fd(&fd);
 }
 
+/* What can't be entered is told to whoever waits for "created". */
+static void enter_cgroups(const struct build *b)
+{
+	struct lifecycle_reply r = {.type = LC_ERROR};
+
+	if (b->pin && sched_setaffinity(0, sizeof(b->cpus), &b->cpus) < 0) {
+		snprintf(r.text, sizeof(r.text), "linux.resources.cpu.cpus: none of these CPUs is ours to use: %s", strerror(errno));
+	} else {
+		for (unsigned i = 0; i < b->nenter && r.text[0] == '\0'; i++)
+			if (write(b->enter[i], "0", 1) < 0)
+				snprintf(r.text, sizeof(r.text),
+					 "can't enter the container's cgroup: %s (linux.cgroupsPath must lie where we may move "
+					 "processes to from our own cgroup)",
+					 strerror(errno));
+	}
+	if (r.text[0] == '\0')
+		return;
+	if (b->c->sync_fd < 0 || send(b->c->sync_fd, &r, sizeof(r), MSG_NOSIGNAL) < 0)
+		dprintf(STDERR_FILENO, "sentrybox: %s\n", r.text);
+	_exit(125);
+}
+
 /* Exec of the core in this process. Returns only on failure, with errno. */
 static void exec_core(const struct build *b, const char *core, int config)
 {
 	char *const argv[] = {(char *)"sentrybox-core", (char *)"monitor", NULL};
 	char *const envp[] = {NULL};
 
+	enter_cgroups(b);
 	if (config == CONFIG_FD)
 		fcntl(config, F_SETFD, 0);
 	else if (dup2(config, CONFIG_FD) < 0)

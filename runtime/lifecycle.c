@@ -13,6 +13,7 @@
 #include "runtime/default_spec.h"
 #include "runtime/hooks.h"
 #include "runtime/parse.h"
+#include "runtime/resources.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
 #include "runtime/verbs.h"
@@ -379,58 +380,18 @@ static int do_wait(struct words *w, struct error **err)
 	return code >= 0 ? 0 : -1;
 }
 
-/* ---- events ---- */
+/* ---- events, update: resources.c ---- */
 
 static void count_threads(const struct control_process *e, pid_t host, void *arg)
 {
 	(void)host;
-	*(int64_t *)arg += e->threads;
+	*(uint64_t *)arg += e->threads;
 }
 
-static json_object *number(json_object *to, const char *key, uint64_t n)
+bool container_threads(struct container *c, uint64_t *n, struct error **err)
 {
-	json_object_object_add(to, key, json_object_new_uint64(n));
-	return to;
-}
-
-static json_object *object_in(json_object *to, const char *key)
-{
-	json_object *o = json_object_new_object();
-
-	json_object_object_add(to, key, o);
-	return o;
-}
-
-static bool print_stats(struct container *c, struct error **err)
-{
-	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_STATS};
-	json_object *event, *data, *cpu, *memory, *usage, *pids, *v;
-	struct lifecycle_reply r;
-	int64_t threads = 0;
-
-	if (!each_process(c, count_threads, &threads, err) || !container_ask(c, &rq, &r, err))
-		return false;
-	event = json_object_new_object();
-	json_object_object_add(event, "type", json_object_new_string("stats"));
-	json_object_object_add(event, "id", json_object_new_string(c->id));
-	data = object_in(event, "data");
-	cpu = object_in(data, "cpu");
-	usage = object_in(cpu, "usage");
-	number(usage, "total", r.cpu_user_ns + r.cpu_sys_ns);
-	number(usage, "kernel", r.cpu_sys_ns);
-	number(usage, "user", r.cpu_user_ns);
-	memory = object_in(data, "memory");
-	usage = object_in(memory, "usage");
-	number(usage, "limit", r.memory_limit != 0 ? r.memory_limit : UINT64_MAX);
-	number(usage, "usage", r.memory_bytes);
-	number(usage, "max", r.memory_peak);
-	pids = object_in(data, "pids");
-	number(pids, "current", (uint64_t)threads);
-	if (json_object_object_get_ex(c->state, "pids", &v) && json_object_get_int64(v) != 0)
-		number(pids, "limit", (uint64_t)json_object_get_int64(v));
-	print_json(event, false);
-	fflush(stdout);
-	return true;
+	*n = 0;
+	return each_process(c, count_threads, n, err);
 }
 
 static int do_events(struct words *w, struct error **err)
@@ -442,82 +403,14 @@ static int do_events(struct words *w, struct error **err)
 	if (w->interval != NULL && !parse_duration(w->interval, &ms, err))
 		return error_wrap(err, "--interval") ? 0 : -1;
 	container_init(&c);
-	ok = container_open(&c, w->id, err);
-	while (ok) {
-		ok = print_stats(&c, err);
-		if (w->stats || !ok)
-			break;
-		nanosleep(&(struct timespec){(time_t)(ms / 1000), (long)(ms % 1000) * 1000000}, NULL);
-		if (container_pid(&c) == 0)
-			break;
-	}
+	ok = container_open(&c, w->id, err) && (w->stats ? stats_print(&c, err) : events_print(&c, ms, err));
 	container_close(&c);
 	return ok ? 0 : -1;
 }
 
-/* ---- update ---- */
-
-static json_object *read_resources(const char *file, struct error **err)
-{
-	cleanup_fclose FILE *f = strcmp(file, "-") == 0 ? fdopen(dup(STDIN_FILENO), "r") : fopen(file, "re");
-	cleanup_free char *text = xcalloc(1, 65536);
-	json_object *o;
-	size_t n;
-
-	if (f == NULL) {
-		error_errno(err, errno, "--resources: can't read %s", file);
-		return NULL;
-	}
-	n = fread(text, 1, 65535, f);
-	text[n] = '\0';
-	o = json_tokener_parse(text);
-	if (o == NULL || !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		error_set(err, "--resources: %s is not an object of JSON", file);
-		return NULL;
-	}
-	return o;
-}
-
-static void keep(struct container *c, const char *key, uint64_t n)
-{
-	json_object_object_add(c->state, key, json_object_new_uint64(n));
-}
-
-static uint64_t kept(const struct container *c, const char *key)
-{
-	json_object *v;
-
-	return json_object_object_get_ex(c->state, key, &v) ? json_object_get_uint64(v) : 0;
-}
-
-static bool update(struct container *c, json_object *resources, struct error **err)
-{
-	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_UPDATE};
-	cleanup_free struct config *limits = xcalloc(1, sizeof(*limits));
-	struct lifecycle_reply r;
-
-	if (!container_lock(c, err))
-		return false;
-	limits->memory_bytes = kept(c, "memory");
-	limits->cpu_permille = (uint32_t)kept(c, "cpu_permille");
-	limits->max_tasks = (uint32_t)kept(c, "pids");
-	if (!spec_resources(limits, resources, err))
-		return false;
-	rq.memory_bytes = limits->memory_bytes;
-	rq.cpu_permille = limits->cpu_permille;
-	rq.max_tasks = limits->max_tasks;
-	if (!container_ask(c, &rq, &r, err))
-		return false;
-	keep(c, "memory", rq.memory_bytes);
-	keep(c, "cpu_permille", rq.cpu_permille);
-	keep(c, "pids", rq.max_tasks);
-	return container_save(c, err);
-}
-
 static int do_update(struct words *w, struct error **err)
 {
-	json_object *resources = w->resources != NULL ? read_resources(w->resources, err) : json_object_get(w->update);
+	json_object *resources = w->resources != NULL ? resources_read(w->resources, err) : json_object_get(w->update);
 	struct container c;
 	bool ok;
 
@@ -526,7 +419,7 @@ static int do_update(struct words *w, struct error **err)
 	if (resources == NULL)
 		resources = json_object_new_object();
 	container_init(&c);
-	ok = container_open(&c, w->id, err) && update(&c, resources, err);
+	ok = container_open(&c, w->id, err) && resources_update(&c, resources, err);
 	container_close(&c);
 	json_object_put(resources);
 	return ok ? 0 : -1;
@@ -573,11 +466,14 @@ static const struct verb {
 	{"pause", "ID", "Stops all of the container's processes.", do_pause, false},
 	{"resume", "ID", "Lets them go on.", do_resume, false},
 	{"wait", "ID", "Waits for the end of the container and prints its exit status.", do_wait, false},
-	{"events", "[--stats] [--interval TIME] ID", "Prints what the container uses, as JSON: once (--stats) or every 5s.",
+	{"events", "[--stats] [--interval TIME] ID",
+	 "Prints what the container uses, as JSON: once (--stats), or every 5s and each time that a process ends for the limit\n"
+	 "on memory.",
 	 do_events, false},
 	{"update",
-	 "[--resources FILE|-] [--memory N] [--cpu-quota N] [--cpu-period N] [--pids-limit N] ID",
-	 "Changes the limits: an object as linux.resources from FILE (- for stdin), or by flags.", do_update, false},
+	 "[--resources FILE|-] [--memory N] [--memory-swap N] [--memory-reservation N] [--cpu-quota N] [--cpu-period N]\n"
+	 "        [--cpu-share N] [--cpuset-cpus LIST] [--cpuset-mems LIST] [--pids-limit N] [--blkio-weight N] ID",
+	 "Changes the limits: an object as linux.resources from FILE (- for stdin), or by flags. -1 is none.", do_update, false},
 	{"spec", "[--bundle DIR]", "Writes a config.json to start from.", do_spec, true},
 	{"features", "", "Prints what of the specification is known, as JSON.", do_features, true},
 	{"checkpoint", "ID", "Not supported.", do_unsupported, false},
@@ -590,8 +486,17 @@ void help_lifecycle(void)
 		printf("sentrybox %s %s\n\n  %s\n\n", verbs[i].name, verbs[i].args, verbs[i].help);
 }
 
-enum { ALL = 'a', FORCE = 'f', QUIET = 'q', BUNDLE = 'b', HELP = 'h', FORMAT = 256, STATS, INTERVAL, RESOURCES, MEMORY, QUOTA,
-       PERIOD, PIDS, MOOT };
+enum { ALL = 'a', FORCE = 'f', QUIET = 'q', BUNDLE = 'b', HELP = 'h', FORMAT = 256, STATS, INTERVAL, RESOURCES, MOOT, LIMITS };
+
+/* Flags of update: LIMITS and on, in this order. */
+static const struct {
+	const char *group, *key;
+	bool text;
+} limit_flags[] = {
+	{"memory", "limit", false},   {"memory", "swap", false}, {"memory", "reservation", false}, {"cpu", "quota", false},
+	{"cpu", "period", false},     {"cpu", "shares", false},  {"cpu", "cpus", true},            {"cpu", "mems", true},
+	{"blockIO", "weight", false}, {"pids", "limit", false},
+};
 
 static const struct option options[] = {
 	{"all", no_argument, NULL, ALL},
@@ -603,38 +508,45 @@ static const struct option options[] = {
 	{"stats", no_argument, NULL, STATS},
 	{"interval", required_argument, NULL, INTERVAL},
 	{"resources", required_argument, NULL, RESOURCES},
-	{"memory", required_argument, NULL, MEMORY},
-	{"cpu-quota", required_argument, NULL, QUOTA},
-	{"cpu-period", required_argument, NULL, PERIOD},
-	{"pids-limit", required_argument, NULL, PIDS},
-	{"cpu-share", required_argument, NULL, MOOT},
-	{"cpu-shares", required_argument, NULL, MOOT},
+	{"memory", required_argument, NULL, LIMITS},
+	{"memory-swap", required_argument, NULL, LIMITS + 1},
+	{"memory-reservation", required_argument, NULL, LIMITS + 2},
+	{"cpu-quota", required_argument, NULL, LIMITS + 3},
+	{"cpu-period", required_argument, NULL, LIMITS + 4},
+	{"cpu-share", required_argument, NULL, LIMITS + 5},
+	{"cpu-shares", required_argument, NULL, LIMITS + 5},
+	{"cpuset-cpus", required_argument, NULL, LIMITS + 6},
+	{"cpuset-mems", required_argument, NULL, LIMITS + 7},
+	{"blkio-weight", required_argument, NULL, LIMITS + 8},
+	{"pids-limit", required_argument, NULL, LIMITS + 9},
 	{"cpu-rt-period", required_argument, NULL, MOOT},
 	{"cpu-rt-runtime", required_argument, NULL, MOOT},
-	{"cpuset-cpus", required_argument, NULL, MOOT},
-	{"cpuset-mems", required_argument, NULL, MOOT},
-	{"blkio-weight", required_argument, NULL, MOOT},
 	{"kernel-memory", required_argument, NULL, MOOT},
 	{"kernel-memory-tcp", required_argument, NULL, MOOT},
-	{"memory-reservation", required_argument, NULL, MOOT},
-	{"memory-swap", required_argument, NULL, MOOT},
 	{0},
 };
 
-static bool limit_flag(struct words *w, const char *group, const char *key, struct error **err)
+static bool limit_flag(struct words *w, int flag, struct error **err)
 {
-	json_object *in;
-	uint64_t n;
+	const char *group = limit_flags[flag].group;
+	json_object *in, *value;
+	uint64_t n = 0;
 
-	if (strcmp(optarg, "-1") == 0)
-		n = 0;
-	else if (!parse_number(optarg, 0, INT64_MAX, &n, err))
-		return false;
+	if (limit_flags[flag].text) {
+		value = json_object_new_string(optarg);
+	} else {
+		if (strcmp(optarg, "-1") != 0 &&
+		    !(strcmp(group, "memory") == 0 ? parse_size(optarg, &n, err) : parse_number(optarg, 0, INT64_MAX, &n, err)))
+			return error_wrap(err, "%s.%s", group, limit_flags[flag].key);
+		value = json_object_new_int64(n == 0 || n > INT64_MAX ? -1 : (int64_t)n);
+	}
 	if (w->update == NULL)
 		w->update = json_object_new_object();
-	if (!json_object_object_get_ex(w->update, group, &in))
-		in = object_in(w->update, group);
-	json_object_object_add(in, key, json_object_new_int64(n == 0 ? -1 : (int64_t)n));
+	if (!json_object_object_get_ex(w->update, group, &in)) {
+		in = json_object_new_object();
+		json_object_object_add(w->update, group, in);
+	}
+	json_object_object_add(in, limit_flags[flag].key, value);
 	return true;
 }
 
@@ -668,16 +580,8 @@ static bool one_flag(struct words *w, int c, struct error **err)
 	case RESOURCES:
 		w->resources = optarg;
 		return true;
-	case MEMORY:
-		return limit_flag(w, "memory", "limit", err);
-	case QUOTA:
-		return limit_flag(w, "cpu", "quota", err);
-	case PERIOD:
-		return limit_flag(w, "cpu", "period", err);
-	case PIDS:
-		return limit_flag(w, "pids", "limit", err);
 	default:
-		return true;
+		return c < LIMITS || limit_flag(w, c - LIMITS, err);
 	}
 }
 

@@ -7,6 +7,7 @@
  *	report.c    the result            --> JSON, lines
  */
 #include "runtime/cleanup.h"
+#include "runtime/cgroup.h"
 #include "runtime/error.h"
 #include "runtime/parse.h"
 #include "runtime/state.h"
@@ -78,7 +79,8 @@ static void help_all(void)
 	     "                        /tmp/sentrybox-UID)\n"
 	     "  --log FILE            write errors there, too\n"
 	     "  --log-format json|text\n"
-	     "  --debug, --systemd-cgroup, --rootless WHEN, --cgroup-manager NAME   accepted\n"
+	     "  --systemd-cgroup      linux.cgroupsPath is SLICE:PREFIX:NAME\n"
+	     "  --debug, --rootless WHEN, --cgroup-manager NAME   accepted\n"
 	     "\n"
 	     "sentrybox help VERB tells all about one, sentrybox --version what this is.");
 }
@@ -134,7 +136,9 @@ static int global_options(int argc, char **argv, struct error **err)
 		const char *name = argv[i] + strspn(argv[i], "-"), *value = strchr(name, '=');
 		size_t len = value != NULL ? (size_t)(value - name) : strlen(name);
 
-		if (strcmp(name, "debug") == 0 || strcmp(name, "systemd-cgroup") == 0)
+		if (strcmp(name, "systemd-cgroup") == 0 || strcmp(name, "systemd-cgroup=true") == 0)
+			cgroup_use_systemd_paths();
+		if (strcmp(name, "debug") == 0 || strncmp(name, "systemd-cgroup", 14) == 0)
 			continue;
 		if (!takes_value(name, len))
 			break; /* --help, --version, and what isn't known */

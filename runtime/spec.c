@@ -6,10 +6,10 @@
  *
  *	honoured   process (args, env, cwd, user, capabilities, rlimits, noNewPrivileges, oomScoreAdj, terminal), root,
  *	           hostname, domainname, mounts, annotations dev.sentrybox.*, linux.maskedPaths, linux.readonlyPaths,
- *	           linux.resources (memory.limit, cpu.quota/period, pids.limit), linux.seccomp (seccomp_profile.c)
+ *	           linux.resources (memory.limit, cpu.quota/period, pids.limit here; all of it and linux.cgroupsPath in
+ *	           cgroup.c), linux.seccomp (seccomp_profile.c)
  *	moot       what configures the host's kernel for a process of its own, where the program never meets that
- *	           kernel: namespaces without a path, apparmorProfile, selinuxLabel, devices' cgroup rules, cgroupsPath,
- *	           rootfsPropagation, cpu.shares, blockIO...
+ *	           kernel: namespaces without a path, apparmorProfile, selinuxLabel, devices' cgroup rules, rootfsPropagation...
  *	refused    what would change what the program may do or see, and can't be had: the error names the field
  *
  * A field we have never heard of is moot if it stands beside known ones (the specification says so), but a value of the
@@ -557,14 +557,53 @@ static bool parse_devices(json_object *os, struct error **err)
 	return true;
 }
 
+/* A number or "max" (-1), and what stands behind it; *n stays if the file isn't named. */
+static bool unified_number(json_object *unified, const char *file, int64_t *n, char **rest, struct error **err)
+{
+	const char *text;
+	char *end;
+
+	if (!json_get_string(unified, "linux.resources.unified", file, &text, err))
+		return false;
+	if (text == NULL)
+		return true;
+	if (starts(text, "max")) {
+		*n = -1;
+		*rest = (char *)(uintptr_t)text + 3;
+		return true;
+	}
+	errno = 0;
+	*n = strtoll(text, &end, 10);
+	*rest = end;
+	return (end != text && errno == 0 && *n >= 0) ||
+	       error_set(err, "linux.resources.unified[\"%s\"]: \"%s\" is neither a number nor max", file, text);
+}
+
+/* Version 2's names for what the sandbox limits itself; the others are cgroup_limits.c's. */
+static bool parse_unified(json_object *res, int64_t *limit, int64_t *quota, int64_t *period, int64_t *tasks,
+			  struct error **err)
+{
+	json_object *unified;
+	char *rest = NULL;
+
+	if (!json_get(res, "linux.resources", "unified", json_type_object, &unified, err) ||
+	    !unified_number(unified, "memory.max", limit, &rest, err) ||
+	    !unified_number(unified, "pids.max", tasks, &rest, err))
+		return false;
+	rest = NULL;
+	if (!unified_number(unified, "cpu.max", quota, &rest, err))
+		return false;
+	if (rest != NULL && *rest != '\0')
+		*period = strtoll(rest, NULL, 10);
+	return *period > 0 || error_set(err, "linux.resources.unified[\"cpu.max\"]: the period is not a number above 0");
+}
+
 static bool parse_resources(struct config *c, json_object *os, struct error **err)
 {
-	static const char *const refused[] = {"unified", NULL};
 	json_object *res, *memory, *cpu, *pids;
 	int64_t limit = 0, quota = 0, period = 100000, tasks = 0;
 
 	if (!json_get(os, "linux", "resources", json_type_object, &res, err) ||
-	    !refuse(res, "linux.resources", refused, err) ||
 	    !json_get(res, "linux.resources", "memory", json_type_object, &memory, err) ||
 	    !json_get(res, "linux.resources", "cpu", json_type_object, &cpu, err) ||
 	    !json_get(res, "linux.resources", "pids", json_type_object, &pids, err) ||
@@ -575,6 +614,8 @@ static bool parse_resources(struct config *c, json_object *os, struct error **er
 		return false;
 	if (period == 0) /* docker's word for "not said" */
 		period = 100000;
+	if (!parse_unified(res, &limit, &quota, &period, &tasks, err))
+		return false;
 	if (limit != 0) /* -1: none */
 		c->memory_bytes = limit > 0 ? (uint64_t)limit : 0;
 	if (quota < 0)

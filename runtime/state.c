@@ -17,6 +17,7 @@
  * Nobody but us can write here (owner and mode are checked, links are not followed), so what is in the files is ours.
  */
 #include "runtime/state.h"
+#include "runtime/cgroup.h"
 #include "runtime/cleanup.h"
 
 #include <dirent.h>
@@ -254,6 +255,8 @@ static void drop_root(struct container *c)
 
 bool container_remove(struct container *c, struct error **err)
 {
+	if (!cgroup_remove(c, err))
+		return false;
 	if (!empty_dir(c->dir_fd) || (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT))
 		return error_errno(err, errno, "can't remove the container's state");
 	drop_root(c);

@@ -13,10 +13,12 @@
  * processes. Nothing here waits for it: each command that needs its help is answered when it answers, SIGKILL has a deadline
  * after which the sentry itself is killed, and pausing is done by us.
  *
- * Pausing stops the sentry first, so that nothing new is made, then its stubs, by SIGSTOP; neither can refuse that.
+ * Pausing stops the sentry first, so that nothing new is made; then its stubs, by SIGSTOP, which they can't refuse. Where there
+ * is a freezer (host_cgroup.c) that takes the place of the stubs' SIGSTOP.
  */
 #include "runtime/core/lifecycle.h"
 
+#include "runtime/core/host_cgroup.h"
 #include "runtime/core/lifecycle_protocol.h"
 #include "runtime/core/memory_watch.h"
 
@@ -33,11 +35,12 @@
 #include <unistd.h>
 
 #define KILL_DEADLINE_MS 2000
+#define HOST_OOM_MS 250
 #define CLIENT_PATIENCE_MS 1000 /* for one that doesn't read its answers */
 
 struct connection {
 	int fd;
-	uint32_t waits; /* LC_START, LC_WAIT, LC_PS, LC_EXEC; 0: for nothing */
+	uint32_t waits; /* LC_START, LC_WAIT, LC_PS, LC_EXEC, LC_EVENTS; 0: for nothing */
 	uint32_t exec;  /* the id of its process, 0: none */
 	pid_t host_pid; /* exec: what stands for it */
 };
@@ -50,6 +53,8 @@ static bool start_sent;
 static uint32_t last_id;
 static int64_t kill_at_ms; /* 0: not so */
 static bool overdue;
+static uint64_t host_ooms; /* of them, as told to those that wait for events */
+static uint32_t own_ooms;  /* times that a process had to end for the sandbox's own limit */
 static struct connection *connections;
 static unsigned nconnections;
 
@@ -212,7 +217,7 @@ static bool is_stopped(pid_t pid)
 	return p != NULL && p[1] == ' ' && p[2] == 'T';
 }
 
-static void pause_all(void)
+static void stop_all(void)
 {
 	const struct timespec tick = {0, 1000000};
 	unsigned before = 0, n;
@@ -220,6 +225,10 @@ static void pause_all(void)
 	kill(sentry, SIGSTOP);
 	for (int i = 0; i < 100 && !is_stopped(sentry); i++)
 		nanosleep(&tick, NULL);
+	if (host_cgroup_can_freeze(cfg)) {
+		host_cgroup_freeze(cfg);
+		return;
+	}
 	/* A clone that a stub was told to make may still add one. */
 	for (int i = 0; i < 10; i++) {
 		n = signal_stubs(SIGSTOP);
@@ -230,20 +239,22 @@ static void pause_all(void)
 	}
 	if (gofer > 0) /* not with an image and no mounts */
 		kill(gofer, SIGSTOP);
-	state = STATE_PAUSED;
 }
 
-static void resume_all(void)
+static void go_on_all(void)
 {
 	const struct timespec tick = {0, 2000000};
 
-	if (gofer > 0)
-		kill(gofer, SIGCONT);
-	signal_stubs(SIGCONT);
+	if (host_cgroup_can_freeze(cfg)) {
+		host_cgroup_thaw(cfg);
+	} else {
+		if (gofer > 0)
+			kill(gofer, SIGCONT);
+		signal_stubs(SIGCONT);
+	}
 	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
 	nanosleep(&tick, NULL);
 	kill(sentry, SIGCONT);
-	state = STATE_RUNNING;
 }
 
 /* ---- requests ---- */
@@ -346,6 +357,7 @@ static void do_stats(struct connection *c)
 	r.memory_peak = memory_watch_peak();
 	r.memory_limit = memory_watch_limit(cfg);
 	memory_watch_times(sentry, gofer, &r.cpu_user_ns, &r.cpu_sys_ns);
+	r.ooms = (uint32_t)(own_ooms + host_cgroup_oom_kills(cfg));
 	reply(c, &r);
 }
 
@@ -372,10 +384,11 @@ static void do_pause(struct connection *c, bool on)
 		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
 	else if (!on && state != STATE_PAUSED)
 		reply_error(c, 0, "the container is not paused");
-	else if (on && cfg->platform == CONFIG_PTRACE)
-		reply_error(c, 0, "pausing is not supported with --platform ptrace");
+	else if (on && cfg->platform == CONFIG_PTRACE && !host_cgroup_can_freeze(cfg))
+		reply_error(c, 0, "pausing is not supported with --platform ptrace where there is no freezer (give it a cgroupsPath)");
 	else {
-		on ? pause_all() : resume_all();
+		on ? stop_all() : go_on_all();
+		state = on ? STATE_PAUSED : STATE_RUNNING;
 		reply_ok(c);
 	}
 }
@@ -403,7 +416,8 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 			tell_sentry(CONTROL_SIGNAL, c->exec, rq->signal);
 		break;
 	case LC_WAIT:
-		c->waits = LC_WAIT;
+	case LC_EVENTS:
+		c->waits = rq->type;
 		break;
 	case LC_PS:
 		if (state == STATE_PAUSED)
@@ -481,6 +495,48 @@ static void accept_one(void)
 	connections[nconnections++] = (struct connection){.fd = high};
 }
 
+static void tell_ooms(void)
+{
+	struct lifecycle_reply r = {.type = LC_OOM, .ooms = (uint32_t)(own_ooms + host_ooms)};
+
+	for (unsigned i = 0; i < nconnections; i++) {
+		if (connections[i].waits == LC_EVENTS)
+			reply(&connections[i], &r);
+	}
+}
+
+void lifecycle_oom(void)
+{
+	/* Stubs under ptrace can't be stopped by a signal. */
+	if (sentry > 0 && host_cgroup_can_tell_oom(cfg) && (host_cgroup_can_freeze(cfg) || cfg->platform != CONFIG_PTRACE)) {
+		if (state != STATE_PAUSED)
+			stop_all();
+		host_cgroup_tell_oom(cfg);
+		if (state != STATE_PAUSED)
+			go_on_all();
+	}
+	own_ooms++;
+	tell_ooms();
+}
+
+/* The host's OOM killer says nothing by itself: it is looked after while somebody wants to know. */
+static bool watch_host_ooms(void)
+{
+	uint64_t now;
+
+	for (unsigned i = 0; cfg != NULL && cfg->cg_oom_fd >= 0 && i < nconnections; i++) {
+		if (connections[i].waits != LC_EVENTS)
+			continue;
+		now = host_cgroup_oom_kills(cfg);
+		if (now > host_ooms) {
+			host_ooms = now;
+			tell_ooms();
+		}
+		return true;
+	}
+	return false;
+}
+
 /* ---- create's end of the sync socket ---- */
 
 static void sync_ready(void)
@@ -542,9 +598,10 @@ void lifecycle_ready(const struct pollfd *fds, int n)
 int lifecycle_timeout_ms(void)
 {
 	int64_t left;
+	bool watched = watch_host_ooms();
 
 	if (kill_at_ms == 0)
-		return -1;
+		return watched ? HOST_OOM_MS : -1;
 	left = kill_at_ms - now_ms();
 	return left <= 0 ? 0 : (int)left + 1;
 }
@@ -689,7 +746,7 @@ void lifecycle_end(const struct sandbox_result *r)
 			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = r->status & 0xffff});
 		else if (c->waits == LC_EXEC && c->exec != 0)
 			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = SIGKILL});
-		else if (c->waits != 0 && c->waits != LC_EXEC)
+		else if (c->waits != 0 && c->waits != LC_EXEC && c->waits != LC_EVENTS)
 			reply(c, &failed);
 		close(c->fd);
 	}

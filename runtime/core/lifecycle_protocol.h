@@ -30,11 +30,13 @@ enum lifecycle_type {
 	LC_STATS,
 	LC_UPDATE,
 	LC_FILES,    /* a stream socket for files_protocol.h, which the sentry gets */
+	LC_EVENTS, /* an LC_OOM for each; until the end */
 	/* answers */
 	LC_OK = 0x100, /* state: a container_state, and what was asked for */
 	LC_ERROR,      /* start_errno, text */
 	LC_STARTED,    /* exec: status is the pid inside */
 	LC_ENDED,      /* exec, wait: status as from wait(2) */
+	LC_OOM,        /* ooms */
 	LC_PROCESSES,  /* a lifecycle_processes; the last has no entry */
 };
 
@@ -55,6 +57,7 @@ struct lifecycle_reply {
 	int32_t status, start_errno;
 	uint64_t memory_bytes, memory_peak, memory_limit; /* LC_STATS */
 	uint64_t cpu_user_ns, cpu_sys_ns;
+	uint32_t ooms, pad; /* LC_STATS, LC_OOM: so far */
 	char text[480];
 };
 

@@ -150,6 +150,11 @@ uint64_t memory_watch_limit(const struct config *c)
 	return limit_changed ? new_limit : c->memory_bytes;
 }
 
+bool memory_watch_is_over(const struct config *c)
+{
+	return memory_watch_limit(c) != 0 && last_sum > memory_watch_limit(c);
+}
+
 uint64_t memory_watch_now(pid_t sentry)
 {
 	pid_t old = largest;

@@ -3,6 +3,7 @@
 #ifndef RUNTIME_CORE_MEMORY_WATCH_H
 #define RUNTIME_CORE_MEMORY_WATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,6 +22,8 @@ uint64_t memory_watch_peak(void);
 /* `update`: the limit from now on, 0: none; it takes the configuration's place. */
 void memory_watch_set_limit(uint64_t bytes);
 uint64_t memory_watch_limit(const struct config *c);
+/* The last sample was above it. */
+bool memory_watch_is_over(const struct config *c);
 /* The sum at this moment. */
 uint64_t memory_watch_now(pid_t sentry);
 /* CPU time of the sentry, its stubs (ended ones too) and the gofer. */

@@ -15,6 +15,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
+#include "runtime/core/host_cgroup.h"
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
@@ -57,6 +58,7 @@ struct monitor {
 	uint64_t start_ns, last_activity_ns;
 	uint64_t finish_ns; /* a limit was reached, and files are copied out until then; 0: not so */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
+	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
 	uint8_t *sites;     /* what the sentry has learned, as far as it has told; NULL: nothing */
 	size_t nsites;
@@ -348,7 +350,10 @@ static void reap(struct monitor *m)
 			m->sentry = 0;
 			take_last_words(m);
 			if (!m->ended) {
-				if (WIFSIGNALED(status))
+				if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && host_cgroup_oom_kills(m->cfg) > 0) {
+					m->result.limits |= LIMIT_MEMORY;
+					m->result.status = SIGKILL;
+				} else if (WIFSIGNALED(status))
 					set_error(m, "the sentry was killed by signal %d", WTERMSIG(status));
 				else
 					set_error(m, "the sentry ended with status %d", WEXITSTATUS(status));
@@ -384,9 +389,11 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 	m->ended = true;
 	if (m->sentry > 0)
 		kill(m->sentry, SIGKILL);
+	host_cgroup_thaw(m->cfg); /* a frozen process does not die */
 }
 
 #define OOM_GRACE_MS 50
+#define OOM_LOOK_MS 10
 #define OOM_TRIES 4
 
 /*
@@ -404,6 +411,9 @@ static void out_of_memory(struct monitor *m)
 	if (now - m->oom_ns > 10 * OOM_GRACE_MS * NSEC_PER_MSEC)
 		m->oom_tries = 0;
 	m->oom_ns = now;
+	if (msg.status == 0 || msg.status != m->oom_pid) /* else it takes its time to end */
+		lifecycle_oom();
+	m->oom_pid = msg.status;
 	if (m->control < 0 || msg.status == 0 || m->oom_tries++ >= OOM_TRIES)
 		stop_by_limit(m, LIMIT_MEMORY);
 	else
@@ -488,9 +498,14 @@ static void run(struct monitor *m)
 			m->last_activity_ns = now_ns();
 		timeout = check_time(m);
 		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
+		/* It has helped. A container may come here as often as it likes, as on Linux. */
+		if (memory >= 0 && m->oom_tries != 0 && lifecycle_on() && !memory_watch_is_over(m->cfg)) {
+			m->oom_tries = 0;
+			m->oom_pid = 0;
+		}
 		if (memory < 0) {
 			out_of_memory(m);
-			timeout = OOM_GRACE_MS;
+			timeout = OOM_LOOK_MS;
 		} else if (memory > 0 && (timeout < 0 || memory < timeout)) {
 			timeout = memory;
 		}
@@ -624,6 +639,7 @@ int monitor_main(void)
 		set_error(&m, "cannot join the container's network namespace: %s", strerror(-err));
 	else
 		err = start_roles(&m);
+	host_cgroup_leave(m.cfg);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (err < 0) {
 		set_error(&m, "cannot start the sandbox's processes: %s", strerror(-err));
@@ -637,6 +653,8 @@ int monitor_main(void)
 	lifecycle_init(m.cfg, m.control, m.sentry, m.gofer);
 	if (m.sentry > 0 || m.gofer > 0)
 		run(&m);
+	if (host_cgroup_oom_kills(m.cfg) > 0)
+		m.result.limits |= LIMIT_MEMORY;
 	if (m.sites != NULL)
 		gate_cache_store(m.cfg->gate_cache_dir, m.sites, m.nsites);
 	m.result.wall_ns = now_ns() - m.start_ns;

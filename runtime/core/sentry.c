@@ -283,6 +283,8 @@ static void control_message(const struct control_message *msg)
 	case CONTROL_OOM:
 		task = stubs_task_of(msg->status);
 		audit_limit("memory");
+		if (task != NULL && !task->group->exiting)
+			kernel.oom_kills++;
 		if (task != NULL)
 			group_exit(task->group, LINUX_SIGKILL);
 		break;

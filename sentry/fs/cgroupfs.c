@@ -45,6 +45,13 @@ static int memory_stat(unused_arg struct task *task, unused_arg struct pseudo_no
 	return 0;
 }
 
+static int memory_events(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
+{
+	text_printf(b, "low 0\nhigh 0\nmax %u\noom %u\noom_kill %u\noom_group_kill 0\n", kernel.oom_kills, kernel.oom_kills,
+		    kernel.oom_kills);
+	return 0;
+}
+
 /* Quota and period in us. */
 static int cpu_max(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
@@ -126,7 +133,7 @@ static const struct pseudo_entry root_entries[] = {
 	P_TEXT("cpuset.mems", "\n"),
 	P_TEXT("cpuset.mems.effective", "0\n"),
 	P_FILE("memory.current", 0444, memory_current),
-	P_TEXT("memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n"),
+	P_FILE("memory.events", 0444, memory_events),
 	P_TEXT("memory.high", "max\n"),
 	P_TEXT("memory.low", "0\n"),
 	P_FILE("memory.max", 0644, memory_max),

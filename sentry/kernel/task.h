@@ -255,6 +255,7 @@ struct kernel {
 	uint64_t disk_limit;   /* bytes of file data; UINT64_MAX none */
 	uint16_t unprivileged_ports; /* from here on, ports are everybody's */
 	uint32_t ncpus;        /* what the guest sees */
+	uint32_t oom_kills;    /* processes that ended for the limit on memory */
 	uint32_t cpu_permille; /* --cpus * 1000; 0: no limit */
 };
 extern struct kernel kernel;

@@ -23,7 +23,8 @@ static void have_connections(const struct config *c)
 bool fuzz_monitor_control(void)
 {
 	static const struct config cfg = {.timeout_ms = 1000, .message_fd = -1, .wait_start = true, .control_fd = 1010,
-					  .sync_fd = -1, .state_fd = -1};
+					  .sync_fd = -1, .state_fd = -1, .cg_leave_fd = {-1, -1}, .cg_freeze_fd = -1,
+					  .cg_frozen_fd = -1, .cg_oom_fd = -1, .cg_memory_max_fd = -1, .cg_memory_fd = -1};
 	static struct monitor m;
 	struct sandbox_result r;
 	char text[256];
