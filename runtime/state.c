@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define FILE_MAX (17 << 20)
 #define ANSWER_MS 10000
@@ -257,8 +258,14 @@ bool container_remove(struct container *c, struct error **err)
 {
 	if (!cgroup_remove(c, err))
 		return false;
-	if (!empty_dir(c->dir_fd) || (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT))
-		return error_errno(err, errno, "can't remove the container's state");
+	/* A monitor that nobody knew of yet (its create was killed) may be writing its last word there. */
+	for (int i = 0; !empty_dir(c->dir_fd) || (unlinkat(c->root_fd, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT); i++) {
+		const struct timespec tick = {0, 10000000};
+
+		if (errno != ENOTEMPTY || i == 100)
+			return error_errno(err, errno, "can't remove the container's state");
+		nanosleep(&tick, NULL);
+	}
 	drop_root(c);
 	return true;
 }
