@@ -285,20 +285,26 @@ TEST(forks_while_threads_call)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 }
 
+/* Calls for a while, beside three threads that go on. */
+static void call_with_others(void)
+{
+	static int fds[3][2];
+	pthread_t thread[3];
+
+	for (int k = 0; k < 3; k++)
+		if (pipe(fds[k]) < 0 || pthread_create(&thread[k], NULL, caller, fds[k]) != 0)
+			_exit(1);
+	for (int k = 0; k < 50; k++)
+		HOT6(SYS_getppid, 0, 0, 0, 0, 0, 0);
+}
+
 TEST(exec_while_threads_call)
 {
 	for (int i = 0; i < 15; i++) {
 		pid_t child = MUST(fork());
 
 		if (child == 0) {
-			pthread_t thread[3];
-			int fds[3][2];
-
-			for (int k = 0; k < 3; k++)
-				if (pipe(fds[k]) < 0 || pthread_create(&thread[k], NULL, caller, fds[k]) != 0)
-					_exit(1);
-			for (int k = 0; k < 50; k++)
-				HOT6(SYS_getppid, 0, 0, 0, 0, 0, 0);
+			call_with_others();
 			execl("/bin/true", "true", NULL);
 			_exit(3);
 		}
@@ -313,14 +319,7 @@ TEST(the_end_while_threads_call)
 		int status;
 
 		if (child == 0) {
-			pthread_t thread[3];
-			int fds[3][2];
-
-			for (int k = 0; k < 3; k++)
-				if (pipe(fds[k]) < 0 || pthread_create(&thread[k], NULL, caller, fds[k]) != 0)
-					_exit(1);
-			for (int k = 0; k < 50; k++)
-				HOT6(SYS_getppid, 0, 0, 0, 0, 0, 0);
+			call_with_others();
 			_exit(17 + i);
 		}
 		CHECK_EQ(MUST(waitpid(child, &status, 0)), child);
