@@ -136,6 +136,10 @@ static int flush_door(struct door *d)
 	}
 	if (d->state == DOOR_NEW || (d->told != d->backlog && d->state != DOOR_FAILED)) {
 		err = tell(d, DIAL_LISTEN, d->backlog);
+		if (err != 0 && err != -LINUX_EAGAIN) { /* there is no monitor */
+			d->state = DOOR_FAILED;
+			d->error = LINUX_ENETDOWN;
+		}
 		if (err != 0)
 			return err;
 		d->told = d->backlog;
