@@ -383,8 +383,8 @@ const struct setting settings_table[] = {
 	 "sandbox",
 	 set_egress},
 	{"ingress-allow", ARG_REQUIRED, true, true, NETWORK, "[ADDR:]PORT[-PORT]",
-	 "let TCP from outside reach what the program listens on at these ports\nand the wildcard address: 8080, "
-	 "127.0.0.1:8080, [::1]:80-90. ADDR is the\nhost's (default: all its addresses)",
+	 "let TCP from outside reach what the program listens on there, at the\nwildcard address: 8080, "
+	 "127.0.0.1:8080, [::1]:80-90. ADDR is the\nhost's; without it all of the host's addresses",
 	 set_ingress},
 	{"json", ARG_NONE, false, false, RESULTS, NULL,
 	 "print one object at the end: exit status or signal, limits reached,\ndenials, stdout, stderr, resources",
