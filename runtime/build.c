@@ -377,6 +377,13 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 			return false;
 		e->text = build_str(b, s->egress[i]);
 	}
+	for (size_t i = 0; i < s->ningress; i++) {
+		struct config_ingress *in = &c->ingress[c->ningress++];
+
+		if (!parse_ingress(s->ingress[i], in, err))
+			return false;
+		in->text = build_str(b, s->ingress[i]);
+	}
 	for (size_t i = 0; i < s->nhide; i++) {
 		if (!build_path_rule(b, PATH_HIDE, s->hide[i], err))
 			return error_wrap(err, "--hide");

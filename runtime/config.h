@@ -19,6 +19,7 @@
 
 #define CONFIG_MAX_MOUNTS 128
 #define CONFIG_MAX_EGRESS 64
+#define CONFIG_MAX_INGRESS 64
 #define CONFIG_MAX_PATHS 1024
 #define CONFIG_MAX_GROUPS 64
 #define CONFIG_MAX_PRESERVED 64
@@ -56,6 +57,14 @@ struct config_egress {
 	uint8_t family; /* 4 or 6 */
 	uint8_t prefix;
 	uint8_t addr[16];          /* network order; IPv4 in the first 4 */
+	uint16_t port_lo, port_hi; /* host order, inclusive */
+	cfg_str text;              /* as the user wrote it */
+};
+
+/* A port that may be reached from outside. */
+struct config_ingress {
+	uint8_t family;            /* of addr, 4 or 6; 0: none was named, both families' wildcards */
+	uint8_t addr[16];          /* where the monitor listens; network order, IPv4 in the first 4 */
 	uint16_t port_lo, port_hi; /* host order, inclusive */
 	cfg_str text;              /* as the user wrote it */
 };
@@ -118,6 +127,8 @@ struct config {
 	/* policy */
 	uint32_t negress;
 	struct config_egress egress[CONFIG_MAX_EGRESS];
+	uint32_t ningress;
+	struct config_ingress ingress[CONFIG_MAX_INGRESS];
 	/* The filter on the program's own calls (a bundle's linux.seccomp); the sentry looks at it as at a guest's. */
 	uint32_t nseccomp;
 	struct config_bpf seccomp[CONFIG_MAX_SECCOMP];

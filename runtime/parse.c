@@ -122,7 +122,7 @@ bool parse_cpus(const char *text, uint32_t *permille, struct error **err)
 	return true;
 }
 
-static bool parse_ports(const char *text, struct config_egress *e, struct error **err)
+static bool parse_ports(const char *text, uint16_t *first, uint16_t *last, struct error **err)
 {
 	const char *dash = strchr(text, '-');
 	cleanup_free char *low = dash != NULL ? xstrndup(text, (size_t)(dash - text)) : xstrdup(text);
@@ -135,8 +135,8 @@ static bool parse_ports(const char *text, struct config_egress *e, struct error 
 		return error_wrap(err, "last port");
 	if (hi < lo)
 		return error_set(err, "ports %s: the first is above the last: write %s-%s", text, dash + 1, low);
-	e->port_lo = (uint16_t)lo;
-	e->port_hi = (uint16_t)hi;
+	*first = (uint16_t)lo;
+	*last = (uint16_t)hi;
 	return true;
 }
 
@@ -221,7 +221,33 @@ bool parse_egress(const char *text, struct config_egress *e, struct error **err)
 	e->port_hi = 65535;
 	if (!parse_cidr(cidr, e, err))
 		return false;
-	return ports == NULL || parse_ports(ports, e, err);
+	return ports == NULL || parse_ports(ports, &e->port_lo, &e->port_hi, err);
+}
+
+bool parse_ingress(const char *text, struct config_ingress *in, struct error **err)
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	const char *colon = strrchr(text, ':'), *ports = colon != NULL ? colon + 1 : text;
+	cleanup_free char *addr = colon != NULL ? xstrndup(text, (size_t)(colon - text)) : xstrdup("");
+	size_t len = strlen(addr);
+
+	memset(in, 0, sizeof(*in));
+	if (len > 1 && addr[0] == '[' && addr[len - 1] == ']') {
+		addr[len - 1] = '\0';
+		in->family = 6;
+	} else if (colon != NULL) {
+		in->family = 4;
+	}
+	if (in->family != 0 && inet_pton(in->family == 6 ? AF_INET6 : AF_INET, addr + (in->family == 6), in->addr) != 1)
+		return error_set(err,
+				 "\"%s\" is not [ADDR:]PORT[-PORT]: write 8080, 127.0.0.1:8080 or [::1]:8080-8090 "
+				 "(names are not looked up)",
+				 text);
+	if (in->family == 6 && memcmp(in->addr, mapped, sizeof(mapped)) == 0)
+		return error_set(err, "%s is an IPv4 address in IPv6's clothes: write it as IPv4", text);
+	if (in->family == 6 && in->addr[0] == 0xfe && (in->addr[1] & 0xc0) == 0x80)
+		return error_set(err, "%s is a link-local address: it can't be listened on", text);
+	return parse_ports(ports, &in->port_lo, &in->port_hi, err);
 }
 
 bool parse_mount(const char *text, struct mount_arg *m, struct error **err)

@@ -19,6 +19,8 @@ bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *n, str
 bool parse_cpus(const char *text, uint32_t *permille, struct error **err);
 /* CIDR[:PORT[-PORT]]; an IPv6 address with a port in brackets: [::1]:80, [fd00::/8]:443. text is left to the caller. */
 bool parse_egress(const char *text, struct config_egress *e, struct error **err);
+/* [ADDR:]PORT[-PORT]; IPv6 in brackets: [::1]:80. */
+bool parse_ingress(const char *text, struct config_ingress *in, struct error **err);
 
 struct mount_arg {
 	char *source, *target;

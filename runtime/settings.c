@@ -207,6 +207,18 @@ static bool set_egress(struct settings *s, const char *value, struct error **err
 	return true;
 }
 
+static bool set_ingress(struct settings *s, const char *value, struct error **err)
+{
+	struct config_ingress in;
+
+	if (!parse_ingress(value, &in, err))
+		return false;
+	if (s->ningress == CONFIG_MAX_INGRESS)
+		return error_set(err, "at most %d rules: join ports to ranges", CONFIG_MAX_INGRESS);
+	append(&s->ingress, &s->ningress, xstrdup(value));
+	return true;
+}
+
 static bool set_platform(struct settings *s, const char *value, struct error **err)
 {
 	if (strcmp(value, "notify") == 0)
@@ -370,6 +382,10 @@ const struct setting settings_table[] = {
 	 "the "
 	 "sandbox",
 	 set_egress},
+	{"ingress-allow", ARG_REQUIRED, true, true, NETWORK, "[ADDR:]PORT[-PORT]",
+	 "let TCP from outside reach what the program listens on there, at the\nwildcard address: 8080, "
+	 "127.0.0.1:8080, [::1]:80-90. ADDR is the\nhost's; without it all of the host's addresses",
+	 set_ingress},
 	{"json", ARG_NONE, false, false, RESULTS, NULL,
 	 "print one object at the end: exit status or signal, limits reached,\ndenials, stdout, stderr, resources",
 	 set_json},
@@ -453,6 +469,7 @@ void settings_free(struct settings *s)
 	free(s->gate_cache);
 	free_list(s->gate_exclude, s->ngate_exclude);
 	free_list(s->egress, s->negress);
+	free_list(s->ingress, s->ningress);
 	for (size_t i = 0; i < s->nmounts; i++) {
 		free(s->mounts[i].source);
 		free(s->mounts[i].target);

@@ -46,6 +46,8 @@ struct settings {
 	/* network */
 	char **egress; /* as written; parsed once already */
 	size_t negress;
+	char **ingress; /* as egress */
+	size_t ningress;
 
 	/* looking inside, results */
 	enum config_platform platform;

@@ -155,6 +155,18 @@ static const char *check_policy(const struct config *c)
 		if (!str_ok(c, e->text))
 			return "an egress rule's text is not in the pool";
 	}
+	if (c->ningress > CONFIG_MAX_INGRESS)
+		return "too many ingress rules";
+	for (uint32_t i = 0; i < c->ningress; i++) {
+		const struct config_ingress *in = &c->ingress[i];
+
+		if (in->family != 0 && in->family != 4 && in->family != 6)
+			return "an ingress rule's family is out of range";
+		if (in->port_lo == 0 || in->port_lo > in->port_hi)
+			return "an ingress rule's ports are out of range";
+		if (!str_ok(c, in->text))
+			return "an ingress rule's text is not in the pool";
+	}
 	if (c->nseccomp > CONFIG_MAX_SECCOMP)
 		return "too many instructions of seccomp";
 	if (c->platform != CONFIG_NOTIFY && c->platform != CONFIG_PTRACE)

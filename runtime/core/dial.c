@@ -16,6 +16,7 @@
 
 #include "runtime/config.h"
 #include "runtime/core/dial_protocol.h"
+#include "runtime/core/ingress.h"
 #include "sentry/net/inet_addr.h"
 
 #include <errno.h>
@@ -46,15 +47,14 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* fd -1: none goes along. It is not closed. */
-static void reply(int sock, uint32_t id, int error, int fd)
+int dial_send(int sock, const struct dial_reply *r, int fd)
 {
-	struct dial_reply r = {.version = DIAL_VERSION, .id = id, .error = error};
+	struct dial_reply copy = *r;
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = {.iov_base = &r, .iov_len = sizeof r};
+	struct iovec iov = {.iov_base = &copy, .iov_len = sizeof copy};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (fd >= 0) {
@@ -68,8 +68,18 @@ static void reply(int sock, uint32_t id, int error, int fd)
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof control.bytes;
 	}
-	while (sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	while (sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return errno;
+	return 0;
+}
+
+/* fd -1: none goes along. It is not closed. */
+static void reply(int sock, uint32_t id, int error, int fd)
+{
+	struct dial_reply r = {.version = DIAL_VERSION, .op = DIAL_CONNECTED, .id = id, .error = error};
+
+	(void)dial_send(sock, &r, fd);
 }
 
 static struct dial *free_slot(void)
@@ -183,6 +193,8 @@ int dial_handle(int sock, const struct config *cfg)
 			start(sock, cfg, &rq);
 		else if (rq.op == DIAL_CANCEL)
 			cancel(rq.id);
+		else if (rq.op == DIAL_LISTEN || rq.op == DIAL_UNLISTEN || rq.op == DIAL_TAKEN)
+			ingress_request(sock, cfg, &rq);
 	}
 	return 0;
 }

@@ -21,4 +21,9 @@ int dial_timeout_ms(void);
 /* Call after poll with what dial_pollfds filled in: finishes the dials that succeeded, failed or timed out. */
 void dial_ready(int sock, const struct pollfd *fds, int n);
 
+
+struct dial_reply;
+/* Sends r, and fd unless it is -1 (it is not closed). 0 or a positive errno. */
+int dial_send(int sock, const struct dial_reply *r, int fd);
+
 #endif

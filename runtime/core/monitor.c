@@ -10,12 +10,13 @@
  *
  * It is a child subreaper: stubs whose sentry died come to it, and nothing is left when it ends. Its own end by SIGKILL ends
  * the sentry (PDEATHSIG) and with it every stub. What the sentry says is believed only about the guest's own fate; a dial's
- * address is checked here against the policy before anything is connected.
+ * address, and a port to listen on, are checked here against the policy before anything is connected or bound.
  */
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/host_cgroup.h"
+#include "runtime/core/ingress.h"
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
@@ -46,7 +47,7 @@
 #define CAP_DAC_READ_SEARCH 2
 #define CAP_FOWNER 3
 #define CAP_FSETID 4
-#define MAX_POLLFDS (320 + LIFECYCLE_MAX)
+#define MAX_POLLFDS (320 + INGRESS_MAX_SOCKETS + LIFECYCLE_MAX)
 
 struct monitor {
 	const struct config *cfg;
@@ -485,13 +486,16 @@ static void run(struct monitor *m)
 {
 	while (!m->sentry_gone || m->gofer > 0) {
 		struct pollfd fds[MAX_POLLFDS];
-		int n = 0, ndial, nlife, timeout, memory;
+		int n = 0, ndial, nin, nlife, timeout, memory;
 
 		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
-		ndial = dial_pollfds(fds + n, MAX_POLLFDS - LIFECYCLE_MAX - n);
-		nlife = lifecycle_pollfds(fds + n + ndial, MAX_POLLFDS - n - ndial);
+		if (m->sentry_gone || m->dial < 0)
+			ingress_close();
+		nin = ingress_pollfds(fds + n, INGRESS_MAX_SOCKETS);
+		ndial = dial_pollfds(fds + n + nin, MAX_POLLFDS - LIFECYCLE_MAX - n - nin);
+		nlife = lifecycle_pollfds(fds + n + nin + ndial, MAX_POLLFDS - n - nin - ndial);
 		if (!m->ended && lifecycle_overdue())
 			stop_by_limit(m, 0);
 		if (lifecycle_paused())
@@ -511,9 +515,11 @@ static void run(struct monitor *m)
 		}
 		if (dial_timeout_ms() >= 0 && (timeout < 0 || dial_timeout_ms() < timeout))
 			timeout = dial_timeout_ms();
+		if (ingress_timeout_ms() >= 0 && (timeout < 0 || ingress_timeout_ms() < timeout))
+			timeout = ingress_timeout_ms();
 		if (!m->ended && lifecycle_timeout_ms() >= 0 && (timeout < 0 || lifecycle_timeout_ms() < timeout))
 			timeout = lifecycle_timeout_ms();
-		poll(fds, (nfds_t)(n + ndial + nlife), timeout);
+		poll(fds, (nfds_t)(n + nin + ndial + nlife), timeout);
 		if (fds[0].revents != 0)
 			signals_ready(m);
 		if (fds[1].revents != 0)
@@ -522,8 +528,9 @@ static void run(struct monitor *m)
 			close(m->dial);
 			m->dial = -1;
 		}
-		dial_ready(m->dial, fds + n, ndial);
-		lifecycle_ready(fds + n + ndial, nlife);
+		ingress_ready(m->dial, fds + n, nin);
+		dial_ready(m->dial, fds + n + nin, ndial);
+		lifecycle_ready(fds + n + nin + ndial, nlife);
 		reap(m);
 		if (m->sentry_gone) {
 			kill_children();
@@ -531,6 +538,7 @@ static void run(struct monitor *m)
 				break;
 		}
 	}
+	ingress_close();
 	/* What the sentry could not reap any more. */
 	for (;;) {
 		struct rusage ru;

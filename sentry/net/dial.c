@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sentry's side of outgoing connections: requests to the monitor, and its answers.
+ * The sentry's side of connections with the world: requests to the monitor, and its answers. What is about listening is
+ * ingress.c's; it comes through here because one socket carries both.
  *
  *   tcp connect -> dial_start -> DIAL_CONNECT ... monitor ... reply -> dial_wait.done -> the guest's socket
  *
@@ -15,6 +16,7 @@
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/net/ingress.h"
 
 #include <string.h>
 #include <sys/epoll.h>
@@ -68,11 +70,43 @@ static void take_reply(const struct dial_reply *r, int fd)
 		host_close(fd);
 }
 
+static void take_arrived(const struct dial_reply *r, int fd)
+{
+	struct inet_ep peer = {.port = r->port};
+
+	if (r->family == 4)
+		peer.addr = inet_addr_v4(r->addr);
+	else
+		memcpy(peer.addr.b, r->addr, 16);
+	ingress_arrived(r->id, &peer, fd);
+}
+
+static void take(const struct dial_reply *r, bool good, int fd)
+{
+	if (good && r->op == DIAL_CONNECTED) {
+		take_reply(r, fd);
+		return;
+	}
+	if (good && r->op == DIAL_ARRIVED) {
+		/* Without its descriptor (we have none left) it is a connection all the same that makes room now. */
+		if (fd >= 0)
+			take_arrived(r, fd);
+		else
+			ingress_taken(r->id);
+		return;
+	}
+	if (good && r->op == DIAL_LISTENS)
+		ingress_answer(r->id, r->error);
+	if (fd >= 0)
+		host_close(fd);
+}
+
 static void lost(void)
 {
 	log_debug("dial: the monitor's socket is closed");
 	host_watch_del(&watch);
 	watch.fd = -1;
+	ingress_lost();
 	while (!list_empty(&waiting))
 		finish(list_first(&waiting, struct dial_wait, link), -1, LINUX_ENETDOWN);
 }
@@ -80,7 +114,12 @@ static void lost(void)
 static void readable(struct host_watch *hw, uint32_t events)
 {
 	(void)hw;
-	(void)events;
+	if ((events & EPOLLOUT) != 0) {
+		host_watch_set(&watch, EPOLLIN);
+		ingress_flush();
+	}
+	if (watch.fd < 0)
+		return;
 	for (int n = 0; n < 64; n++) {
 		struct dial_reply r;
 		union {
@@ -102,10 +141,7 @@ static void readable(struct host_watch *hw, uint32_t events)
 			lost();
 			return;
 		}
-		if (got == sizeof r && r.version == DIAL_VERSION)
-			take_reply(&r, descriptor_of(&msg));
-		else if (descriptor_of(&msg) >= 0)
-			host_close(descriptor_of(&msg));
+		take(&r, got == sizeof r && r.version == DIAL_VERSION, descriptor_of(&msg));
 	}
 }
 
@@ -116,16 +152,24 @@ int dial_init(int fd)
 	return host_watch_add(&watch, fd, EPOLLIN, readable);
 }
 
-static int send_request(struct dial_request *rq)
+int dial_request(struct dial_request *rq)
 {
 	struct iovec iov = {.iov_base = rq, .iov_len = sizeof *rq};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	int64_t ret;
 
+	if (watch.fd < 0)
+		return -LINUX_ENETUNREACH;
 	do
 		ret = host_sendmsg(watch.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (ret == -LINUX_EINTR);
 	return ret < 0 ? (int)ret : 0;
+}
+
+void dial_want_room(void)
+{
+	if (watch.fd >= 0)
+		host_watch_set(&watch, EPOLLIN | EPOLLOUT);
 }
 
 int dial_start(struct dial_wait *w, const struct inet_ep *ep, void (*done)(struct dial_wait *, int, int))
@@ -147,7 +191,7 @@ int dial_start(struct dial_wait *w, const struct inet_ep *ep, void (*done)(struc
 	rq.id = next_id++;
 	if (next_id == 0)
 		next_id = 1;
-	err = send_request(&rq);
+	err = dial_request(&rq);
 	if (err != 0)
 		return err;
 	w->id = rq.id;
@@ -167,5 +211,6 @@ void dial_cancel(struct dial_wait *w)
 	nwaiting--;
 	w->id = 0;
 	/* If it can't be sent the monitor's answer will find nobody, and its descriptor is closed. */
-	(void)send_request(&rq);
+	if (dial_request(&rq) != 0)
+		log_debug("dial: %u could not be cancelled", rq.id);
 }

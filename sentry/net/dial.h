@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking the monitor for outgoing connections (runtime/core/dial_protocol.h). */
+/* Asking the monitor for connections with the world (runtime/core/dial_protocol.h). */
 #ifndef SENTRY_NET_DIAL_H
 #define SENTRY_NET_DIAL_H
 
@@ -20,5 +20,11 @@ int dial_init(int fd) must_check;
 int dial_start(struct dial_wait *w, const struct inet_ep *ep, void (*done)(struct dial_wait *, int, int)) must_check;
 /* The answer is no longer wanted. Harmless if none is waited for. */
 void dial_cancel(struct dial_wait *w);
+
+
+/* For ingress.c: sends a request, 0 or -errno; calls ingress_flush when the monitor's socket has room again. */
+struct dial_request;
+int dial_request(struct dial_request *rq) must_check;
+void dial_want_room(void);
 
 #endif

@@ -24,6 +24,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/net/dial.h"
+#include "sentry/net/ingress.h"
 #include "sentry/net/net.h"
 #include "sentry/trace/trace.h"
 
@@ -41,6 +42,7 @@ static const struct config *config;
 int net_init(const struct config *cfg, int dial_fd)
 {
 	config = cfg;
+	ingress_init(cfg);
 	return dial_init(dial_fd);
 }
 
@@ -93,7 +95,8 @@ void inet_init(struct inet_socket *i, struct task *task)
 {
 	list_init(&i->port_link);
 	i->local.addr = i->remote.addr = inet_is_v6(i) ? inet_any6 : inet_any4;
-	i->uid = task->cred->euid;
+	if (task != NULL)
+		i->uid = task->cred->euid;
 	inet_opts_init(i);
 }
 

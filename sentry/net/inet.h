@@ -45,7 +45,7 @@ extern struct port_table tcp_ports, udp_ports, udplite_ports;
 struct port_table *inet_table(const struct inet_socket *i);
 struct list *port_bucket(struct port_table *t, uint16_t port);
 
-/* Sets up the shared part behind socket_init. */
+/* Sets up the shared part behind socket_init. task NULL: its owner is said later. */
 void inet_init(struct inet_socket *i, struct task *task);
 /* An address of the guest for connect and sendto. v6 sockets take AF_INET too if `any_family`. Checks length and family. */
 int inet_parse(const struct inet_socket *i, const struct sockname *name, bool any_family, struct inet_ep *out) must_check;

@@ -111,6 +111,19 @@ bool egress_never(const struct inet_addr *a, bool mapped_is_v4)
 	return inet_addr_is_multicast(a) || inet_addr_is_linklocal6(a);
 }
 
+bool ingress_rule_matches(const struct config_ingress *rule, unsigned family, uint16_t port)
+{
+	return port != 0 && port >= rule->port_lo && port <= rule->port_hi && (rule->family == 0 || rule->family == family);
+}
+
+bool ingress_allowed(const struct config_ingress *rules, unsigned n, unsigned family, uint16_t port)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (ingress_rule_matches(&rules[i], family, port))
+			return true;
+	return false;
+}
+
 /* The longest run of two or more zero groups is left out, as RFC 5952 wants it. */
 static size_t format_v6(char *buf, size_t size, const uint8_t *b)
 {

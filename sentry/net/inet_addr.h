@@ -43,6 +43,11 @@ bool egress_allowed(const struct config_egress *rules, unsigned n, const struct 
  * -compatible in IPv6 form, link-local IPv6 (it would need an interface). */
 bool egress_never(const struct inet_addr *a, bool mapped_is_v4);
 
+struct config_ingress;
+/* Does the rule let connections of a family (4 or 6) in at the port? */
+bool ingress_rule_matches(const struct config_ingress *rule, unsigned family, uint16_t port);
+bool ingress_allowed(const struct config_ingress *rules, unsigned n, unsigned family, uint16_t port);
+
 #define INET_EP_TEXT 64
 /* "127.0.0.1:80", "[::1]:80". Returns buf. */
 const char *inet_ep_format(char buf[INET_EP_TEXT], const struct inet_ep *ep);

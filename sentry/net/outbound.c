@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP connections that leave the sandbox: a guest's socket with an established host socket behind it.
+ * TCP connections that leave the sandbox, or come from outside: a guest's socket with an established host socket behind
+ * it. In either direction the same, but for the beginning.
  *
  *   connect -> dial.c -> monitor ... -> dial_done: fd -> host_watch
+ *   arrived -> outbound_adopt: fd -> host_watch
  *   recv, poll -> outbound_pull: host_recvmsg into rx (only when rx is empty: the host's socket holds the rest)
  *   send       -> bounce buffer -> host_sendmsg, no address, never MSG_FASTOPEN
  *
@@ -10,7 +12,7 @@
  * once a read found nothing, for output once a write found no room; so a connection nobody reads costs no wake-ups. After
  * hang-up the watch is gone, and what is left is found by reading.
  *
- * The host's addresses are never shown: getpeername gives what the guest asked for, getsockname an address that the
+ * The host's addresses are never shown: getpeername gives what the guest asked for, or who came, getsockname an address that the
  * sandbox's own interface list would not contradict (loopback) or one of the documentation networks.
  *
  * The guest controls how much it sends at a time (bounced in pieces of 64 KiB). The world controls the bytes.
@@ -111,6 +113,28 @@ static void dial_done(struct dial_wait *w, int fd, int error)
 		return;
 	}
 	tcp_connect_done(t);
+}
+
+int outbound_adopt(struct tcp_socket *t, int fd)
+{
+	struct outbound *o = kzalloc(sizeof *o);
+	int err;
+
+	if (o == NULL) {
+		host_close(fd);
+		return -LINUX_ENOMEM;
+	}
+	o->t = t;
+	o->fd = fd;
+	o->may_read = o->may_write = true;
+	list_init(&o->dial.link);
+	t->out = o;
+	err = host_watch_add(&o->watch, fd, 0, ready);
+	if (err != 0) {
+		o->watch.fd = -1;
+		outbound_free(o);
+	}
+	return err;
 }
 
 int outbound_start(struct tcp_socket *t, const struct inet_ep *ep)

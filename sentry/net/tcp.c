@@ -8,6 +8,7 @@
  *           -> found, no room: SYN_SENT on its waiting list until an accept makes room (or 127 s pass)
  *           -> none: refused
  *           -> a rule lets it out: SYN_SENT until the monitor answers (outbound.c)
+ *   arrived from outside (ingress.c): ESTABLISHED, on the ready list of the listener at the wildcard address
  *   close   -> with unread data or SO_LINGER 0: the peer is reset; else it reads to the end
  *
  * A non-blocking connect always answers EINPROGRESS first, also when it is done already, as over a real loopback.
@@ -23,9 +24,12 @@
 #include "sentry/net/tcp.h"
 
 #include "sentry/base/alloc.h"
+#include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
+#include "sentry/net/ingress.h"
 #include "sentry/net/net.h"
+#include "sentry/trace/trace.h"
 
 #include <string.h>
 
@@ -158,6 +162,19 @@ static void disconnect(struct tcp_socket *t)
 		i->local.addr = i->remote.addr;
 }
 
+/* child leaves t's ready list. */
+static void unqueue(struct tcp_socket *t, struct tcp_socket *child)
+{
+	uint32_t door = child->door;
+
+	list_del(&child->accept_link);
+	child->listener = NULL;
+	child->door = 0;
+	t->nready--;
+	if (door != 0)
+		ingress_taken(door);
+}
+
 static void stop_listening(struct tcp_socket *t)
 {
 	while (!list_empty(&t->waiting)) {
@@ -168,16 +185,16 @@ static void stop_listening(struct tcp_socket *t)
 	while (!list_empty(&t->ready)) {
 		struct tcp_socket *child = list_first(&t->ready, struct tcp_socket, accept_link);
 
-		list_del(&child->accept_link);
-		child->listener = NULL;
-		t->nready--;
+		unqueue(t, child);
 		TCP_SOCK(child)->linger_on = true; /* nobody took it: its client is reset */
 		TCP_SOCK(child)->linger = 0;
 		tcp_ops.close(TCP_SOCK(child));
 		socket_put(TCP_SOCK(child));
 	}
-	if (t->inet.listening)
+	if (t->inet.listening) {
 		inet_table_set_listening(&t->inet, false);
+		ingress_update(t->inet.local.port);
+	}
 }
 
 static void tcp_close(struct socket *s)
@@ -245,13 +262,62 @@ static int tcp_shutdown(struct task *task, struct socket *s, int how)
 
 /* ---- listening ---- */
 
+/* Whom outside reaches is decided as if it had come to this address of the sandbox; loopback ones are never asked. */
+static bool outside_reaches(const struct inet_socket *i, bool v6)
+{
+	const struct inet_addr at = outbound_source(v6 ? &inet_any6 : &inet_any4);
+
+	return inet_match(i, &at) != 0;
+}
+
+/* A socket that only the inside reaches, though by its address it could be meant for all. */
+static void tell_unnamed(struct task *task, const struct inet_socket *i)
+{
+	char object[INET_EP_TEXT], allowed[256];
+
+	if (!inet_addr_is_any(&i->local.addr) || ingress_named(inet_is_v6(i) ? 6 : 4, i->local.port) ||
+	    (inet_is_v6(i) && !i->v6only && ingress_named(4, i->local.port)))
+		return;
+	inet_ep_format(object, &i->local);
+	ingress_text(allowed, sizeof allowed);
+	audit_deny(task, "listen", object, "ingress", "no rule names the port: it is reached from inside only", allowed);
+}
+
+/*
+ * When listen(2) returns, outside can connect. If the host's port is taken, or isn't ours to have, it fails as it would
+ * without a sandbox.
+ */
+static int listen_outside(struct task *task, struct tcp_socket *t, bool begins)
+{
+	uint16_t port = t->inet.local.port;
+	char object[INET_EP_TEXT], allowed[256];
+	int err;
+
+	ingress_update(port);
+	if (!begins)
+		return 0;
+	tell_unnamed(task, &t->inet);
+	if (!outside_reaches(&t->inet, true) && !outside_reaches(&t->inet, false))
+		return 0;
+	err = ingress_wait(task, port);
+	if (err == 0 || t->state != LINUX_TCP_LISTEN)
+		return 0;
+	inet_ep_format(object, &t->inet.local);
+	ingress_text(allowed, sizeof allowed);
+	audit_deny(task, "listen", object, "ingress",
+		   err == -LINUX_EADDRINUSE ? "the port is in use on the host" : "the host refuses to listen there", allowed);
+	stop_listening(t);
+	t->state = LINUX_TCP_CLOSE;
+	return err;
+}
+
 static int tcp_listen(struct task *task, struct socket *s, int backlog)
 {
 	struct tcp_socket *t = tcp_of(s);
 	struct inet_socket *i = &t->inet;
+	bool begins = t->state == LINUX_TCP_CLOSE;
 	int err;
 
-	(void)task;
 	if (t->told != TCP_UNCONNECTED || (t->state != LINUX_TCP_CLOSE && t->state != LINUX_TCP_LISTEN))
 		return -LINUX_EINVAL;
 	if (t->state == LINUX_TCP_CLOSE) {
@@ -265,7 +331,7 @@ static int tcp_listen(struct task *task, struct socket *s, int backlog)
 		s->shut = 0;
 	}
 	t->backlog = (uint32_t)backlog;
-	return 0;
+	return ingress_ruled() ? listen_outside(task, t, begins) : 0;
 }
 
 /* The listener for ep: the best match; among equals (SO_REUSEPORT) by the client's port. */
@@ -287,7 +353,7 @@ static struct tcp_socket *find_listener(const struct inet_ep *ep, uint16_t from_
 		if (score == 0 || score < best_score)
 			continue;
 		equals = score > best_score ? 1 : equals + 1;
-		if (score > best_score || (uint32_t)from_port * 40503U % 65536U % equals == 0)
+		if (score > best_score || ((uint32_t)from_port * 2654435761U >> 16) % equals == 0)
 			best = i;
 		best_score = score;
 	}
@@ -306,6 +372,23 @@ bool tcp_listens_exactly(const struct inet_ep *ep)
 			return true;
 	}
 	return false;
+}
+
+bool tcp_listens_outside(uint16_t port, bool v6, uint32_t *backlog)
+{
+	struct inet_socket *i;
+	bool found = false;
+
+	*backlog = 0;
+	list_for_each(i, port_bucket(&tcp_ports, port), port_link) {
+		if (!i->listening)
+			break;
+		if (i->local.port != port || !outside_reaches(i, v6))
+			continue;
+		found = true;
+		*backlog = MAX(*backlog, container_of(i, struct tcp_socket, inet)->backlog);
+	}
+	return found;
 }
 
 static void inherit(struct tcp_socket *child, const struct tcp_socket *l)
@@ -370,6 +453,39 @@ static int establish(struct task *task, struct tcp_socket *t, struct tcp_socket 
 	return 0;
 }
 
+int tcp_arrived(uint16_t port, bool v6, const struct inet_ep *peer, int fd, uint32_t door)
+{
+	struct inet_ep at = {.addr = outbound_source(v6 ? &inet_any6 : &inet_any4), .port = port};
+	struct tcp_socket *l = find_listener(&at, peer->port), *child;
+	int err;
+
+	child = l != NULL ? tcp_new(NULL, TCP_SOCK(l)->family) : NULL;
+	if (child == NULL) {
+		host_close(fd);
+		return l != NULL ? -LINUX_ENOBUFS : -LINUX_ECONNREFUSED;
+	}
+	inherit(child, l);
+	child->inet.local = (struct inet_ep){.addr = outbound_source(&peer->addr), .port = port};
+	child->inet.remote = *peer;
+	child->inet.port_chosen = child->inet.addr_chosen = true;
+	inet_table_add(&child->inet);
+	child->state = LINUX_TCP_ESTABLISHED;
+	child->told = TCP_CONNECTED;
+	err = outbound_adopt(child, fd);
+	if (err != 0) {
+		tcp_ops.close(TCP_SOCK(child));
+		socket_put(TCP_SOCK(child));
+		return err;
+	}
+	child->door = door;
+	child->listener = l;
+	list_add_tail(&l->ready, &child->accept_link);
+	l->nready++;
+	tune(TCP_SOCK(child));
+	sock_wake(TCP_SOCK(l), SOCK_IN);
+	return 0;
+}
+
 static bool has_room(const struct tcp_socket *l)
 {
 	return l->nready <= l->backlog;
@@ -391,9 +507,7 @@ static int tcp_accept(struct task *task, struct socket *s, bool nonblock, struct
 			return -LINUX_EINVAL;
 	}
 	child = list_first(&t->ready, struct tcp_socket, accept_link);
-	list_del(&child->accept_link);
-	child->listener = NULL;
-	t->nready--;
+	unqueue(t, child);
 	while (has_room(t) && !list_empty(&t->waiting)) {
 		struct tcp_socket *client = list_first(&t->waiting, struct tcp_socket, accept_link);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP sockets, shared by tcp.c (states), tcp_io.c (bytes) and outbound.c (connections to the world). Internal to
+ * TCP sockets, shared by tcp.c (states), tcp_io.c (bytes) and outbound.c (connections with the world). Internal to
  * sentry/net.
  */
 #ifndef SENTRY_NET_TCP_H
@@ -34,6 +34,7 @@ struct tcp_socket {
 	struct list ready;           /* connections to accept, counted (accept_link) */
 	struct list waiting;         /* clients in SYN_SENT for whom there was no room (accept_link), borrowed */
 	struct list accept_link;
+	uint32_t door;               /* came from outside by this one (ingress.c), and isn't accepted yet; 0 */
 	struct tcp_socket *listener; /* whose list accept_link is on; borrowed */
 	struct ktimer syn_timer;     /* runs in SYN_SENT */
 	char congestion[16];
@@ -60,6 +61,12 @@ void tcp_set_closed(struct tcp_socket *t);
 int tcp_getsockopt(struct task *task, struct socket *s, int level, int name, void *val, unsigned *len);
 int tcp_setsockopt(struct task *task, struct socket *s, int level, int name, const void *val, unsigned len);
 
+/* Does a socket listen at port that connections from outside, IPv6 or IPv4, would reach? Only the wildcard address does:
+ * who binds to loopback means to be reached from inside. */
+bool tcp_listens_outside(uint16_t port, bool v6, uint32_t *backlog);
+/* A connection from peer has arrived. Takes fd. 0, or -errno: nobody listens, or memory is out. */
+int tcp_arrived(uint16_t port, bool v6, const struct inet_ep *peer, int fd, uint32_t door) must_check;
+
 /* ---- tcp_io.c ---- */
 int64_t tcp_sendmsg(struct task *task, struct socket *s, struct sock_msg *msg);
 int64_t tcp_recvmsg(struct task *task, struct socket *s, struct sock_msg *msg);
@@ -69,7 +76,9 @@ int64_t tcp_ioctl(struct task *task, struct socket *s, unsigned cmd, uint64_t ar
 /* ---- outbound.c ---- */
 /* Starts to connect; ends in tcp_connect_done or tcp_connect_failed. */
 int outbound_start(struct tcp_socket *t, const struct inet_ep *ep) must_check;
-/* The local address that a connection to dst shows. */
+/* Puts an established host socket behind t; takes fd. */
+int outbound_adopt(struct tcp_socket *t, int fd) must_check;
+/* The local address that a connection to dst, or from it, shows. */
 struct inet_addr outbound_source(const struct inet_addr *dst);
 /* Sends up to len bytes of buf. Bytes, -LINUX_EAGAIN (the queue is announced when there is room), or an error. */
 int64_t outbound_send(struct tcp_socket *t, struct iobuf *buf, uint32_t flags);

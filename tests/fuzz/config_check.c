@@ -34,6 +34,8 @@ static void init(void)
 	good->paths[0] = (struct config_path){.kind = PATH_HIDE, .path = 17};
 	good->negress = 1;
 	good->egress[0] = (struct config_egress){.family = 4, .prefix = 8, .port_lo = 1, .port_hi = 2, .text = 25};
+	good->ningress = 1;
+	good->ingress[0] = (struct config_ingress){.port_lo = 1, .port_hi = 2, .text = 25};
 	good->message_fd = good->strace_fd = good->debug_fd = good->audit_fd = good->result_fd = good->copy_out_fd =
 		good->control_fd = good->gate_cache_fd = good->gate_cache_dir = -1;
 		good->sync_fd = good->state_fd = good->net_fd = -1;
@@ -59,6 +61,8 @@ static void use(void)
 		n += strlen(config_str(c, c->paths[i].path));
 	for (uint32_t i = 0; i < c->negress; i++)
 		n += strlen(config_str(c, c->egress[i].text));
+	for (uint32_t i = 0; i < c->ningress; i++)
+		n += strlen(config_str(c, c->ingress[i].text));
 	for (uint32_t i = 0; i < c->ncopy_out; i++)
 		n += strlen(config_str(c, c->copy_out[i]));
 	for (uint32_t i = 0; i < c->nseccomp; i++)

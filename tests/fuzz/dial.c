@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The messages about outgoing connections, both ways: the monitor takes requests of a sentry that was taken over, and
- * the sentry takes replies of nobody it trusts. Checked: what the monitor connects to is inside the one rule
- * (10.0.0.0/8, ports 80 to 443), by this file's own arithmetic; no more dials than allowed; every wait of the sentry
- * ends at most once.
+ * The messages about connections with the world, both ways: the monitor takes requests of a sentry that was taken over,
+ * and the sentry takes replies of nobody it trusts. Checked: what the monitor connects to is inside the one rule
+ * (10.0.0.0/8, ports 80 to 443), and what it listens on is what a rule names (ports 8000 to 8015 anywhere, 9000 at
+ * 127.0.0.1), by this file's own arithmetic; no more dials and sockets than allowed; every wait of the sentry ends at
+ * most once.
  *
  * No socket is connected (host.c): a dial is refused, under way or done as its port says.
  */
@@ -12,9 +13,11 @@
 #include "runtime/config.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/dial_protocol.h"
+#include "runtime/core/ingress.h"
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/loop_internal.h"
 #include "sentry/net/dial.h"
+#include "sentry/net/ingress.h"
 #include "sentry/platform/stubs/stubs.h"
 
 #include <errno.h>
@@ -64,16 +67,31 @@ static ssize_t give_request(int fd, void *buf, size_t len, int flags)
 		memcpy(buf, &rq, MIN(len, sizeof(rq)));
 		return fuzz_u8(&input);
 	}
-	rq.op = b & 3;
-	rq.family = (b & 4) ? 6 : 4;
+	rq.op = (b & 7) % 6;
+	rq.family = (b & 0x10) ? 6 : 4;
+	rq.count = (b & 0x20) ? fuzz_u32(&input) : 1;
 	rq.id = fuzz_u8(&input);
-	rq.port = (b & 8) ? fuzz_u16(&input) : 80 + (fuzz_u8(&input) & 7);
+	rq.port = (b & 8) ? fuzz_u16(&input) : (rq.op >= DIAL_LISTEN ? 7998 : 80) + (fuzz_u8(&input) & 31);
 	b = fuzz_u8(&input);
 	memcpy(rq.addr, addrs[b % ARRAY_LEN(addrs)], 16);
 	if (b & 0x80)
 		rq.addr[fuzz_u8(&input) & 15] ^= fuzz_u8(&input);
 	memcpy(buf, &rq, sizeof(rq));
 	return sizeof(rq);
+}
+
+static int accepting, full; /* connections that wait; replies that don't fit */
+
+static int give_connection(struct sockaddr *addr, socklen_t *len)
+{
+	if (accepting == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	accepting--;
+	memset(addr, 0, *len);
+	addr->sa_family = (accepting & 1) ? AF_INET6 : AF_INET;
+	return fcntl(some_fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static ssize_t check_reply(int fd, const struct msghdr *msg, int flags)
@@ -83,19 +101,47 @@ static ssize_t check_reply(int fd, const struct msghdr *msg, int flags)
 	(void)fd;
 	(void)flags;
 	FUZZ_CHECK(msg->msg_iov[0].iov_len == sizeof(*r) && r->version == DIAL_VERSION && r->error >= 0);
-	FUZZ_CHECK((r->error == 0) == (msg->msg_controllen != 0));
+	FUZZ_CHECK(r->op >= DIAL_CONNECTED && r->op <= DIAL_ARRIVED);
+	FUZZ_CHECK((r->op != DIAL_LISTENS && r->error == 0) == (msg->msg_controllen != 0));
+	if (r->op == DIAL_ARRIVED && full) {
+		full--;
+		errno = EAGAIN;
+		return -1;
+	}
 	return sizeof(*r);
+}
+
+static void check_bound(const uint8_t *addr, bool v6, uint16_t port)
+{
+	static const uint8_t any[16], lo[4] = {127, 0, 0, 1};
+
+	FUZZ_CHECK((port >= 8000 && port <= 8015 && memcmp(addr, any, v6 ? 16 : 4) == 0) ||
+		   (port == 9000 && !v6 && memcmp(addr, lo, 4) == 0));
 }
 
 static void monitor_side(void)
 {
-	struct pollfd fds[DIAL_MAX_PENDING + 1];
+	struct pollfd fds[DIAL_MAX_PENDING + 1], ears[INGRESS_MAX_SOCKETS + 1];
 	struct dial_request rq = {.version = DIAL_VERSION, .op = DIAL_CANCEL};
 	int n;
 
 	fuzz_host.libc_recv = give_request;
 	fuzz_host.libc_sendmsg = check_reply;
-	FUZZ_CHECK(dial_handle(-1, cfg) <= 0);
+	fuzz_host.libc_accept = give_connection;
+	fuzz_host.bound = check_bound;
+	accepting = fuzz_u8(&input);
+	full = fuzz_u8(&input) & 3;
+	for (int turn = 0; turn < 3; turn++) {
+		FUZZ_CHECK(dial_handle(-1, cfg) <= 0);
+		n = ingress_pollfds(ears, INGRESS_MAX_SOCKETS + 1);
+		FUZZ_CHECK(n <= INGRESS_MAX_SOCKETS && ingress_timeout_ms() >= -1);
+		for (int i = 0; i < n; i++)
+			ears[i].revents = POLLIN;
+		ingress_ready(-1, ears, n);
+	}
+	ingress_close();
+	FUZZ_CHECK(ingress_pollfds(ears, INGRESS_MAX_SOCKETS + 1) == 0 && ingress_timeout_ms() == -1);
+	fuzz_host.bound = NULL;
 	n = dial_pollfds(fds, DIAL_MAX_PENDING + 1);
 	FUZZ_CHECK(n <= DIAL_MAX_PENDING && dial_timeout_ms() >= -1);
 	for (int i = 0; i < n; i++)
@@ -129,7 +175,9 @@ static int64_t give_reply(int fd, struct msghdr *msg, int flags)
 	if (!fuzz_more(&input) || b == 0)
 		return -LINUX_EAGAIN;
 	if (b & 1) {
-		r.id = waits[b >> 5].wait.id;
+		r.op = (b & 8) ? DIAL_CONNECTED : 1 + (b >> 4 & 3);
+		r.id = r.op == DIAL_CONNECTED ? waits[b >> 5].wait.id : 1 + (b >> 6);
+		r.family = 4;
 		r.error = (b & 2) ? 0 : fuzz_u8(&input);
 	} else {
 		fuzz_bytes(&input, &r, sizeof(r));
@@ -194,6 +242,9 @@ static void init(void)
 {
 	cfg = calloc(1, sizeof(*cfg));
 	cfg->negress = 1;
+	cfg->ningress = 2;
+	cfg->ingress[0] = (struct config_ingress){.port_lo = 8000, .port_hi = 8015};
+	cfg->ingress[1] = (struct config_ingress){.family = 4, .addr = {127, 0, 0, 1}, .port_lo = 9000, .port_hi = 9000};
 	cfg->egress[0] = (struct config_egress){.family = 4, .prefix = 8, .addr = {10}, .port_lo = 80, .port_hi = 443};
 	transport = &no_transport;
 	fuzz_host.poll = always_ready;

@@ -149,6 +149,39 @@ WRAPS(int, connect, int fd, const struct sockaddr *addr, socklen_t len)
 }
 
 int __real_open(const char *path, int flags, ...);
+/* Nothing is bound: in use, not there, or done, by the port's last bits. */
+WRAPS(int, bind, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	const uint8_t *b = (const uint8_t *)addr;
+	bool v6 = addr->sa_family == AF_INET6;
+
+	(void)fd;
+	FUZZ_CHECK(len == (v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)));
+	if (fuzz_host.bound != NULL)
+		fuzz_host.bound(b + (v6 ? 8 : 4), v6, (uint16_t)(b[2] << 8 | b[3]));
+	if ((b[3] & 7) > 1)
+		return 0;
+	errno = (b[3] & 7) == 0 ? EADDRINUSE : EADDRNOTAVAIL;
+	return -1;
+}
+
+WRAPS(int, listen, int fd, int backlog)
+{
+	(void)fd;
+	FUZZ_CHECK(backlog >= 0 && backlog <= 4096);
+	return 0;
+}
+
+WRAPS(int, accept4, int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	(void)fd;
+	(void)flags;
+	if (fuzz_host.libc_accept != NULL)
+		return fuzz_host.libc_accept(addr, len);
+	errno = EAGAIN;
+	return -1;
+}
+
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
 {

@@ -109,6 +109,28 @@ Test(parse, egress)
 	cr_expect(e.prefix == 8 && e.port_hi == 65535);
 }
 
+Test(parse, ingress)
+{
+	static const char *const bad[] = {"",	      "0",	     "65536",	"80-79",      "80-",	      ":80",	    "[]:80",
+					  "[::1]",    "::1:80",	     "1.2.3:80", "localhost:80", "[1.2.3.4]:80", "80x",
+					  "[::ffff:1.2.3.4]:80", "[fe80::1]:80", "1.2.3.4:", "[::1:80", "10.0.0.0/8:80"};
+	struct config_ingress in;
+	struct error *err = NULL;
+
+	cr_assert(parse_ingress("8080", &in, &err));
+	cr_expect(in.family == 0 && in.port_lo == 8080 && in.port_hi == 8080);
+	cr_assert(parse_ingress("127.0.0.1:80-90", &in, &err));
+	cr_expect(in.family == 4 && in.addr[0] == 127 && in.addr[3] == 1 && in.port_lo == 80 && in.port_hi == 90);
+	cr_assert(parse_ingress("[::1]:443", &in, &err));
+	cr_expect(in.family == 6 && in.addr[0] == 0 && in.addr[15] == 1 && in.port_lo == 443);
+	cr_assert(parse_ingress("[::]:443", &in, &err));
+	cr_expect(in.family == 6 && in.addr[15] == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err = NULL;
+		cr_expect_not(parse_ingress(bad[i], &in, &err), "\"%s\" was taken", bad[i]);
+	}
+}
+
 Test(parse, egress_refused)
 {
 	static const char *const bad[] = {"",

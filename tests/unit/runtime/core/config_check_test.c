@@ -85,6 +85,10 @@ Test(config_check, damaged)
 	REFUSED((c->negress = 1, c->egress[0].family = 5));
 	REFUSED((c->negress = 1, c->egress[0].family = 4, c->egress[0].prefix = 33, c->egress[0].port_lo = 1));
 	REFUSED((c->negress = 1, c->egress[0].family = 4, c->egress[0].port_lo = 2, c->egress[0].port_hi = 1));
+	REFUSED(c->ningress = CONFIG_MAX_INGRESS + 1);
+	REFUSED((c->ningress = 1, c->ingress[0].family = 5, c->ingress[0].port_lo = c->ingress[0].port_hi = 1));
+	REFUSED((c->ningress = 1, c->ingress[0].port_hi = 1));
+	REFUSED((c->ningress = 1, c->ingress[0].port_lo = 2, c->ingress[0].port_hi = 1));
 	REFUSED((c->ncopy_out = 1, c->copy_out[0] = 1));
 	REFUSED(c->platform = 9);
 	REFUSED((c->drop_ids = true, c->sandbox_uid = 0));

@@ -4,6 +4,7 @@
 
 #include "runtime/config.h"
 #include "runtime/core/dial_protocol.h"
+#include "runtime/core/ingress.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -205,4 +206,156 @@ Test(dial, at_most_256_pend_and_a_cancelled_one_makes_room)
 	cr_expect_eq(dial_pollfds(fds, DIAL_MAX_PENDING + 1), DIAL_MAX_PENDING - 1);
 	request(DIAL_CONNECT, 1001, 4, "127.0.0.1", port);
 	cr_expect_eq(dial_pollfds(fds, DIAL_MAX_PENDING + 1), DIAL_MAX_PENDING);
+}
+
+/* ---- connections from outside ---- */
+
+static void let_in(uint8_t family, const char *addr, uint16_t lo, uint16_t hi)
+{
+	struct config_ingress *r = &cfg->ingress[cfg->ningress++];
+
+	*r = (struct config_ingress){.family = family, .port_lo = lo, .port_hi = hi};
+	if (addr != NULL)
+		cr_assert_eq(inet_pton(family == 4 ? AF_INET : AF_INET6, addr, r->addr), 1);
+}
+
+static void ask(uint32_t op, uint32_t id, uint16_t family, uint16_t port, uint32_t count)
+{
+	struct dial_request rq = {.version = DIAL_VERSION, .op = op, .id = id, .family = family, .port = port, .count = count};
+
+	cr_assert_eq(send(ours, &rq, sizeof rq, 0), sizeof rq);
+	cr_assert_eq(dial_handle(theirs, cfg), 0);
+}
+
+/* The next message, with its descriptor or -1; op 0 if there is none. */
+static struct dial_reply next(int *fd)
+{
+	struct dial_reply r = {0};
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = {&r, sizeof r};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct pollfd fds[INGRESS_MAX_SOCKETS];
+	int n = ingress_pollfds(fds, INGRESS_MAX_SOCKETS);
+
+	poll(fds, (nfds_t)n, 100);
+	ingress_ready(theirs, fds, n);
+	*fd = -1;
+	if (recvmsg(ours, &msg, MSG_DONTWAIT) < 0)
+		return (struct dial_reply){0};
+	if (CMSG_FIRSTHDR(&msg) != NULL)
+		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof *fd);
+	return r;
+}
+
+static int listens(uint32_t id, uint16_t family, uint16_t port, uint32_t backlog)
+{
+	struct dial_reply r;
+	int fd;
+
+	ask(DIAL_LISTEN, id, family, port, backlog);
+	r = next(&fd);
+	cr_assert(r.op == DIAL_LISTENS && r.id == id && fd == -1);
+	return r.error;
+}
+
+static int knock(uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+static uint16_t unused_port(void)
+{
+	uint16_t port;
+
+	close(listener("127.0.0.1", &port));
+	return port;
+}
+
+TestSuite(ingress, .init = setup);
+
+Test(ingress, only_ports_that_a_rule_names)
+{
+	uint16_t port = unused_port();
+
+	cr_expect_eq(listens(1, 4, port, 5), EACCES, "without rules");
+	let_in(4, "127.0.0.1", port, port);
+	cr_expect_eq(listens(2, 4, (uint16_t)(port + 1), 5), EACCES);
+	cr_expect_eq(listens(3, 6, port, 5), EACCES, "an IPv4 rule");
+	cr_expect_eq(listens(4, 5, port, 5), EINVAL);
+	cr_expect_eq(listens(5, 4, 0, 5), EINVAL);
+	cr_expect_eq(knock(port), -ECONNREFUSED);
+	cr_expect_eq(listens(6, 4, port, 5), 0);
+	cr_expect_eq(listens(7, 4, port, 5), EADDRINUSE, "twice");
+}
+
+Test(ingress, arrivals_come_with_their_peers_name_up_to_the_window)
+{
+	struct sockaddr_in us;
+	socklen_t len = sizeof us;
+	uint16_t port = unused_port();
+	struct dial_reply r;
+	int c, fd;
+	char b;
+
+	let_in(0, NULL, port, port);
+	cr_assert_eq(listens(9, 4, port, 1), 0);
+	for (int i = 0; i < 2; i++) {
+		c = knock(port);
+		cr_assert_geq(c, 0);
+		getsockname(c, (struct sockaddr *)&us, &len);
+		r = next(&fd);
+		cr_assert(r.op == DIAL_ARRIVED && r.id == 9 && fd >= 0);
+		cr_expect(r.family == 4 && r.port == ntohs(us.sin_port) && r.addr[0] == 127);
+		cr_expect(send(fd, "x", 1, 0) == 1 && recv(c, &b, 1, 0) == 1);
+	}
+	c = knock(port);
+	cr_assert_geq(c, 0, "it waits in the host's queue");
+	cr_expect_eq(next(&fd).op, 0, "no more than the backlog");
+	ask(DIAL_TAKEN, 9, 0, 0, 1);
+	cr_expect_eq(next(&fd).op, DIAL_ARRIVED);
+	ask(DIAL_UNLISTEN, 9, 0, 0, 0);
+	cr_expect_eq(knock(port), -ECONNREFUSED);
+	cr_expect_eq(ingress_timeout_ms(), -1);
+}
+
+Test(ingress, rules_overlap)
+{
+	uint16_t port = unused_port();
+	struct pollfd fds[INGRESS_MAX_SOCKETS];
+
+	let_in(4, "127.0.0.1", port, port);
+	let_in(4, "127.0.0.1", 1, 65535);
+	let_in(4, "127.0.0.2", port, port);
+	cr_expect_eq(listens(1, 4, port, 5), 0);
+	cr_expect_eq(ingress_pollfds(fds, INGRESS_MAX_SOCKETS), 2);
+	ask(DIAL_UNLISTEN, 1, 0, 0, 0);
+	let_in(0, NULL, port, port);
+	cr_expect_eq(listens(2, 4, port, 5), 0);
+	cr_expect_eq(ingress_pollfds(fds, INGRESS_MAX_SOCKETS), 1, "the wildcard has them all");
+	ingress_close();
+	cr_expect_eq(knock(port), -ECONNREFUSED);
+}
+
+Test(ingress, at_most_64_ports)
+{
+	struct dial_reply r;
+	uint32_t id;
+	int fd;
+
+	let_in(4, "127.0.0.1", 1, 65535);
+	for (id = 1; id <= INGRESS_MAX_DOORS; id++)
+		while (listens(id, 4, unused_port(), 0) != 0)
+			;
+	cr_expect_eq(listens(id, 4, unused_port(), 0), ENOBUFS);
+	/* An id is one port's. */
+	ask(DIAL_LISTEN, 1, 4, 1, 0);
+	r = next(&fd);
+	cr_expect_eq(r.error, EINVAL);
+	ingress_close();
 }
