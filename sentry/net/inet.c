@@ -9,7 +9,7 @@
  *
  * Refused means ENETUNREACH at once, as on a host that has lo only and no route, and a line in the audit log. A rule lets
  * TCP out even to loopback addresses, unless the sandbox listens on exactly that address and port itself. UDP never
- * leaves.
+ * leaves. What comes in from outside, by an ingress rule, is ingress.c's.
  *
  * The guest controls addresses and ports; ports below 1024 (or what a bundle's sysctl says) need CAP_NET_BIND_SERVICE, ephemeral ones are 32768-60999.
  *
