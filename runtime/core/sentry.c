@@ -452,6 +452,7 @@ static void polling_slots(const struct config *cfg)
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned wanted = online >= 8 ? (unsigned)online / 4 : 1;
 	char path[PATH_MAX];
+	uint64_t mask = 0;
 	cpu_set_t set;
 	ssize_t len;
 	char *slash;
@@ -473,8 +474,10 @@ static void polling_slots(const struct config *cfg)
 		if (gate_slot_fds[gate_slots] >= 0)
 			gate_slots++;
 	}
+	for (int cpu = 0; cpu < 64; cpu++)
+		mask |= (uint64_t)(CPU_ISSET(cpu, &set) != 0) << cpu;
 	if (gate_slots != 0)
-		gate_set_cpus(stubs_cpus);
+		gate_set_cpus(stubs_cpus, mask);
 }
 
 /* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */

@@ -41,7 +41,7 @@ uint64_t gate_local_total(void);
 extern int gate_slot_fds[GATE_SLOTS_MAX];
 extern unsigned gate_slots;
 /* How many of the host's CPUs we may use: 0, never poll. */
-void gate_set_cpus(unsigned cpus);
+void gate_set_cpus(unsigned cpus, uint64_t mask); /* mask: of the first 64 */
 bool gate_polling(void);
 enum gate_next {
 	GATE_SLEEP, /* look at descriptors, and sleep if nothing is ready */

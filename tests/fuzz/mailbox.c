@@ -734,13 +734,13 @@ static void run(const uint8_t *data, size_t size)
 	steps = 0;
 	free_tid = 0;
 	over = false;
-	gate_set_cpus(1 + (fuzz_u8(&input) & 1)); /* with two it polls */
+	gate_set_cpus(1 + (fuzz_u8(&input) & 1), 0); /* with two it polls */
 	world_run_from(begin, true);
 	for (unsigned i = 0; i < SIMS; i++)
 		if (sims[i].life != UNUSED)
 			process_ends(sims[i].pid);
 	reap();
-	gate_set_cpus(1);
+	gate_set_cpus(1, 0);
 	while (gate_polling())
 		(void)gate_turn(true);
 	FUZZ_CHECK(stubs_running == 0 && stubs_waiting == 0 && stubs_exiting == 0 && list_empty(&gate_ringers));

@@ -200,10 +200,11 @@ void stub_ring(struct gate_box *box)
 	uint32_t cpu, spin, state = GATE_REQUEST;
 	uint64_t begin;
 
+	begin = tsc_cpu(&cpu);
+	box->cpu = cpu;
 	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
 	if (!ro->asleep) {
 		spin = ro->spin;
-		begin = tsc_cpu(&cpu);
 		for (;;) {
 			uint64_t now;
 

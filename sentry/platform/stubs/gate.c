@@ -259,6 +259,8 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
+static void step_aside(void);
+
 void gate_done(struct platform_thread *pt)
 {
 	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
@@ -268,6 +270,7 @@ void gate_done(struct platform_thread *pt)
 		pt->gate_waits = false;
 		stubs_waiting--;
 		transport->answer(pt->call_id, 0);
+		step_aside();
 	}
 }
 
@@ -581,7 +584,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define BURST_GAP_NS 40000  /* calls closer than this ... */
 #define BURST_CALLS 4       /* ... so many in a row begin polling */
 #define FIRST_IDLE_US 300   /* the guest may need so long to come back from the CPU it shared with us */
-#define IDLE_US 50          /* polling ends after so long without a call */
+#define IDLE_US 150         /* polling ends after so long without a call: to begin it costs about as much */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
@@ -597,6 +600,8 @@ static struct {
 	uint64_t paused; /* ticks: since when nobody can ring, every thread's call being asleep; 0: not paused */
 	int slot;
 	unsigned cpus;
+	uint64_t cpu_mask; /* ours, if there are two */
+	bool stepped;
 	uint64_t ticks_us;       /* time stamp counter per us */
 	uint64_t last_wake;      /* ns: of the last doorbell call */
 	unsigned burst;
@@ -633,10 +638,42 @@ static uint64_t ticks_per_us(void)
 	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
 }
 
-void gate_set_cpus(unsigned cpus)
+void gate_set_cpus(unsigned cpus, uint64_t mask)
 {
 	poll_state.cpus = cpus;
+	poll_state.cpu_mask = mask;
 	ticks_per_us();
+}
+
+/*
+ * Polling has begun, or goes on, and a thread that was just woken shares our CPU. The host's scheduler may let it wait there
+ * for milliseconds, the more so where it packs tasks onto few CPUs to spare the others: with two there is no question who
+ * else could go where. Where it is the box says, which is the guest's word; it can make us move, once each time.
+ */
+static void step_aside(void)
+{
+	struct platform_thread *pt;
+	uint32_t aux;
+	uint64_t other;
+	unsigned others = 0;
+	bool shared = false;
+
+	if (!poll_state.polling || poll_state.stepped || poll_state.cpus != 2)
+		return;
+	poll_state.stepped = true;
+	__builtin_ia32_rdtscp(&aux);
+	aux &= 0xfff;
+	list_for_each (pt, &gate_ringers, gate_link) {
+		shared |= box_of(pt)->cpu == aux;
+		others++;
+	}
+	/* With several of them one is on each CPU, or soon will be. */
+	shared &= others == 1;
+	other = aux < 64 ? poll_state.cpu_mask & ~(1ULL << aux) : 0;
+	if (!shared || other == 0 || host_sched_setaffinity(0, other) < 0)
+		return;
+	host_sched_setaffinity(0, poll_state.cpu_mask);
+	publish_cpu();
 }
 
 static bool slot_take(void)
@@ -673,6 +710,7 @@ static void polling_begin(uint64_t now)
 	}
 	poll_state.ticks_us = ticks_per_us();
 	poll_state.polling = poll_state.fresh = true;
+	poll_state.stepped = false;
 	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
 	poll_state.turns = poll_state.calls = poll_state.others = 0;
@@ -705,9 +743,11 @@ static void polling_resume(void)
 	if (late || !slot_take())
 		return;
 	poll_state.polling = true;
+	poll_state.stepped = false;
 	poll_state.last_request = poll_state.last_look = ticks();
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
+	step_aside();
 }
 
 static void polling_end(bool bad)
@@ -847,7 +887,9 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(poll_state.fresh); /* the CPU it went to isn't free */
+			polling_end(false);
+			if (poll_state.fresh) /* the CPU it went to isn't free */
+				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
 		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
