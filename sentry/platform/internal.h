@@ -40,8 +40,8 @@ uint64_t gate_local_total(void);
 #define GATE_SLOTS_MAX 3
 extern int gate_slot_fds[GATE_SLOTS_MAX];
 extern unsigned gate_slots;
-/* How many of the host's CPUs we may use: 0, never poll. */
-void gate_set_cpus(unsigned cpus, uint64_t mask); /* mask: of the first 64 */
+/* How many of the host's CPUs we may use (0: never poll), and which of the first 64. */
+void gate_set_cpus(unsigned cpus, uint64_t mask);
 bool gate_polling(void);
 enum gate_next {
 	GATE_SLEEP, /* look at descriptors, and sleep if nothing is ready */
