@@ -593,7 +593,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
-#define HOLDOFF_MAX_NS (200 * NSEC_PER_MSEC)
+#define HOLDOFF_MAX_NS (20 * NSEC_PER_MSEC)
 
 static struct {
 	bool polling;
