@@ -177,8 +177,18 @@ static long steps_for(struct team *t, int us, long most)
 			break;
 		n = n * 2 < most ? n * 2 : most;
 	}
-	n = least > 0 && aim / least < (double)most ? (long)(aim / least) : most;
-	return n < 1 ? 1 : n;
+	/* What takes a while to get going (a kernel that learns which calls are busy) is faster by then: as often as it is so. */
+	for (int i = 0; i < 20; i++) {
+		double step;
+
+		n = least > 0 && aim / least < (double)most ? (long)(aim / least) : most;
+		n = n < 1 ? 1 : n;
+		step = batch(t, n, false);
+		if (step > least * 0.75)
+			break;
+		least = step;
+	}
+	return n;
 }
 
 static void print_samples(const struct team *t)
