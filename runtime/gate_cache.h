@@ -2,7 +2,7 @@
 /*
  * What is proven of programs' call sites, kept from one sandbox to the next: the file `sites` of a directory of the caller's.
  *
- *	command   opens the directory, copies the file into a sealed memfd         runtime/gate_cache.c
+ *	command   opens the directory and the file; the sentry copies it             runtime/gate_cache.c
  *	sentry    looks up what it maps, by build-id; checks each site's bytes     sentry/mm/text_known.c
  *	          tells the monitor what it learned, at the end
  *	monitor   checks that, joins it with what the file holds by then           runtime/core/gate_cache_store.c

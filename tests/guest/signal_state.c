@@ -390,14 +390,12 @@ static void *stack(size_t size, int flags)
 	return p;
 }
 
-TEST(on_an_alternate_stack)
+static void signals_on_a_stack(int flags)
 {
 	size_t size = 64 * 1024;
-	stack_t ss = {.ss_sp = stack(size, MAP_PRIVATE), .ss_size = size};
+	stack_t ss = {.ss_sp = stack(size, flags), .ss_size = size};
 	pid_t pid = getpid();
 
-	if (!has_vectors())
-		SKIP("no AVX here");
 	CHECK_OK(sigaltstack(&ss, NULL));
 	handle(SIGUSR1, SA_ONSTACK);
 	for (unsigned i = 0; i < HOT; i++) {
@@ -407,19 +405,19 @@ TEST(on_an_alternate_stack)
 	}
 }
 
-/* Memory that several processes share, and a file's. */
-TEST(on_shared_memory)
+TEST(on_an_alternate_stack)
 {
-	size_t size = 64 * 1024;
-	stack_t ss = {.ss_sp = stack(size, MAP_SHARED), .ss_size = size};
-	pid_t pid = getpid();
-
 	if (!has_vectors())
 		SKIP("no AVX here");
-	CHECK_OK(sigaltstack(&ss, NULL));
-	handle(SIGUSR1, SA_ONSTACK);
-	for (unsigned i = 0; i < HOT; i++)
-		CHECK_EQ(call(i, SYS_kill, pid, SIGUSR1, 0), 0);
+	signals_on_a_stack(MAP_PRIVATE);
+}
+
+/* Memory that several processes share. */
+TEST(on_shared_memory)
+{
+	if (!has_vectors())
+		SKIP("no AVX here");
+	signals_on_a_stack(MAP_SHARED);
 }
 
 /* Without room for the frame there is only SIGSEGV, which needs room, too. */

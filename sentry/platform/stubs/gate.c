@@ -181,7 +181,6 @@ static bool take(struct platform_thread *pt)
 	if (kind == GATE_KIND_FAULT) {
 		/* There was no room for a handler's frame, though there seemed to be. The call's result is lost with it. */
 		thread_set_state(pt, THREAD_GATE);
-		memset(&pt->event, 0, sizeof(pt->event));
 		pt->event = (struct platform_event){.kind = PLATFORM_FAULT, .sig = LINUX_SIGSEGV, .code = LINUX_SI_KERNEL, .ip = box->ip};
 		pt->nsegs = pt->nouts = 0;
 		stubs_deliver(pt);

@@ -228,7 +228,6 @@ bool native_load(struct platform_thread *pt)
 	pt->mailbox->ncmds = n;
 	pt->nqueue -= taken;
 	if (pt->nqueue != 0)
-		if (pt->nqueue != 0)
 		memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
 	return n != 0;
 }

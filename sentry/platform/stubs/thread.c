@@ -738,6 +738,8 @@ static struct platform_thread *idle_take(struct platform_thread *parent)
 		if (stubs_fpstate_copy(parent, pt) < 0)
 			return NULL;
 		pt->idle = false;
+		pt->clean_fp = false; /* what was prepared for the task that ended */
+		pt->fp_from = 0;
 		proc->nidle--;
 		gate_fresh(pt);
 		return pt;
