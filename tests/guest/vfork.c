@@ -5,7 +5,9 @@
  */
 #include "t.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 
 static volatile int shared;
@@ -129,6 +131,51 @@ TEST_ALONE(many_spawns_in_a_row)
 		CHECK_OK(posix_spawn(&pid, t_self, NULL, NULL, argv, environment));
 		t_reap(pid);
 	}
+}
+
+static volatile bool over, quiet;
+
+static void *calls_in_bursts(void *arg)
+{
+	(void)arg;
+	while (!over) {
+		if (quiet)
+			usleep(1000);
+		else
+			lseek(-1, 0, SEEK_CUR);
+	}
+	return NULL;
+}
+
+/* The last child's execve, which had no answer, isn't the next one's, whichever way the calls take in between. */
+TEST_ALONE(a_childs_first_calls_are_answered)
+{
+	static char *argv[] = {t_self, "@exit", "0", NULL};
+	static volatile int wrong;
+	pthread_t busy;
+
+	wrong = 0;
+	MUST(pthread_create(&busy, NULL, calls_in_bursts, NULL) == 0 ? 0 : -1);
+	for (int i = 0; i < 30; i++) {
+		pid_t pid;
+
+		quiet = false;
+		usleep(5000);
+		pid = vfork();
+		if (pid == 0) {
+			for (int k = 0; k < 5; k++)
+				if (syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 8) != 0)
+					wrong++;
+			quiet = true;
+			usleep(5000);
+			execv(t_self, argv);
+			_exit(99);
+		}
+		t_reap(pid);
+	}
+	over = true;
+	pthread_join(busy, NULL);
+	CHECK_EQ(wrong, 0);
 }
 
 TEST_ALONE(the_process_limit_is_checked)

@@ -565,6 +565,9 @@ void gate_fresh(struct platform_thread *pt)
 
 	box->known = 0;
 	box->pending = 0;
+	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
+	if (pt->tid == 0)
+		box->state = GATE_IDLE;
 }
 
 void gate_forget(struct task *task)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A box that has served another thread: nothing of that one may look like the next one's. */
+#include "sentry/platform/stubs/gate.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+
+Test(gate_fresh, a_dead_threads_bell_is_not_its_successors)
+{
+	struct mailbox *mailbox = calloc(1, MAILBOX_SIZE);
+	struct gate_box *box = (struct gate_box *)((char *)mailbox + GATE_BOX);
+	struct platform_thread to_come = {.mailbox = mailbox}, idle = {.mailbox = mailbox, .tid = 17};
+
+	box->state = GATE_REQUEST;
+	box->known = 3;
+	box->pending = 1;
+	/* An idle thread waits in its trap door: its bell is its own. */
+	gate_fresh(&idle);
+	cr_assert(eq(u32, box->state, GATE_REQUEST));
+	cr_assert(eq(u32, box->known, 0));
+	cr_assert(eq(u32, box->pending, 0));
+	gate_fresh(&to_come);
+	cr_assert(eq(u32, box->state, GATE_IDLE));
+	free(mailbox);
+}
