@@ -159,7 +159,7 @@ struct gate_seg {
 };
 
 /* What the shim answers by itself once it has been told. */
-enum gate_id { GATE_PID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
+enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
 
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };

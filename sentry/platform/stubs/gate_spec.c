@@ -103,6 +103,8 @@ static int id_of(int nr)
 	switch (nr) {
 	case SYS_getpid:
 		return GATE_PID;
+	case SYS_getppid:
+		return GATE_PPID;
 	case SYS_gettid:
 		return GATE_TID;
 	case SYS_getuid:
