@@ -36,6 +36,7 @@ const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
 uint32_t stubs_exiting;
 struct list gate_ringers = LIST_INIT(gate_ringers);
+unsigned gate_nringers;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -405,11 +406,14 @@ void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = caller_of(c);
 
-	gate_other_event();
 	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && from_stub(c)) {
+		/* A request that waits is no other way: the box has it. */
+		if (c->args[1] != STUB_GATE_WAIT)
+			gate_other_event();
 		doorbell(pt, c);
 		return;
 	}
+	gate_other_event();
 	if (c->tid == zygote_tid) {
 		zygote_call(c);
 		return;

@@ -258,7 +258,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
-static void step_aside(void);
+static void keep_off(struct platform_thread *pt);
 
 void gate_done(struct platform_thread *pt)
 {
@@ -268,8 +268,8 @@ void gate_done(struct platform_thread *pt)
 	if (pt->gate_waits) {
 		pt->gate_waits = false;
 		stubs_waiting--;
+		keep_off(pt);
 		transport->answer(pt->call_id, 0);
-		step_aside();
 	}
 }
 
@@ -585,8 +585,10 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 
 #define BURST_GAP_NS 40000  /* calls closer than this ... */
 #define BURST_CALLS 4       /* ... so many in a row begin polling */
-#define FIRST_IDLE_US 300   /* the guest may need so long to come back from the CPU it shared with us */
-#define IDLE_US 150         /* polling ends after so long without a call: to begin it costs about as much */
+#define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
+#define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define PAYS_CALLS 16       /* and is paid for by so many */
+#define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
@@ -603,12 +605,14 @@ static struct {
 	int slot;
 	unsigned cpus;
 	uint64_t cpu_mask; /* ours, if there are two */
-	bool stepped;
 	uint64_t ticks_us;       /* time stamp counter per us */
 	uint64_t last_wake;      /* ns: of the last doorbell call */
 	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
+	unsigned total;   /* calls since polling began */
+	unsigned running; /* sum, over the calls, of the threads that could run */
+	uint64_t window_began; /* ticks */
 	uint64_t waited, bytes;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
@@ -643,39 +647,114 @@ static uint64_t ticks_per_us(void)
 void gate_set_cpus(unsigned cpus, uint64_t mask)
 {
 	poll_state.cpus = cpus;
-	poll_state.cpu_mask = mask;
+	/* With some beyond the 64th there is no mask that says "anywhere". */
+	poll_state.cpu_mask = (unsigned)__builtin_popcountll(mask) == cpus ? mask : 0;
 	ticks_per_us();
 }
 
 /*
- * Polling has begun, or goes on, and a thread that was just woken shares our CPU. The host's scheduler may let it wait there
- * for milliseconds, the more so where it packs tasks onto few CPUs to spare the others: with two there is no question who
- * else could go where. Where it is the box says, which is the guest's word; it can make us move, once each time.
+ * ---- where threads run ----
+ *
+ * With two CPUs, one is ours while we poll and the other that of the threads that call. The host's scheduler doesn't know: it
+ * lets a thread that was woken wait on our CPU for milliseconds, the more so where it packs tasks onto few CPUs to spare the
+ * others. So a thread that is about to be woken, and last rang from our CPU, is told to run on the other one, until polling
+ * ends. Where it was the box says, which is the guest's word: it harms itself with it. Threads that compute side by side lose
+ * by it: worth_it() notices.
+ *
+ * A new process is put on the least busy CPU by the host. While only one thread of the guest runs that is the wrong one: each
+ * of the dozens of exchanges by which the process begins then wakes a CPU that slept. So it begins on ours (while we poll: on
+ * the other), and as soon as it has come it may go anywhere. What is cloned has its parent's CPUs: they are set before.
+ *
+ * A thread whose guest has chosen its CPUs is left alone.
  */
-static void step_aside(void)
-{
-	struct platform_thread *pt;
-	uint32_t aux;
-	uint64_t other;
-	unsigned others = 0;
-	bool shared = false;
+static struct list gate_narrow = LIST_INIT(gate_narrow);
+static uint64_t zygote_cpus;
 
-	if (!poll_state.polling || poll_state.stepped || poll_state.cpus != 2)
+/* The CPU we run on, as a mask; 0 if it has no place in one. */
+static uint64_t our_cpu(void)
+{
+	uint32_t cpu;
+
+	__builtin_ia32_rdtscp(&cpu);
+	cpu &= 0xfff;
+	return cpu < 64 ? poll_state.cpu_mask & 1ULL << cpu : 0;
+}
+
+/* While we poll, if there is no question where others go: the other CPU. Else 0. */
+static uint64_t other_cpu(void)
+{
+	uint64_t ours = poll_state.polling && poll_state.cpus == 2 ? our_cpu() : 0;
+
+	return ours != 0 ? poll_state.cpu_mask & ~ours : 0;
+}
+
+/* cpus 0: anywhere. */
+static void place(struct platform_thread *pt, uint64_t cpus)
+{
+	if (pt->cpus == cpus || pt->pinned || pt->tid == 0 || pt->proc->killed)
 		return;
-	poll_state.stepped = true;
-	__builtin_ia32_rdtscp(&aux);
-	aux &= 0xfff;
-	list_for_each (pt, &gate_ringers, gate_link) {
-		shared |= box_of(pt)->cpu == aux;
-		others++;
+	if (host_sched_setaffinity(pt->tid, cpus != 0 ? cpus : poll_state.cpu_mask) < 0)
+		return;
+	pt->cpus = cpus;
+	list_del(&pt->narrow_link);
+	if (cpus != 0)
+		list_add_tail(&gate_narrow, &pt->narrow_link);
+}
+
+static void keep_off(struct platform_thread *pt)
+{
+	uint64_t other = other_cpu();
+
+	if (other != 0 && 1ULL << (box_of(pt)->cpu & 63) == (poll_state.cpu_mask & ~other))
+		place(pt, other);
+}
+
+void gate_birth(struct platform_thread *parent, struct platform_thread *child)
+{
+	uint64_t cpus = other_cpu();
+
+	if (poll_state.cpu_mask == 0)
+		return;
+	if (cpus == 0 && stubs_running <= 1)
+		cpus = our_cpu();
+	if (parent != NULL) {
+		place(parent, cpus);
+		cpus = parent->cpus;
+	} else if (zygote_cpus != cpus && host_sched_setaffinity(zygote_tid, cpus != 0 ? cpus : poll_state.cpu_mask) == 0) {
+		zygote_cpus = cpus;
 	}
-	/* With several of them one is on each CPU, or soon will be. */
-	shared &= others == 1;
-	other = aux < 64 ? poll_state.cpu_mask & ~(1ULL << aux) : 0;
-	if (!shared || other == 0 || host_sched_setaffinity(0, other) < 0)
+	child->cpus = parent != NULL ? parent->cpus : zygote_cpus;
+}
+
+void gate_born(struct platform_thread *parent, struct platform_thread *child)
+{
+	if (child->cpus != 0)
+		list_add_tail(&gate_narrow, &child->narrow_link);
+	if (gate_polling()) {
+		if (other_cpu() != 0)
+			place(child, other_cpu());
 		return;
-	host_sched_setaffinity(0, poll_state.cpu_mask);
-	publish_cpu();
+	}
+	place(child, 0);
+	if (parent != NULL)
+		place(parent, 0);
+}
+
+void gate_place_drop(struct platform_thread *pt)
+{
+	list_del(&pt->narrow_link);
+	pt->cpus = 0;
+}
+
+/* All of them may run where they like again. */
+static void place_end(void)
+{
+	struct platform_thread *pt, *tmp;
+
+	list_for_each_safe (pt, tmp, &gate_narrow, narrow_link) {
+		place(pt, 0);
+		list_del(&pt->narrow_link);
+	}
 }
 
 static bool slot_take(void)
@@ -704,6 +783,13 @@ bool gate_polling(void)
 	return poll_state.polling || poll_state.paused != 0;
 }
 
+static void window_begin(void)
+{
+	poll_state.calls = poll_state.others = poll_state.running = 0;
+	poll_state.waited = poll_state.bytes = 0;
+	poll_state.window_began = ticks();
+}
+
 static void polling_begin(uint64_t now)
 {
 	if (poll_state.cpus < 2 || now < poll_state.not_before || !slot_take()) {
@@ -712,11 +798,10 @@ static void polling_begin(uint64_t now)
 	}
 	poll_state.ticks_us = ticks_per_us();
 	poll_state.polling = poll_state.fresh = true;
-	poll_state.stepped = false;
 	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
-	poll_state.turns = poll_state.calls = poll_state.others = 0;
-	poll_state.waited = poll_state.bytes = 0;
+	poll_state.turns = poll_state.total = 0;
+	window_begin();
 	ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
@@ -742,19 +827,20 @@ static void polling_resume(void)
 	if (!late && list_empty(&gate_ringers))
 		return;
 	poll_state.paused = 0;
-	if (late || !slot_take())
+	if (late || !slot_take()) {
+		place_end();
 		return;
+	}
 	poll_state.polling = true;
-	poll_state.stepped = false;
 	poll_state.last_request = poll_state.last_look = ticks();
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
-	step_aside();
 }
 
 static void polling_end(bool bad)
 {
 	poll_state.polling = false;
+	place_end();
 	poll_state.burst = 0;
 	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
@@ -766,7 +852,8 @@ static void polling_end(bool bad)
 
 /*
  * A request has been served, and its thread must be woken if it waits in a doorbell call. That says that polling would help,
- * unless the call slept: then it had to be woken anyway, and it costs more to be woken from another CPU.
+ * unless the call slept: then it had to be woken anyway, and if no other thread keeps the other CPU awake, it costs more to be
+ * woken from here. (Two that wake each other in turns keep it awake.)
  */
 void gate_waited_for(struct platform_thread *pt)
 {
@@ -778,9 +865,12 @@ void gate_waited_for(struct platform_thread *pt)
 	if (!pt->gate_waits)
 		return;
 	if (poll_state.polling) {
-		poll_state.others += slept;
+		if (slept && gate_nringers == 1)
+			poll_state.others += 2;
 		return;
 	}
+	if (slept && gate_nringers > 1)
+		return;
 	if (slept || pt->data_used > LARGE_BYTES) {
 		poll_state.burst = 0;
 		return;
@@ -825,6 +915,8 @@ static bool scan(void)
 		if (!rung(pt))
 			continue;
 		poll_state.calls++;
+		poll_state.total++;
+		poll_state.running += gate_nringers;
 		poll_state.waited += delay(pt);
 		if (!take(pt))
 			proc_kill(pt->proc);
@@ -836,16 +928,19 @@ static bool scan(void)
 /* Judges the last calls. False: polling has ended. */
 static bool worth_it(void)
 {
-	bool slow, crowded, large;
+	bool slow, crowded, large, parallel;
+	uint64_t elapsed;
 
 	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
 	large = poll_state.bytes > (uint64_t)LARGE_BYTES * poll_state.calls;
-	poll_state.calls = poll_state.others = 0;
-	poll_state.waited = poll_state.bytes = 0;
-	if (slow || crowded || large) {
+	elapsed = ticks() - poll_state.window_began;
+	parallel = poll_state.running * 4 > poll_state.calls * 7 && elapsed > poll_state.calls * PARALLEL_US * poll_state.ticks_us;
+	window_begin();
+	if (slow || crowded || large || parallel) {
+		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
 		polling_end(true);
 		return false;
 	}
@@ -889,7 +984,8 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(false);
+			gate_counts.ends[poll_state.fresh]++;
+			polling_end(!poll_state.fresh && poll_state.total < PAYS_CALLS);
 			if (poll_state.fresh) /* the CPU it went to isn't free */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;

@@ -125,6 +125,8 @@ struct platform_thread {
 	unsigned nqueue, queue_cap;
 	/* the gate: gate.c */
 	struct list gate_link;      /* gate_ringers: while it may ring */
+	struct list narrow_link;    /* gate_narrow: while `cpus` says something */
+	uint64_t cpus;              /* where we have told the host to run it; 0: anywhere */
 	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
@@ -144,6 +146,7 @@ struct platform_thread {
 extern int stubs_running; /* threads in THREAD_GUEST */
 extern int stubs_waiting; /* calls that wait for an answer: THREAD_PLAIN, THREAD_FULL, and the gate's doorbell calls */
 extern struct list gate_ringers; /* threads whose boxes are looked at while we poll */
+extern unsigned gate_nringers;
 
 static inline bool thread_may_ring(enum thread_state state)
 {
@@ -158,10 +161,13 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
 	pt->state = state;
 	if (thread_may_ring(state)) {
-		if (list_empty(&pt->gate_link))
+		if (list_empty(&pt->gate_link)) {
 			list_add_tail(&gate_ringers, &pt->gate_link);
-	} else {
+			gate_nringers++;
+		}
+	} else if (!list_empty(&pt->gate_link)) {
 		list_del(&pt->gate_link);
+		gate_nringers--;
 	}
 }
 
@@ -231,6 +237,13 @@ void spares_free(struct platform_mm *mm);
 /* ---- gate.c ---- */
 void gate_waited_for(struct platform_thread *pt);
 void gate_other_event(void);
+/*
+ * Where threads run: see gate.c. parent (NULL: the zygote) is about to be told to clone child; later, child has come. drop: it
+ * is none of ours any more, or its guest has chosen its CPUs.
+ */
+void gate_birth(struct platform_thread *parent, struct platform_thread *child);
+void gate_born(struct platform_thread *parent, struct platform_thread *child);
+void gate_place_drop(struct platform_thread *pt);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
 
