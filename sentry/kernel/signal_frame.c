@@ -3,7 +3,7 @@
  * The last step of every call and every event: restarts, delivery of signals, stops, the end of a task.
  *
  *      task_return(ret)
- *        nothing pending, no restart code ------------------------------> platform->resume      (the fast path)
+ *        nothing pending, no restart code ------------------------------> signal_resume         (the fast path)
  *        else: next signal --> ignored | stop: sleep here | fatal: the group ends | handler: frame on the guest's stack
  *              (again, until none is left: the frame made last runs first, as in Linux)
  *        no handler ran and ret is a restart code --> the call is made again, here, without going to the guest
@@ -407,7 +407,7 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 			restore_mask(task);
 		if (task->sigpending && deliver(task, &ret, in_syscall)) {
 			restore_mask(task);
-			platform->resume(task, ret);
+			signal_resume(task, ret);
 			return;
 		}
 		restore_mask(task);
@@ -423,7 +423,7 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 			task_exit_thread(task, LINUX_SIGKILL);
 		regs->rax = (uint64_t)ret;
 	}
-	platform->resume(task, ret);
+	signal_resume(task, ret);
 }
 
 void task_return(struct task *task, int64_t ret, bool in_syscall)
@@ -438,7 +438,7 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 			     0))
 		slow_return(task, ret, restartable);
 	else
-		platform->resume(task, ret);
+		signal_resume(task, ret);
 }
 
 /* ---- rt_sigreturn(2) ---- */

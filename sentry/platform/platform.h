@@ -144,6 +144,16 @@ struct platform_ops {
 	/* The answer of call nr may be given by the stub from now on (getpid and the like); until forget. */
 	void (*know)(struct task *task, int nr, int64_t value);
 	void (*forget)(struct task *task);
+	/*
+	 * The mask of blocked signals, while the task's thread is in guest code: the stub may change it there. mask_out: it is about
+	 * to go there with this one; attention: signals wait, so it must ask; alone: it may change it otherwise. mask_look: what it
+	 * is now; false if the thread doesn't have it. mask_hold: as that, and from here on the stub must ask. mask_in: as that, and
+	 * the thread has it no longer.
+	 */
+	void (*mask_out)(struct task *task, uint64_t mask, bool attention, bool alone);
+	bool (*mask_look)(const struct task *task, uint64_t *mask);
+	bool (*mask_hold)(struct task *task, uint64_t *mask);
+	bool (*mask_in)(struct task *task, uint64_t *mask);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
 	/*

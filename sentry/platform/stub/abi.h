@@ -161,6 +161,8 @@ struct gate_seg {
 /* What the shim answers by itself once it has been told. */
 enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
 
+/* rt_sigprocmask's place among the bits of gate_box.known. */
+#define GATE_KNOWN_MASK 31
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
@@ -186,6 +188,12 @@ struct gate_box {
 	int64_t ids[GATE_IDS];
 	struct gate_seg outs[GATE_MAX_SEGS];
 	uint64_t xsave_at;
+	/*
+	 * Both: the signals that the thread blocks, while it is in guest code. If GATE_KNOWN_MASK is known, the shim changes it by
+	 * itself; unless `attention` says that signals wait for a change: then it asks. The sentry sets that before it looks.
+	 */
+	uint64_t sigmask;
+	uint64_t attention;
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED];
 };
@@ -211,6 +219,7 @@ enum gate_class {
 	GATE_CLASS_CALL,
 	GATE_CLASS_TRAP, /* needs the whole context: by the trap door */
 	GATE_CLASS_ID,   /* answered in the shim if known; id */
+	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
 };
 
 struct gate_spec {

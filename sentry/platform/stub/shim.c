@@ -244,6 +244,48 @@ static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, i
 	return result;
 }
 
+#define NEVER_BLOCKED (1UL << 8 | 1UL << 18) /* SIGKILL, SIGSTOP */
+
+/*
+ * rt_sigprocmask. False: the sentry is to do it, because a signal waits, or because it doesn't end well. Nothing is written to
+ * the guest before that is known; the mask is put back, for the sentry to change.
+ */
+static int change_mask(struct gate_box *box, const uint64_t *args)
+{
+	uint64_t old = box->sigmask, new = old, set;
+
+	if (args[3] != sizeof(set))
+		return 0;
+	if (args[1] != 0) {
+		if (args[1] < LOWEST || shim_copy(&set, (const void *)args[1], sizeof(set)) < 0)
+			return 0;
+		switch ((uint32_t)args[0]) {
+		case 0: /* SIG_BLOCK */
+			new = old | set;
+			break;
+		case 1: /* SIG_UNBLOCK */
+			new = old & ~set;
+			break;
+		case 2: /* SIG_SETMASK */
+			new = set;
+			break;
+		default:
+			return 0;
+		}
+		/* The sentry sets `attention` and looks at the mask then; we set the mask and look at `attention`. */
+		__atomic_exchange_n(&box->sigmask, new & ~NEVER_BLOCKED, __ATOMIC_SEQ_CST);
+		if (*(volatile uint64_t *)&box->attention != 0)
+			goto ask;
+	}
+	if (args[2] != 0 && (args[2] < LOWEST || shim_copy((void *)args[2], &old, sizeof(old)) < 0))
+		goto ask;
+	box->local++;
+	return 1;
+ask:
+	box->sigmask = old;
+	return 0;
+}
+
 struct shim_result {
 	int64_t value;
 	uint64_t trap; /* the call must go by the trap door */
@@ -262,7 +304,10 @@ struct shim_result shim_call(struct mailbox *m)
 	if (spec->class != GATE_CLASS_CALL) {
 		if (spec->class == GATE_CLASS_TRAP)
 			return (struct shim_result){0, 1};
-		if (box->known >> spec->id & 1) {
+		if (spec->class == GATE_CLASS_MASK) {
+			if ((box->known >> GATE_KNOWN_MASK & 1) && change_mask(box, local->args))
+				return (struct shim_result){0, 0};
+		} else if (box->known >> spec->id & 1) {
 			box->local++;
 			return (struct shim_result){box->ids[spec->id < GATE_IDS ? spec->id : 0], 0};
 		}
@@ -318,7 +363,7 @@ struct shim_result shim_call(struct mailbox *m)
 
 /* pending lies in the box: see abi.h; asserted below. */
 #define PENDING_OFF 0x1990
-#define SAVED_OFF 0x1af8
+#define SAVED_OFF 0x1b08
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x

@@ -716,6 +716,10 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.flush_out = gate_flush, \
 	.know = gate_know, \
 	.forget = gate_forget, \
+	.mask_out = gate_mask_out, \
+	.mask_look = gate_mask_look, \
+	.mask_hold = gate_mask_hold, \
+	.mask_in = gate_mask_in, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
 	.futex_woke = gate_futex_woke,

@@ -576,6 +576,51 @@ void gate_forget(struct task *task)
 		box_of(task->pt)->known = 0;
 }
 
+/* ---- the mask of blocked signals ---- */
+
+void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
+{
+	struct platform_thread *pt = task->pt;
+	struct gate_box *box;
+
+	if (pt == NULL || !gate_on || pt->state == THREAD_DEAD)
+		return;
+	box = box_of(pt);
+	box->sigmask = mask;
+	box->attention = attention;
+	if (alone)
+		box->known |= 1U << GATE_KNOWN_MASK;
+	else
+		box->known &= ~(1U << GATE_KNOWN_MASK);
+	pt->mask_out = true;
+}
+
+bool gate_mask_look(const struct task *task, uint64_t *mask)
+{
+	const struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || !pt->mask_out)
+		return false;
+	*mask = *(volatile uint64_t *)&box_of(pt)->sigmask;
+	return true;
+}
+
+bool gate_mask_hold(struct task *task, uint64_t *mask)
+{
+	if (task->pt == NULL || !task->pt->mask_out)
+		return false;
+	__atomic_exchange_n(&box_of(task->pt)->attention, 1, __ATOMIC_SEQ_CST);
+	return gate_mask_look(task, mask);
+}
+
+bool gate_mask_in(struct task *task, uint64_t *mask)
+{
+	if (!gate_mask_look(task, mask))
+		return false;
+	task->pt->mask_out = false;
+	return true;
+}
+
 uint64_t gate_local_calls(const struct platform_thread *pt)
 {
 	return *(volatile uint64_t *)&box_of(pt)->local;

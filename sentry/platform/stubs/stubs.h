@@ -132,6 +132,7 @@ struct platform_thread {
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
 	bool slept;                 /* its call has been asleep in the sentry */
+	bool mask_out;              /* the box has the mask of blocked signals */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	uint32_t futex_seq;
