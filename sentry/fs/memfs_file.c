@@ -897,8 +897,10 @@ static int to_memfd(struct task *task, struct mem_node *n)
 		host_close(fd);
 		return err;
 	}
-	if (d->lower_len != 0)
+	if (d->lower_len != 0 && !n->dirty) {
 		mem_dirty(n);
+		n->copied = true;
+	}
 	tree_cut(n, 0);
 	d->lower_len = 0;
 	mem_lower_close(n);

@@ -77,6 +77,7 @@ struct mem_node {
 	uint64_t lower_ctime;    /* mem_ctime_key of the lower file's: it tells contents that are kept from a later file's */
 	struct list id_link;     /* table of nodes with a lower_path */
 	bool dirty;              /* differs from the lower file: holds a reference on its inode until nlink is 0 */
+	bool copied;             /* dirty only because its contents had to be copied for a mapping: it is as the lower file */
 	bool lower_xattrs;       /* the lower file has some that were not read yet */
 	bool is_memfd;
 	bool lower_linked;       /* a lower file with more names than one */
