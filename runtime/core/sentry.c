@@ -460,6 +460,9 @@ static void polling_slots(const struct config *cfg)
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return;
 	stubs_cpus = (unsigned)CPU_COUNT(&set);
+	for (int cpu = 0; cpu < 64; cpu++)
+		mask |= (uint64_t)(CPU_ISSET(cpu, &set) != 0) << cpu;
+	place_init(stubs_cpus, mask);
 	if (!gate_on || stubs_cpus < 2 ||
 	    (cfg->cpu_permille != 0 && cfg->cpu_permille < 2000))
 		return;
@@ -474,10 +477,8 @@ static void polling_slots(const struct config *cfg)
 		if (gate_slot_fds[gate_slots] >= 0)
 			gate_slots++;
 	}
-	for (int cpu = 0; cpu < 64; cpu++)
-		mask |= (uint64_t)(CPU_ISSET(cpu, &set) != 0) << cpu;
 	if (gate_slots != 0)
-		gate_set_cpus(stubs_cpus, mask);
+		gate_set_cpus(stubs_cpus);
 }
 
 /* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */

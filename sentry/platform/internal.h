@@ -42,8 +42,10 @@ uint64_t gate_local_total(void);
 #define GATE_SLOTS_MAX 3
 extern int gate_slot_fds[GATE_SLOTS_MAX];
 extern unsigned gate_slots;
-/* How many of the host's CPUs we may use (0: never poll), and which of the first 64. */
-void gate_set_cpus(unsigned cpus, uint64_t mask);
+/* How many of the host's CPUs we may use (0: never poll). */
+void gate_set_cpus(unsigned cpus);
+/* ... and which of the first 64: where the guest's threads may be put (stubs/placement.c). */
+void place_init(unsigned cpus, uint64_t mask);
 bool gate_polling(void);
 enum gate_next {
 	GATE_SLEEP, /* look at descriptors, and sleep if nothing is ready */

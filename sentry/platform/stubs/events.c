@@ -145,10 +145,12 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 	/* It may not end itself either: then it would be one more than was allowed. See kick_overdue. */
 	if (state == THREAD_EXITING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
-	if (pt->by_box)
+	if (pt->by_box) {
 		gate_answer(pt, action);
-	else
-		transport->answer(pt->call_id, action);
+		return;
+	}
+	place_wake(pt);
+	transport->answer(pt->call_id, action);
 }
 
 bool stubs_to_call(struct platform_thread *pt)
@@ -519,6 +521,7 @@ static void stubs_resume(struct task *task, int64_t value)
 		thread_set_state(pt, THREAD_GUEST);
 		if (pt->kicked)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+		place_wake(pt);
 		transport->answer(pt->call_id, value);
 		return;
 	}

@@ -258,8 +258,6 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
-static void keep_off(struct platform_thread *pt);
-
 void gate_done(struct platform_thread *pt)
 {
 	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
@@ -268,7 +266,7 @@ void gate_done(struct platform_thread *pt)
 	if (pt->gate_waits) {
 		pt->gate_waits = false;
 		stubs_waiting--;
-		keep_off(pt);
+		place_wake(pt);
 		transport->answer(pt->call_id, 0);
 	}
 }
@@ -649,7 +647,6 @@ static struct {
 	uint64_t paused; /* ticks: since when nobody can ring, every thread's call being asleep; 0: not paused */
 	int slot;
 	unsigned cpus;
-	uint64_t cpu_mask; /* ours, if there are two */
 	uint64_t ticks_us;       /* time stamp counter per us */
 	uint64_t last_wake;      /* ns: of the last doorbell call */
 	unsigned burst;
@@ -689,117 +686,10 @@ static uint64_t ticks_per_us(void)
 	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
 }
 
-void gate_set_cpus(unsigned cpus, uint64_t mask)
+void gate_set_cpus(unsigned cpus)
 {
 	poll_state.cpus = cpus;
-	/* With some beyond the 64th there is no mask that says "anywhere". */
-	poll_state.cpu_mask = (unsigned)__builtin_popcountll(mask) == cpus ? mask : 0;
 	ticks_per_us();
-}
-
-/*
- * ---- where threads run ----
- *
- * With two CPUs, one is ours while we poll and the other that of the threads that call. The host's scheduler doesn't know: it
- * lets a thread that was woken wait on our CPU for milliseconds, the more so where it packs tasks onto few CPUs to spare the
- * others. So a thread that is about to be woken, and last rang from our CPU, is told to run on the other one, until polling
- * ends. Where it was the box says, which is the guest's word: it harms itself with it. Threads that compute side by side lose
- * by it: worth_it() notices.
- *
- * A new process is put on the least busy CPU by the host. While only one thread of the guest runs that is the wrong one: each
- * of the dozens of exchanges by which the process begins then wakes a CPU that slept. So it begins on ours (while we poll: on
- * the other), and as soon as it has come it may go anywhere. What is cloned has its parent's CPUs: they are set before.
- *
- * A thread whose guest has chosen its CPUs is left alone.
- */
-static struct list gate_narrow = LIST_INIT(gate_narrow);
-static uint64_t zygote_cpus;
-
-/* The CPU we run on, as a mask; 0 if it has no place in one. */
-static uint64_t our_cpu(void)
-{
-	uint32_t cpu;
-
-	__builtin_ia32_rdtscp(&cpu);
-	cpu &= 0xfff;
-	return cpu < 64 ? poll_state.cpu_mask & 1ULL << cpu : 0;
-}
-
-/* While we poll, if there is no question where others go: the other CPU. Else 0. */
-static uint64_t other_cpu(void)
-{
-	uint64_t ours = poll_state.polling && poll_state.cpus == 2 ? our_cpu() : 0;
-
-	return ours != 0 ? poll_state.cpu_mask & ~ours : 0;
-}
-
-/* cpus 0: anywhere. */
-static void place(struct platform_thread *pt, uint64_t cpus)
-{
-	if (pt->cpus == cpus || pt->pinned || pt->tid == 0 || pt->proc->killed)
-		return;
-	if (host_sched_setaffinity(pt->tid, cpus != 0 ? cpus : poll_state.cpu_mask) < 0)
-		return;
-	pt->cpus = cpus;
-	list_del(&pt->narrow_link);
-	if (cpus != 0)
-		list_add_tail(&gate_narrow, &pt->narrow_link);
-}
-
-static void keep_off(struct platform_thread *pt)
-{
-	uint64_t other = other_cpu();
-
-	if (other != 0 && 1ULL << (box_of(pt)->cpu & 63) == (poll_state.cpu_mask & ~other))
-		place(pt, other);
-}
-
-void gate_birth(struct platform_thread *parent, struct platform_thread *child)
-{
-	uint64_t cpus = other_cpu();
-
-	if (poll_state.cpu_mask == 0)
-		return;
-	if (cpus == 0 && stubs_running <= 1)
-		cpus = our_cpu();
-	if (parent != NULL) {
-		place(parent, cpus);
-		cpus = parent->cpus;
-	} else if (zygote_cpus != cpus && host_sched_setaffinity(zygote_tid, cpus != 0 ? cpus : poll_state.cpu_mask) == 0) {
-		zygote_cpus = cpus;
-	}
-	child->cpus = parent != NULL ? parent->cpus : zygote_cpus;
-}
-
-void gate_born(struct platform_thread *parent, struct platform_thread *child)
-{
-	if (child->cpus != 0)
-		list_add_tail(&gate_narrow, &child->narrow_link);
-	if (gate_polling()) {
-		if (other_cpu() != 0)
-			place(child, other_cpu());
-		return;
-	}
-	place(child, 0);
-	if (parent != NULL)
-		place(parent, 0);
-}
-
-void gate_place_drop(struct platform_thread *pt)
-{
-	list_del(&pt->narrow_link);
-	pt->cpus = 0;
-}
-
-/* All of them may run where they like again. */
-static void place_end(void)
-{
-	struct platform_thread *pt, *tmp;
-
-	list_for_each_safe (pt, tmp, &gate_narrow, narrow_link) {
-		place(pt, 0);
-		list_del(&pt->narrow_link);
-	}
 }
 
 static bool slot_take(void)
@@ -820,6 +710,11 @@ static void slot_give(void)
 	if (poll_state.slot >= 0)
 		host_flock(gate_slot_fds[poll_state.slot], false);
 	poll_state.slot = -1;
+}
+
+bool gate_polls(void)
+{
+	return poll_state.polling;
 }
 
 /* Paused too: who is woken then shall not land where we are about to poll. */
@@ -851,6 +746,7 @@ static void polling_begin(uint64_t now)
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
 	gate_counts.bursts++;
+	place_polling(true);
 }
 
 /*
@@ -873,7 +769,7 @@ static void polling_resume(void)
 		return;
 	poll_state.paused = 0;
 	if (late || !slot_take()) {
-		place_end();
+		place_polling(false);
 		return;
 	}
 	poll_state.polling = true;
@@ -885,7 +781,7 @@ static void polling_resume(void)
 static void polling_end(bool bad)
 {
 	poll_state.polling = false;
-	place_end();
+	place_polling(false);
 	poll_state.burst = 0;
 	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
@@ -987,6 +883,8 @@ static bool worth_it(void)
 	if (slow || crowded || large || parallel) {
 		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
 		polling_end(true);
+		if (parallel)
+			place_spread();
 		return false;
 	}
 	poll_state.holdoff = MAX(poll_state.holdoff / 2, (uint64_t)HOLDOFF_MIN_NS);

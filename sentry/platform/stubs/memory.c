@@ -114,7 +114,7 @@ void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
 	if (pt->tid == 0)
 		return;
-	gate_place_drop(pt);
+	place_drop(pt);
 	pt->pinned = true;
 	host_sched_setaffinity(pt->tid, mask);
 }

@@ -99,6 +99,7 @@ struct platform_thread {
 	int tid;                    /* host's; 0 until known */
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	enum thread_state state;
+	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
@@ -125,7 +126,7 @@ struct platform_thread {
 	unsigned nqueue, queue_cap;
 	/* the gate: gate.c */
 	struct list gate_link;      /* gate_ringers: while it may ring */
-	struct list narrow_link;    /* gate_narrow: while `cpus` says something */
+	struct list narrow_link;    /* placement.c: while `cpus` says something */
 	uint64_t cpus;              /* where we have told the host to run it; 0: anywhere */
 	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
@@ -160,6 +161,8 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
 	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
+	if (state == THREAD_GUEST)
+		pt->resumed_at = __builtin_ia32_rdtsc();
 	pt->state = state;
 	if (thread_may_ring(state)) {
 		if (list_empty(&pt->gate_link)) {
@@ -238,15 +241,25 @@ void spares_free(struct platform_mm *mm);
 /* ---- gate.c ---- */
 void gate_waited_for(struct platform_thread *pt);
 void gate_other_event(void);
-/*
- * Where threads run: see gate.c. parent (NULL: the zygote) is about to be told to clone child; later, child has come. drop: it
- * is none of ours any more, or its guest has chosen its CPUs.
- */
-void gate_birth(struct platform_thread *parent, struct platform_thread *child);
-void gate_born(struct platform_thread *parent, struct platform_thread *child);
-void gate_place_drop(struct platform_thread *pt);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
+
+/* Polling now, not only until something comes. */
+bool gate_polls(void);
+
+/* ---- placement.c ---- */
+/* The thread, whose state is its next one already, is about to be woken from a call. */
+void place_wake(struct platform_thread *pt);
+/* parent (NULL: the zygote) is about to be told to clone child. */
+void place_birth(struct platform_thread *parent, struct platform_thread *child);
+/* It is none of ours any more, or its guest has chosen its CPUs. */
+void place_drop(struct platform_thread *pt);
+/* We begin to poll, or have ended. */
+void place_polling(bool begin);
+/* Threads were seen to run side by side: they may run anywhere for a while. */
+void place_spread(void);
+/* Who is woken shall run on our CPU. */
+bool place_packed(void);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

@@ -254,7 +254,7 @@ void thread_died(struct platform_thread *pt)
 		stubs_waiting--;
 	}
 	ktimer_cancel(&pt->kick_timer);
-	gate_place_drop(pt);
+	place_drop(pt);
 	list_del(&pt->tid_link);
 	list_del(&pt->new_link);
 	if (pt->task != NULL)
@@ -479,7 +479,7 @@ static void zygote_next(void)
 	zygote_is_ready = false;
 	list_move_tail(&new_threads, &pt->new_link);
 	zygote_expects_clone = true;
-	gate_birth(NULL, pt);
+	place_birth(NULL, pt);
 	transport->answer(zygote_call_id, (int64_t)pt->token);
 }
 
@@ -610,7 +610,6 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 		return NULL;
 	}
 	pt->event_ready = false;
-	gate_born(NULL, pt);
 	*err = 0;
 	return pt;
 }
@@ -792,7 +791,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		args[0] = CLONE_PARENT | SIGCHLD;
 		stubs_expect(parent, SYS_clone, 5, args);
 		parent->mailbox->token = pt->token;
-		gate_birth(parent, pt);
+		place_birth(parent, pt);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
@@ -824,7 +823,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		parent->mailbox->clone_flags = flags;
 		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
 		if (kind != PLATFORM_CLONE_THREAD)
-			gate_birth(parent, pt);
+			place_birth(parent, pt);
 		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
 	}
 	/* The parent reports the result, the child its arrival, in either order. */
@@ -855,7 +854,6 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto orphan;
 	}
 	pt->event_ready = false;
-	gate_born(parent, pt);
 	if (kind == PLATFORM_CLONE_FORK) {
 		if (parent->proc->threads.next != parent->proc->threads.prev)
 			queue_close_all(pt);
@@ -913,7 +911,7 @@ void stubs_thread_exit(struct task *task)
 	}
 	uint64_t args[6] = {0};
 
-	gate_place_drop(pt); /* its number may be another's soon */
+	place_drop(pt); /* its number may be another's soon */
 	stubs_expect(pt, SYS_exit, 1, args);
 	list_add_tail(&pt->proc->mm->dying, &pt->new_link);
 	stubs_action(pt, STUB_EXIT, THREAD_EXITING);
