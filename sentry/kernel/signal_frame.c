@@ -232,15 +232,6 @@ static int frame_push(struct task *task, struct regs *regs, int sig, const struc
 	return 0;
 }
 
-/* Memory that nothing but an munmap can take from the thread that writes there: anonymous, private, writable. */
-static bool plain_memory(const struct task *task, uint64_t start, uint64_t end)
-{
-	const struct vma *v = task->mm != NULL ? mm_find(task->mm, start) : NULL;
-
-	return v != NULL && v->file == NULL && v->shm == NULL && end <= v->end && (v->prot & LINUX_PROT_WRITE) &&
-	       (v->flags & LINUX_MAP_PRIVATE) && end > start;
-}
-
 /*
  * The first handler after a call that came over shared memory: the thread itself writes the frame and goes there, which
  * takes no trap. False: the long way.
@@ -259,7 +250,7 @@ static bool frame_jump(struct task *task, int64_t ret, bool restart, int sig, co
 		wind_back(task, &regs, ret, a);
 	regs.eflags = (regs.eflags & LINUX_EFLAGS_RESTORED) | LINUX_EFLAGS_IF | LINUX_EFLAGS_FIXED;
 	if (!frame_place(task, a, regs.rsp, &at, &fpstate) ||
-	    !plain_memory(task, at, fpstate + platform->fpstate_size()))
+	    !mm_plain_memory(task->mm, at, fpstate + platform->fpstate_size()))
 		return false;
 	len = frame_fill(task, &f, &regs, fpstate, info, a);
 	enter_handler(&regs, at, sig, a);

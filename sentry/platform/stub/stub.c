@@ -205,7 +205,9 @@ static int in_shim(struct mailbox *m, int *sig, const struct stub_siginfo *si, s
 	case SIGBUS_NR:
 		if (ip < (uint64_t)shim_touch_begin || ip >= (uint64_t)shim_touch_end)
 			return 0;
-		uc->gregs[GREG_RIP] = (uint64_t)shim_touch_fault;
+		uc->gregs[GREG_RIP] = ip >= (uint64_t)shim_pages_begin && ip < (uint64_t)shim_pages_end ?
+					      (uint64_t)shim_pages_fault :
+					      (uint64_t)shim_touch_fault;
 		return 1;
 	case SIGTRAP_NR:
 		if (ip == (uint64_t)gate_kick_trap + 1)
