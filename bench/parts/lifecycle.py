@@ -57,7 +57,7 @@ def figures(values):
     return f
 
 
-def measure(quick, rounds, names=None):
+def measure(rounds, names=None):
     """({runtime: figures}, {runtime: why it is left out})"""
     containers.need_spawn()
     found, absent, failed = {}, {}, {}
