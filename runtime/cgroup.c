@@ -14,8 +14,9 @@
  * The lower one is what `pause` freezes: the monitor must go on answering. It has no limits and no controllers of its own, so
  * that version 2's rule about processes in inner nodes isn't touched. The command's child enters the lower one before it
  * becomes the monitor, and the monitor leaves for the upper one when it has started its roles, so nothing of the container
- * ever ran outside. An exec's process on the host (exec_host.c) enters the upper one: it is never frozen, so that signals
- * and the end are passed on. It runs nothing of the guest's; where its caller may not move it, it stays where it was.
+ * ever ran outside. What stands on the host for an exec that outlives its command (exec_host.c) enters the upper one: it is
+ * never frozen, so that signals and the end are passed on. It runs nothing of the guest's; where its caller may not move it, it
+ * stays where it was. In the foreground that is the command itself, which is its caller's and stays.
  *
  * Where: each version 1 hierarchy that has one of our controllers, and the version 2 one if it has some that no version 1
  * hierarchy has (a hybrid's often has none; then it is left alone). Controllers we'd have no use for are not entered:
@@ -606,6 +607,11 @@ static bool open_entry(const char *dir, void *arg, struct error **err)
 	if (fd < 0)
 		return error_errno(err, errno, "can't open %s", split ? lower : upper);
 	b->enter[b->nenter++] = fd;
+	if (split && strcmp(file, "tasks") != 0 && b->enter_into < 0) {
+		*strrchr(lower, '/') = '\0';
+		b->enter_into = open(lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		b->enter_skip = b->nenter;
+	}
 	if (split)
 		b->c->cg_leave_fd[b->c->cg_leave_fd[0] >= 0] = build_fd(b, open(upper, O_WRONLY | O_CLOEXEC));
 	return true;

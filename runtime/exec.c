@@ -410,7 +410,6 @@ static bool run(struct request *r, struct error **err)
 		return false;
 	if (r->slave >= 0 && !own_terminal(r))
 		return error_errno(err, errno, "can't take the terminal");
-	cgroup_enter(&r->c);
 	return launch_role("exec", conn, err);
 }
 
