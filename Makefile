@@ -272,14 +272,19 @@ $B/bench/dispatch: $(DISPATCH_OBJ) $(filter-out $B/core/runtime/core/main.o,$(CO
 	$V$(CORE_CC) $(LINK_STATIC) -no-pie $(OPT) $(SAN) $(DISPATCH_WRAP:%=-Wl,--wrap=%) -o $@ $^
 -include $(DISPATCH_OBJ:.o=.d)
 
+$B/bench/spawn: bench/spawn/spawn.c
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$Vgcc $(CSTD) -O2 $(WARN) -static -o $@ $<
+
 # The peers from Debian are installed for it where that can be done; what is missing is named and left out.
 .PHONY: bench bench-quick bench-compare bench-deps
 bench-deps:
 	-@scripts/install-deps bench
 bench: bench-deps
-	@$(MAKE) --no-print-directory all $B/bench/dispatch
+	@$(MAKE) --no-print-directory all $B/bench/dispatch $B/bench/spawn
 	@BENCH_BUILD=$(abspath $B) bench/run
-bench-quick: all $B/bench/dispatch
+bench-quick: all $B/bench/dispatch $B/bench/spawn
 	@BENCH_BUILD=$(abspath $B) bench/run --quick
 
 # make bench-compare OLD.json: what moved since then, in build/bench/result.json.

@@ -269,6 +269,7 @@ struct gate_local {
 struct zygote_boot {
 	volatile int64_t listener; /* 1 + what seccomp(2) gave (the listener's number), or -errno; 0 until known */
 	volatile int64_t go;       /* ptrace: the zygote waits until it is traced */
+	volatile uint32_t nearly;  /* 1, and woken, right before the filter is there: after that it can wake nobody */
 };
 
 #endif
