@@ -256,10 +256,17 @@ static void *changes_actions(void *arg)
 	return NULL;
 }
 
+static int ignores_alarms(void *arg)
+{
+	struct action ignored = {.handler = 1};
+
+	(void)arg;
+	return (int)syscall(SYS_rt_sigaction, SIGALRM, &ignored, NULL, 8);
+}
+
 TEST_ALONE(actions_are_told_as_they_are)
 {
-	static struct action ignored = {.handler = 1}; /* the child of clone has another stack */
-	struct action none = {0};
+	struct action ignored = {.handler = 1}, none = {0};
 	volatile int turn = 0;
 	pthread_t thread;
 	int status;
@@ -293,14 +300,10 @@ TEST_ALONE(actions_are_told_as_they_are)
 	child = t_fork();
 	if (child == 0) {
 		static char stack[65536] __attribute__((aligned(16)));
-		pid_t other;
 
 		action_is(SIGALRM, 0, 0);
-		other = (pid_t)syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | SIGCHLD, stack + sizeof(stack) - 256, 0, 0, 0);
-		if (other == 0) {
-			syscall(SYS_rt_sigaction, SIGALRM, &ignored, NULL, 8);
-			syscall(SYS_exit, 0);
-		}
+		if (clone(ignores_alarms, stack + sizeof(stack), CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | SIGCHLD, NULL) < 0)
+			_exit(1);
 		action_is(SIGALRM, 1, 0);
 		_exit(0);
 	}
