@@ -171,7 +171,7 @@ struct platform_ops {
 	 * Large reads of a file whose contents are in a host descriptor, by the thread itself. window_want: so many bytes of it are
 	 * going to be read; may map it for the task's address space (sleeps), and holds what `hold` says for as long as it is
 	 * (the descriptor and its contents must stay what they are then). window_read: true if len bytes at pos will be at addr
-	 * when the task's call returns. window_drop: the mapping of id, or all (0), goes with the answer to the task's call.
+	 * when the task's call returns. window_drop: the mapping of id, or all (0), goes with the answer to the task's call; may sleep.
 	 * Optional, all or none.
 	 */
 	void (*window_want)(struct task *task, const struct platform_window *w, uint64_t bytes);

@@ -171,13 +171,21 @@ void windows_drop(struct task *task, uint64_t id)
 {
 	struct platform_mm *mm = mm_of(task);
 
-	if (mm == NULL || !mm->had_windows)
+	/* One that ends carries nothing out any more: what others of its address space see stays held. */
+	if (mm == NULL || !mm->had_windows || task->exiting)
 		return;
 	for (unsigned i = 0; i < WINDOW_MAX; i++) {
 		struct window *w = &mm->windows[i];
 
 		if (w->id == 0 || (id != 0 && w->id != id))
 			continue;
+		/* A thread in a plain call carries nothing out: it comes into the trap door first. */
+		if (w->len != 0 && task->pt->state == THREAD_PLAIN) {
+			if (platform->context(task, 0) == NULL)
+				return; /* it has died */
+			i--; /* slept: look again */
+			continue;
+		}
 		if (w->len != 0 && queue_reserve(task->pt, address(mm, w), WINDOW_SIZE) < 0)
 			proc_kill(task->pt->proc);
 		forget(w);
