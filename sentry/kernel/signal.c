@@ -413,6 +413,8 @@ void signal_resume(struct task *task, int64_t ret)
 		platform->mask_out(task, task->sigmask, signal_pending_set(task) != 0, !trace_on && task->seccomp_mode == 0);
 	if (platform->plain_actions != NULL)
 		platform->plain_actions(task, task->sighand->plain);
+	if (platform->altstack != NULL)
+		platform->altstack(task, task->altstack.sp, task->altstack.size, (uint32_t)task->altstack.flags);
 	platform->resume(task, ret);
 }
 

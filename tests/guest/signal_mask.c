@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #define SIGNALS 3000
 
@@ -309,4 +310,59 @@ TEST_ALONE(actions_are_told_as_they_are)
 	}
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
+}
+
+/* ---- what a handler finds in its frame and changes there is so when it has returned ---- */
+
+static char other_stack[65536] __attribute__((aligned(16)));
+static int change;
+
+static void changes_its_frame(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)sig;
+	(void)info;
+	handled++;
+	if (change == 1)
+		sigaddset(&uc->uc_sigmask, SIGUSR2);
+	if (change == 2)
+		sigdelset(&uc->uc_sigmask, SIGUSR2);
+	if (change == 3)
+		uc->uc_stack = (stack_t){.ss_sp = other_stack, .ss_size = sizeof(other_stack)};
+	if (change == 4)
+		uc->uc_stack = (stack_t){.ss_flags = SS_DISABLE};
+	if (change == 5)
+		uc->uc_mcontext.gregs[REG_RBX] = 0x1234;
+	if (change == 6)
+		sigaddset(&uc->uc_sigmask, SIGKILL);
+}
+
+TEST_ALONE(a_changed_frame_is_returned_to)
+{
+	struct sigaction a = {.sa_sigaction = changes_its_frame, .sa_flags = SA_SIGINFO};
+	long rax, rbx, self = getpid(), thread = gettid();
+	sigset_t now;
+	stack_t stack;
+
+	CHECK_OK(sigaction(SIGUSR1, &a, NULL));
+	for (int i = 0; i < 300; i++) {
+		change = i % 7;
+		rax = SYS_tgkill;
+		rbx = 99;
+		__asm__ volatile("mov $234,%%eax\n\tsyscall\n\tcmp $-4096,%%rax"
+				 : "+a"(rax), "+b"(rbx)
+				 : "D"(self), "S"(thread), "d"((long)SIGUSR1)
+				 : "rcx", "r11", "memory", "cc");
+		CHECK_EQ(rax, 0);
+		CHECK_EQ(rbx, change == 5 ? 0x1234 : 99);
+		CHECK_EQ(handled, i + 1);
+		CHECK_OK(sigprocmask(SIG_BLOCK, NULL, &now));
+		CHECK_EQ(sigismember(&now, SIGUSR2), change == 1);
+		CHECK_EQ(sigismember(&now, SIGKILL), 0);
+		CHECK_OK(sigaltstack(NULL, &stack));
+		CHECK_EQ(stack.ss_flags, change == 3 ? 0 : SS_DISABLE);
+		if (change == 3)
+			CHECK(stack.ss_sp == other_stack && stack.ss_size == sizeof(other_stack));
+	}
 }

@@ -201,6 +201,7 @@ struct gate_box {
 	 */
 	uint64_t sigmask;
 	uint64_t attention;
+	uint64_t alt_sp, alt_size, alt_flags; /* sentry to stub: the alternate signal stack; by the same right */
 	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED];

@@ -247,8 +247,6 @@ static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, i
 	return result;
 }
 
-#define NEVER_BLOCKED (1UL << 8 | 1UL << 18) /* SIGKILL, SIGSTOP */
-
 /*
  * rt_sigprocmask. False: the sentry is to do it, because a signal waits, or because it doesn't end well. Nothing is written to
  * the guest before that is known; the mask is put back, for the sentry to change.
@@ -383,7 +381,7 @@ struct shim_result shim_call(struct mailbox *m)
 
 /* pending lies in the box: see abi.h; asserted below. */
 #define PENDING_OFF 0x1990
-#define SAVED_OFF 0x1b10
+#define SAVED_OFF 0x1b28
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x

@@ -603,6 +603,18 @@ void gate_plain_actions(struct task *task, uint64_t set)
 		__atomic_store_n(&box_of(task->pt)->plain_actions, set, __ATOMIC_RELAXED);
 }
 
+void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags)
+{
+	struct gate_box *box;
+
+	if (task->pt == NULL || !task->pt->mask_out)
+		return;
+	box = box_of(task->pt);
+	box->alt_sp = sp;
+	box->alt_size = size;
+	box->alt_flags = flags;
+}
+
 bool gate_mask_look(const struct task *task, uint64_t *mask)
 {
 	const struct platform_thread *pt = task->pt;

@@ -48,6 +48,7 @@ bool gate_mask_look(const struct task *task, uint64_t *mask);
 bool gate_mask_hold(struct task *task, uint64_t *mask);
 bool gate_mask_in(struct task *task, uint64_t *mask);
 void gate_plain_actions(struct task *task, uint64_t set);
+void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs);
 bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len);
 /* Answers with what gate_jump has prepared; mailbox.regs are right. */
