@@ -67,6 +67,17 @@ static bool set_readonly_root(struct settings *s, const char *value, struct erro
 	return true;
 }
 
+static bool keep_or_discard(const char *value, bool *keep, struct error **err)
+{
+	*keep = strcmp(value, "keep") == 0;
+	return *keep || strcmp(value, "discard") == 0 || error_set(err, "\"%s\" is neither keep nor discard", value);
+}
+
+static bool set_root_writes(struct settings *s, const char *value, struct error **err)
+{
+	return keep_or_discard(value, &s->root_writes, err);
+}
+
 static bool set_mount(struct settings *s, const char *value, struct error **err)
 {
 	struct mount_arg m = {0};
@@ -361,6 +372,7 @@ const struct setting settings_table[] = {
 	 "as if PATH did not exist; of the host's root, credentials are hidden\nanyway (see below)", set_hide},
 	{"copy-out", ARG_REQUIRED, true, false, FILES, "PATH:HOSTPATH",
 	 "when the run has ended, copy a file or tree out of the sandbox", set_copy_out},
+	{"root-writes", ARG_REQUIRED, false, true, NULL, NULL, NULL, set_root_writes}, /* of bundles alone */
 	{"cwd", ARG_REQUIRED, false, false, PROGRAM, "DIR",
 	 "start in DIR (the caller's directory; / with --root-image)", set_cwd},
 	{"user", ARG_REQUIRED, false, false, PROGRAM, "NAME|UID[:GID]",
@@ -443,9 +455,17 @@ const char *settings_getenv(const struct settings *s, const char *name)
 
 /* ---- the table's users ---- */
 
+static bool default_root_writes;
+
+bool settings_default_root_writes(const char *value, struct error **err)
+{
+	return keep_or_discard(value, &default_root_writes, err);
+}
+
 void settings_init(struct settings *s)
 {
 	memset(s, 0, sizeof(*s));
+	s->root_writes = default_root_writes;
 	s->uid_lo = UID_RANGE_LO;
 	s->uid_hi = UID_RANGE_HI;
 	s->fail_call = -1;

@@ -38,6 +38,7 @@ struct settings {
 	struct copy_out_arg *copy_out;
 	size_t ncopy_out;
 	bool readonly_root;
+	bool root_writes; /* keep: what a run changed goes to the root's directory at its end */
 
 	/* limits; 0: none */
 	uint64_t memory, disk, pids, timeout_ms, idle_timeout_ms;
@@ -83,6 +84,8 @@ struct setting {
 extern const struct setting settings_table[]; /* ends with a NULL name */
 
 void settings_init(struct settings *s);
+/* What root-writes is where nothing else is said, for containers: keep or discard (`sentrybox --root-writes=...`). */
+bool settings_default_root_writes(const char *value, struct error **err);
 void settings_free(struct settings *s);
 /*
  * Reads flags up to the first word that is none, or "--". Returns that word's index in argv, or -1. *help is set by

@@ -91,6 +91,11 @@ bool lifecycle_on(void)
 	return connections != NULL;
 }
 
+bool lifecycle_killed(void)
+{
+	return kill_at_ms != 0;
+}
+
 bool lifecycle_paused(void)
 {
 	return state == STATE_PAUSED;
@@ -278,6 +283,10 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 	if (rq->signal < 0 || rq->signal > 64) {
 		reply_error(c, 0, "there is no such signal");
 		return;
+	}
+	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep) {
+		go_on_all(); /* the sentry has still something to do */
+		state = STATE_RUNNING;
 	}
 	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
 		overdue = true;
