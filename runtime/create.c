@@ -508,7 +508,7 @@ static int make_verb(const char *verb, int argc, char **argv)
 	settings_init(&m.s);
 	build_init(&m.b);
 	container_init(&m.c);
-	if (!parse_flags(&m, argc, argv, &id, &help, &err)) {
+	if (!settings_apply_defaults(&m.s, &err) || !parse_flags(&m, argc, argv, &id, &help, &err)) {
 		error_wrap(&err, "%s", verb);
 		status = error_report(err);
 	} else if (help) {

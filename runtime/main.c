@@ -82,8 +82,10 @@ static void help_all(void)
 	     "  --log FILE            write errors there, too\n"
 	     "  --log-format json|text\n"
 	     "  --systemd-cgroup      linux.cgroupsPath is SLICE:PREFIX:NAME\n"
-	     "  --root-writes keep|discard   what becomes of what containers write to their root: keep writes it to the\n"
-	     "                        root's directory when they end, as an engine's `commit` and `build` want it\n"
+	     "  --default NAME=VALUE  an annotation dev.sentrybox.NAME for every container that is made; its own goes before\n"
+	     "                        it, or is added to it if it is a list\n"
+	     "  --root-writes keep|discard   --default root-writes=...: with keep, what a container writes to its root goes to\n"
+	     "                        the root's directory when it ends, where an engine's `commit` and `build` find it\n"
 	     "  --debug, --rootless WHEN, --cgroup-manager NAME   accepted\n"
 	     "\n"
 	     "sentrybox help VERB tells all about one, sentrybox --version what this is.");
@@ -121,7 +123,7 @@ static void fill_stdio(void)
 
 static bool takes_value(const char *name, size_t len)
 {
-	static const char *const names[] = {"root", "log", "log-format", "rootless", "cgroup-manager", "criu", "root-writes"};
+	static const char *const names[] = {"root", "log", "log-format", "rootless", "cgroup-manager", "criu", "default", "root-writes"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == len && strncmp(names[i], name, len) == 0)
@@ -157,10 +159,10 @@ static int global_options(int argc, char **argv, struct error **err)
 			log = value;
 		else if (strncmp(name, "log-format", len) == 0 && len == 10)
 			json = strcmp(value, "json") == 0;
-		else if (len == 11 && strncmp(name, "root-writes", len) == 0 && !settings_default_root_writes(value, err)) {
-			error_wrap(err, "--root-writes");
+		else if (len == 7 && strncmp(name, "default", len) == 0 && !settings_add_default(value, err))
 			return -1;
-		}
+		else if (len == 11 && strncmp(name, "root-writes", len) == 0 && !settings_add_default(xasprintf("root-writes=%s", value), err))
+			return -1;
 	}
 	error_log_to(log, json);
 	return i - 1;

@@ -84,8 +84,11 @@ struct setting {
 extern const struct setting settings_table[]; /* ends with a NULL name */
 
 void settings_init(struct settings *s);
-/* What root-writes is where nothing else is said, for containers: keep or discard (`sentrybox --root-writes=...`). */
-bool settings_default_root_writes(const char *value, struct error **err);
+/* NAME=VALUE, an annotation that every container made by this command is to have (`sentrybox --default ...`). The container's own
+ * comes behind it: it replaces a value, and adds to a list. Borrows text. */
+bool settings_add_default(const char *text, struct error **err);
+/* ... applied. */
+bool settings_apply_defaults(struct settings *s, struct error **err);
 void settings_free(struct settings *s);
 /*
  * Reads flags up to the first word that is none, or "--". Returns that word's index in argv, or -1. *help is set by
