@@ -53,6 +53,7 @@ static bool start_sent;
 static uint32_t last_id;
 static int64_t kill_at_ms; /* 0: not so */
 static bool overdue;
+static bool ending;
 static uint64_t host_ooms; /* of them, as told to those that wait for events */
 static uint32_t own_ooms;  /* times that a process had to end for the sandbox's own limit */
 static struct connection *connections;
@@ -91,9 +92,9 @@ bool lifecycle_on(void)
 	return connections != NULL;
 }
 
-bool lifecycle_killed(void)
+void lifecycle_ending(void)
 {
-	return kill_at_ms != 0;
+	ending = true;
 }
 
 bool lifecycle_paused(void)
@@ -389,6 +390,8 @@ static void do_pause(struct connection *c, bool on)
 {
 	if (sentry <= 0)
 		reply_error(c, 0, "container not running");
+	else if (on && ending)
+		reply_error(c, 0, "the container is ending");
 	else if (on && state != STATE_RUNNING)
 		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
 	else if (!on && state != STATE_PAUSED)

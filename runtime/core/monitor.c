@@ -63,7 +63,7 @@ struct monitor {
 	bool keeping;
 	pid_t keeper;
 	int keep_status;        /* of init */
-	uint64_t keep_until_ns; /* somebody wants the end, and waits no longer than that; 0: nobody */
+	uint64_t keep_until_ns;
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
@@ -223,8 +223,12 @@ static void take_sites(struct monitor *m, const struct control_sites *s, size_t 
 
 #define LOST "sentrybox: root-writes: what the container wrote is lost, or a part of it: "
 #define KEEP_NS (600 * 1000 * NSEC_PER_MSEC)
+#define KEEP_LOOK_MS 1000
 
-/* What is told here a sentry that was taken over can tell as well: a keeper is started once, and judges for itself. */
+/*
+ * What is told here a sentry that was taken over can tell as well, with init alive: a keeper is started once, and judges for
+ * itself; what limits there were are replaced by KEEP_NS and twice the memory.
+ */
 static void begin_keeping(struct monitor *m, int status)
 {
 	pid_t pid;
@@ -233,12 +237,22 @@ static void begin_keeping(struct monitor *m, int status)
 		return;
 	m->keeping = true;
 	m->keep_status = status;
-	if (m->finish_ns != 0 || lifecycle_killed())
-		m->keep_until_ns = now_ns() + KEEP_NS;
+	m->keep_until_ns = now_ns() + KEEP_NS;
+	lifecycle_ending();
 	pid = root_keep_spawn(m->cfg, m->control, !m->ended);
-	if (pid < 0)
-		dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
 	m->keeper = pid > 0 ? pid : 0;
+	if (pid >= 0)
+		return;
+	dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
+	if (pid == -EPIPE)
+		m->keep_until_ns = 0;
+}
+
+static bool keeping_too_long(const struct monitor *m, uint64_t now)
+{
+	uint64_t limit = memory_watch_limit(m->cfg);
+
+	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
 }
 
 static void control_ready(struct monitor *m)
@@ -415,11 +429,8 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 {
 	struct control_message msg = {.type = CONTROL_FINISH};
 
-	if (m->keeping) {
-		if (m->keep_until_ns == 0)
-			m->keep_until_ns = now_ns() + KEEP_NS;
+	if (m->keeping)
 		return;
-	}
 	m->result.limits |= limit;
 	if ((m->cfg->ncopy_out != 0 || m->cfg->root_keep) && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
 	    send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg)) {
@@ -468,8 +479,8 @@ static int check_time(struct monitor *m)
 	uint64_t now = now_ns();
 	int64_t left = -1;
 
-	if (m->keeping && m->keep_until_ns != 0 && now >= m->keep_until_ns) {
-		m->keep_until_ns = 0;
+	if (m->keeping && keeping_too_long(m, now)) {
+		m->keep_until_ns = UINT64_MAX;
 		if (m->keeper > 0)
 			kill(m->keeper, SIGKILL);
 		if (m->sentry > 0)
@@ -478,7 +489,7 @@ static int check_time(struct monitor *m)
 		m->ended = true;
 	}
 	if (m->keeping)
-		return m->keep_until_ns != 0 ? (int)((m->keep_until_ns - now) / NSEC_PER_MSEC) + 1 : -1;
+		return KEEP_LOOK_MS;
 	if (m->ended)
 		return -1;
 	if (m->finish_ns != 0) {

@@ -28,7 +28,8 @@ bool root_keep_take(int fd);
 
 /* ---- the monitor ---- */
 
-/* Answers CONTROL_KEEP: a keeper's socket goes to the sentry, once; or the word that there is none. The keeper's pid, 0. */
+/* Answers CONTROL_KEEP: a keeper's socket goes to the sentry, once; or the word that there is none. The keeper's pid; 0: none was
+ * wanted; -EPIPE: the sentry could not be told, and waits for ever; -errno: no keeper could be started, and it knows. */
 pid_t root_keep_spawn(const struct config *cfg, int control, bool wanted);
 
 #endif
