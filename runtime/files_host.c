@@ -356,7 +356,7 @@ static int make_link(struct host_sink *h, const struct files_entry *e)
 	int dir;
 
 	errno = EINVAL;
-	if (m == NULL || h->place.root < 0)
+	if (m == NULL || h->place.root < 0 || strcmp(e->name, e->data) == 0)
 		return -1;
 	dir = files_place_of(&h->place, e->data, &old);
 	if (dir < 0)

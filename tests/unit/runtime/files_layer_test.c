@@ -230,3 +230,48 @@ Test(files_layer, a_deep_tree_goes)
 	cr_assert(receive(false));
 	cr_expect_eq(look("root/old").st_mode, 0);
 }
+
+/* Whatever comes, in whatever order: names from a few parts, so that they meet; teardown looks at what is outside. */
+Test(files_layer, random_records)
+{
+	static const char *const parts[] = {"a", "b", "keep", "out", "hard", "f", "old", ".."};
+	static const char *const targets[] = {"..", "../outside", "../../outside", "/tmp", "a", "keep/out", "/proc/self/cwd", "outside/secret"};
+	unsigned taken = 0;
+
+	srand(1);
+	for (int round = 0; round < 1500; round++) {
+		for (int n = rand() % 12; n >= 0; n--) {
+			char name[64] = "", other[64] = "";
+			unsigned bound = rand() % 20 == 0 ? 8 : 7; /* ".." ends the stream */
+
+			for (int depth = rand() % 3; depth >= 0; depth--) {
+				snprintf(name + strlen(name), sizeof(name) - strlen(name), "%s%s", *name != 0 ? "/" : "", parts[(unsigned)rand() % bound]);
+				snprintf(other + strlen(other), sizeof(other) - strlen(other), "%s%s", *other != 0 ? "/" : "", parts[(unsigned)rand() % 7]);
+			}
+			switch (rand() % 8) {
+			case 0:
+			case 1:
+				DIR_(name, rand() % 3 == 0 ? FILES_OPAQUE : 0);
+				break;
+			case 2:
+			case 3:
+				FILE_(name, 04777, "evil");
+				break;
+			case 4:
+				HARD(name, other);
+				break;
+			case 5:
+				LINK_(name, targets[(unsigned)rand() % 8]);
+				break;
+			case 6:
+				GONE(name);
+				break;
+			default:
+				rec(FILES_ENTRY, 0, (rand() % 2 ? S_IFIFO : S_IFSOCK) | 0666, name, "", 0);
+			}
+		}
+		END();
+		taken += receive(round % 2);
+	}
+	cr_expect_gt(taken, 500, "only %u were taken", taken);
+}
