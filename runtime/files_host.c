@@ -165,11 +165,22 @@ static void times_of(const struct files_record *r, struct timespec times[2])
 	times[1] = (struct timespec){r->mtime_sec, r->mtime_nsec};
 }
 
+/* Words to the filesystem or the engine below a layer, not to a user: this directory has no other, that file is a device. */
+static bool means_layers(const char *name)
+{
+	static const char *const prefixes[] = {"user.overlay.", "user.fuseoverlayfs.", "user.containers."};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 /* What the filesystem can't hold stays behind. */
-static int set_xattrs(int fd, const struct files_entry *e)
+static int set_xattrs(const struct host_sink *h, int fd, const struct files_entry *e)
 {
 	for (unsigned i = 0; i < e->nxattrs; i++)
-		if (fsetxattr(fd, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
+		if (!(h->layer && means_layers(e->xattrs[i].name)) && fsetxattr(fd, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
 			return -1;
 	return 0;
 }
@@ -204,7 +215,7 @@ static int begin_file(struct host_sink *h, int dir, const char *last, const stru
 	h->rec = e->r;
 	if (h->file < 0 || h->file_dir < 0)
 		return -1;
-	return set_xattrs(h->file, e);
+	return set_xattrs(h, h->file, e);
 }
 
 static int give_name(const struct host_sink *h)
@@ -306,7 +317,7 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 	made = (int)syscall(SYS_openat2, dir, last, &how, sizeof(how));
 	if (made < 0)
 		return -1;
-	if (set_xattrs(made, e) < 0) {
+	if (set_xattrs(h, made, e) < 0) {
 		close(made);
 		return -1;
 	}

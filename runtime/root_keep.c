@@ -15,7 +15,7 @@
  *	- where: names are relative and walked part by part from the root's descriptor, following no link and entering no other
  *	  mount (files_place.c, files_remove.c); Landlock allows this process changes beneath the root alone, seccomp the calls
  *	  that it takes (filters.def), and it has no capability but those that concern files;
- *	- what: no devices, no sockets, of attributes only user.*; a file is made anew, never written through, a link never followed;
+ *	- what: no devices, no sockets, of attributes only user.* but for those that storage drivers read; a file is made anew, never written through, a link never followed;
  *	- how much: what the filesystem of the root holds, as with any other runtime, and MEMORY_MAX of this process;
  *	- how long: silence of SILENCE_MS ends it, the monitor's patience after a SIGKILL does.
  *

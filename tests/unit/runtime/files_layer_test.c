@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 static char dir[64];
 static char *stream;
@@ -212,6 +213,30 @@ Test(files_layer, no_devices_and_no_sockets)
 	END();
 	cr_assert(receive(true));
 	shell("! test -e root/null && ! test -e root/disk && ! test -e root/hard");
+}
+
+Test(files_layer, attributes_that_speak_to_storage_stay_behind)
+{
+	cleanup_free char *f = xasprintf("%s/root/f", dir), *d = xasprintf("%s/root/keep", dir), *probe = xasprintf("%s/root/hard", dir);
+	char v[8];
+
+	if (setxattr(probe, "user.probe", "x", 1, 0) < 0)
+		return; /* this filesystem has none */
+	removexattr(probe, "user.probe");
+	rec(FILES_XATTR, 0, 0, "user.overlay.opaque", "y", 0);
+	rec(FILES_XATTR, 0, 0, "user.mine", "m", 0);
+	DIR_("keep", 0);
+	rec(FILES_XATTR, 0, 0, "user.containers.override_stat", "0:0:0777:block-1-1", 0);
+	rec(FILES_XATTR, 0, 0, "user.fuseoverlayfs.origin", "x", 0);
+	rec(FILES_XATTR, 0, 0, "user.mine", "m", 0);
+	FILE_("f", 0644, "x");
+	END();
+	cr_assert(receive(true));
+	cr_expect_eq(getxattr(f, "user.mine", v, sizeof(v)), 1);
+	cr_expect_eq(getxattr(d, "user.mine", v, sizeof(v)), 1);
+	cr_expect_lt(getxattr(d, "user.overlay.opaque", NULL, 0), 0);
+	cr_expect_lt(getxattr(f, "user.containers.override_stat", NULL, 0), 0);
+	cr_expect_lt(getxattr(f, "user.fuseoverlayfs.origin", NULL, 0), 0);
 }
 
 Test(files_layer, cut_short)
