@@ -211,7 +211,7 @@ check-table: all
 F = $B/fuzz
 FUZZ_TARGETS = config_check config_json control dial elf erofs files_read files_write gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
-FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_wait host_poll host_recvmsg host_sendmsg \
+FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_sched_setaffinity host_wait host_poll host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect bind listen accept4 open fopen xcalloc
 FUZZ_SAN = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1
 FUZZ_CFLAGS = $(CSTD) -O1 -gline-tables-only -w -fno-strict-aliasing -fno-omit-frame-pointer $(FUZZ_SAN)
@@ -272,14 +272,19 @@ $B/bench/dispatch: $(DISPATCH_OBJ) $(filter-out $B/core/runtime/core/main.o,$(CO
 	$V$(CORE_CC) $(LINK_STATIC) -no-pie $(OPT) $(SAN) $(DISPATCH_WRAP:%=-Wl,--wrap=%) -o $@ $^
 -include $(DISPATCH_OBJ:.o=.d)
 
+$B/bench/spawn: bench/spawn/spawn.c
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$Vgcc $(CSTD) -O2 $(WARN) -static -o $@ $<
+
 # The peers from Debian are installed for it where that can be done; what is missing is named and left out.
 .PHONY: bench bench-quick bench-compare bench-deps
 bench-deps:
 	-@scripts/install-deps bench
 bench: bench-deps
-	@$(MAKE) --no-print-directory all $B/bench/dispatch
+	@$(MAKE) --no-print-directory all $B/bench/dispatch $B/bench/spawn
 	@BENCH_BUILD=$(abspath $B) bench/run
-bench-quick: all $B/bench/dispatch
+bench-quick: all $B/bench/dispatch $B/bench/spawn
 	@BENCH_BUILD=$(abspath $B) bench/run --quick
 
 # make bench-compare OLD.json: what moved since then, in build/bench/result.json.

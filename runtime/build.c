@@ -25,7 +25,7 @@ void build_init(struct build *b)
 	memset(b, 0, sizeof(*b));
 	b->c = c;
 	b->pool_used = 1; /* offset 0: the empty string */
-	b->root_fd = -1;
+	b->root_fd = b->enter_into = -1;
 	c->magic = CONFIG_MAGIC;
 	c->version = CONFIG_VERSION;
 	c->size = sizeof(*c);

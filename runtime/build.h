@@ -29,6 +29,8 @@ struct build {
 	 * the CPUs it stays on. */
 	int enter[8];
 	unsigned nenter;
+	int enter_into; /* version 2's directory, for a child that is born there; -1: none */
+	unsigned enter_skip; /* and its place in enter[] + 1, where there is nothing to do then */
 	bool pin;
 	cpu_set_t cpus;
 	bool full; /* a string did not fit; told by build_finish */

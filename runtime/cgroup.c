@@ -7,14 +7,16 @@
  * weigh it against its neighbours; keep it on its CPUs; freeze it; and be where engines read statistics, by the pid that
  * they were given.
  *
- *	                     CONTAINER/            the monitor (its pid is the engine's)
+ *	                     CONTAINER/            the monitor (its pid is the engine's), and what stands for each exec
  *	limits are set here      |
  *	                     CONTAINER/sandbox/    sentry, gofer, stubs      only version 1's freezer, and version 2
  *
  * The lower one is what `pause` freezes: the monitor must go on answering. It has no limits and no controllers of its own, so
  * that version 2's rule about processes in inner nodes isn't touched. The command's child enters the lower one before it
  * becomes the monitor, and the monitor leaves for the upper one when it has started its roles, so nothing of the container
- * ever ran outside.
+ * ever ran outside. What stands on the host for an exec that outlives its command (exec_host.c) enters the upper one: it is
+ * never frozen, so that signals and the end are passed on. It runs nothing of the guest's; where its caller may not move it, it
+ * stays where it was. In the foreground that is the command itself, which is its caller's and stays.
  *
  * Where: each version 1 hierarchy that has one of our controllers, and the version 2 one if it has some that no version 1
  * hierarchy has (a hybrid's often has none; then it is left alone). Controllers we'd have no use for are not entered:
@@ -49,6 +51,7 @@
 #define STATE_KEY "cgroup"
 #define LOWER "sandbox"
 #define REMOVE_MS 5000
+#define PATIENT_TRIES 3 /* of half a millisecond, one, two: for those that end by themselves */
 
 static const struct {
 	const char *v1, *v2;
@@ -563,19 +566,52 @@ static bool make_all(struct cgroup *cg, bool *left_out, struct error **err)
 	return true;
 }
 
-/* ---- the monitor's way in, and what it keeps in hand ---- */
+/* ---- the ways in, and what the monitor keeps in hand ---- */
+
+/*
+ * Where a process of one thread writes "0" to enter. Version 1's `tasks` moves the writing thread alone, which takes no lock that
+ * all forks of the machine share; `cgroup.procs` takes it, and has to wait for every CPU to notice: some ten milliseconds.
+ */
+static const char *entry_file(const char *dir)
+{
+	cleanup_free char *tasks = xasprintf("%s/tasks", dir);
+
+	return access(tasks, W_OK) == 0 ? "tasks" : "cgroup.procs";
+}
+
+static bool enter_dir(const char *dir, void *arg, struct error **err)
+{
+	(void)arg;
+	(void)err;
+	cgroup_write(dir, entry_file(dir), "0");
+	return true;
+}
+
+void cgroup_enter(const struct container *c)
+{
+	cleanup_cgroup struct cgroup cg;
+
+	cgroup_of_state(&cg, c->state);
+	each_dir(&cg, enter_dir, NULL, NULL);
+}
 
 static bool open_entry(const char *dir, void *arg, struct error **err)
 {
 	struct build *b = arg;
-	cleanup_free char *lower = xasprintf("%s/" LOWER "/cgroup.procs", dir);
-	cleanup_free char *upper = xasprintf("%s/cgroup.procs", dir);
+	const char *file = entry_file(dir);
+	cleanup_free char *lower = xasprintf("%s/" LOWER "/%s", dir, file);
+	cleanup_free char *upper = xasprintf("%s/%s", dir, file);
 	bool split = access(lower, F_OK) == 0;
 	int fd = open(split ? lower : upper, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return error_errno(err, errno, "can't open %s", split ? lower : upper);
 	b->enter[b->nenter++] = fd;
+	if (split && strcmp(file, "tasks") != 0 && b->enter_into < 0) {
+		*strrchr(lower, '/') = '\0';
+		b->enter_into = open(lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		b->enter_skip = b->nenter;
+	}
 	if (split)
 		b->c->cg_leave_fd[b->c->cg_leave_fd[0] >= 0] = build_fd(b, open(upper, O_WRONLY | O_CLOEXEC));
 	return true;
@@ -732,7 +768,7 @@ static bool remove_dir(const char *dir, void *arg, struct error **err)
 	struct timespec pause = {0, 500000};
 	struct removal *r = arg;
 
-	for (;;) {
+	for (int i = 0;; i++) {
 		cleanup_free char *lower = xasprintf("%s/" LOWER, dir);
 
 		rmdir(lower);
@@ -743,8 +779,9 @@ static bool remove_dir(const char *dir, void *arg, struct error **err)
 		if (r->left_ms <= 0)
 			return error_set(err, "can't remove the cgroup %s: processes in it don't end (its cgroup.procs lists them)",
 					 dir);
-		/* In all of them: what keeps it in this one may be frozen in another. */
-		each_dir(r->cg, kill_in_dir, NULL, NULL);
+		/* What stands for an exec has heard of the end, and has a terminal to put right. Then, in all of them: what keeps it in this one may be frozen in another. */
+		if (i >= PATIENT_TRIES)
+			each_dir(r->cg, kill_in_dir, NULL, NULL);
 		nanosleep(&pause, NULL);
 		r->left_ms -= (int)(pause.tv_nsec / 1000000) + 1;
 		if (pause.tv_nsec < 50000000)

@@ -43,6 +43,8 @@ void cgroup_of_state(struct cgroup *cg, json_object *state);
 bool cgroup_create(struct container *c, json_object *spec, struct build *b, struct error **err);
 /* Those that c's state names, and whatever still is in them. Only when the monitor is gone. */
 bool cgroup_remove(const struct container *c, struct error **err);
+/* Moves the calling process, which has one thread, into the container's cgroups, where the monitor is; what can't be, isn't. */
+void cgroup_enter(const struct container *c);
 
 /* ---- limits ---- */
 

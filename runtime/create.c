@@ -542,20 +542,23 @@ int verb_run(int argc, char **argv)
 
 static bool start_verb(struct container *c, const char *id, struct error **err)
 {
-	enum container_state state;
+	enum container_state state = STATE_CREATED;
 	json_object *spec;
 	bool ok;
 
 	if (!container_open(c, id, err))
 		return false;
-	state = container_status(c);
-	if (state == STATE_STOPPED)
-		return error_set(err, "cannot start a container that has stopped");
-	if (state != STATE_CREATED)
-		return error_set(err, state == STATE_CREATING ? "the container is still being created" :
-								"cannot start an already running container");
 	spec = container_file_json(c, "config.json");
-	ok = start(c, spec, err);
+	/* The monitor says by itself what can't be started. It is asked before only where a hook would run in vain, or if there is
+	 * none to ask. */
+	if (container_pid(c) == 0 || hooks_any(spec, "startContainer"))
+		state = container_status(c);
+	if (state == STATE_CREATED)
+		ok = start(c, spec, err);
+	else
+		ok = error_set(err, state == STATE_STOPPED  ? "cannot start a container that has stopped" :
+				    state == STATE_CREATING ? "the container is still being created" :
+							      "cannot start an already running container");
 	json_object_put(spec);
 	return ok;
 }

@@ -11,6 +11,7 @@
  * said by whoever may call us; nothing here makes the sandbox wider.
  */
 #include "runtime/build.h"
+#include "runtime/cgroup.h"
 #include "runtime/cleanup.h"
 #include "runtime/console.h"
 #include "runtime/create.h"
@@ -381,6 +382,7 @@ static bool detach(struct request *r, int conn, struct error **err)
 			setsid();
 		if (!own_terminal(r) || chdir("/") < 0)
 			_exit(125);
+		cgroup_enter(&r->c);
 		launch_role("exec-init", conn, &failed);
 		_exit(125);
 	}

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -76,6 +77,23 @@ int launch_config(const struct config *c, struct error **err)
 	return steal_fd(&fd);
 }
 
+static bool born_inside; /* in the child: in version 2's cgroup */
+
+/*
+ * fork, with the child in version 2's cgroup from its first moment if that can be: to move a process there later takes a lock
+ * that all forks of the machine share, and some ten milliseconds. The child may do no more than set up its exec: what libc
+ * remembers of its thread is still the parent's.
+ */
+static pid_t fork_inside(const struct build *b)
+{
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)b->enter_into};
+	long pid = b->enter_into >= 0 ? syscall(SYS_clone3, &args, sizeof(args)) : -1;
+
+	if (pid == 0)
+		born_inside = true;
+	return pid >= 0 ? (pid_t)pid : fork();
+}
+
 /* What can't be entered is told to whoever waits for "created". */
 static void enter_cgroups(const struct build *b)
 {
@@ -85,7 +103,7 @@ static void enter_cgroups(const struct build *b)
 		snprintf(r.text, sizeof(r.text), "linux.resources.cpu.cpus: none of these CPUs is ours to use: %s", strerror(errno));
 	} else {
 		for (unsigned i = 0; i < b->nenter && r.text[0] == '\0'; i++)
-			if (write(b->enter[i], "0", 1) < 0)
+			if (!(born_inside && i + 1 == b->enter_skip) && write(b->enter[i], "0", 1) < 0)
 				snprintf(r.text, sizeof(r.text),
 					 "can't enter the container's cgroup: %s (linux.cgroupsPath must lie where we may move "
 					 "processes to from our own cgroup)",
@@ -175,7 +193,7 @@ bool launch_background(struct build *b, int tty, pid_t *monitor, struct error **
 		return false;
 	close_rest_on_exec();
 	/* fork clears a parent-death signal: an engine's is for us, not for the container. */
-	*monitor = fork();
+	*monitor = fork_inside(b);
 	if (*monitor < 0)
 		return error_errno(err, errno, "can't start the monitor");
 	if (*monitor == 0) {
@@ -290,7 +308,7 @@ static bool start_child(struct build *b, struct run *r, const char *core, int co
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signals < 0)
 		return error_errno(err, errno, "signalfd");
-	r->pid = fork();
+	r->pid = fork_inside(b);
 	if (r->pid < 0)
 		return error_errno(err, errno, "can't start the monitor");
 	if (r->pid == 0) {

@@ -198,14 +198,15 @@ static bool end_monitor(struct container *c, struct error **err)
 
 static bool delete(struct container *c, const struct words *w, struct error **err)
 {
-	enum container_state state;
+	enum container_state state = STATE_STOPPED;
 	json_object *spec;
 	bool ok;
 
 	if (!container_lock(c, err))
 		return false;
-	state = container_pid(c) != 0 ? container_status(c) : STATE_STOPPED;
-	if (state != STATE_STOPPED && !w->force)
+	if (!w->force && container_pid(c) != 0)
+		state = container_status(c);
+	if (state != STATE_STOPPED)
 		return error_set(err, "cannot delete container %s that is not stopped: %s", c->id, container_state_name(state));
 	if (!end_monitor(c, err))
 		return false;

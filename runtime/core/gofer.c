@@ -4,7 +4,8 @@
  *
  *	request --> checks --> the path's directory, opened beneath its root --> one *at() call on the last name --> reply
  *
- * All that keeps a hostile sentry inside the directories it was given is in this file:
+ * All that keeps a hostile sentry inside the directories it was given is in this file; what changes files is in
+ * gofer_write.c, which reaches them by what is checked here:
  *	- a path is checked component by component: none is empty, "." or "..", or holds a NUL;
  *	- directories are opened beneath the root's descriptor with RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS, or, where the
  *	  host has no openat2, one component at a time with O_NOFOLLOW; the last name goes into calls that don't follow links;
@@ -18,7 +19,7 @@
  */
 #include "runtime/core/gofer.h"
 
-#include "runtime/core/gofer_protocol.h"
+#include "runtime/core/gofer_internal.h"
 #include "sentry/abi/fs.h"
 
 #include <errno.h>
@@ -41,25 +42,7 @@
 #define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
 #define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-/* A request in hand. */
-struct ask {
-	struct gofer_request req;
-	struct gofer_root *root;
-	char path[GOFER_PATH_MAX + 1];
-	char arg[GOFER_MESSAGE_MAX];   /* NUL behind arg_len */
-};
-
-/* An answer as it grows. */
-struct answer {
-	int sock;          /* -1: one that is only put together: what doesn't fit is -E2BIG */
-	int fd;            /* to pass along and close, or -1 */
-	uint32_t flags;    /* of the last message */
-	struct gofer_reply head;
-	size_t len;        /* of body */
-	uint8_t body[GOFER_MESSAGE_MAX - sizeof(struct gofer_reply)];
-};
-
-static struct ask ask;
+struct ask gofer_ask;
 static struct answer answer;
 static bool no_openat2;
 
@@ -80,7 +63,7 @@ static bool name_ok(const char *name, size_t len)
 	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
 }
 
-static bool path_ok(const char *path, size_t len)
+bool gofer_path_ok(const char *path, size_t len)
 {
 	const char *end = path + len;
 
@@ -226,13 +209,6 @@ static int open_dir(const struct gofer_root *root, const char *path, size_t len,
 	return dir;
 }
 
-/* The parent directory of a path and the name in it. The descriptor goes to put_parent. */
-struct parent {
-	int fd;
-	bool cached;
-	const char *name;
-};
-
 static int take_dir(struct gofer_root *root, const char *path, size_t len, struct parent *out)
 {
 	int fd;
@@ -260,7 +236,7 @@ static int take_dir(struct gofer_root *root, const char *path, size_t len, struc
 	return 0;
 }
 
-static int open_parent(struct gofer_root *root, const char *path, struct parent *out)
+int gofer_open_parent(struct gofer_root *root, const char *path, struct parent *out)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -270,7 +246,7 @@ static int open_parent(struct gofer_root *root, const char *path, struct parent 
 	return take_dir(root, path, slash != NULL ? (size_t)(slash - path) : 0, out);
 }
 
-static void put_parent(struct parent *p)
+void gofer_put_parent(struct parent *p)
 {
 	if (!p->cached)
 		close(p->fd);
@@ -431,7 +407,7 @@ static int answer_typed(struct answer *a, struct gofer_root *root, int dir, cons
 	return add_record(a, &r, name, target);
 }
 
-static int answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
+int gofer_answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
 {
 	mode_t mode;
 
@@ -445,22 +421,22 @@ static int do_lookup(struct answer *a)
 	struct parent p;
 	int err;
 
-	if (ask.path[0] == '\0') {
+	if (gofer_ask.path[0] == '\0') {
 		struct gofer_record r;
 		struct stat st;
 
-		if (!ask.root->is_file)
-			return answer_name(a, ask.root, ask.root->fd, "", false);
-		if (fstat(ask.root->fd, &st) < 0)
+		if (!gofer_ask.root->is_file)
+			return gofer_answer_name(a, gofer_ask.root, gofer_ask.root->fd, "", false);
+		if (fstat(gofer_ask.root->fd, &st) < 0)
 			return -errno;
 		record_from(&r, &st);
 		return add_record(a, &r, "", "");
 	}
-	err = open_parent(ask.root, ask.path, &p);
+	err = gofer_open_parent(gofer_ask.root, gofer_ask.path, &p);
 	if (err != 0)
 		return err;
-	err = answer_name(a, ask.root, p.fd, p.name, false);
-	put_parent(&p);
+	err = gofer_answer_name(a, gofer_ask.root, p.fd, p.name, false);
+	gofer_put_parent(&p);
 	return err;
 }
 
@@ -514,8 +490,8 @@ static int list_names(struct answer *a, int fd, const char *dir)
 	bool may_hide = false;
 	long n;
 
-	for (unsigned i = 0; i < ask.root->nhidden; i++) {
-		const char *h = ask.root->hidden[i].path;
+	for (unsigned i = 0; i < gofer_ask.root->nhidden; i++) {
+		const char *h = gofer_ask.root->hidden[i].path;
 
 		may_hide |= strncmp(h, dir, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
 	}
@@ -535,9 +511,9 @@ static int list_names(struct answer *a, int fd, const char *dir)
 			if (!name_ok(d->name, len))
 				continue;
 			memcpy(full + dir_len, d->name, len + 1);
-			if (may_hide && path_hidden(ask.root, full, dir_len + len))
+			if (may_hide && path_hidden(gofer_ask.root, full, dir_len + len))
 				continue;
-			err = answer_typed(a, ask.root, fd, d->name, true, &mode);
+			err = answer_typed(a, gofer_ask.root, fd, d->name, true, &mode);
 			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)
 				return err;
 			/* any other: a name that went while we looked, or one that can't be told */
@@ -565,7 +541,7 @@ static int list_ahead(struct answer *a)
 		const char *path = ahead.paths + ahead.at[rest];
 		struct gofer_dir head = {.path_len = (uint32_t)strlen(path)};
 		size_t before = GOFER_DIR_SIZE(head.path_len);
-		int fd = open_dir(ask.root, path, head.path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int fd = open_dir(gofer_ask.root, path, head.path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
 			continue;
@@ -596,34 +572,35 @@ static int do_list(struct answer *a)
 {
 	int fd, err;
 
-	if (path_hidden(ask.root, ask.path, strlen(ask.path)))
+	if (path_hidden(gofer_ask.root, gofer_ask.path, strlen(gofer_ask.path)))
 		return -ENOENT;
-	fd = open_dir(ask.root, ask.path, strlen(ask.path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open_dir(gofer_ask.root, gofer_ask.path, strlen(gofer_ask.path),
+		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -ENOENT) {
 		/* a mount of proc or the like: there, and empty */
 		struct parent p;
 		struct stat st;
 
-		err = ask.path[0] != '\0' ? open_parent(ask.root, ask.path, &p) : -ENOENT;
+		err = gofer_ask.path[0] != '\0' ? gofer_open_parent(gofer_ask.root, gofer_ask.path, &p) : -ENOENT;
 		if (err != 0)
 			return err;
 		err = fstatat(p.fd, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) ? 0 : -ENOENT;
-		put_parent(&p);
+		gofer_put_parent(&p);
 		return err;
 	}
 	if (fd < 0)
 		return fd;
 	ahead.n = 0;
 	ahead.used = 0;
-	ahead.left = ask.req.size < GOFER_AHEAD_MAX ? (unsigned)ask.req.size : GOFER_AHEAD_MAX;
-	err = list_names(a, fd, ask.path);
+	ahead.left = gofer_ask.req.size < GOFER_AHEAD_MAX ? (unsigned)gofer_ask.req.size : GOFER_AHEAD_MAX;
+	err = list_names(a, fd, gofer_ask.path);
 	close(fd);
 	return err != 0 ? err : list_ahead(a);
 }
 
 /* The file, if it is a regular one, opened as asked. Nothing else is ever opened: opening a device or FIFO does things.
  * *now: what was opened. */
-static int open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino,
+int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino,
 			struct stat *now)
 {
 	struct stat st;
@@ -655,7 +632,9 @@ static int add_content(struct answer *a, int dir, const char *name, bool want_fd
 {
 	struct gofer_content head = {0};
 	struct stat st;
-	int fd = open_regular(ask.root, dir, name, O_RDONLY, want_fd ? ask.req.dev : 0, want_fd ? ask.req.ino : 0, &st), err = 0;
+	int fd = gofer_open_regular(gofer_ask.root, dir, name, O_RDONLY, want_fd ? gofer_ask.req.dev : 0,
+				    want_fd ? gofer_ask.req.ino : 0, &st),
+	    err = 0;
 	uint8_t *at;
 
 	if (fd < 0)
@@ -697,10 +676,10 @@ large:
 
 static int do_read(struct answer *a)
 {
-	char *path = ask.arg, *end;
+	char *path = gofer_ask.arg, *end;
 	int err = 0;
 
-	if (ask.root->is_file || ask.req.arg_len == 0)
+	if (gofer_ask.root->is_file || gofer_ask.req.arg_len == 0)
 		return -EINVAL;
 	for (unsigned n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
 		struct parent p;
@@ -710,11 +689,11 @@ static int do_read(struct answer *a)
 			*end = '\0';
 			end += 2;
 		}
-		if (path[0] == '\0' || !path_ok(path, strlen(path)))
+		if (path[0] == '\0' || !gofer_path_ok(path, strlen(path)))
 			return -EINVAL;
-		if (open_parent(ask.root, path, &p) == 0) {
+		if (gofer_open_parent(gofer_ask.root, path, &p) == 0) {
 			err = add_content(a, p.fd, p.name, n == 0);
-			put_parent(&p);
+			gofer_put_parent(&p);
 		}
 		path = end;
 	}
@@ -727,17 +706,18 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 	struct stat st;
 	int err, next;
 
-	err = path_hidden(ask.root, full, strlen(full)) ? -ENOENT : answer_name(a, ask.root, *dir, name, false);
+	err = path_hidden(gofer_ask.root, full, strlen(full)) ? -ENOENT :
+								gofer_answer_name(a, gofer_ask.root, *dir, name, false);
 	if (err != 0)
 		return err;
 	if (fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	if (S_ISREG(st.st_mode) && (ask.req.flags & GOFER_WALK_OPEN) && last)
+	if (S_ISREG(st.st_mode) && (gofer_ask.req.flags & GOFER_WALK_OPEN) && last)
 		return add_content(a, *dir, name, true);
 	if (!S_ISDIR(st.st_mode) || last)
 		return 0;
 	next = openat(*dir, name, OPEN_DIR_FLAGS);
-	if (next < 0 || dir_forbidden(ask.root, next)) {
+	if (next < 0 || dir_forbidden(gofer_ask.root, next)) {
 		if (next >= 0)
 			close(next);
 		return 0;
@@ -749,19 +729,20 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 static int do_walk(struct answer *a)
 {
 	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + 2];
-	size_t len = strlen(ask.path);
-	char *name = ask.arg, *slash;
+	size_t len = strlen(gofer_ask.path);
+	char *name = gofer_ask.arg, *slash;
 	struct parent p;
 	int dir, on, err;
 
-	if (!path_ok(ask.arg, ask.req.arg_len) || ask.req.arg_len == 0 || len + ask.req.arg_len + 1 > GOFER_PATH_MAX)
+	if (!gofer_path_ok(gofer_ask.arg, gofer_ask.req.arg_len) || gofer_ask.req.arg_len == 0 ||
+	    len + gofer_ask.req.arg_len + 1 > GOFER_PATH_MAX)
 		return -EINVAL;
-	if (path_hidden(ask.root, ask.path, len))
+	if (path_hidden(gofer_ask.root, gofer_ask.path, len))
 		return -ENOENT;
-	err = take_dir(ask.root, ask.path, len, &p);
+	err = take_dir(gofer_ask.root, gofer_ask.path, len, &p);
 	if (err != 0)
 		return err;
-	memcpy(full, ask.path, len);
+	memcpy(full, gofer_ask.path, len);
 	dir = p.fd;
 	for (unsigned n = 0; n < GOFER_WALK_MAX; n++) {
 		int here = dir;
@@ -779,7 +760,7 @@ static int do_walk(struct answer *a)
 		if (n + 1 == GOFER_WALK_MAX && dir != p.fd)
 			close(dir);
 	}
-	put_parent(&p);
+	gofer_put_parent(&p);
 	if (on == -ENOENT) {
 		a->flags = GOFER_REPLY_ABSENT;
 		return 0;
@@ -789,27 +770,29 @@ static int do_walk(struct answer *a)
 
 static int do_open(struct answer *a)
 {
-	bool write = (ask.req.flags & GOFER_OPEN_WRITE) != 0;
+	bool write = (gofer_ask.req.flags & GOFER_OPEN_WRITE) != 0;
 	struct stat st;
 	struct parent p;
 	int fd, err;
 
-	if (write && !ask.root->writable)
+	if (write && !gofer_ask.root->writable)
 		return -EROFS;
-	if (ask.root->is_file) {
-		fd = ask.path[0] == '\0' && ask.root->file_fd >= 0 ? fcntl(ask.root->file_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (gofer_ask.root->is_file) {
+		fd = gofer_ask.path[0] == '\0' && gofer_ask.root->file_fd >= 0 ? fcntl(gofer_ask.root->file_fd, F_DUPFD_CLOEXEC, 0) :
+										 -1;
 		if (fd < 0)
-			return ask.path[0] == '\0' ? -EACCES : -ENOTDIR;
+			return gofer_ask.path[0] == '\0' ? -EACCES : -ENOTDIR;
 		a->fd = fd;
 		return 0;
 	}
-	if (ask.path[0] == '\0')
+	if (gofer_ask.path[0] == '\0')
 		return -EISDIR;
-	err = open_parent(ask.root, ask.path, &p);
+	err = gofer_open_parent(gofer_ask.root, gofer_ask.path, &p);
 	if (err != 0)
 		return err;
-	fd = open_regular(ask.root, p.fd, p.name, write ? O_RDWR : O_RDONLY, ask.req.dev, ask.req.ino, &st);
-	put_parent(&p);
+	fd = gofer_open_regular(gofer_ask.root, p.fd, p.name, write ? O_RDWR : O_RDONLY, gofer_ask.req.dev,
+				gofer_ask.req.ino, &st);
+	gofer_put_parent(&p);
 	if (fd < 0)
 		return fd;
 	a->fd = fd;
@@ -838,22 +821,22 @@ static int add_xattr(struct answer *a, const char *file, const char *name)
 }
 
 /* Goes into the directory of the request's path. *file is the name to use there. */
-static int enter_parent(const char **file)
+int gofer_enter_parent(const char **file)
 {
 	struct parent p;
 	int err;
 
 	*file = ".";
-	if (ask.root->is_file)
+	if (gofer_ask.root->is_file)
 		return -EOPNOTSUPP;
-	if (ask.path[0] == '\0')
-		return fchdir(ask.root->fd) < 0 ? -errno : 0;
-	err = open_parent(ask.root, ask.path, &p);
+	if (gofer_ask.path[0] == '\0')
+		return fchdir(gofer_ask.root->fd) < 0 ? -errno : 0;
+	err = gofer_open_parent(gofer_ask.root, gofer_ask.path, &p);
 	if (err != 0)
 		return err;
 	err = fchdir(p.fd) < 0 ? -errno : 0;
-	*file = p.name; /* points into ask.path */
-	put_parent(&p);
+	*file = p.name; /* points into gofer_ask.path */
+	gofer_put_parent(&p);
 	return err;
 }
 
@@ -862,7 +845,7 @@ static int do_xattrs(struct answer *a)
 	static char names[GOFER_MESSAGE_MAX];
 	const char *file;
 	ssize_t n;
-	int err = enter_parent(&file);
+	int err = gofer_enter_parent(&file);
 
 	if (err != 0)
 		return err;
@@ -880,7 +863,7 @@ static int do_statfs(struct answer *a)
 	struct gofer_statfs out;
 	struct statfs sf;
 
-	if (fstatfs(ask.root->fd, &sf) < 0)
+	if (fstatfs(gofer_ask.root->fd, &sf) < 0)
 		return -errno;
 	out = (struct gofer_statfs){
 		.bsize = (uint64_t)sf.f_bsize,
@@ -896,235 +879,9 @@ static int do_statfs(struct answer *a)
 	return 0;
 }
 
-/* ---- writing; the root is a writable directory and the path isn't "" ---- */
-
-/* No file of the host's runs as its owner because a guest said so. */
-static mode_t host_mode(mode_t mode, bool dir)
-{
-	return mode & (dir ? 07777 : 01777);
-}
-
-/* A new node gets the guest's owner, where the gofer may give files away. Its record is the answer. */
-static int made(struct answer *a, struct parent *p)
-{
-	const struct gofer_request *q = &ask.req;
-	uid_t uid = (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1;
-	gid_t gid = (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1;
-
-	if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(p->fd, p->name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    errno != EPERM)
-		return -errno;
-	return answer_name(a, ask.root, p->fd, p->name, false);
-}
-
-static int do_create(struct answer *a, struct parent *p)
-{
-	int fd = openat(p->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			host_mode(ask.req.mode, false));
-
-	if (fd < 0)
-		return -errno;
-	a->fd = fd;
-	return made(a, p);
-}
-
-static int do_mknod(struct answer *a, struct parent *p)
-{
-	mode_t type = ask.req.mode & S_IFMT;
-
-	if (type != S_IFIFO && type != S_IFSOCK)
-		return -EPERM;
-	if (mknodat(p->fd, p->name, type | host_mode(ask.req.mode, false), 0) < 0)
-		return -errno;
-	return made(a, p);
-}
-
-static int do_symlink(struct answer *a, struct parent *p)
-{
-	size_t len = ask.req.arg_len;
-
-	if (len == 0 || len > GOFER_TARGET_MAX || memchr(ask.arg, '\0', len) != NULL)
-		return -EINVAL;
-	if (symlinkat(ask.arg, p->fd, p->name) < 0)
-		return -errno;
-	return made(a, p);
-}
-
-/* link and rename: the argument is a path of the same root. */
-static int open_other(struct parent *other)
-{
-	if (ask.req.arg_len == 0 || ask.req.arg_len > GOFER_PATH_MAX || !path_ok(ask.arg, ask.req.arg_len))
-		return -EINVAL;
-	return open_parent(ask.root, ask.arg, other);
-}
-
-static int do_link(struct answer *a, struct parent *p)
-{
-	struct parent to;
-	int err = open_other(&to);
-
-	if (err != 0)
-		return err;
-	err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno : answer_name(a, ask.root, to.fd, to.name, false);
-	put_parent(&to);
-	return err;
-}
-
-static int do_rename(struct parent *p)
-{
-	struct parent to;
-	int err;
-
-	if (ask.req.flags & ~3U) /* NOREPLACE, EXCHANGE */
-		return -EINVAL;
-	err = open_other(&to);
-	if (err != 0)
-		return err;
-	err = syscall(SYS_renameat2, p->fd, p->name, to.fd, to.name, ask.req.flags) < 0 ? -errno : 0;
-	put_parent(&to);
-	return err;
-}
-
-/* chmod by name follows links, and names may change under us (another sandbox with the same writable directory): the
- * thing itself is held by O_PATH, and its mode changed by way of /proc/self/fd. */
-static int change_mode(int dir, const char *name, mode_t mode)
-{
-	char self[40];
-	struct stat st;
-	int fd, err = 0;
-
-	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (fstat(fd, &st) < 0)
-		err = -errno;
-	else if (S_ISLNK(st.st_mode))
-		err = -EOPNOTSUPP;
-	else if (fchmodat(AT_FDCWD, self, mode, 0) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-static int do_setattr(struct answer *a, int dir, const char *name)
-{
-	const struct gofer_request *q = &ask.req;
-	struct timespec times[2] = {
-		{.tv_sec = q->atime_sec, .tv_nsec = (q->valid & GOFER_ATTR_ATIME) ? (long)q->atime_nsec : UTIME_OMIT},
-		{.tv_sec = q->mtime_sec, .tv_nsec = (q->valid & GOFER_ATTR_MTIME) ? (long)q->mtime_nsec : UTIME_OMIT},
-	};
-	struct stat st;
-	int err = 0;
-
-	if ((q->valid & ~GOFER_ATTR_ALL) || ((q->valid & GOFER_ATTR_ATIME) && q->atime_nsec > 999999999) ||
-	    ((q->valid & GOFER_ATTR_MTIME) && q->mtime_nsec > 999999999))
-		return -EINVAL;
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (q->ino != 0 && (st.st_ino != q->ino || st.st_dev != q->dev))
-		return -ESTALE;
-	if (q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID))
-		err = fchownat(dir, name, (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1,
-			       (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0
-			      ? -errno
-			      : 0;
-	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
-		err = change_mode(dir, name, host_mode(q->mode, S_ISDIR(st.st_mode)));
-	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
-		struct stat now;
-		int fd = q->size <= INT64_MAX ? open_regular(ask.root, dir, name, O_WRONLY, 0, 0, &now) : -EINVAL;
-
-		err = fd;
-		if (fd >= 0) {
-			err = ftruncate(fd, (off_t)q->size) < 0 ? -errno : 0;
-			close(fd);
-		}
-	}
-	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) &&
-	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		err = -errno;
-	return err != 0 ? err : answer_name(a, ask.root, dir, strcmp(name, ".") == 0 ? "" : name, false);
-}
-
-/* Names that a guest may give to the host's files: the others are the host's own business. */
-static int change_xattr(void)
-{
-	size_t name_len = strnlen(ask.arg, ask.req.arg_len);
-	const char *file;
-	int err;
-
-	if (name_len == ask.req.arg_len || name_len > 255)
-		return -EINVAL;
-	if (strncmp(ask.arg, "user.", 5) != 0)
-		return -EPERM;
-	err = enter_parent(&file);
-	if (err != 0)
-		return err;
-	if (ask.req.op == GOFER_REMOVEXATTR)
-		return lremovexattr(file, ask.arg) < 0 ? -errno : 0;
-	if (ask.req.flags & ~3U)
-		return -EINVAL;
-	return lsetxattr(file, ask.arg, ask.arg + name_len + 1, ask.req.arg_len - name_len - 1, (int)ask.req.flags) < 0
-		       ? -errno
-		       : 0;
-}
-
-static int do_named(struct answer *a, struct parent *p)
-{
-	switch (ask.req.op) {
-	case GOFER_CREATE:
-		return do_create(a, p);
-	case GOFER_MKDIR:
-		if (mkdirat(p->fd, p->name, host_mode(ask.req.mode, true)) < 0)
-			return -errno;
-		return made(a, p);
-	case GOFER_MKNOD:
-		return do_mknod(a, p);
-	case GOFER_SYMLINK:
-		return do_symlink(a, p);
-	case GOFER_LINK:
-		return do_link(a, p);
-	case GOFER_UNLINK:
-		return unlinkat(p->fd, p->name, 0) < 0 ? -errno : 0;
-	case GOFER_RMDIR:
-		return unlinkat(p->fd, p->name, AT_REMOVEDIR) < 0 ? -errno : 0;
-	case GOFER_RENAME:
-		return do_rename(p);
-	case GOFER_SETATTR:
-		return do_setattr(a, p->fd, p->name);
-	default:
-		return -ENOSYS;
-	}
-}
-
-static int do_writing(struct answer *a)
-{
-	struct parent p;
-	int err;
-
-	if (!ask.root->writable)
-		return -EROFS;
-	if (ask.req.op == GOFER_SETXATTR || ask.req.op == GOFER_REMOVEXATTR)
-		return change_xattr();
-	if (ask.root->is_file)
-		return -ENOTDIR;
-	if (ask.path[0] == '\0') {
-		if (ask.req.op != GOFER_SETATTR)
-			return -EBUSY;
-		return do_setattr(a, ask.root->fd, ".");
-	}
-	err = open_parent(ask.root, ask.path, &p);
-	if (err != 0)
-		return err;
-	err = do_named(a, &p);
-	put_parent(&p);
-	return err;
-}
-
 static int handle(struct answer *a)
 {
-	switch (ask.req.op) {
+	switch (gofer_ask.req.op) {
 	case GOFER_LOOKUP:
 		return do_lookup(a);
 	case GOFER_LIST:
@@ -1140,7 +897,7 @@ static int handle(struct answer *a)
 	case GOFER_READ:
 		return do_read(a);
 	default:
-		return do_writing(a);
+		return gofer_write(a);
 	}
 }
 
@@ -1149,7 +906,7 @@ static int handle(struct answer *a)
 /* Takes the message apart. 0; -EPROTO: the sentry doesn't speak our language. */
 static int parse(const uint8_t *message, size_t n, struct gofer_root *roots, unsigned nroots)
 {
-	struct gofer_request *q = &ask.req;
+	struct gofer_request *q = &gofer_ask.req;
 
 	if (n < sizeof(*q))
 		return -EPROTO;
@@ -1158,12 +915,12 @@ static int parse(const uint8_t *message, size_t n, struct gofer_root *roots, uns
 		return -EPROTO;
 	if (q->op == 0 || q->op >= GOFER_OPS || q->root >= nroots || roots[q->root].fd < 0)
 		return -EPROTO;
-	memcpy(ask.path, message + sizeof(*q), q->path_len);
-	ask.path[q->path_len] = '\0';
-	memcpy(ask.arg, message + sizeof(*q) + q->path_len, q->arg_len);
-	ask.arg[q->arg_len] = '\0';
-	ask.root = &roots[q->root];
-	return path_ok(ask.path, q->path_len) ? 0 : -EPROTO;
+	memcpy(gofer_ask.path, message + sizeof(*q), q->path_len);
+	gofer_ask.path[q->path_len] = '\0';
+	memcpy(gofer_ask.arg, message + sizeof(*q) + q->path_len, q->arg_len);
+	gofer_ask.arg[q->arg_len] = '\0';
+	gofer_ask.root = &roots[q->root];
+	return gofer_path_ok(gofer_ask.path, q->path_len) ? 0 : -EPROTO;
 }
 
 int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
@@ -1185,7 +942,7 @@ int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
 		answer.fd = -1;
 		answer.len = 0;
 		answer.flags = 0;
-		answer.head = (struct gofer_reply){.id = ask.req.id};
+		answer.head = (struct gofer_reply){.id = gofer_ask.req.id};
 		err = handle(&answer);
 		if (err != 0) {
 			answer.len = 0;

@@ -469,6 +469,9 @@ static void polling_slots(const struct config *cfg)
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return;
 	stubs_cpus = (unsigned)CPU_COUNT(&set);
+	for (int cpu = 0; cpu < 64; cpu++)
+		mask |= (uint64_t)(CPU_ISSET(cpu, &set) != 0) << cpu;
+	place_init(stubs_cpus, mask);
 	if (!gate_on || stubs_cpus < 2 ||
 	    (cfg->cpu_permille != 0 && cfg->cpu_permille < 2000))
 		return;
@@ -483,10 +486,8 @@ static void polling_slots(const struct config *cfg)
 		if (gate_slot_fds[gate_slots] >= 0)
 			gate_slots++;
 	}
-	for (int cpu = 0; cpu < 64; cpu++)
-		mask |= (uint64_t)(CPU_ISSET(cpu, &set) != 0) << cpu;
 	if (gate_slots != 0)
-		gate_set_cpus(stubs_cpus, mask);
+		gate_set_cpus(stubs_cpus);
 }
 
 /* Copied before it is checked: a sandbox that has the cache's directory on a writable mount can change the file. */
@@ -586,10 +587,14 @@ int sentry_main(void)
 	}
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
-	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times",
+	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times"
+		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu large, %llu parallel)",
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
-		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts);
+		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
+		  (unsigned long long)gate_counts.ends[0], (unsigned long long)gate_counts.ends[1],
+		  (unsigned long long)gate_counts.ends[2], (unsigned long long)gate_counts.ends[3],
+		  (unsigned long long)gate_counts.ends[4], (unsigned long long)gate_counts.ends[5]);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

@@ -123,6 +123,7 @@ static void mem_evict(struct inode *inode)
 
 void mem_dirty(struct mem_node *n)
 {
+	n->copied = false;
 	if (n->lower_path == NULL || n->dirty || n->inode->nlink == 0)
 		return;
 	n->dirty = true;

@@ -106,7 +106,7 @@ static int look_at(void *arg, struct mem_node *n)
 {
 	struct mem_changes *c = arg;
 
-	if (n->inode->sb != c->sb || n->lower_path == NULL || !n->dirty)
+	if (n->inode->sb != c->sb || n->lower_path == NULL || !n->dirty || n->copied)
 		return 0;
 	if (n->lower_linked)
 		c->all = true;
@@ -252,7 +252,7 @@ enum mem_change mem_changes_of(const struct mem_changes *c, const struct dentry 
 	if (d->inode->sb != c->sb || d->parent->inode->sb != c->sb)
 		return MEM_SAME;
 	if (in_place(dir, at) && mem_lower_visible(dir, d->name, d->name_len)) {
-		if ((n->dirty || ((d->inode->mode & LINUX_S_IFMT) == LINUX_S_IFREG && n->data.stored_to)) && !at_start(d->inode))
+		if (((n->dirty && !n->copied) || ((d->inode->mode & LINUX_S_IFMT) == LINUX_S_IFREG && n->data.stored_to)) && !at_start(d->inode))
 			return MEM_CHANGED;
 		if (!is_dir)
 			return MEM_SAME;

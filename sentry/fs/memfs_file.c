@@ -4,8 +4,8 @@
  *
  * A file is in one of two states, and moves from the first to the second at its first mapping:
  *
- *	chunks   64 KiB pieces of private memory, found by a radix tree, each growing by powers of two and with a bit for
- *	         each page that is there. A page that isn't is a hole, or, below lower_len, the lower file's.
+ *	chunks   64 KiB pieces of private memory, found by a radix tree (memfs_tree.c), each growing by powers of two and with a
+ *	         bit for each page that is there. A page that isn't is a hole, or, below lower_len, the lower file's.
  *	memfd    a memfd of its own, so that sharing, truncation and SIGBUS are the host kernel's work. Reads and writes
  *	         go to it by pread and pwrite. When nobody has the file open and descriptors are short, it moves back.
  *
@@ -29,27 +29,17 @@
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
 
-#define FANOUT_SHIFT 6
-#define FANOUT (1U << FANOUT_SHIFT)
-#define HEIGHT_MAX 9U
-#define FIRST_CAP 64U
 #define PIECE (16 * MiB) /* a longer transfer lets others run in between */
 
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
 #define HOST_MFD_EXEC 0x10U
-
-struct leaf {
-	struct chunk chunk[FANOUT];
-};
-
-struct branch {
-	void *slot[FANOUT];
-};
 
 /* Bytes on their way between host descriptors and guests. Used only between two points that don't sleep. */
 static uint8_t bounce[CHUNK_SIZE];
@@ -63,290 +53,6 @@ static uint64_t sample_ns;
 static struct list memfds = LIST_INIT(memfds); /* mem_data.memfd_link, least recently used first */
 static unsigned nmemfds;
 static unsigned fd_budget = 800; /* half for memfds, half for lower files */
-
-static uint64_t disk_pages; /* in all of memfs */
-bool memfs_disk_limit_hit;
-
-/* ---- accounts ---- */
-
-/* Pages that may still be charged. */
-static uint64_t mem_room(const struct mem_sb *sb)
-{
-	uint64_t room = sb->limit_pages > sb->used_pages ? sb->limit_pages - sb->used_pages : 0;
-	uint64_t limit = kernel.disk_limit != 0 ? kernel.disk_limit / PAGE_SIZE : UINT64_MAX;
-
-	return sb->is_memory ? room : MIN(room, limit > disk_pages ? limit - disk_pages : 0);
-}
-
-static void use_pages(struct mem_sb *sb, uint64_t pages)
-{
-	sb->used_pages += pages;
-	if (!sb->is_memory)
-		disk_pages += pages;
-}
-
-bool mem_charge(struct mem_sb *sb, uint64_t pages)
-{
-	if (pages > mem_room(sb)) {
-		if (sb->limit_pages - MIN(sb->used_pages, sb->limit_pages) >= pages && !memfs_disk_limit_hit) {
-			memfs_disk_limit_hit = true;
-			audit_limit("disk");
-		}
-		return false;
-	}
-	use_pages(sb, pages);
-	return true;
-}
-
-void mem_uncharge(struct mem_sb *sb, uint64_t pages)
-{
-	invariant(sb->used_pages >= pages);
-	sb->used_pages -= pages;
-	if (sb->is_memory)
-		return;
-	invariant(disk_pages >= pages);
-	disk_pages -= pages;
-}
-
-uint64_t memfs_disk_used(void)
-{
-	return disk_pages * PAGE_SIZE;
-}
-
-static void set_pages(struct mem_node *n, uint64_t pages)
-{
-	n->data.npages = pages;
-	n->inode->blocks = pages * (PAGE_SIZE / 512);
-}
-
-/* A clean lower file shows the host's blocks, one that is partly ours an estimate. */
-static void count_blocks(struct mem_node *n)
-{
-	uint64_t lower = PAGE_ALIGN(n->data.lower_len) / PAGE_SIZE;
-
-	n->inode->blocks = MAX(n->data.npages, lower) * (PAGE_SIZE / 512);
-}
-
-static void pages_added(struct mem_node *n, uint64_t pages)
-{
-	n->data.npages += pages;
-	count_blocks(n);
-}
-
-static void pages_gone(struct mem_node *n, uint64_t pages)
-{
-	invariant(n->data.npages >= pages);
-	n->data.npages -= pages;
-	mem_uncharge(mem_sb(n->inode), pages);
-	count_blocks(n);
-}
-
-/* ---- the tree ---- */
-
-void mem_data_init(struct mem_data *d)
-{
-	memset(d, 0, sizeof(*d));
-	d->memfd = -1;
-	d->lower_fd = -1;
-	list_init(&d->memfd_link);
-	list_init(&d->lower_link);
-}
-
-/* Chunks that a tree of this height can hold. */
-static uint64_t tree_span(unsigned height)
-{
-	return height * FANOUT_SHIFT >= 64 ? UINT64_MAX : 1ULL << (height * FANOUT_SHIFT);
-}
-
-static struct chunk *chunk_find(struct mem_data *d, uint64_t idx)
-{
-	void *p = d->root;
-
-	if (idx >= tree_span(d->height))
-		return NULL;
-	if (d->height == 0)
-		return &d->only;
-	for (unsigned h = d->height; h > 1; h--) {
-		p = ((struct branch *)p)->slot[(idx >> ((h - 1) * FANOUT_SHIFT)) & (FANOUT - 1)];
-		if (p == NULL)
-			return NULL;
-	}
-	return &((struct leaf *)p)->chunk[idx & (FANOUT - 1)];
-}
-
-/* One more level. */
-static bool tree_raise(struct mem_data *d)
-{
-	if (d->height == 0) {
-		struct leaf *leaf = kzalloc(sizeof(*leaf));
-
-		if (leaf == NULL)
-			return false;
-		leaf->chunk[0] = d->only;
-		memset(&d->only, 0, sizeof(d->only));
-		d->root = leaf;
-	} else {
-		struct branch *b = kzalloc(sizeof(*b));
-
-		if (b == NULL)
-			return false;
-		b->slot[0] = d->root;
-		d->root = b;
-	}
-	d->height++;
-	return true;
-}
-
-/* The chunk's place, made if it isn't there. NULL if memory is out. */
-static struct chunk *chunk_get(struct mem_data *d, uint64_t idx)
-{
-	void **p;
-
-	while (idx >= tree_span(d->height))
-		if (!tree_raise(d))
-			return NULL;
-	if (d->height == 0)
-		return &d->only;
-	p = &d->root;
-	for (unsigned h = d->height; h > 1; h--) {
-		p = &((struct branch *)*p)->slot[(idx >> ((h - 1) * FANOUT_SHIFT)) & (FANOUT - 1)];
-		if (*p == NULL) {
-			*p = kzalloc(h == 2 ? sizeof(struct leaf) : sizeof(struct branch));
-			if (*p == NULL)
-				return NULL;
-		}
-	}
-	return &((struct leaf *)*p)->chunk[idx & (FANOUT - 1)];
-}
-
-static struct chunk *next_in(void *p, unsigned height, uint64_t base, uint64_t from, uint64_t *idx)
-{
-	uint64_t span = tree_span(height - 1);
-	unsigned i = from > base ? (unsigned)((from - base) / span) : 0;
-
-	for (; i < FANOUT; i++) {
-		uint64_t at = base + i * span;
-
-		if (height == 1) {
-			struct chunk *c = &((struct leaf *)p)->chunk[i];
-
-			if (c->present != 0) {
-				*idx = at;
-				return c;
-			}
-		} else if (((struct branch *)p)->slot[i] != NULL) {
-			struct chunk *c = next_in(((struct branch *)p)->slot[i], height - 1, at, from, idx);
-
-			if (c != NULL)
-				return c;
-		}
-	}
-	return NULL;
-}
-
-/* The first chunk with a page at or behind index from, or NULL. */
-static struct chunk *chunk_next(struct mem_data *d, uint64_t from, uint64_t *idx)
-{
-	if (d->height == 0) {
-		*idx = 0;
-		return from == 0 && d->only.present != 0 ? &d->only : NULL;
-	}
-	if (from >= tree_span(d->height))
-		return NULL;
-	return next_in(d->root, d->height, 0, from, idx);
-}
-
-static void chunk_free(struct chunk *c)
-{
-	if (c->cap == CHUNK_SIZE)
-		mem_block_free(c->data, c->owner);
-	else
-		kfree(c->data);
-	c->data = NULL;
-	c->cap = 0;
-}
-
-static void chunk_drop(struct mem_node *n, struct chunk *c)
-{
-	if (c->present != 0)
-		pages_gone(n, (uint64_t)__builtin_popcount(c->present));
-	chunk_free(c);
-	memset(c, 0, sizeof(*c));
-}
-
-/* Frees all chunks >= from below p; p itself too if nothing can be left (whole). */
-static void free_from(struct mem_node *n, void *p, unsigned height, uint64_t base, uint64_t from)
-{
-	uint64_t span = tree_span(height - 1);
-	unsigned i = from > base ? (unsigned)((from - base) / span) : 0;
-
-	for (; i < FANOUT; i++) {
-		uint64_t at = base + i * span;
-
-		if (height == 1) {
-			chunk_drop(n, &((struct leaf *)p)->chunk[i]);
-		} else {
-			struct branch *b = p;
-
-			if (b->slot[i] == NULL)
-				continue;
-			free_from(n, b->slot[i], height - 1, at, from);
-			if (from <= at) {
-				kfree(b->slot[i]);
-				b->slot[i] = NULL;
-			}
-		}
-	}
-}
-
-/* No chunk at or behind index from is left. */
-static void tree_cut(struct mem_node *n, uint64_t from)
-{
-	struct mem_data *d = &n->data;
-
-	if (d->height == 0) {
-		if (from == 0)
-			chunk_drop(n, &d->only);
-		return;
-	}
-	if (from >= tree_span(d->height))
-		return;
-	free_from(n, d->root, d->height, 0, from);
-	if (from == 0) {
-		kfree(d->root);
-		d->root = NULL;
-		d->height = 0;
-	}
-}
-
-/* Room for bytes in the chunk. Bytes between the old and the new room in a present page read as zeros already. */
-static bool chunk_reserve(struct chunk *c, uint32_t bytes)
-{
-	uint32_t cap = MAX(c->cap, FIRST_CAP);
-	uint8_t *data;
-
-	if (bytes <= c->cap)
-		return true;
-	while (cap < bytes)
-		cap *= 2;
-	if (cap == CHUNK_SIZE) {
-		data = mem_block_alloc(&c->owner);
-		if (data == NULL)
-			return false;
-		if (c->cap != 0)
-			memcpy(data, c->data, c->cap);
-		kfree(c->data);
-	} else {
-		data = krealloc(c->data, cap);
-		if (data == NULL)
-			return false;
-	}
-	if (c->cap < PAGE_SIZE)
-		memset(data + c->cap, 0, MIN((unsigned long)cap, PAGE_SIZE) - c->cap);
-	c->data = data;
-	c->cap = cap;
-	return true;
-}
 
 /* ---- what lies below ---- */
 
@@ -442,7 +148,7 @@ struct run {
 static struct run run_at(struct mem_data *d, uint64_t pos, uint64_t len)
 {
 	uint32_t off = pos & (CHUNK_SIZE - 1), page = off >> MEM_PAGE_SHIFT, end;
-	struct chunk *c = chunk_find(d, pos >> CHUNK_SHIFT);
+	struct chunk *c = mem_chunk_find(d, pos >> CHUNK_SHIFT);
 	struct run r = {0};
 	uint16_t bits;
 
@@ -522,7 +228,7 @@ static int64_t chunk_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 {
 	uint32_t off = pos & (CHUNK_SIZE - 1), first = off >> MEM_PAGE_SHIFT, last, got, end;
 	uint64_t base = pos - off, unused;
-	struct chunk *c = chunk_get(&n->data, pos >> CHUNK_SHIFT);
+	struct chunk *c = mem_chunk_get(&n->data, pos >> CHUNK_SHIFT);
 	uint16_t fresh, reached;
 	int err = 0;
 
@@ -536,7 +242,7 @@ static int64_t chunk_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 			return -LINUX_ENOSPC;
 		return chunk_write(n, buf, pos, (uint32_t)(PAGE_SIZE - (off & (PAGE_SIZE - 1))));
 	}
-	if (!chunk_reserve(c, room_needed(&n->data, base, off, len))) {
+	if (!mem_chunk_reserve(c, room_needed(&n->data, base, off, len))) {
 		err = -LINUX_ENOMEM;
 		goto uncharge;
 	}
@@ -562,7 +268,7 @@ static int64_t chunk_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 	unused = (uint64_t)__builtin_popcount(fresh & ~reached);
 	c->present |= reached;
 	mem_uncharge(mem_sb(n->inode), unused);
-	pages_added(n, (uint64_t)__builtin_popcount(reached));
+	mem_pages_added(n, (uint64_t)__builtin_popcount(reached));
 	return got;
 
 uncharge:
@@ -614,11 +320,11 @@ static void memfd_count(struct mem_node *n)
 	struct mem_sb *sb = mem_sb(n->inode);
 
 	if (now > d->npages) {
-		use_pages(sb, now - d->npages);
+		mem_use_pages(sb, now - d->npages);
 	} else {
 		mem_uncharge(sb, d->npages - now);
 	}
-	set_pages(n, now);
+	mem_set_pages(n, now);
 	if (bytes < d->memfd_bytes) {
 		alloc_uncharge(d->memfd_bytes - bytes);
 		d->memfd_bytes = bytes;
@@ -762,7 +468,7 @@ static int memfd_fill(struct mem_node *n, int fd)
 
 		if (pos >= d->lower_len) {
 			/* jump over holes */
-			if (chunk_next(d, pos >> CHUNK_SHIFT, &idx) == NULL)
+			if (mem_chunk_next(d, pos >> CHUNK_SHIFT, &idx) == NULL)
 				break;
 			pos = MAX(pos, idx << CHUNK_SHIFT);
 		}
@@ -807,7 +513,7 @@ static bool memfd_retire(struct mem_node *n)
 	*d = fresh;
 	list_init(&d->memfd_link);
 	list_init(&d->lower_link);
-	set_pages(n, 0);
+	mem_set_pages(n, 0);
 	for (uint64_t pos = 0; pos < size; pos += CHUNK_SIZE) {
 		size_t len = (size_t)MIN(size - pos, (uint64_t)CHUNK_SIZE);
 		int64_t got = host_pread(fd, bounce, len, (int64_t)pos);
@@ -826,11 +532,11 @@ static bool memfd_retire(struct mem_node *n)
 	return true;
 
 undo:
-	tree_cut(n, 0);
+	mem_tree_cut(n, 0);
 	d->memfd = fd;
 	list_add_tail(&memfds, &d->memfd_link);
 	d->memfd_bytes = 0;
-	set_pages(n, 0);
+	mem_set_pages(n, 0);
 	memfd_count(n);
 	return false;
 }
@@ -863,6 +569,8 @@ unsigned mem_lower_budget(void)
 {
 	return fd_budget / 2;
 }
+
+static uint64_t last_id;
 
 /* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. */
 static int to_memfd(struct task *task, struct mem_node *n)
@@ -897,12 +605,15 @@ static int to_memfd(struct task *task, struct mem_node *n)
 		host_close(fd);
 		return err;
 	}
-	if (d->lower_len != 0)
+	if (d->lower_len != 0 && !n->dirty) {
 		mem_dirty(n);
-	tree_cut(n, 0);
+		n->copied = true;
+	}
+	mem_tree_cut(n, 0);
 	d->lower_len = 0;
 	mem_lower_close(n);
 	d->memfd = fd;
+	d->memfd_id = ++last_id;
 	list_add_tail(&memfds, &d->memfd_link);
 	nmemfds++;
 	memfd_count(n);
@@ -921,7 +632,7 @@ void mem_data_free(struct mem_node *n)
 		mem_uncharge(mem_sb(n->inode), d->npages);
 		d->memfd = -1;
 	} else {
-		tree_cut(n, 0);
+		mem_tree_cut(n, 0);
 	}
 }
 
@@ -934,7 +645,7 @@ static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
 	uint64_t idx = first / CHUNK_PAGES;
 	struct chunk *c;
 
-	while ((c = chunk_next(d, idx, &idx)) != NULL && idx * CHUNK_PAGES < last) {
+	while ((c = mem_chunk_next(d, idx, &idx)) != NULL && idx * CHUNK_PAGES < last) {
 		uint64_t base = idx * CHUNK_PAGES;
 		uint32_t a = first > base ? (uint32_t)(first - base) : 0;
 		uint32_t b = last - base < CHUNK_PAGES ? (uint32_t)(last - base) : CHUNK_PAGES;
@@ -943,9 +654,9 @@ static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
 		if (a < b) {
 			gone = c->present & page_mask(a, b - 1);
 			c->present &= ~gone;
-			pages_gone(n, (uint64_t)__builtin_popcount(gone));
+			mem_pages_gone(n, (uint64_t)__builtin_popcount(gone));
 			if (c->present == 0)
-				chunk_free(c);
+				mem_chunk_free(c);
 		}
 		idx++;
 	}
@@ -955,7 +666,7 @@ static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
 static void zero_part(struct mem_data *d, uint64_t from, uint64_t to)
 {
 	uint32_t off = from & (CHUNK_SIZE - 1), end = off + (uint32_t)(to - from);
-	struct chunk *c = chunk_find(d, from >> CHUNK_SHIFT);
+	struct chunk *c = mem_chunk_find(d, from >> CHUNK_SHIFT);
 
 	if (c == NULL || !((c->present >> (off >> MEM_PAGE_SHIFT)) & 1))
 		return;
@@ -1017,7 +728,7 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 			d->lower_len = size;
 		}
 		drop_pages(n, PAGE_ALIGN(size) / PAGE_SIZE, UINT64_MAX / PAGE_SIZE);
-		tree_cut(n, (size + CHUNK_SIZE - 1) >> CHUNK_SHIFT);
+		mem_tree_cut(n, (size + CHUNK_SIZE - 1) >> CHUNK_SHIFT);
 		if ((size & (PAGE_SIZE - 1)) != 0)
 			zero_part(d, size, PAGE_ALIGN(size));
 		if (d->lower_len == 0)
@@ -1025,7 +736,7 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 	}
 	inode->size = size;
 	mem_dirty(n);
-	count_blocks(n);
+	mem_count_blocks(n);
 	return 0;
 }
 
@@ -1056,7 +767,7 @@ static int all_up(struct task *task, struct mem_node *n)
 		d->lower_len = 0;
 		mem_lower_close(n);
 		mem_dirty(n);
-		count_blocks(n);
+		mem_count_blocks(n);
 	}
 	return err;
 }
@@ -1169,12 +880,87 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 
 /* ---- file operations ---- */
 
+static void mem_release_data(struct mem_data *d)
+{
+	invariant(d->opens > 0);
+	if (--d->opens != 0)
+		return;
+	d->handed_out = false;
+	if (d->stored_to) {
+		memfd_count(container_of(d, struct mem_node, data));
+		d->stored_to = false;
+	}
+}
+
+static void window_hold(void *object)
+{
+	struct inode *inode = object;
+
+	inode_get(inode);
+	mem_node(inode)->data.opens++;
+}
+
+static void window_release(void *object)
+{
+	struct inode *inode = object;
+
+	mem_release_data(&mem_node(inode)->data);
+	inode_put(inode);
+}
+
+/*
+ * Large reads: a file that is read in such pieces again and again moves to a memfd, so that the platform can let the thread
+ * copy from a mapping of it (platform.h: window_want). Not one with holes: reading them there would fill them. Sleeps.
+ */
+#define LARGE (64 * KiB)
+#define LARGE_AFTER (4 * MiB)
+
+static void mem_large_read(struct task *task, struct mem_node *n, const struct iobuf *buf)
+{
+	struct mem_data *d = &n->data;
+	struct platform_window w = {
+		.size = n->inode->size,
+		.hold = window_hold,
+		.release = window_release,
+		.object = n->inode,
+	};
+
+	if (platform->window_want == NULL || buf->task != task || w.size < LARGE)
+		return;
+	d->large += MIN(buf->left, w.size);
+	if (d->large < LARGE_AFTER || d->lower_len != 0 || d->npages * PAGE_SIZE < w.size ||
+	    w.size > WINDOW_LARGEST)
+		return;
+	if (to_memfd(task, n) != 0)
+		return; /* it goes as before */
+	w.id = d->memfd_id;
+	w.host_fd = d->memfd;
+	platform->window_want(task, &w, buf->left);
+}
+
+/* Will the thread copy the bytes itself, all or as far as one range of the buffer goes? */
+static uint64_t mem_window_read(struct task *task, struct mem_data *d, struct iobuf *buf, uint64_t at, uint64_t len)
+{
+	gva_t dst;
+
+	if (d->memfd < 0 || buf->task != task || platform->window_read == NULL)
+		return 0;
+	len = iobuf_range(buf, len, &dst);
+	if (len < LARGE || !mm_plain_memory(task->mm, dst.v, dst.v + len) ||
+	    !platform->window_read(task, d->memfd_id, at, dst.v, len))
+		return 0;
+	iobuf_skip(buf, len);
+	return len;
+}
+
 static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
 {
 	struct inode *inode = file->inode;
 	struct mem_node *n = mem_node(inode);
 	uint64_t done = 0;
 
+	if (buf->left >= LARGE)
+		mem_large_read(task, n, buf);
 	for (;;) {
 		uint64_t at, len;
 		int64_t got;
@@ -1186,6 +972,12 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 		if (at >= inode->size || buf->left == 0)
 			return (int64_t)done;
 		len = MIN(MIN(buf->left, inode->size - at), (uint64_t)PIECE);
+		got = len >= LARGE ? (int64_t)mem_window_read(task, &n->data, buf, at, len) : 0;
+		if (got != 0) {
+			*pos += got;
+			done += (uint64_t)got;
+			continue;
+		}
 		got = n->data.memfd >= 0 ? memfd_read(&n->data, buf, at, len) : chunks_read(&n->data, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
@@ -1248,7 +1040,7 @@ static uint64_t seek_in_chunks(struct mem_node *n, uint64_t off, bool data)
 		struct run r;
 
 		if (data && off >= d->lower_len) {
-			if (chunk_next(d, off >> CHUNK_SHIFT, &idx) == NULL)
+			if (mem_chunk_next(d, off >> CHUNK_SHIFT, &idx) == NULL)
 				return size;
 			off = MAX(off, idx << CHUNK_SHIFT);
 		}
@@ -1368,16 +1160,17 @@ int mem_file_open(unused_arg struct task *task, struct inode *inode, unused_arg 
 
 static void mem_release(struct file *file)
 {
-	struct mem_data *d = &mem_node(file->inode)->data;
+	mem_release_data(&mem_node(file->inode)->data);
+}
 
-	invariant(d->opens > 0);
-	if (--d->opens != 0)
-		return;
-	d->handed_out = false;
-	if (d->stored_to) {
-		memfd_count(container_of(d, struct mem_node, data));
-		d->stored_to = false;
-	}
+/* One of the caller's descriptors is closed. */
+static int mem_flush(struct task *task, struct file *file)
+{
+	uint64_t id = mem_node(file->inode)->data.memfd_id;
+
+	if (id != 0 && task != NULL && task == task_current() && platform->window_drop != NULL)
+		platform->window_drop(task, id);
+	return 0;
 }
 
 const struct file_ops mem_file_fops = {
@@ -1387,4 +1180,5 @@ const struct file_ops mem_file_fops = {
 	.map = mem_map,
 	.fallocate = mem_fallocate,
 	.release = mem_release,
+	.flush = mem_flush,
 };

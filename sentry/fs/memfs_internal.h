@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of memfs share: memfs.c (names), memfs_file.c (contents), memfs_lower.c (what lies below). */
+/*
+ * What the parts of memfs share: memfs.c (names), memfs_file.c (contents), memfs_tree.c (their chunks), memfs_lower.c (what lies
+ * below).
+ */
 #ifndef SENTRY_FS_MEMFS_INTERNAL_H
 #define SENTRY_FS_MEMFS_INTERNAL_H
 
@@ -36,6 +39,8 @@ struct mem_data {
 	unsigned height;
 	uint64_t npages;      /* present, or blocks of the memfd; charged to the superblock */
 	int memfd;            /* -1, or all contents are there and the tree is empty */
+	uint64_t memfd_id;    /* never another memfd's */
+	uint64_t large;       /* bytes that were read in large pieces */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */
@@ -77,6 +82,7 @@ struct mem_node {
 	uint64_t lower_ctime;    /* mem_ctime_key of the lower file's: it tells contents that are kept from a later file's */
 	struct list id_link;     /* table of nodes with a lower_path */
 	bool dirty;              /* differs from the lower file: holds a reference on its inode until nlink is 0 */
+	bool copied;             /* dirty only because its contents had to be copied for a mapping: it is as the lower file */
 	bool lower_xattrs;       /* the lower file has some that were not read yet */
 	bool is_memfd;
 	bool lower_linked;       /* a lower file with more names than one */
@@ -107,15 +113,37 @@ void mem_dirty(struct mem_node *n);
 
 /* ---- memfs_file.c ---- */
 extern const struct file_ops mem_file_fops;
-void mem_data_init(struct mem_data *d);
 void mem_data_free(struct mem_node *n);
 int mem_truncate(struct task *task, struct inode *inode, uint64_t size) must_check;
 int mem_file_open(struct task *task, struct inode *inode, struct file *file);
+/* How many lower files may be open. */
+unsigned mem_lower_budget(void);
+
+/* ---- memfs_tree.c ---- */
+void mem_data_init(struct mem_data *d);
 /* The pages may be used: ENOSPC if sb's or the sandbox's limit is reached. */
 bool mem_charge(struct mem_sb *sb, uint64_t pages) must_check;
 void mem_uncharge(struct mem_sb *sb, uint64_t pages);
-/* How many lower files may be open. */
-unsigned mem_lower_budget(void);
+/* Pages that may still be charged; and charging what is used already, whatever the limit says. */
+uint64_t mem_room(const struct mem_sb *sb);
+void mem_use_pages(struct mem_sb *sb, uint64_t pages);
+/* A node's own count: set, its blocks told anew, pages that were charged before added, pages gone and given back. */
+void mem_set_pages(struct mem_node *n, uint64_t pages);
+void mem_count_blocks(struct mem_node *n);
+void mem_pages_added(struct mem_node *n, uint64_t pages);
+void mem_pages_gone(struct mem_node *n, uint64_t pages);
+/* Chunk idx, or NULL if it has no place. Borrowed until the tree changes. */
+struct chunk *mem_chunk_find(struct mem_data *d, uint64_t idx);
+/* The chunk's place, made if it isn't there. NULL if memory is out. */
+struct chunk *mem_chunk_get(struct mem_data *d, uint64_t idx);
+/* The first chunk with a page at or behind index from, or NULL. */
+struct chunk *mem_chunk_next(struct mem_data *d, uint64_t from, uint64_t *idx);
+/* Its bytes, not its accounts. */
+void mem_chunk_free(struct chunk *c);
+/* Room for bytes in the chunk; false if memory is out. */
+bool mem_chunk_reserve(struct chunk *c, uint32_t bytes);
+/* No chunk at or behind index from is left. */
+void mem_tree_cut(struct mem_node *n, uint64_t from);
 
 /* ---- memfs_block.c ---- */
 /* CHUNK_SIZE bytes, not zeroed; *owner goes back to mem_block_free. NULL if memory is out. */

@@ -108,6 +108,7 @@ int proc_pid_stat(struct task *task, struct pseudo_node *node, struct text_buf *
 		text_printf(b, "%d %d 0 0 0 ", mm != NULL, mm != NULL);
 	else
 		text_printf(b, "%llu %llu %llu 0 0 ", U(mm->code_start), U(mm->code_end), U(mm->start_stack));
+	signal_mask_look(t);
 	/* As in Linux, only the low 31 signals, in decimal. */
 	text_printf(b, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", U(t->pending.set & 0x7fffffff),
 		    U(t->sigmask & 0x7fffffff), U(ignored & 0x7fffffff), U(caught & 0x7fffffff),
@@ -228,6 +229,7 @@ int proc_pid_status(unused_arg struct task *task, struct pseudo_node *node, stru
 	if (t->mm != NULL)
 		status_memory(t->mm, b);
 	signal_actions(t, &ignored, &caught);
+	signal_mask_look(t);
 	text_printf(b,
 		    "Threads:\t%u\nSigQ:\t0/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\n"
 		    "SigCgt:\t%016llx\n",

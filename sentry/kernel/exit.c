@@ -144,10 +144,13 @@ static void send_pdeath(struct thread_group *child)
 
 static void reparent_to(struct thread_group *child, struct thread_group *old, struct thread_group *reaper)
 {
-	struct task *t = reaper != NULL ? group_any_thread(reaper) : NULL;
+	struct task *t = reaper != NULL ? group_any_thread(reaper) : NULL, *thread;
 
 	list_del(&child->sibling);
 	child->parent = reaper;
+	if (platform->forget != NULL)
+		list_for_each(thread, &child->threads, group_link)
+			platform->forget(thread);
 	child->parent_tid = t != NULL ? t->tid : 0;
 	if (reaper != NULL)
 		list_add_tail(&reaper->children, &child->sibling);

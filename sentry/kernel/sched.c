@@ -155,6 +155,7 @@ static void task_main(void *arg)
 	task_return(task, 0, true);
 	for (;;) {
 		platform->next_event(task, &ev);
+		signal_mask_in(task);
 		switch (ev.kind) {
 		case PLATFORM_SYSCALL:
 			serve_syscall(task, &ev);

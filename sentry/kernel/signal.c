@@ -28,6 +28,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
+#include "sentry/trace/trace.h"
 
 #include <string.h>
 
@@ -320,6 +321,61 @@ void signal_set_mask(struct task *task, uint64_t mask)
 	signal_recalc(task);
 }
 
+/*
+ * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out). Whoever looks
+ * at the mask of such a thread takes over what it is by now; who has a signal for it, or for its group, tells the stub first to
+ * ask before the next change. So a thread that unblocks the signal is seen to have done so, or comes and asks.
+ */
+static void mask_is(struct task *task, uint64_t mask)
+{
+	mask &= ~SIG_UNBLOCKABLE; /* the guest's word */
+	if (mask != task->sigmask)
+		signal_set_mask(task, mask);
+}
+
+void signal_mask_in(struct task *task)
+{
+	uint64_t mask;
+
+	if (platform->mask_in != NULL && platform->mask_in(task, &mask))
+		mask_is(task, mask);
+}
+
+void signal_mask_look(struct task *task)
+{
+	uint64_t mask;
+
+	if (platform->mask_look != NULL && platform->mask_look(task, &mask))
+		mask_is(task, mask);
+}
+
+static void mask_hold(struct task *task)
+{
+	uint64_t mask;
+
+	if (platform->mask_hold != NULL && platform->mask_hold(task, &mask))
+		mask_is(task, mask);
+}
+
+static void masks_hold(struct task *task, bool to_group)
+{
+	struct task *t;
+
+	if (!to_group) {
+		mask_hold(task);
+		return;
+	}
+	list_for_each(t, &task->group->threads, group_link)
+		mask_hold(t);
+}
+
+void signal_resume(struct task *task, int64_t ret)
+{
+	if (platform->mask_out != NULL)
+		platform->mask_out(task, task->sigmask, signal_pending_set(task) != 0, !trace_on && task->seccomp_mode == 0);
+	platform->resume(task, ret);
+}
+
 void signal_retarget(struct task *task)
 {
 	struct thread_group *g = task->group;
@@ -521,6 +577,7 @@ static int signal_send(struct task *task, int sig, const struct linux_siginfo *i
 
 	if (task->dead && !to_group)
 		return 0;
+	masks_hold(task, to_group);
 	if (!signal_prepare(task, sig, from_outside))
 		return 0;
 	if (sig < LINUX_SIGRTMIN && (q->set & LINUX_SIGMASK(sig)))
@@ -621,7 +678,10 @@ int signal_send_timer(struct sigqueue_entry *e, struct task *task, struct thread
 
 	if (to_group)
 		task = group->leader->exiting ? group_any_thread(group) : group->leader;
-	if (task == NULL || task->exiting || !signal_prepare(task, sig, false))
+	if (task == NULL || task->exiting)
+		return 1;
+	masks_hold(task, to_group);
+	if (!signal_prepare(task, sig, false))
 		return 1;
 	if (!list_empty(&e->link))
 		return 1; /* not taken yet: an overrun */

@@ -39,6 +39,12 @@ void siginfo_from_task(struct linux_siginfo *info, int sig, int code, const stru
 
 /* signal_pending(task) is in task.h: a flag. Recomputes it after the mask or the queues changed. */
 void signal_recalc(struct task *task);
+/* The thread goes to guest code with its mask, which the stub may change there. */
+void signal_resume(struct task *task, int64_t ret);
+/* It has come from guest code: its mask is the sentry's again. */
+void signal_mask_in(struct task *task);
+/* task->sigmask becomes what it is by now; for who wants to show another task's. */
+void signal_mask_look(struct task *task);
 /* Replaces the blocked mask (SIGKILL and SIGSTOP never blocked), and wakes what that unblocks. */
 void signal_set_mask(struct task *task, uint64_t mask);
 /* Takes the lowest pending signal in set off the queues (task's first). Returns its number or 0, fills info. */

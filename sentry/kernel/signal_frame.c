@@ -3,7 +3,7 @@
  * The last step of every call and every event: restarts, delivery of signals, stops, the end of a task.
  *
  *      task_return(ret)
- *        nothing pending, no restart code ------------------------------> platform->resume      (the fast path)
+ *        nothing pending, no restart code ------------------------------> signal_resume         (the fast path)
  *        else: next signal --> ignored | stop: sleep here | fatal: the group ends | handler: frame on the guest's stack
  *              (again, until none is left: the frame made last runs first, as in Linux)
  *        no handler ran and ret is a restart code --> the call is made again, here, without going to the guest
@@ -232,15 +232,6 @@ static int frame_push(struct task *task, struct regs *regs, int sig, const struc
 	return 0;
 }
 
-/* Memory that nothing but an munmap can take from the thread that writes there: anonymous, private, writable. */
-static bool plain_memory(const struct task *task, uint64_t start, uint64_t end)
-{
-	const struct vma *v = task->mm != NULL ? mm_find(task->mm, start) : NULL;
-
-	return v != NULL && v->file == NULL && v->shm == NULL && end <= v->end && (v->prot & LINUX_PROT_WRITE) &&
-	       (v->flags & LINUX_MAP_PRIVATE) && end > start;
-}
-
 /*
  * The first handler after a call that came over shared memory: the thread itself writes the frame and goes there, which
  * takes no trap. False: the long way.
@@ -259,7 +250,7 @@ static bool frame_jump(struct task *task, int64_t ret, bool restart, int sig, co
 		wind_back(task, &regs, ret, a);
 	regs.eflags = (regs.eflags & LINUX_EFLAGS_RESTORED) | LINUX_EFLAGS_IF | LINUX_EFLAGS_FIXED;
 	if (!frame_place(task, a, regs.rsp, &at, &fpstate) ||
-	    !plain_memory(task, at, fpstate + platform->fpstate_size()))
+	    !mm_plain_memory(task->mm, at, fpstate + platform->fpstate_size()))
 		return false;
 	len = frame_fill(task, &f, &regs, fpstate, info, a);
 	enter_handler(&regs, at, sig, a);
@@ -407,7 +398,7 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 			restore_mask(task);
 		if (task->sigpending && deliver(task, &ret, in_syscall)) {
 			restore_mask(task);
-			platform->resume(task, ret);
+			signal_resume(task, ret);
 			return;
 		}
 		restore_mask(task);
@@ -423,7 +414,7 @@ static void slow_return(struct task *task, int64_t ret, bool in_syscall)
 			task_exit_thread(task, LINUX_SIGKILL);
 		regs->rax = (uint64_t)ret;
 	}
-	platform->resume(task, ret);
+	signal_resume(task, ret);
 }
 
 void task_return(struct task *task, int64_t ret, bool in_syscall)
@@ -438,7 +429,7 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 			     0))
 		slow_return(task, ret, restartable);
 	else
-		platform->resume(task, ret);
+		signal_resume(task, ret);
 }
 
 /* ---- rt_sigreturn(2) ---- */

@@ -149,6 +149,9 @@ int mm_msync(struct task *task, uint64_t addr, uint64_t len, int flags) must_che
 int mm_mincore(struct task *task, uint64_t addr, uint64_t len, gva_t vec) must_check; /* full event */
 int mm_mlock(struct task *task, uint64_t addr, uint64_t len, bool lock, bool onfault) must_check;
 int mm_mlockall(struct task *task, int flags) must_check; /* 0: munlockall */
+/* Is it memory that nothing but an munmap can take from the thread that writes there: anonymous, private, writable, one vma?
+ * mm may be NULL. */
+bool mm_plain_memory(struct mm *mm, uint64_t start, uint64_t end);
 /* A shared-futex key or a page's identity: the file's inode and offset, or the anonymous shared id. false: private. */
 bool mm_shared_key(struct mm *mm, uint64_t addr, uint64_t *object, uint64_t *offset);
 /* A fault at addr, in a full event: if it lies below a MAP_GROWSDOWN mapping that may grow, the growth is queued and

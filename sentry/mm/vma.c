@@ -407,3 +407,11 @@ uint64_t mm_find_free(struct mm *mm, uint64_t hint, uint64_t len, int flags)
 	mm->hole_max = 0;
 	return search_up(mm, GUEST_MIN, GUEST_END, len);
 }
+
+bool mm_plain_memory(struct mm *mm, uint64_t start, uint64_t end)
+{
+	const struct vma *v = mm != NULL ? mm_find(mm, start) : NULL;
+
+	return v != NULL && v->file == NULL && v->shm == NULL && end <= v->end && (v->prot & LINUX_PROT_WRITE) &&
+	       (v->flags & LINUX_MAP_PRIVATE) && end > start;
+}

@@ -31,6 +31,8 @@ extern bool gate_on; /* --gate */
 struct gate_counts {
 	uint64_t local, polled, asleep, trapped, notified; /* local: gate_local_total has the sum */
 	uint64_t bursts; /* times polling began */
+	/* Why it ended; in this order: nobody called, nobody came back at first, late answers, other ways, bytes, parallel threads. */
+	uint64_t ends[6];
 };
 extern struct gate_counts gate_counts;
 /* All that shims have answered alone: by threads that have ended, which local counts, and by those that live. Every number
@@ -40,8 +42,10 @@ uint64_t gate_local_total(void);
 #define GATE_SLOTS_MAX 3
 extern int gate_slot_fds[GATE_SLOTS_MAX];
 extern unsigned gate_slots;
-/* How many of the host's CPUs we may use (0: never poll), and which of the first 64. */
-void gate_set_cpus(unsigned cpus, uint64_t mask);
+/* How many of the host's CPUs we may use (0: never poll). */
+void gate_set_cpus(unsigned cpus);
+/* ... and which of the first 64: where the guest's threads may be put (stubs/placement.c). */
+void place_init(unsigned cpus, uint64_t mask);
 bool gate_polling(void);
 enum gate_next {
 	GATE_SLEEP, /* look at descriptors, and sleep if nothing is ready */

@@ -727,6 +727,8 @@ static void check_mailboxes(void)
 
 static void run(const uint8_t *data, size_t size)
 {
+	unsigned cpus;
+
 	input = (struct fuzz_input){data, data + size};
 	memset(window, 0, sizeof(window));
 	memset(answered, 0, sizeof(answered));
@@ -734,13 +736,15 @@ static void run(const uint8_t *data, size_t size)
 	steps = 0;
 	free_tid = 0;
 	over = false;
-	gate_set_cpus(1 + (fuzz_u8(&input) & 1), 0); /* with two it polls */
+	cpus = 1 + (fuzz_u8(&input) & 1); /* with two it polls, and says where threads run */
+	gate_set_cpus(cpus);
+	place_init(cpus, UINT64_MAX >> (64 - cpus));
 	world_run_from(begin, true);
 	for (unsigned i = 0; i < SIMS; i++)
 		if (sims[i].life != UNUSED)
 			process_ends(sims[i].pid);
 	reap();
-	gate_set_cpus(1, 0);
+	gate_set_cpus(1);
 	while (gate_polling())
 		(void)gate_turn(true);
 	FUZZ_CHECK(stubs_running == 0 && stubs_waiting == 0 && stubs_exiting == 0 && list_empty(&gate_ringers));

@@ -52,7 +52,7 @@ static void answer(uint64_t id, int64_t value)
 	struct seccomp_notif_resp resp = {.id = id};
 
 	/* While we poll, who is woken shall go to another CPU. */
-	set_sync(!gate_polling() && (stubs_running <= 1 || stubs_running < (int)kernel.ncpus));
+	set_sync(!gate_polling() && (stubs_running <= 1 || stubs_running < (int)kernel.ncpus || place_packed()));
 	if (value < 0 && value >= -4095)
 		resp.error = (int32_t)value;
 	else

@@ -13,6 +13,8 @@
  *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
  *	                                       on), and above it the shim's stack
  *	                          +AREA_STACK  alternate signal stack, private memory
+ *	STUB_WINDOWS + n * WINDOW_SIZE
+ *	                        contents of a file (read)
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
  * Everything the stub writes into a mailbox can be forged by the guest. The sentry copies a field once and believes it no
@@ -35,7 +37,11 @@
 #define AREA_SIZE 0x80000UL
 #define AREA_LOCAL 0x50000UL
 #define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
-#define AREA_MAX 16000U
+#define AREA_MAX 12032U
+/* Contents of files that this process reads in large pieces, for the shim to copy from: see stubs/windows.c. */
+#define STUB_WINDOWS (STUB_AREAS + AREA_MAX * AREA_SIZE)
+#define WINDOW_SIZE 0x10000000UL
+#define WINDOW_MAX 8U
 #define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
@@ -101,7 +107,7 @@ struct mailbox {
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
-_Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
+_Static_assert(STUB_WINDOWS + WINDOW_MAX * WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
 
 /*
@@ -150,6 +156,7 @@ enum gate_kind {
 
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
+#define GATE_SEG_WINDOW 4U /* out: off is behind STUB_WINDOWS */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {
@@ -159,8 +166,10 @@ struct gate_seg {
 };
 
 /* What the shim answers by itself once it has been told. */
-enum gate_id { GATE_PID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
+enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
 
+/* rt_sigprocmask's place among the bits of gate_box.known. */
+#define GATE_KNOWN_MASK 31
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
@@ -186,6 +195,12 @@ struct gate_box {
 	int64_t ids[GATE_IDS];
 	struct gate_seg outs[GATE_MAX_SEGS];
 	uint64_t xsave_at;
+	/*
+	 * Both: the signals that the thread blocks, while it is in guest code. If GATE_KNOWN_MASK is known, the shim changes it by
+	 * itself; unless `attention` says that signals wait for a change: then it asks. The sentry sets that before it looks.
+	 */
+	uint64_t sigmask;
+	uint64_t attention;
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED];
 };
@@ -211,6 +226,7 @@ enum gate_class {
 	GATE_CLASS_CALL,
 	GATE_CLASS_TRAP, /* needs the whole context: by the trap door */
 	GATE_CLASS_ID,   /* answered in the shim if known; id */
+	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
 };
 
 struct gate_spec {
@@ -253,6 +269,7 @@ struct gate_local {
 struct zygote_boot {
 	volatile int64_t listener; /* 1 + what seccomp(2) gave (the listener's number), or -errno; 0 until known */
 	volatile int64_t go;       /* ptrace: the zygote waits until it is traced */
+	volatile uint32_t nearly;  /* 1, and woken, right before the filter is there: after that it can wake nobody */
 };
 
 #endif

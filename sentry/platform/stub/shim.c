@@ -234,14 +234,59 @@ static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, i
 	for (uint32_t i = 0; i < n && i < GATE_MAX_SEGS; i++) {
 		const struct gate_seg *s = &box->outs[i];
 		uint32_t off = s->off, len = s->len;
+		const char *from = (const char *)m + GATE_DATA + off;
 
-		if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
+		if (s->flags & GATE_SEG_WINDOW)
+			from = (const char *)STUB_WINDOWS + off;
+		else if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
 			continue;
-		/* It could be written before the call, and no longer: another thread's doing. */
-		if (shim_copy((void *)s->addr, (const char *)m + GATE_DATA + off, len) < 0)
+		/* It could be written before the call (the file was so long), and no longer: another thread's doing. */
+		if (shim_copy((void *)s->addr, from, len) < 0)
 			result = -EFAULT;
 	}
 	return result;
+}
+
+#define NEVER_BLOCKED (1UL << 8 | 1UL << 18) /* SIGKILL, SIGSTOP */
+
+/*
+ * rt_sigprocmask. False: the sentry is to do it, because a signal waits, or because it doesn't end well. Nothing is written to
+ * the guest before that is known; the mask is put back, for the sentry to change.
+ */
+static int change_mask(struct gate_box *box, const uint64_t *args)
+{
+	uint64_t old = box->sigmask, new = old, set;
+
+	if (args[3] != sizeof(set))
+		return 0;
+	if (args[1] != 0) {
+		if (args[1] < LOWEST || shim_copy(&set, (const void *)args[1], sizeof(set)) < 0)
+			return 0;
+		switch ((uint32_t)args[0]) {
+		case 0: /* SIG_BLOCK */
+			new = old | set;
+			break;
+		case 1: /* SIG_UNBLOCK */
+			new = old & ~set;
+			break;
+		case 2: /* SIG_SETMASK */
+			new = set;
+			break;
+		default:
+			return 0;
+		}
+		/* The sentry sets `attention` and looks at the mask then; we set the mask and look at `attention`. */
+		__atomic_exchange_n(&box->sigmask, new & ~NEVER_BLOCKED, __ATOMIC_SEQ_CST);
+		if (*(volatile uint64_t *)&box->attention != 0)
+			goto ask;
+	}
+	if (args[2] != 0 && (args[2] < LOWEST || shim_copy((void *)args[2], &old, sizeof(old)) < 0))
+		goto ask;
+	box->local++;
+	return 1;
+ask:
+	box->sigmask = old;
+	return 0;
 }
 
 struct shim_result {
@@ -262,7 +307,10 @@ struct shim_result shim_call(struct mailbox *m)
 	if (spec->class != GATE_CLASS_CALL) {
 		if (spec->class == GATE_CLASS_TRAP)
 			return (struct shim_result){0, 1};
-		if (box->known >> spec->id & 1) {
+		if (spec->class == GATE_CLASS_MASK) {
+			if ((box->known >> GATE_KNOWN_MASK & 1) && change_mask(box, local->args))
+				return (struct shim_result){0, 0};
+		} else if (box->known >> spec->id & 1) {
 			box->local++;
 			return (struct shim_result){box->ids[spec->id < GATE_IDS ? spec->id : 0], 0};
 		}
@@ -311,6 +359,8 @@ struct shim_result shim_call(struct mailbox *m)
 }
 
 /* clang-format off */
+#define GIVE_BACK \
+	"\tmovups (%rsp),%xmm0\n\tmovups 16(%rsp),%xmm1\n\tmovups 32(%rsp),%xmm2\n\tmovups 48(%rsp),%xmm3\n\tadd $64,%rsp\n"
 #define RELOAD \
 	"\tmov %gs:0x30,%rdi\n\tmov %gs:0x38,%rsi\n\tmov %gs:0x40,%rdx\n" \
 	"\tmov %gs:0x48,%r10\n\tmov %gs:0x50,%r8\n\tmov %gs:0x58,%r9\n"
@@ -318,7 +368,7 @@ struct shim_result shim_call(struct mailbox *m)
 
 /* pending lies in the box: see abi.h; asserted below. */
 #define PENDING_OFF 0x1990
-#define SAVED_OFF 0x1af0
+#define SAVED_OFF 0x1b08
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x
@@ -361,9 +411,26 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	".globl gate_jump_trap\ngate_jump_trap:\n\tint3\n\thlt\n"
 	/* rdi: an image, whose header says that all is as at first */
 	".globl shim_clean_fp\nshim_clean_fp:\n" FEATURES "\txrstor64 (%rdi)\n\tret\n"
-	/* A guest may have set the direction flag; the host's kernel clears it, too. */
+	/*
+	 * A guest may have set the direction flag; the host's kernel clears it, too. The string instruction only for what is left in
+	 * the end: where the low bits of both addresses are nearly the same some processors take it byte by byte. For pages four
+	 * vector registers are borrowed, in the old form that leaves their upper halves alone; a fault gives them back, too.
+	 */
 	".globl shim_copy\nshim_copy:\n\tcld\n\tmov %rdx,%rcx\n\txor %eax,%eax\n"
-	".globl shim_touch_begin\nshim_touch_begin:\n\trep movsb\n\tret\n"
+	".globl shim_touch_begin\nshim_touch_begin:\n"
+	"\tcmp $32,%rcx\n\tjb 7f\n\tcmp $4096,%rcx\n\tjae 8f\n"
+	"6:\tmov (%rsi),%r8\n\tmov 8(%rsi),%r9\n\tmov 16(%rsi),%r10\n\tmov 24(%rsi),%r11\n"
+	"\tmov %r8,(%rdi)\n\tmov %r9,8(%rdi)\n\tmov %r10,16(%rdi)\n\tmov %r11,24(%rdi)\n"
+	"\tadd $32,%rsi\n\tadd $32,%rdi\n\tsub $32,%rcx\n\tcmp $32,%rcx\n\tjae 6b\n"
+	"7:\trep movsb\n\tret\n"
+	".globl shim_pages_begin\nshim_pages_begin:\n"
+	"8:\tsub $64,%rsp\n\tmovups %xmm0,(%rsp)\n\tmovups %xmm1,16(%rsp)\n\tmovups %xmm2,32(%rsp)\n\tmovups %xmm3,48(%rsp)\n"
+	"9:\tmovups (%rsi),%xmm0\n\tmovups 16(%rsi),%xmm1\n\tmovups 32(%rsi),%xmm2\n\tmovups 48(%rsi),%xmm3\n"
+	"\tmovups %xmm0,(%rdi)\n\tmovups %xmm1,16(%rdi)\n\tmovups %xmm2,32(%rdi)\n\tmovups %xmm3,48(%rdi)\n"
+	"\tadd $64,%rsi\n\tadd $64,%rdi\n\tsub $64,%rcx\n\tcmp $64,%rcx\n\tjae 9b\n"
+	".globl shim_pages_end\nshim_pages_end:\n"
+	GIVE_BACK "\tcmp $32,%rcx\n\tjae 6b\n\tjmp 7b\n"
+	".globl shim_pages_fault\nshim_pages_fault:\n" GIVE_BACK "\tmov $-1,%rax\n\tret\n"
 	/* rdi: to, rsi: from, rdx: at most */
 	".globl shim_string\nshim_string:\n\txor %ecx,%ecx\n"
 	"3:\tmovzbl (%rsi,%rcx),%eax\n\tmov %al,(%rdi,%rcx)\n\tinc %rcx\n\ttest %al,%al\n\tjz 4f\n"

@@ -205,7 +205,9 @@ static int in_shim(struct mailbox *m, int *sig, const struct stub_siginfo *si, s
 	case SIGBUS_NR:
 		if (ip < (uint64_t)shim_touch_begin || ip >= (uint64_t)shim_touch_end)
 			return 0;
-		uc->gregs[GREG_RIP] = (uint64_t)shim_touch_fault;
+		uc->gregs[GREG_RIP] = ip >= (uint64_t)shim_pages_begin && ip < (uint64_t)shim_pages_end ?
+					      (uint64_t)shim_pages_fault :
+					      (uint64_t)shim_touch_fault;
 		return 1;
 	case SIGTRAP_NR:
 		if (ip == (uint64_t)gate_kick_trap + 1)
@@ -368,6 +370,8 @@ void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags, uint64_t 
 	call6(NR_MUNMAP, 0, STUB_BASE, 0, 0, 0, 0);
 	__asm__ volatile("wrfsbase %0" ::"r"(0UL));
 	__asm__ volatile("wrgsbase %0" ::"r"(0UL));
+	boot->nearly = 1;
+	call6(NR_FUTEX, (uint64_t)&boot->nearly, 1 /* FUTEX_WAKE */, 1, 0, 0, 0);
 	fd = call6(NR_SECCOMP, 1 /* SECCOMP_SET_MODE_FILTER */, filter_flags, (uint64_t)prog, 0, 0, 0);
 	boot->listener = fd < 0 ? fd : fd + 1;
 	call6(NR_CLOSE_RANGE, keep_fd != 0 ? keep_fd + 1 : 0, ~0U, 2 /* CLOSE_RANGE_UNSHARE */, 0, 0, 0);

@@ -50,6 +50,7 @@ extern char gate_entry[];
 extern char gate_exit[], gate_exit_end[];     /* an interruption here begins again at gate_exit */
 extern char gate_jump_begin[], gate_jump_end[]; /* here at gate_jump_begin */
 extern char gate_kick_trap[], gate_call_trap[], gate_jump_trap[];
+extern char shim_pages_begin[], shim_pages_end[], shim_pages_fault[];              /* ... with vector registers */
 extern char shim_touch_begin[], shim_touch_end[], shim_touch_fault[]; /* instructions that touch guest memory */
 
 #endif

@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 
@@ -241,6 +243,19 @@ static int image_file(void)
 }
 
 /*
+ * The hundred calls by which the child becomes the zygote are slept through: where many sandboxes start at once, turns taken
+ * only to look would be what it waits for. It wakes us with its last free call; a child that is dead wakes nobody, so the wait
+ * is a short one, and whoever calls us looks what became of it.
+ */
+static void sleep_until_nearly(volatile struct zygote_boot *zb)
+{
+	const struct timespec patience = {0, 20000000};
+
+	if (zb->nearly == 0 && zb->listener == 0)
+		syscall(SYS_futex, (const void *)(uintptr_t)&zb->nearly, FUTEX_WAIT, 0, &patience, NULL, 0);
+}
+
+/*
  * Makes the zygote with a filter that ends in `action`. before_go, if any, is called when the child exists and waits; it
  * must set boot->go. Returns the number of the listener (0 if none was asked for) or -errno.
  */
@@ -290,6 +305,8 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	}
 
 	*step = "the seccomp filter (Linux 5.19 or later; is a listener installed by an outer sandbox?)";
+	if (before_go == NULL)
+		sleep_until_nearly(zb);
 	for (unsigned i = 0; zb->listener == 0; i++) {
 		if (before_go != NULL)
 			ptrace_boot_turn();

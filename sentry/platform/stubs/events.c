@@ -36,6 +36,7 @@ const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
 uint32_t stubs_exiting;
 struct list gate_ringers = LIST_INIT(gate_ringers);
+unsigned gate_nringers;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -97,15 +98,16 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 }
 
 /*
- * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
- * that did (by overwriting its stack) would keep our file, and its memory, in its table.
+ * The thread's next event: what a failed batch left over is forgotten, but not a close, nor a window's end. A stub never leaves
+ * one out; a guest that did (by overwriting its stack) would keep our file, and its memory.
  */
 bool stubs_forget_expected(struct platform_thread *pt)
 {
 	bool open = false;
 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
+		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range ||
+			(pt->expected[i].nr == SYS_mmap && pt->expected[i].args[0] >= STUB_WINDOWS);
 	pt->expected_next = pt->nexpected = 0;
 	return !open;
 }
@@ -144,10 +146,12 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 	/* It may not end itself either: then it would be one more than was allowed. See kick_overdue. */
 	if (state == THREAD_EXITING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
-	if (pt->by_box)
+	if (pt->by_box) {
 		gate_answer(pt, action);
-	else
-		transport->answer(pt->call_id, action);
+		return;
+	}
+	place_wake(pt);
+	transport->answer(pt->call_id, action);
 }
 
 bool stubs_to_call(struct platform_thread *pt)
@@ -405,11 +409,14 @@ void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = caller_of(c);
 
-	gate_other_event();
 	if (c->nr == SYS_getppid && c->args[0] == STUB_MAGIC && from_stub(c)) {
+		/* A request that waits is no other way: the box has it. */
+		if (c->args[1] != STUB_GATE_WAIT)
+			gate_other_event();
 		doorbell(pt, c);
 		return;
 	}
+	gate_other_event();
 	if (c->tid == zygote_tid) {
 		zygote_call(c);
 		return;
@@ -515,6 +522,7 @@ static void stubs_resume(struct task *task, int64_t value)
 		thread_set_state(pt, THREAD_GUEST);
 		if (pt->kicked)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+		place_wake(pt);
 		transport->answer(pt->call_id, value);
 		return;
 	}
@@ -712,6 +720,13 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.flush_out = gate_flush, \
 	.know = gate_know, \
 	.forget = gate_forget, \
+	.window_want = windows_want, \
+	.window_read = windows_read, \
+	.window_drop = windows_drop, \
+	.mask_out = gate_mask_out, \
+	.mask_look = gate_mask_look, \
+	.mask_hold = gate_mask_hold, \
+	.mask_in = gate_mask_in, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
 	.futex_woke = gate_futex_woke,

@@ -258,8 +258,6 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
-static void step_aside(void);
-
 void gate_done(struct platform_thread *pt)
 {
 	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
@@ -268,8 +266,8 @@ void gate_done(struct platform_thread *pt)
 	if (pt->gate_waits) {
 		pt->gate_waits = false;
 		stubs_waiting--;
+		place_wake(pt);
 		transport->answer(pt->call_id, 0);
-		step_aside();
 	}
 }
 
@@ -343,8 +341,12 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 /* Writes what was put aside for the shim to the process itself: something else needs to see it, or to go over it. */
 static void flush_outs(struct platform_thread *pt)
 {
-	for (uint32_t i = 0; i < pt->nouts; i++)
-		(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
+	for (uint32_t i = 0; i < pt->nouts; i++) {
+		if (pt->outs[i].flags & GATE_SEG_WINDOW)
+			windows_flush(pt, &pt->outs[i]);
+		else
+			(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
+	}
 	pt->nouts = 0;
 }
 
@@ -442,7 +444,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		if (len > GATE_DATA_SIZE - pt->data_used)
 			break;
 		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
-		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
+		if (last != NULL && last->flags == 0 && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
 			last->len += (uint32_t)len;
 		} else {
 			if (pt->nouts == GATE_MAX_SEGS)
@@ -576,6 +578,51 @@ void gate_forget(struct task *task)
 		box_of(task->pt)->known = 0;
 }
 
+/* ---- the mask of blocked signals ---- */
+
+void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
+{
+	struct platform_thread *pt = task->pt;
+	struct gate_box *box;
+
+	if (pt == NULL || !gate_on || pt->state == THREAD_DEAD)
+		return;
+	box = box_of(pt);
+	box->sigmask = mask;
+	box->attention = attention;
+	if (alone)
+		box->known |= 1U << GATE_KNOWN_MASK;
+	else
+		box->known &= ~(1U << GATE_KNOWN_MASK);
+	pt->mask_out = true;
+}
+
+bool gate_mask_look(const struct task *task, uint64_t *mask)
+{
+	const struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || !pt->mask_out)
+		return false;
+	*mask = *(volatile uint64_t *)&box_of(pt)->sigmask;
+	return true;
+}
+
+bool gate_mask_hold(struct task *task, uint64_t *mask)
+{
+	if (task->pt == NULL || !task->pt->mask_out)
+		return false;
+	__atomic_exchange_n(&box_of(task->pt)->attention, 1, __ATOMIC_SEQ_CST);
+	return gate_mask_look(task, mask);
+}
+
+bool gate_mask_in(struct task *task, uint64_t *mask)
+{
+	if (!gate_mask_look(task, mask))
+		return false;
+	task->pt->mask_out = false;
+	return true;
+}
+
 uint64_t gate_local_calls(const struct platform_thread *pt)
 {
 	return *(volatile uint64_t *)&box_of(pt)->local;
@@ -585,8 +632,10 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 
 #define BURST_GAP_NS 40000  /* calls closer than this ... */
 #define BURST_CALLS 4       /* ... so many in a row begin polling */
-#define FIRST_IDLE_US 300   /* the guest may need so long to come back from the CPU it shared with us */
-#define IDLE_US 150         /* polling ends after so long without a call: to begin it costs about as much */
+#define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
+#define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define PAYS_CALLS 16       /* and is paid for by so many */
+#define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
@@ -602,13 +651,14 @@ static struct {
 	uint64_t paused; /* ticks: since when nobody can ring, every thread's call being asleep; 0: not paused */
 	int slot;
 	unsigned cpus;
-	uint64_t cpu_mask; /* ours, if there are two */
-	bool stepped;
 	uint64_t ticks_us;       /* time stamp counter per us */
 	uint64_t last_wake;      /* ns: of the last doorbell call */
 	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
+	unsigned total;   /* calls since polling began */
+	unsigned running; /* sum, over the calls, of the threads that could run */
+	uint64_t window_began; /* ticks */
 	uint64_t waited, bytes;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
@@ -640,42 +690,10 @@ static uint64_t ticks_per_us(void)
 	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
 }
 
-void gate_set_cpus(unsigned cpus, uint64_t mask)
+void gate_set_cpus(unsigned cpus)
 {
 	poll_state.cpus = cpus;
-	poll_state.cpu_mask = mask;
 	ticks_per_us();
-}
-
-/*
- * Polling has begun, or goes on, and a thread that was just woken shares our CPU. The host's scheduler may let it wait there
- * for milliseconds, the more so where it packs tasks onto few CPUs to spare the others: with two there is no question who
- * else could go where. Where it is the box says, which is the guest's word; it can make us move, once each time.
- */
-static void step_aside(void)
-{
-	struct platform_thread *pt;
-	uint32_t aux;
-	uint64_t other;
-	unsigned others = 0;
-	bool shared = false;
-
-	if (!poll_state.polling || poll_state.stepped || poll_state.cpus != 2)
-		return;
-	poll_state.stepped = true;
-	__builtin_ia32_rdtscp(&aux);
-	aux &= 0xfff;
-	list_for_each (pt, &gate_ringers, gate_link) {
-		shared |= box_of(pt)->cpu == aux;
-		others++;
-	}
-	/* With several of them one is on each CPU, or soon will be. */
-	shared &= others == 1;
-	other = aux < 64 ? poll_state.cpu_mask & ~(1ULL << aux) : 0;
-	if (!shared || other == 0 || host_sched_setaffinity(0, other) < 0)
-		return;
-	host_sched_setaffinity(0, poll_state.cpu_mask);
-	publish_cpu();
 }
 
 static bool slot_take(void)
@@ -698,10 +716,22 @@ static void slot_give(void)
 	poll_state.slot = -1;
 }
 
+bool gate_polls(void)
+{
+	return poll_state.polling;
+}
+
 /* Paused too: who is woken then shall not land where we are about to poll. */
 bool gate_polling(void)
 {
 	return poll_state.polling || poll_state.paused != 0;
+}
+
+static void window_begin(void)
+{
+	poll_state.calls = poll_state.others = poll_state.running = 0;
+	poll_state.waited = poll_state.bytes = 0;
+	poll_state.window_began = ticks();
 }
 
 static void polling_begin(uint64_t now)
@@ -712,15 +742,15 @@ static void polling_begin(uint64_t now)
 	}
 	poll_state.ticks_us = ticks_per_us();
 	poll_state.polling = poll_state.fresh = true;
-	poll_state.stepped = false;
 	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
-	poll_state.turns = poll_state.calls = poll_state.others = 0;
-	poll_state.waited = poll_state.bytes = 0;
+	poll_state.turns = poll_state.total = 0;
+	window_begin();
 	ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
 	gate_counts.bursts++;
+	place_polling(true);
 }
 
 /*
@@ -742,19 +772,20 @@ static void polling_resume(void)
 	if (!late && list_empty(&gate_ringers))
 		return;
 	poll_state.paused = 0;
-	if (late || !slot_take())
+	if (late || !slot_take()) {
+		place_polling(false);
 		return;
+	}
 	poll_state.polling = true;
-	poll_state.stepped = false;
 	poll_state.last_request = poll_state.last_look = ticks();
 	publish_cpu();
 	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
-	step_aside();
 }
 
 static void polling_end(bool bad)
 {
 	poll_state.polling = false;
+	place_polling(false);
 	poll_state.burst = 0;
 	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
@@ -766,7 +797,8 @@ static void polling_end(bool bad)
 
 /*
  * A request has been served, and its thread must be woken if it waits in a doorbell call. That says that polling would help,
- * unless the call slept: then it had to be woken anyway, and it costs more to be woken from another CPU.
+ * unless the call slept: then it had to be woken anyway, and if no other thread keeps the other CPU awake, it costs more to be
+ * woken from here. (Two that wake each other in turns keep it awake.)
  */
 void gate_waited_for(struct platform_thread *pt)
 {
@@ -778,9 +810,12 @@ void gate_waited_for(struct platform_thread *pt)
 	if (!pt->gate_waits)
 		return;
 	if (poll_state.polling) {
-		poll_state.others += slept;
+		if (slept && gate_nringers == 1)
+			poll_state.others += 2;
 		return;
 	}
+	if (slept && gate_nringers > 1)
+		return;
 	if (slept || pt->data_used > LARGE_BYTES) {
 		poll_state.burst = 0;
 		return;
@@ -825,6 +860,8 @@ static bool scan(void)
 		if (!rung(pt))
 			continue;
 		poll_state.calls++;
+		poll_state.total++;
+		poll_state.running += gate_nringers;
 		poll_state.waited += delay(pt);
 		if (!take(pt))
 			proc_kill(pt->proc);
@@ -836,17 +873,22 @@ static bool scan(void)
 /* Judges the last calls. False: polling has ended. */
 static bool worth_it(void)
 {
-	bool slow, crowded, large;
+	bool slow, crowded, large, parallel;
+	uint64_t elapsed;
 
 	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
 	large = poll_state.bytes > (uint64_t)LARGE_BYTES * poll_state.calls;
-	poll_state.calls = poll_state.others = 0;
-	poll_state.waited = poll_state.bytes = 0;
-	if (slow || crowded || large) {
+	elapsed = ticks() - poll_state.window_began;
+	parallel = poll_state.running * 4 > poll_state.calls * 7 && elapsed > poll_state.calls * PARALLEL_US * poll_state.ticks_us;
+	window_begin();
+	if (slow || crowded || large || parallel) {
+		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
 		polling_end(true);
+		if (parallel)
+			place_spread();
 		return false;
 	}
 	poll_state.holdoff = MAX(poll_state.holdoff / 2, (uint64_t)HOLDOFF_MIN_NS);
@@ -889,7 +931,8 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(false);
+			gate_counts.ends[poll_state.fresh]++;
+			polling_end(!poll_state.fresh && poll_state.total < PAYS_CALLS);
 			if (poll_state.fresh) /* the CPU it went to isn't free */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;

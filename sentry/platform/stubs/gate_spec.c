@@ -103,6 +103,8 @@ static int id_of(int nr)
 	switch (nr) {
 	case SYS_getpid:
 		return GATE_PID;
+	case SYS_getppid:
+		return GATE_PPID;
 	case SYS_gettid:
 		return GATE_TID;
 	case SYS_getuid:
@@ -153,6 +155,9 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->id = (uint8_t)id_of(nr);
 		return;
 	}
+	/* Its segments are for when the sentry does it. */
+	if (nr == SYS_rt_sigprocmask)
+		out->class = GATE_CLASS_MASK;
 	if (nr == SYS_futex) {
 		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
 		out->segs[0].kind = GATE_FUTEX_WORD;

@@ -31,6 +31,7 @@ void stubs_mm_put(struct platform_mm *mm)
 	if (!ref_put(&mm->ref))
 		return;
 	spares_free(mm);
+	windows_free(mm);
 	kfree(mm);
 }
 
@@ -114,6 +115,7 @@ void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
 	if (pt->tid == 0)
 		return;
+	place_drop(pt);
 	pt->pinned = true;
 	host_sched_setaffinity(pt->tid, mask);
 }

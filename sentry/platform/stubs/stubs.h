@@ -39,6 +39,15 @@ struct stub_transport {
 };
 extern const struct stub_transport *transport;
 
+/* Contents of a file, mapped or on the way to it. */
+struct window {
+	uint64_t id;                /* 0: free */
+	uint64_t wanted;            /* bytes that were read in large pieces */
+	uint64_t len;               /* mapped; 0: isn't */
+	void (*release)(void *object);
+	void *object;
+};
+
 /* A host address space. It lives as long as someone holds it; its memory is reachable while a host process has it. */
 struct platform_mm {
 	struct ref ref;
@@ -48,6 +57,8 @@ struct platform_mm {
 	struct list dying;          /* threads whose host thread may still run on their area */
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
+	struct window windows[WINDOW_MAX]; /* see windows.c */
+	bool had_windows;
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -99,6 +110,7 @@ struct platform_thread {
 	int tid;                    /* host's; 0 until known */
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	enum thread_state state;
+	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
@@ -125,11 +137,14 @@ struct platform_thread {
 	unsigned nqueue, queue_cap;
 	/* the gate: gate.c */
 	struct list gate_link;      /* gate_ringers: while it may ring */
+	struct list narrow_link;    /* placement.c: while `cpus` says something */
+	uint64_t cpus;              /* where we have told the host to run it; 0: anywhere */
 	bool by_box;                /* the event in hand came by the box; changes only outside THREAD_FULL */
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
 	bool slept;                 /* its call has been asleep in the sentry */
+	bool mask_out;              /* the box has the mask of blocked signals */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	uint32_t futex_seq;
@@ -144,6 +159,7 @@ struct platform_thread {
 extern int stubs_running; /* threads in THREAD_GUEST */
 extern int stubs_waiting; /* calls that wait for an answer: THREAD_PLAIN, THREAD_FULL, and the gate's doorbell calls */
 extern struct list gate_ringers; /* threads whose boxes are looked at while we poll */
+extern unsigned gate_nringers;
 
 static inline bool thread_may_ring(enum thread_state state)
 {
@@ -156,12 +172,17 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
 	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
+	if (state == THREAD_GUEST)
+		pt->resumed_at = __builtin_ia32_rdtsc();
 	pt->state = state;
 	if (thread_may_ring(state)) {
-		if (list_empty(&pt->gate_link))
+		if (list_empty(&pt->gate_link)) {
 			list_add_tail(&gate_ringers, &pt->gate_link);
-	} else {
+			gate_nringers++;
+		}
+	} else if (!list_empty(&pt->gate_link)) {
 		list_del(&pt->gate_link);
+		gate_nringers--;
 	}
 }
 
@@ -233,6 +254,34 @@ void gate_waited_for(struct platform_thread *pt);
 void gate_other_event(void);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
+
+/* Polling now, not only until something comes. */
+bool gate_polls(void);
+
+/* ---- placement.c ---- */
+/* The thread, whose state is its next one already, is about to be woken from a call. */
+void place_wake(struct platform_thread *pt);
+/* parent (NULL: the zygote) is about to be told to clone child. */
+void place_birth(struct platform_thread *parent, struct platform_thread *child);
+/* It is none of ours any more, or its guest has chosen its CPUs. */
+void place_drop(struct platform_thread *pt);
+/* We begin to poll, or have ended. */
+void place_polling(bool begin);
+/* Threads were seen to run side by side: they may run anywhere for a while. */
+void place_spread(void);
+/* Who is woken shall run on our CPU. */
+bool place_packed(void);
+
+/* ---- windows.c ---- */
+void windows_want(struct task *task, const struct platform_window *w, uint64_t bytes);
+bool windows_read(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len);
+void windows_drop(struct task *task, uint64_t id);
+/* Does what the shim would have done with an out-segment of a window. */
+void windows_flush(struct platform_thread *pt, const struct gate_seg *out);
+/* The address space is gone. */
+void windows_free(struct platform_mm *mm);
+/* Commands for the child of a fork: its windows are holes, which nothing else may fill. */
+void windows_forked(const struct platform_mm *parent, struct platform_thread *child);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

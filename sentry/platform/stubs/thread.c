@@ -151,6 +151,7 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 	list_init(&pt->tid_link);
 	list_init(&pt->new_link);
 	list_init(&pt->gate_link);
+	list_init(&pt->narrow_link);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
 	if (mm != NULL && spare_take(mm, pt))
@@ -253,6 +254,7 @@ void thread_died(struct platform_thread *pt)
 		stubs_waiting--;
 	}
 	ktimer_cancel(&pt->kick_timer);
+	place_drop(pt);
 	list_del(&pt->tid_link);
 	list_del(&pt->new_link);
 	if (pt->task != NULL)
@@ -477,6 +479,7 @@ static void zygote_next(void)
 	zygote_is_ready = false;
 	list_move_tail(&new_threads, &pt->new_link);
 	zygote_expects_clone = true;
+	place_birth(NULL, pt);
 	transport->answer(zygote_call_id, (int64_t)pt->token);
 }
 
@@ -788,6 +791,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		args[0] = CLONE_PARENT | SIGCHLD;
 		stubs_expect(parent, SYS_clone, 5, args);
 		parent->mailbox->token = pt->token;
+		place_birth(parent, pt);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
@@ -818,6 +822,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		stubs_expect(parent, SYS_clone, 1, args);
 		parent->mailbox->clone_flags = flags;
 		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
+		if (kind != PLATFORM_CLONE_THREAD)
+			place_birth(parent, pt);
 		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
 	}
 	/* The parent reports the result, the child its arrival, in either order. */
@@ -853,6 +859,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 			queue_close_all(pt);
 		queue_reserve(pt, 0, pt->area);
 		queue_reserve(pt, pt->area + 1, mm->areas_made);
+		windows_forked(mm, pt);
 	}
 	pt->regs = *regs;
 	pt->task = child_task;
@@ -905,6 +912,7 @@ void stubs_thread_exit(struct task *task)
 	}
 	uint64_t args[6] = {0};
 
+	place_drop(pt); /* its number may be another's soon */
 	stubs_expect(pt, SYS_exit, 1, args);
 	list_add_tail(&pt->proc->mm->dying, &pt->new_link);
 	stubs_action(pt, STUB_EXIT, THREAD_EXITING);

@@ -109,10 +109,13 @@ __asm__(".text\n.globl gate_site\ngate_site:\n"
 
 /* ---- the sentry ---- */
 
-enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, SCENARIOS };
+enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, SCENARIOS };
 #define NR_PLAIN 100 /* in: BYTES at args[1]; answered with an out-segment at args[3] */
 #define NR_ID 39
 #define NR_TRAP 56
+#define NR_MASK 14
+#define OLD_MASK 0x5000000000000001UL
+#define NEW_MASK 0x0600000000000002UL
 #define VALUE 0x123456789abcLL
 
 static enum scenario scenario;
@@ -171,7 +174,8 @@ static void serve(void)
 		if (pending_call)
 			complain(1, 0, 0);
 		calls++;
-		if (box->nr != (scenario == KNOWN || scenario == UNKNOWN ? NR_ID : NR_PLAIN) || box->ip != (uint64_t)gate_site_behind)
+		if (box->nr != (scenario == KNOWN || scenario == UNKNOWN ? NR_ID : scenario == MASK_ASKS ? NR_MASK : NR_PLAIN) ||
+		    box->ip != (uint64_t)gate_site_behind)
 			complain(2, (uint64_t)box->nr, box->ip);
 		for (unsigned i = 0; i < 6; i++) {
 			static const int order[6] = {RDI, RSI, RDX, R10, R8, R9};
@@ -179,7 +183,7 @@ static void serve(void)
 			if (box->args[i] != guest.in[order[i]])
 				complain(3, i, box->args[i]);
 		}
-		if (scenario != FAULTS && scenario != UNKNOWN && (box->nsegs < 1 || box->segs[0].len != BYTES ||
+		if (scenario != FAULTS && scenario != UNKNOWN && scenario != MASK_ASKS && (box->nsegs < 1 || box->segs[0].len != BYTES ||
 				memcmp(data + box->segs[0].off, source, BYTES) != 0))
 			complain(4, box->nsegs, 0);
 		if (scenario == FAULTS && box->nsegs != 0)
@@ -240,7 +244,7 @@ static void check_context(bool sigsys)
 		if (order[i] == R11 || order[i] == RCX)
 			continue;
 		if (order[i] == RAX && !sigsys)
-			want = VALUE;
+			want = scenario == MASK ? 0 : VALUE;
 		if (trap_reg(i) != want)
 			complain(13, (uint64_t)i, trap_reg(i));
 	}
@@ -365,6 +369,7 @@ static void begin(void)
 	ro->spec[NR_ID].class = GATE_CLASS_ID;
 	ro->spec[NR_ID].id = GATE_PID;
 	ro->spec[NR_TRAP].class = GATE_CLASS_TRAP;
+	ro->spec[NR_MASK].class = GATE_CLASS_MASK;
 	box->ids[GATE_PID] = VALUE;
 	scratch = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(scratch, MAP_FAILED);
@@ -390,14 +395,23 @@ static void one(enum scenario which, int at, uint64_t flags)
 	memset(target, 0, sizeof(target));
 	for (unsigned i = 0; i < BYTES; i++)
 		source[i] = (uint8_t)(i * 7 + 1);
-	box->known = which == KNOWN ? 1U << GATE_PID : 0;
+	box->known = which == KNOWN ? 1U << GATE_PID : which == MASK || which == MASK_ASKS ? 1U << GATE_KNOWN_MASK : 0;
+	box->sigmask = OLD_MASK;
+	box->attention = which == MASK_ASKS;
+	memcpy(source, (const uint64_t[]){NEW_MASK | 1UL << 8}, which == MASK || which == MASK_ASKS ? 8 : 0);
 	for (int i = 0; i < NREGS; i++)
 		guest.in[i] = 0x1111000000000000UL + (uint64_t)i * 0x101;
-	guest.in[RAX] = which == KNOWN || which == UNKNOWN ? NR_ID : which == TRAPS ? NR_TRAP : NR_PLAIN;
+	guest.in[RAX] = which == KNOWN || which == UNKNOWN ? NR_ID : which == TRAPS ? NR_TRAP :
+			which == MASK || which == MASK_ASKS ? NR_MASK : NR_PLAIN;
 	if (which != KNOWN && which != UNKNOWN && which != TRAPS) {
 		guest.in[RSI] = which == FAULTS ? 0x123456789000UL : (uint64_t)source;
 		guest.in[RDX] = BYTES;
 		guest.in[R10] = which == FAULTS ? 0x123456789000UL : (uint64_t)target;
+	}
+	if (which == MASK || which == MASK_ASKS) {
+		guest.in[RDI] = 2; /* SIG_SETMASK */
+		guest.in[RDX] = (uint64_t)target;
+		guest.in[R10] = 8;
 	}
 	for (unsigned i = 0; i < sizeof(guest.vectors); i++)
 		((uint8_t *)guest.vectors)[i] = (uint8_t)(i + (unsigned)at);
@@ -407,7 +421,7 @@ static void one(enum scenario which, int at, uint64_t flags)
 
 static void check(int at)
 {
-	bool traps = scenario == TRAPS, local = scenario == KNOWN;
+	bool traps = scenario == TRAPS, local = scenario == KNOWN || scenario == MASK;
 	static const int vectors[] = {0, 1, 2, 7, 8, 15};
 
 	cr_assert_eq(wrong, 0, "scenario %d, step %d: complaint %lu (%#lx, %#lx)", scenario, at, bad[0], bad[1], bad[2]);
@@ -416,7 +430,7 @@ static void check(int at)
 	/* The trap for the context is the interruption, too. */
 	if (step >= at && at != 0 && !(traps && kicked_in_stub))
 		cr_assert_eq(kicks, 1, "scenario %d, step %d: interrupted %d times", scenario, at, kicks);
-	cr_assert_eq(guest.out[RAX], VALUE, "scenario %d, step %d: %#lx", scenario, at, guest.out[RAX]);
+	cr_assert_eq(guest.out[RAX], scenario == MASK ? 0 : VALUE, "scenario %d, step %d: %#lx", scenario, at, guest.out[RAX]);
 	for (int i = RBX; i < NREGS; i++)
 		if (i != RCX && i != R11)
 			cr_assert_eq(guest.out[i], guest.in[i], "scenario %d, step %d: register %d", scenario, at, i);
@@ -432,6 +446,11 @@ static void check(int at)
 	}
 	if (scenario == COMMANDS || scenario == COMMANDS_RETURN)
 		cr_assert_eq(*(uint32_t *)(scratch + 4096), 7);
+	if (scenario == MASK || scenario == MASK_ASKS) {
+		/* SIGKILL is never blocked; nothing is told before the sentry has been asked. */
+		cr_assert_eq(box->sigmask, scenario == MASK ? NEW_MASK : OLD_MASK);
+		cr_assert_eq(*(uint64_t *)target, scenario == MASK ? OLD_MASK : 0);
+	}
 	cr_assert_eq(box->pending, 0);
 }
 
@@ -506,4 +525,11 @@ Test(stub_step, pointers_that_fault)
 {
 	begin();
 	every_step(FAULTS, 0, true);
+}
+
+Test(stub_step, the_mask_of_signals)
+{
+	begin();
+	every_step(MASK, 0, true);
+	every_step(MASK_ASKS, 0, true);
 }

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the gofer share: gofer.c (checks, paths, reading, the loop), gofer_write.c (what changes the host's files). */
+#ifndef RUNTIME_CORE_GOFER_INTERNAL_H
+#define RUNTIME_CORE_GOFER_INTERNAL_H
+
+#include "runtime/core/gofer.h"
+#include "runtime/core/gofer_protocol.h"
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+/* A request in hand. */
+struct ask {
+	struct gofer_request req;
+	struct gofer_root *root;
+	char path[GOFER_PATH_MAX + 1];
+	char arg[GOFER_MESSAGE_MAX];   /* NUL behind arg_len */
+};
+
+/* An answer as it grows. */
+struct answer {
+	int sock;          /* -1: one that is only put together: what doesn't fit is -E2BIG */
+	int fd;            /* to pass along and close, or -1 */
+	uint32_t flags;    /* of the last message */
+	struct gofer_reply head;
+	size_t len;        /* of body */
+	uint8_t body[GOFER_MESSAGE_MAX - sizeof(struct gofer_reply)];
+};
+
+/* The parent directory of a path and the name in it. The descriptor goes to put_parent. */
+struct parent {
+	int fd;
+	bool cached;
+	const char *name;
+};
+
+/* The one in hand. path and arg have passed parse(): path's form is checked, arg's isn't. */
+extern struct ask gofer_ask;
+
+/* ---- gofer.c ---- */
+
+/* No component is empty, "." or "..", or holds a NUL. */
+bool gofer_path_ok(const char *path, size_t len);
+/* Opens a checked path's directory, beneath the root. 0 or -errno (a hidden one isn't there). */
+int gofer_open_parent(struct gofer_root *root, const char *path, struct parent *out);
+void gofer_put_parent(struct parent *p);
+/* The record of a name in dir ("": dir itself) becomes the answer. 0 or -errno. */
+int gofer_answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir);
+/*
+ * A descriptor to close of a regular file, looked at before it is opened and after; dev and ino: which one it must be (ino 0:
+ * any). Or -errno.
+ */
+int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int flags, uint64_t dev, uint64_t ino,
+		       struct stat *st);
+/* Makes the directory of the request's path the current one: calls on attributes take no descriptor for it. 0 or -errno. */
+int gofer_enter_parent(const char **file);
+
+/* ---- gofer_write.c ---- */
+
+/* Serves a request that changes something. 0 or -errno: -EROFS unless the root is writable. */
+int gofer_write(struct answer *a);
+
+#endif

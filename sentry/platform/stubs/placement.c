@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the guest's threads run.
+ *
+ * A thread that calls wakes us, and we wake it. On one CPU that is a switch; between two CPUs each wake-up finds one that
+ * sleeps, which in a virtual machine costs more than everything else about the call. The host's scheduler doesn't know that the
+ * two take turns: it puts a new process on the least busy CPU, and a thread that is woken on an idle one.
+ *
+ *	asleep    threads are told to run where we run (narrow), as long as they take turns
+ *	polling   with two CPUs they are told to run on the other one: ours is busy
+ *	spread    they run anywhere: several were seen to run at the same time, or one for long
+ *
+ * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
+ * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
+ * woken (then all are spread, for longer each time that happens again soon), and a clock that runs while anything is narrow: a
+ * thread that computes is let go, so that the host can balance it against other work, that of other sandboxes too.
+ *
+ * A thread whose guest has chosen its CPUs is left alone. The guest controls how its threads seem to run; it can have them on
+ * one CPU or on several, as it could anyway. Machines with CPUs beyond the 64th are left to their scheduler.
+ */
+#include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#define PARALLEL_US 300
+#define LONG_US 4000
+#define TICKS_US 2500U /* of the time stamp counter, roughly */
+#define HOLD_MIN (20 * NSEC_PER_MSEC)
+#define HOLD_MAX (500 * NSEC_PER_MSEC)
+
+static uint64_t cpu_mask; /* 0: nothing is placed */
+static unsigned ncpus;
+static struct list narrow = LIST_INIT(narrow); /* platform_thread.narrow_link */
+static uint64_t zygote_cpus;
+static uint64_t spread_until, hold = HOLD_MIN; /* ns */
+static struct ktimer watch;
+
+static void look(struct ktimer *t);
+
+void place_init(unsigned cpus, uint64_t mask)
+{
+	ktimer_init(&watch, look);
+	ncpus = cpus;
+	/* With some beyond the 64th there is no mask that says "anywhere". */
+	cpu_mask = cpus > 1 && (unsigned)__builtin_popcountll(mask) == cpus ? mask : 0;
+}
+
+/* The CPU we run on, as a mask; 0 if it has no place in one. */
+static uint64_t our_cpu(void)
+{
+	uint32_t cpu;
+
+	__builtin_ia32_rdtscp(&cpu);
+	cpu &= 0xfff;
+	return cpu < 64 ? cpu_mask & 1ULL << cpu : 0;
+}
+
+/* cpus 0: anywhere. */
+static void place(struct platform_thread *pt, uint64_t cpus)
+{
+	if (pt->cpus == cpus || pt->pinned || pt->tid == 0 || pt->proc == NULL || pt->proc->killed)
+		return;
+	if (host_sched_setaffinity(pt->tid, cpus != 0 ? cpus : cpu_mask) < 0)
+		return;
+	pt->cpus = cpus;
+	list_del(&pt->narrow_link);
+	if (cpus != 0)
+		list_add_tail(&narrow, &pt->narrow_link);
+}
+
+static void place_all(uint64_t cpus)
+{
+	struct platform_thread *pt, *tmp;
+
+	list_for_each_safe (pt, tmp, &narrow, narrow_link)
+		place(pt, cpus);
+}
+
+static void watch_on(void)
+{
+	if (!watch.armed)
+		ktimer_set(&watch, loop_now() + LONG_US * 1000);
+}
+
+void place_spread(void)
+{
+	uint64_t now = loop_now();
+
+	hold = now < spread_until + hold ? MIN(hold * 2, (uint64_t)HOLD_MAX) : HOLD_MIN;
+	spread_until = now + hold;
+	place_all(0);
+}
+
+static bool ran_for(const struct platform_thread *pt, uint64_t us, uint64_t now)
+{
+	return pt->state == THREAD_GUEST && now - pt->resumed_at > us * TICKS_US;
+}
+
+/* No other thread has had the CPU for long. */
+static bool in_turns(const struct platform_thread *pt)
+{
+	struct platform_thread *other;
+	uint64_t now;
+
+	if (spread_until != 0) {
+		if (loop_now() < spread_until)
+			return false;
+		if (loop_now() > spread_until + hold)
+			spread_until = 0;
+	}
+	if (gate_nringers <= 1)
+		return true;
+	now = __builtin_ia32_rdtsc();
+	list_for_each (other, &gate_ringers, gate_link) {
+		if (other != pt && ran_for(other, PARALLEL_US, now)) {
+			place_spread();
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Where who is woken or made now should be. */
+static uint64_t wanted(const struct platform_thread *pt)
+{
+	uint64_t ours = our_cpu();
+
+	if (ours == 0)
+		return 0;
+	if (gate_polls())
+		return ncpus == 2 ? cpu_mask & ~ours : 0;
+	if (!in_turns(pt))
+		return 0;
+	watch_on();
+	return ours;
+}
+
+void place_wake(struct platform_thread *pt)
+{
+	if (cpu_mask == 0 || (gate_polling() && !gate_polls()))
+		return;
+	place(pt, wanted(pt));
+}
+
+void place_birth(struct platform_thread *parent, struct platform_thread *child)
+{
+	uint64_t cpus;
+
+	if (cpu_mask == 0)
+		return;
+	if (parent != NULL) {
+		place_wake(parent);
+		cpus = parent->cpus;
+	} else {
+		cpus = wanted(NULL);
+		if (zygote_cpus != cpus && host_sched_setaffinity(zygote_tid, cpus != 0 ? cpus : cpu_mask) == 0)
+			zygote_cpus = cpus;
+		cpus = zygote_cpus;
+	}
+	child->cpus = cpus;
+	if (cpus != 0)
+		list_add_tail(&narrow, &child->narrow_link);
+}
+
+void place_drop(struct platform_thread *pt)
+{
+	list_del(&pt->narrow_link);
+	pt->cpus = 0;
+}
+
+void place_polling(bool begin)
+{
+	uint64_t ours = our_cpu();
+
+	if (cpu_mask == 0 || ours == 0)
+		return;
+	if (!begin)
+		watch_on();
+	else if (ncpus == 2)
+		place_all(cpu_mask & ~ours);
+}
+
+bool place_packed(void)
+{
+	return cpu_mask != 0 && spread_until == 0;
+}
+
+/* Lets go who has run for long. */
+static void look(unused_arg struct ktimer *t)
+{
+	struct platform_thread *pt, *tmp;
+	uint64_t now = __builtin_ia32_rdtsc();
+	bool more = false;
+
+	if (gate_polling())
+		return; /* its end begins this anew */
+	list_for_each_safe (pt, tmp, &narrow, narrow_link) {
+		if (ran_for(pt, LONG_US / 2, now))
+			place(pt, 0);
+		else
+			more |= thread_may_ring(pt->state);
+	}
+	if (more)
+		watch_on();
+}
