@@ -925,7 +925,7 @@ static void mem_large_read(struct task *task, struct mem_node *n, const struct i
 		.object = n->inode,
 	};
 
-	if (platform->window_want == NULL || buf->task != task || w.size < LARGE)
+	if (buf->task == NULL || buf->task != task || platform->window_want == NULL || w.size < LARGE)
 		return;
 	d->large += MIN(buf->left, w.size);
 	if (d->large < LARGE_AFTER || d->lower_len != 0 || d->npages * PAGE_SIZE < w.size ||
@@ -943,7 +943,7 @@ static uint64_t mem_window_read(struct task *task, struct mem_data *d, struct io
 {
 	gva_t dst;
 
-	if (d->memfd < 0 || buf->task != task || platform->window_read == NULL)
+	if (d->memfd < 0 || buf->task == NULL || buf->task != task || platform->window_read == NULL)
 		return 0;
 	len = iobuf_range(buf, len, &dst);
 	if (len < LARGE || !mm_plain_memory(task->mm, dst.v, dst.v + len) ||

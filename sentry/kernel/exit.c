@@ -381,6 +381,7 @@ int signals_on_exec(struct task *task)
 
 		s->action[i] = (struct linux_sigaction){.handler = h == LINUX_SIG_IGN ? h : LINUX_SIG_DFL};
 	}
+	sighand_recount(s);
 	task->altstack = (struct linux_stack){.flags = LINUX_SS_DISABLE};
 	task->clear_child_tid = GVA_NULL;
 	task->robust_list = GVA_NULL;

@@ -107,6 +107,8 @@ static int copy_sighand(struct task *task, struct task *child, uint64_t f)
 	int i;
 
 	if (f & LINUX_CLONE_SIGHAND) {
+		if ((f & LINUX_CLONE_THREAD) == 0)
+			sighand_between_groups(task);
 		ref_get(&task->sighand->ref);
 		child->sighand = task->sighand;
 		return 0;
@@ -114,10 +116,12 @@ static int copy_sighand(struct task *task, struct task *child, uint64_t f)
 	child->sighand = sighand_dup(task->sighand);
 	if (child->sighand == NULL)
 		return -LINUX_ENOMEM;
-	if (f & LINUX_CLONE_CLEAR_SIGHAND)
+	if (f & LINUX_CLONE_CLEAR_SIGHAND) {
 		for (i = 0; i < LINUX_NSIG; i++)
 			if (child->sighand->action[i].handler != LINUX_SIG_IGN)
 				child->sighand->action[i] = (struct linux_sigaction){0};
+		sighand_recount(child->sighand);
+	}
 	return 0;
 }
 

@@ -241,9 +241,40 @@ struct sighand *sighand_new(void)
 {
 	struct sighand *s = kzalloc(sizeof(*s));
 
-	if (s != NULL)
-		ref_init(&s->ref);
+	if (s == NULL)
+		return NULL;
+	ref_init(&s->ref);
+	s->plain = UINT64_MAX;
 	return s;
+}
+
+void sighand_recount(struct sighand *s)
+{
+	static const struct linux_sigaction zero;
+
+	s->plain = 0;
+	for (unsigned i = 0; !s->between_groups && i < LINUX_NSIG; i++)
+		if (memcmp(&s->action[i], &zero, sizeof(zero)) == 0)
+			s->plain |= 1ULL << i;
+}
+
+/* The other threads' stubs answer by themselves what is plain. */
+static void tell_plain(const struct task *task)
+{
+	struct task *t;
+
+	if (platform->plain_actions == NULL)
+		return;
+	list_for_each(t, &task->group->threads, group_link)
+		if (t != task && t->sighand == task->sighand)
+			platform->plain_actions(t, task->sighand->plain);
+}
+
+void sighand_between_groups(struct task *task)
+{
+	task->sighand->between_groups = true;
+	task->sighand->plain = 0;
+	tell_plain(task);
 }
 
 struct sighand *sighand_dup(const struct sighand *old)
@@ -254,6 +285,8 @@ struct sighand *sighand_dup(const struct sighand *old)
 		return NULL;
 	*s = *old;
 	ref_init(&s->ref);
+	s->between_groups = false;
+	sighand_recount(s);
 	return s;
 }
 
@@ -289,6 +322,11 @@ int signal_set_action(struct task *task, int sig, const struct linux_sigaction *
 		return 0;
 	*a = *act;
 	a->mask &= ~SIG_UNBLOCKABLE;
+	if ((task->sighand->plain & LINUX_SIGMASK(sig)) &&
+	    (a->handler != 0 || a->flags != 0 || a->restorer != 0 || a->mask != 0)) {
+		task->sighand->plain &= ~LINUX_SIGMASK(sig);
+		tell_plain(task);
+	}
 	/* POSIX: what is pending is discarded when the signal comes to be ignored. */
 	if (handler_ignores(task, sig))
 		signal_flush_group(task->group, LINUX_SIGMASK(sig));
@@ -373,6 +411,8 @@ void signal_resume(struct task *task, int64_t ret)
 {
 	if (platform->mask_out != NULL)
 		platform->mask_out(task, task->sigmask, signal_pending_set(task) != 0, !trace_on && task->seccomp_mode == 0);
+	if (platform->plain_actions != NULL)
+		platform->plain_actions(task, task->sighand->plain);
 	platform->resume(task, ret);
 }
 

@@ -21,6 +21,8 @@ struct sigqueue {
 struct sighand {
 	struct ref ref;
 	struct linux_sigaction action[LINUX_NSIG]; /* [sig - 1] */
+	uint64_t plain;                            /* surely all zero: the default, without flags (for the stubs to say so) */
+	bool between_groups;                       /* processes share it: nothing is known to be plain */
 };
 
 void sigqueue_init(struct sigqueue *q);
@@ -39,6 +41,10 @@ void siginfo_from_task(struct linux_siginfo *info, int sig, int code, const stru
 
 /* signal_pending(task) is in task.h: a flag. Recomputes it after the mask or the queues changed. */
 void signal_recalc(struct task *task);
+/* Its actions have changed otherwise than by signal_set_action. */
+void sighand_recount(struct sighand *s);
+/* It is going to be shared by another process. */
+void sighand_between_groups(struct task *task);
 /* The thread goes to guest code with its mask, which the stub may change there. */
 void signal_resume(struct task *task, int64_t ret);
 /* It has come from guest code: its mask is the sentry's again. */

@@ -164,6 +164,9 @@ struct platform_ops {
 	bool (*mask_look)(const struct task *task, uint64_t *mask);
 	bool (*mask_hold)(struct task *task, uint64_t *mask);
 	bool (*mask_in)(struct task *task, uint64_t *mask);
+	/* Bit sig - 1: the action of sig is surely the default without flags, which the stub may answer rt_sigaction with. Said when
+	 * the thread is about to go to guest code, and while it is there if one is no longer. Optional. */
+	void (*plain_actions)(struct task *task, uint64_t set);
 	/*
 	 * Large reads of a file whose contents are in a host descriptor, by the thread itself. window_want: so many bytes of it are
 	 * going to be read; may map it for the task's address space (sleeps), and holds what `hold` says for as long as it is

@@ -7,6 +7,7 @@
 #include "t.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -214,6 +215,98 @@ TEST_ALONE(the_mask_is_known_elsewhere)
 	snprintf(path, sizeof(path), "/proc/%d/status", child);
 	CHECK_EQ(blocked_in_proc(path), 1UL << (SIGUSR2 - 1) | 1UL << (SIGALRM - 1));
 	*turn = 2;
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+}
+
+/* ---- what is done about signals: told without a call where nothing is ---- */
+
+struct action {
+	uint64_t handler, flags, restorer, mask;
+};
+
+static void action_is(int sig, uint64_t handler, uint64_t mask)
+{
+	struct action a = {1, 2, 3, 4};
+
+	CHECK_OK(syscall(SYS_rt_sigaction, sig, NULL, &a, 8));
+	CHECK_EQ(a.handler, handler);
+	CHECK_EQ(a.mask, mask);
+	if (handler == 0 && mask == 0)
+		CHECK(a.flags == 0 && a.restorer == 0);
+}
+
+static void *changes_actions(void *arg)
+{
+	volatile int *turn = arg;
+	struct action ignored = {.handler = 1}, none = {0}, flagged = {.mask = 1ULL << 40};
+
+	while (*turn != 1)
+		;
+	syscall(SYS_rt_sigaction, SIGUSR2, &ignored, NULL, 8);
+	*turn = 2;
+	while (*turn != 3)
+		;
+	syscall(SYS_rt_sigaction, SIGUSR2, &none, NULL, 8);
+	*turn = 4;
+	while (*turn != 5)
+		;
+	syscall(SYS_rt_sigaction, SIGUSR2, &flagged, NULL, 8);
+	*turn = 6;
+	return NULL;
+}
+
+static int ignores_alarms(void *arg)
+{
+	struct action ignored = {.handler = 1};
+
+	(void)arg;
+	return (int)syscall(SYS_rt_sigaction, SIGALRM, &ignored, NULL, 8);
+}
+
+TEST_ALONE(actions_are_told_as_they_are)
+{
+	struct action ignored = {.handler = 1}, none = {0};
+	volatile int turn = 0;
+	pthread_t thread;
+	int status;
+	pid_t child;
+
+	for (int i = 0; i < 200; i++) {
+		for (int sig = SIGUSR1; sig <= 64; sig++)
+			if (sig != SIGSEGV && sig != 32 && sig != 33)
+				action_is(sig, 0, 0);
+		action_is(SIGKILL, 0, 0);
+		CHECK_ERR(syscall(SYS_rt_sigaction, 0, NULL, NULL, 8), EINVAL);
+		CHECK_ERR(syscall(SYS_rt_sigaction, 65, NULL, NULL, 8), EINVAL);
+		CHECK_ERR(syscall(SYS_rt_sigaction, SIGUSR1, NULL, NULL, 4), EINVAL);
+		CHECK_ERR(syscall(SYS_rt_sigaction, SIGUSR1, NULL, (void *)8, 8), EFAULT);
+	}
+	/* By this thread, and by another while this one makes no other call. */
+	CHECK_OK(syscall(SYS_rt_sigaction, SIGUSR1, &ignored, NULL, 8));
+	action_is(SIGUSR1, 1, 0);
+	CHECK_OK(syscall(SYS_rt_sigaction, SIGUSR1, &none, NULL, 8));
+	action_is(SIGUSR1, 0, 0);
+	CHECK_EQ(pthread_create(&thread, NULL, changes_actions, (void *)&turn), 0);
+	action_is(SIGUSR2, 0, 0);
+	for (int i = 1; i < 6; i += 2) {
+		turn = i;
+		while (turn == i)
+			;
+		action_is(SIGUSR2, i == 1, i == 5 ? 1ULL << 40 : 0);
+	}
+	pthread_join(thread, NULL);
+	/* A process that shares them with us. */
+	child = t_fork();
+	if (child == 0) {
+		static char stack[65536] __attribute__((aligned(16)));
+
+		action_is(SIGALRM, 0, 0);
+		if (clone(ignores_alarms, stack + sizeof(stack), CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | SIGCHLD, NULL) < 0)
+			_exit(1);
+		action_is(SIGALRM, 1, 0);
+		_exit(0);
+	}
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
 }

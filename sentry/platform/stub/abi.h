@@ -201,6 +201,7 @@ struct gate_box {
 	 */
 	uint64_t sigmask;
 	uint64_t attention;
+	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED];
 };
@@ -226,6 +227,7 @@ enum gate_class {
 	GATE_CLASS_CALL,
 	GATE_CLASS_TRAP, /* needs the whole context: by the trap door */
 	GATE_CLASS_ID,   /* answered in the shim if known; id */
+	GATE_CLASS_ACTION, /* rt_sigaction: a question is answered in the shim, if it may */
 	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
 };
 

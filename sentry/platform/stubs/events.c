@@ -727,6 +727,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mask_look = gate_mask_look, \
 	.mask_hold = gate_mask_hold, \
 	.mask_in = gate_mask_in, \
+	.plain_actions = gate_plain_actions, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
 	.futex_woke = gate_futex_woke,

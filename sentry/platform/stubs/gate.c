@@ -597,6 +597,12 @@ void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
 	pt->mask_out = true;
 }
 
+void gate_plain_actions(struct task *task, uint64_t set)
+{
+	if (task->pt != NULL && task->pt->mask_out)
+		__atomic_store_n(&box_of(task->pt)->plain_actions, set, __ATOMIC_RELAXED);
+}
+
 bool gate_mask_look(const struct task *task, uint64_t *mask)
 {
 	const struct platform_thread *pt = task->pt;

@@ -47,6 +47,7 @@ void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
 bool gate_mask_look(const struct task *task, uint64_t *mask);
 bool gate_mask_hold(struct task *task, uint64_t *mask);
 bool gate_mask_in(struct task *task, uint64_t *mask);
+void gate_plain_actions(struct task *task, uint64_t set);
 bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs);
 bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len);
 /* Answers with what gate_jump has prepared; mailbox.regs are right. */

@@ -158,6 +158,8 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 	/* Its segments are for when the sentry does it. */
 	if (nr == SYS_rt_sigprocmask)
 		out->class = GATE_CLASS_MASK;
+	if (nr == SYS_rt_sigaction)
+		out->class = GATE_CLASS_ACTION;
 	if (nr == SYS_futex) {
 		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
 		out->segs[0].kind = GATE_FUTEX_WORD;
