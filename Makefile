@@ -30,7 +30,7 @@ CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
 CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
-          runtime/core/gate_cache_store.c runtime/core/erofs.c
+          runtime/core/gate_cache_store.c runtime/core/erofs.c runtime/core/seal.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)
 
@@ -93,7 +93,7 @@ $B/gen-filters: runtime/tools/gen-filters.c runtime/core/filters.def
 $B/gen/filters.h: $B/gen-filters
 	@mkdir -p $(@D)
 	$V$< > $@
-$B/core/runtime/core/seal.o $B/inspect/runtime/core/seal.o: $B/gen/filters.h
+$B/core/runtime/core/seal.o $B/cmd/runtime/core/seal.o $B/inspect/runtime/core/seal.o: $B/gen/filters.h
 
 $B/core/%.o: %.S
 	@mkdir -p $(@D)

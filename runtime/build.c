@@ -31,7 +31,7 @@ void build_init(struct build *b)
 	c->size = sizeof(*c);
 	c->root_fd = c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = c->keep_program = -1;
 	c->cg_leave_fd[0] = c->cg_leave_fd[1] = c->cg_freeze_fd = c->cg_frozen_fd = -1;
 	c->cg_oom_fd = c->cg_memory_max_fd = c->cg_memory_fd = -1;
 	c->fail_call = -1;
@@ -347,6 +347,26 @@ static bool open_output(struct build *b, const struct output *o, const char *fla
 	return true;
 }
 
+/* At the end a process of this program changes the root's directory: it is looked now whether that will be possible. */
+static bool keep_root_writes(struct build *b, struct error **err)
+{
+	struct config *c = b->c;
+
+	if (c->image_fd >= 0)
+		return error_set(err, "root-writes=keep: the root is an image file, which nothing is written to: give it a directory, or say discard");
+	if (c->root_readonly)
+		return true; /* there will be none */
+	if (c->root_is_host)
+		return error_set(err, "root-writes=keep is for containers, which have a root of their own");
+	if (faccessat(c->root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return error_errno(err, errno, "root-writes=keep: can't write to the root's directory");
+	c->keep_program = build_fd(b, open("/proc/self/exe", O_PATH | O_CLOEXEC));
+	if (c->keep_program < 0)
+		return error_errno(err, errno, "root-writes=keep: can't open my own program by /proc/self/exe");
+	c->root_keep = true;
+	return true;
+}
+
 bool build_settings(struct build *b, const struct settings *s, struct error **err)
 {
 	struct config *c = b->c;
@@ -400,6 +420,8 @@ bool build_settings(struct build *b, const struct settings *s, struct error **er
 	build_gate_cache(b, s);
 	for (size_t i = 0; i < s->ncopy_out; i++)
 		c->copy_out[c->ncopy_out++] = build_str(b, s->copy_out[i].guest);
+	if (s->root_writes && !keep_root_writes(b, err))
+		return false;
 	return open_output(b, &s->strace, "strace", &c->strace_fd, err) &&
 	       open_output(b, &s->debug, "debug-log", &c->debug_fd, err) &&
 	       open_output(b, &s->audit, "audit", &c->audit_fd, err);

@@ -112,6 +112,8 @@ struct config {
 	int32_t root_fd;  /* O_PATH directory for the gofer; -1 with an image */
 	int32_t image_fd; /* the root as an EROFS image, open for reading, for the sentry; -1 with a directory */
 	bool root_readonly;
+	bool root_keep;       /* at the end, what was changed goes to root_fd's directory: runtime/root_keep.c */
+	int32_t keep_program; /* with root_keep: the command's program, which does it; -1 */
 	bool root_is_host; /* `do` on the host's own root: default list of hidden paths applies */
 	cfg_str hostname, domainname;
 	uint16_t unprivileged_ports; /* sysctl net.ipv4.ip_unprivileged_port_start */

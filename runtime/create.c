@@ -56,6 +56,7 @@ static void flags_help(void)
 	     "      --pid-file FILE   write the pid of the process to wait for there\n"
 	     "      --console-socket S  send the terminal's master to this unix socket (process.terminal)\n"
 	     "      --preserve-fds N  let the program have our descriptors 3 to 2+N\n"
+	     "      --root-writes keep|discard   keep: at the end, what was written to the root goes to its directory\n"
 	     "      --no-pivot, --no-new-keyring   accepted: they have no meaning here\n"
 	     "      --strace[=FILE]   write every system call as strace does (stderr)\n"
 	     "      --debug-log[=FILE]  write what the sandbox's kernel has to say (stderr)\n"
@@ -175,6 +176,7 @@ static bool parse_flags(struct making *m, int argc, char **argv, const char **id
 		{"gate", required_argument, NULL, INSIDE},
 		{"gate-exclude", required_argument, NULL, INSIDE},
 		{"gate-cache", required_argument, NULL, INSIDE},
+		{"root-writes", required_argument, NULL, INSIDE},
 		{0},
 	};
 	int c, index = 0;
@@ -506,7 +508,7 @@ static int make_verb(const char *verb, int argc, char **argv)
 	settings_init(&m.s);
 	build_init(&m.b);
 	container_init(&m.c);
-	if (!parse_flags(&m, argc, argv, &id, &help, &err)) {
+	if (!settings_apply_defaults(&m.s, &err) || !parse_flags(&m, argc, argv, &id, &help, &err)) {
 		error_wrap(&err, "%s", verb);
 		status = error_report(err);
 	} else if (help) {

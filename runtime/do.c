@@ -96,6 +96,8 @@ static bool build_do(struct build *b, struct settings *s, int argc, char **argv,
 	mode_t mask = umask(022);
 
 	umask(mask);
+	if (s->root_writes)
+		return error_set(err, "--root-writes is for `run` and `create`; --copy-out PATH:HOSTPATH takes files out of a `do`");
 	b->c->umask = mask & 0777;
 	b->c->root_is_host = s->root_image == NULL;
 	if (!build_root(b, s->root_image != NULL ? s->root_image : "/", err))

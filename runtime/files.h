@@ -6,6 +6,7 @@
  *	files_stream.c  the socket to the sentry; what comes back is checked here, then given to a sink
  *	files_host.c    sink: files of the host            files_source.c  source: files of the host
  *	files_tar.c     sink: a tar stream                 files_untar.c   source: a tar stream
+ *	root_keep.c     not a verb: a run's changes go to the root's directory when it has ended, by files_host.c's other sink
  */
 #ifndef RUNTIME_FILES_H
 #define RUNTIME_FILES_H
@@ -77,8 +78,11 @@ struct files_sink *files_host_sink(const char *dest, const char *base, bool owne
 /* A line or a JSON object for each change, in order, at the end. */
 struct files_sink *files_list_sink(bool json);
 void files_list_free(struct files_sink *s);
+/* What a run changed (a DIFF), done to the directory root itself, which stays the caller's: an engine's layer. owners, set_ids:
+ * keep them. Nothing beneath root is followed, written through or entered if it is a mount of its own. */
+struct files_sink *files_layer_sink(int root, bool owners, bool set_ids);
 void files_tar_free(struct files_sink *s);
-void files_host_free(struct files_sink *s);
+void files_host_free(struct files_sink *s); /* a layer's too */
 
 /* ---- sources ---- */
 
@@ -92,11 +96,15 @@ struct files_place {
 	int root;   /* O_PATH; borrowed */
 	int dir;    /* where `name` is; -1: nowhere yet */
 	char *name;
+	bool one_mount; /* what is mounted beneath root is not gone into: EXDEV */
 };
 /* The directory `name` (len bytes, relative) beneath root, no link followed: borrowed until the next call. -1, errno. */
 int files_place_go(struct files_place *p, const char *name, size_t len);
 void files_place_done(struct files_place *p);
 /* The directory of name's last part, and that in *last. */
 int files_place_of(struct files_place *p, const char *name, const char **last);
+/* Removes the name in dir with all that is beneath it, following nothing and entering no other mount (EXDEV, EBUSY). 0, also if
+ * there is none; or -1 and errno: what came before it is gone. */
+int files_remove(int dir, const char *last);
 
 #endif

@@ -8,15 +8,21 @@
  *
  * so a command that is killed leaves whole files only. Directories get their modes and times at the end, when nothing more is
  * made in them. A hard link is made only to a file that this very copy has made.
+ *
+ * A second sink of the same parts makes a run's changes to an engine's root directory (root_keep.c): there what is in the way is
+ * removed with all beneath it, names that are gone are removed, owners are kept, and nothing that is mounted beneath the root is
+ * entered. A name that can't be made so is told and left out, unless the disk is full.
  */
 #include "runtime/files.h"
 #include "runtime/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <search.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 struct made { /* a directory, or a file that may be linked to */
@@ -29,7 +35,7 @@ struct made { /* a directory, or a file that may be linked to */
 struct host_sink {
 	struct files_sink sink;
 	char *dest, *base; /* base NULL: the contents are wanted */
-	bool owners;
+	bool owners, layer, set_ids;
 	int parent;        /* O_PATH: where the item itself is made */
 	char *last;        /* its name there; NULL: it is `parent` itself */
 	struct files_place place; /* beneath the item, a directory; root -1 until it is there */
@@ -55,6 +61,34 @@ static bool fail(const struct host_sink *h, const char *name, struct error **err
 	int saved = errno;
 
 	return error_errno(err, saved, "%s%s%s", h->dest, *name != '\0' ? ": " : "", name);
+}
+
+/* Of a layer, one name: told and left out, if it is nothing that would befall the next one, too. */
+static bool passed_over(struct host_sink *h, const char *name)
+{
+	static const int ends[] = {ENOSPC, EDQUOT, EIO, EROFS, ENOMEM, EMFILE, ENFILE};
+	int saved = errno;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (saved == ends[i])
+			return false;
+	if (h->layer)
+		files_note(&h->notes, name, strerror(saved));
+	errno = saved;
+	return h->layer;
+}
+
+static mode_t mode_of(const struct host_sink *h, const struct files_record *r)
+{
+	return r->mode & (h->set_ids ? 07777 : h->layer ? 01777 : 0777);
+}
+
+/* What has the name goes, whatever it is. */
+static int clear_way(const struct host_sink *h, int dir, const char *last)
+{
+	if (h->layer)
+		return files_remove(dir, last);
+	return unlinkat(dir, last, 0) < 0 && errno != ENOENT ? -1 : 0;
 }
 
 /* ---- the place of the item ---- */
@@ -110,9 +144,19 @@ static bool place_item(struct host_sink *h, bool is_dir, struct error **err)
 
 /* ---- attributes ---- */
 
-static int set_owner(const struct host_sink *h, int dir, const char *last, const struct files_record *r)
+/* Of a layer, an owner that isn't ours to give (not mapped in our user namespace) stays ours. */
+static int owner_result(struct host_sink *h, int result, const char *name)
 {
-	return h->owners ? fchownat(dir, last, r->uid, r->gid, AT_SYMLINK_NOFOLLOW) : 0;
+	if (result < 0 && h->layer && (errno == EINVAL || errno == EPERM)) {
+		files_note(&h->notes, name, "its owner (the file is kept)");
+		return 0;
+	}
+	return result;
+}
+
+static int set_owner(struct host_sink *h, int dir, const char *last, const struct files_record *r)
+{
+	return h->owners ? owner_result(h, fchownat(dir, last, r->uid, r->gid, AT_SYMLINK_NOFOLLOW), last) : 0;
 }
 
 static void times_of(const struct files_record *r, struct timespec times[2])
@@ -121,11 +165,22 @@ static void times_of(const struct files_record *r, struct timespec times[2])
 	times[1] = (struct timespec){r->mtime_sec, r->mtime_nsec};
 }
 
+/* Words to the filesystem or the engine below a layer, not to a user: this directory has no other, that file is a device. */
+static bool means_layers(const char *name)
+{
+	static const char *const prefixes[] = {"user.overlay.", "user.fuseoverlayfs.", "user.containers."};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 /* What the filesystem can't hold stays behind. */
-static int set_xattrs(int fd, const struct files_entry *e)
+static int set_xattrs(const struct host_sink *h, int fd, const struct files_entry *e)
 {
 	for (unsigned i = 0; i < e->nxattrs; i++)
-		if (fsetxattr(fd, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
+		if (!(h->layer && means_layers(e->xattrs[i].name)) && fsetxattr(fd, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].size, 0) < 0 && errno != EOPNOTSUPP)
 			return -1;
 	return 0;
 }
@@ -150,7 +205,7 @@ static int begin_file(struct host_sink *h, int dir, const char *last, const stru
 	h->file = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	if (h->file < 0) { /* not every filesystem can */
 		h->nameless = false;
-		if (unlinkat(dir, last, 0) < 0 && errno != ENOENT)
+		if (clear_way(h, dir, last) < 0)
 			return -1;
 		h->file = openat(dir, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	}
@@ -160,7 +215,7 @@ static int begin_file(struct host_sink *h, int dir, const char *last, const stru
 	h->rec = e->r;
 	if (h->file < 0 || h->file_dir < 0)
 		return -1;
-	return set_xattrs(h->file, e);
+	return set_xattrs(h, h->file, e);
 }
 
 static int give_name(const struct host_sink *h)
@@ -169,7 +224,7 @@ static int give_name(const struct host_sink *h)
 
 	if (!h->nameless)
 		return 0;
-	if (unlinkat(h->file_dir, h->file_last, 0) < 0 && errno != ENOENT)
+	if (clear_way(h, h->file_dir, h->file_last) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", h->file);
 	return linkat(AT_FDCWD, path, h->file_dir, h->file_last, AT_SYMLINK_FOLLOW);
@@ -192,6 +247,18 @@ static void remember(struct host_sink *h)
 	}
 }
 
+/* It can't be had. Of a layer the rest may do without. */
+static bool lose_file(struct host_sink *h, struct error **err)
+{
+	bool ok = passed_over(h, h->file_name) || fail(h, h->file_name, err);
+
+	if (ok && !h->nameless)
+		unlinkat(h->file_dir, h->file_last, 0);
+	if (ok)
+		forget_file(h);
+	return ok;
+}
+
 static bool end_file(struct host_sink *h, struct error **err)
 {
 	struct timespec times[2];
@@ -200,9 +267,9 @@ static bool end_file(struct host_sink *h, struct error **err)
 		return true;
 	times_of(&h->rec, times);
 	/* The owner first: changing it may take mode bits away. */
-	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || (h->owners && fchown(h->file, h->rec.uid, h->rec.gid) < 0) ||
-	    fchmod(h->file, h->rec.mode & 0777) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
-		return fail(h, h->file_name, err);
+	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || (h->owners && owner_result(h, fchown(h->file, h->rec.uid, h->rec.gid), h->file_name) < 0) ||
+	    fchmod(h->file, mode_of(h, &h->rec)) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
+		return lose_file(h, err);
 	if (h->rec.flags & FILES_LINKED)
 		remember(h);
 	forget_file(h);
@@ -217,7 +284,7 @@ static bool host_data(struct files_sink *s, uint64_t offset, const char *bytes, 
 		ssize_t n = pwrite(h->file, bytes, len, (off_t)offset);
 
 		if (n <= 0)
-			return fail(h, h->file_name, err);
+			return lose_file(h, err);
 		bytes += n;
 		offset += (uint64_t)n;
 		len -= (size_t)n;
@@ -229,15 +296,28 @@ static bool host_data(struct files_sink *s, uint64_t offset, const char *bytes, 
 
 static int make_dir(struct host_sink *h, int dir, const char *last, const struct files_entry *e)
 {
+	struct open_how how = {0};
 	struct made *m;
+	struct stat st;
 	int made;
 
-	if (mkdirat(dir, last, 0700) < 0 && errno != EEXIST)
+	/* In the layer a directory stays what it is, unless another one took its place. */
+	if (h->layer && ((e->r.flags & FILES_OPAQUE) != 0 || (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))) &&
+	    clear_way(h, dir, last) < 0)
 		return -1;
-	made = openat(dir, last, (e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (mkdirat(dir, last, 0700) < 0) {
+		if (errno != EEXIST)
+			return -1;
+		/* For an ordinary user: what it may be shut to is said at the end. */
+		if (h->layer && !h->owners && fchmodat(dir, last, 0700, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+	}
+	how.flags = (uint64_t)(unsigned)((e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	how.resolve = RESOLVE_NO_SYMLINKS | (h->layer ? RESOLVE_BENEATH | RESOLVE_NO_XDEV : 0);
+	made = (int)syscall(SYS_openat2, dir, last, &how, sizeof(how));
 	if (made < 0)
 		return -1;
-	if (set_xattrs(made, e) < 0) {
+	if (set_xattrs(h, made, e) < 0) {
 		close(made);
 		return -1;
 	}
@@ -256,7 +336,7 @@ static int make_symlink(struct host_sink *h, int dir, const char *last, const st
 {
 	struct timespec times[2];
 
-	if (unlinkat(dir, last, 0) < 0 && errno != ENOENT)
+	if (clear_way(h, dir, last) < 0)
 		return -1;
 	times_of(&e->r, times);
 	if (symlinkat(e->data, dir, last) < 0)
@@ -269,13 +349,13 @@ static int make_fifo(struct host_sink *h, int dir, const char *last, const struc
 {
 	struct timespec times[2];
 
-	if (unlinkat(dir, last, 0) < 0 && errno != ENOENT)
+	if (clear_way(h, dir, last) < 0)
 		return -1;
 	times_of(&e->r, times);
 	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r) < 0 ||
 	    utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	return fchmodat(dir, last, e->r.mode & 0777, AT_SYMLINK_NOFOLLOW);
+	return fchmodat(dir, last, mode_of(h, &e->r), AT_SYMLINK_NOFOLLOW);
 }
 
 static int make_link(struct host_sink *h, const struct files_entry *e)
@@ -287,7 +367,7 @@ static int make_link(struct host_sink *h, const struct files_entry *e)
 	int dir;
 
 	errno = EINVAL;
-	if (m == NULL || h->place.root < 0)
+	if (m == NULL || h->place.root < 0 || strcmp(e->name, e->data) == 0)
 		return -1;
 	dir = files_place_of(&h->place, e->data, &old);
 	if (dir < 0)
@@ -299,7 +379,7 @@ static int make_link(struct host_sink *h, const struct files_entry *e)
 	if (st.st_dev != (*m)->dev || st.st_ino != (*m)->ino)
 		return -1;
 	dir = files_place_of(&h->place, e->name, &last);
-	if (dir < 0 || (unlinkat(dir, last, 0) < 0 && errno != ENOENT))
+	if (dir < 0 || clear_way(h, dir, last) < 0)
 		return -1;
 	return linkat(from, old, dir, last, 0);
 }
@@ -313,6 +393,8 @@ static bool host_entry(struct files_sink *s, const struct files_entry *e, struct
 
 	if (!end_file(h, err))
 		return false;
+	if (h->layer && *e->name == '\0')
+		return error_set(err, "what comes from the container makes no sense");
 	/* The item itself is the first, and comes once. */
 	if (first != (*e->name == '\0'))
 		return error_set(err, "what comes from the container makes no sense");
@@ -324,12 +406,12 @@ static bool host_entry(struct files_sink *s, const struct files_entry *e, struct
 		return true;
 	}
 	if (e->r.flags & FILES_HARD_LINK)
-		return make_link(h, e) == 0 || fail(h, e->name, err);
+		return make_link(h, e) == 0 || passed_over(h, e->name) || fail(h, e->name, err);
 	errno = ENOTDIR;
 	last = h->last;
 	dir = first ? h->parent : h->place.root >= 0 ? files_place_of(&h->place, e->name, &last) : -1;
 	if (dir < 0)
-		return fail(h, e->name, err);
+		return passed_over(h, e->name) || fail(h, e->name, err);
 	switch (e->r.mode & S_IFMT) {
 	case S_IFDIR:
 		bad = make_dir(h, dir, last, e);
@@ -343,11 +425,31 @@ static bool host_entry(struct files_sink *s, const struct files_entry *e, struct
 	case S_IFIFO:
 		bad = make_fifo(h, dir, last, e);
 		break;
+	case S_IFSOCK: /* of a layer it is no part: who listened is gone */
+		if (h->layer)
+			return clear_way(h, dir, last) == 0 || passed_over(h, e->name) || fail(h, e->name, err);
+		/* fall through */
 	default:
 		files_note(&h->notes, e->name, "a device or socket");
 		return true;
 	}
-	return bad == 0 || fail(h, e->name, err);
+	if (bad != 0 && h->file >= 0)
+		return lose_file(h, err);
+	return bad == 0 || passed_over(h, e->name) || fail(h, e->name, err);
+}
+
+static bool layer_gone(struct files_sink *s, const char *name, struct error **err)
+{
+	struct host_sink *h = (struct host_sink *)s;
+	const char *last;
+	int dir;
+
+	if (!end_file(h, err))
+		return false;
+	dir = files_place_of(&h->place, name, &last);
+	if (dir < 0 ? errno == ENOENT : files_remove(dir, last) == 0)
+		return true;
+	return passed_over(h, name) || fail(h, name, err);
 }
 
 /* The deepest first, whatever order they came in: a directory that can't be written or searched is done with. */
@@ -359,8 +461,8 @@ static bool end_dir(struct host_sink *h, const struct made *m, struct error **er
 
 	times_of(&m->r, times);
 	if (dir < 0 || set_owner(h, dir, last, &m->r) < 0 || utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(dir, last, m->r.mode & 0777, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(h, m->name, err);
+	    fchmodat(dir, last, mode_of(h, &m->r), AT_SYMLINK_NOFOLLOW) < 0)
+		return passed_over(h, m->name) || fail(h, m->name, err);
 	return true;
 }
 
@@ -390,6 +492,21 @@ struct files_sink *files_host_sink(const char *dest, const char *base, bool owne
 	h->base = base != NULL ? xstrdup(base) : NULL;
 	h->owners = owners;
 	h->parent = h->file = h->file_dir = h->place.root = h->place.dir = -1;
+	return &h->sink;
+}
+
+struct files_sink *files_layer_sink(int root, bool owners, bool set_ids)
+{
+	struct host_sink *h = xcalloc(1, sizeof(*h));
+
+	h->sink = (struct files_sink){host_entry, host_data, layer_gone, host_end};
+	h->dest = xstrdup("the root");
+	h->layer = h->begun = true;
+	h->owners = owners;
+	h->set_ids = set_ids;
+	h->place.one_mount = true;
+	h->place.root = fcntl(root, F_DUPFD_CLOEXEC, 3);
+	h->parent = h->file = h->file_dir = h->place.dir = -1;
 	return &h->sink;
 }
 

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 void files_place_done(struct files_place *p)
 {
@@ -20,8 +22,18 @@ void files_place_done(struct files_place *p)
 	p->name = NULL;
 }
 
+static int one_down(int from, const char *part, bool one_mount)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+
+	if (one_mount)
+		return (int)syscall(SYS_openat2, from, part, &how, sizeof(how));
+	return openat(from, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* From directory `from`, which is closed, down along name. */
-static int down(int from, const char *name, size_t len)
+static int down(int from, const char *name, size_t len, bool one_mount)
 {
 	const char *end = name + len;
 
@@ -38,7 +50,7 @@ static int down(int from, const char *name, size_t len)
 		}
 		memcpy(part, name, n);
 		part[n] = '\0';
-		next = openat(from, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		next = one_down(from, part, one_mount);
 		if (next < 0) {
 			int saved = errno;
 
@@ -63,10 +75,10 @@ int files_place_go(struct files_place *p, const char *name, size_t len)
 		return p->dir;
 	copy = xstrndup(name, len);
 	if (p->dir >= 0 && have < len && memcmp(p->name, name, have) == 0 && (have == 0 || name[have] == '/')) {
-		dir = down(p->dir, name + have + (have != 0), len - have - (have != 0));
+		dir = down(p->dir, name + have + (have != 0), len - have - (have != 0), p->one_mount);
 		p->dir = -1;
 	} else {
-		dir = down(fcntl(p->root, F_DUPFD_CLOEXEC, 3), name, len);
+		dir = down(fcntl(p->root, F_DUPFD_CLOEXEC, 3), name, len, p->one_mount);
 	}
 	if (dir < 0) {
 		int saved = errno;

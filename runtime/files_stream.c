@@ -28,8 +28,8 @@
 static bool not_running(const char *id, struct error **err)
 {
 	return error_set(err,
-			 "container \"%s\" is not running: its files were in memory and went with the run. To have them at "
-			 "its end, give --copy-out PATH:HOSTPATH or the annotation dev.sentrybox.copy-out",
+			 "container \"%s\" is not running: its files were in memory and went with the run. To have them in "
+			 "its root's directory, give the annotation dev.sentrybox.root-writes=keep",
 			 id);
 }
 

@@ -10,6 +10,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/error.h"
 #include "runtime/parse.h"
+#include "runtime/settings.h"
 #include "runtime/state.h"
 #include "runtime/verbs.h"
 
@@ -48,6 +49,7 @@ static const struct verb {
 	{"image", "make a root image of a directory, a tar file or an OCI layout", verb_image, help_image},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
+	{"root-keep", NULL, verb_root_keep, help_root_keep}, /* the monitor's: root_keep.c */
 	{"bench", "measure what system calls cost, natively and in sandboxes", verb_bench, help_bench},
 };
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -80,6 +82,10 @@ static void help_all(void)
 	     "  --log FILE            write errors there, too\n"
 	     "  --log-format json|text\n"
 	     "  --systemd-cgroup      linux.cgroupsPath is SLICE:PREFIX:NAME\n"
+	     "  --default NAME=VALUE  an annotation dev.sentrybox.NAME for every container that is made; its own goes before\n"
+	     "                        it, or is added to it if it is a list\n"
+	     "  --root-writes keep|discard   --default root-writes=...: with keep, what a container writes to its root goes to\n"
+	     "                        the root's directory when it ends, where an engine's `commit` and `build` find it\n"
 	     "  --debug, --rootless WHEN, --cgroup-manager NAME   accepted\n"
 	     "\n"
 	     "sentrybox help VERB tells all about one, sentrybox --version what this is.");
@@ -117,7 +123,7 @@ static void fill_stdio(void)
 
 static bool takes_value(const char *name, size_t len)
 {
-	static const char *const names[] = {"root", "log", "log-format", "rootless", "cgroup-manager", "criu"};
+	static const char *const names[] = {"root", "log", "log-format", "rootless", "cgroup-manager", "criu", "default", "root-writes"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == len && strncmp(names[i], name, len) == 0)
@@ -153,6 +159,10 @@ static int global_options(int argc, char **argv, struct error **err)
 			log = value;
 		else if (strncmp(name, "log-format", len) == 0 && len == 10)
 			json = strcmp(value, "json") == 0;
+		else if (len == 7 && strncmp(name, "default", len) == 0 && !settings_add_default(value, err))
+			return -1;
+		else if (len == 11 && strncmp(name, "root-writes", len) == 0 && !settings_add_default(xasprintf("root-writes=%s", value), err))
+			return -1;
 	}
 	error_log_to(log, json);
 	return i - 1;

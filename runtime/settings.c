@@ -67,6 +67,12 @@ static bool set_readonly_root(struct settings *s, const char *value, struct erro
 	return true;
 }
 
+static bool set_root_writes(struct settings *s, const char *value, struct error **err)
+{
+	s->root_writes = strcmp(value, "keep") == 0;
+	return s->root_writes || strcmp(value, "discard") == 0 || error_set(err, "\"%s\" is neither keep nor discard", value);
+}
+
 static bool set_mount(struct settings *s, const char *value, struct error **err)
 {
 	struct mount_arg m = {0};
@@ -361,6 +367,7 @@ const struct setting settings_table[] = {
 	 "as if PATH did not exist; of the host's root, credentials are hidden\nanyway (see below)", set_hide},
 	{"copy-out", ARG_REQUIRED, true, false, FILES, "PATH:HOSTPATH",
 	 "when the run has ended, copy a file or tree out of the sandbox", set_copy_out},
+	{"root-writes", ARG_REQUIRED, false, true, NULL, NULL, NULL, set_root_writes}, /* of bundles alone */
 	{"cwd", ARG_REQUIRED, false, false, PROGRAM, "DIR",
 	 "start in DIR (the caller's directory; / with --root-image)", set_cwd},
 	{"user", ARG_REQUIRED, false, false, PROGRAM, "NAME|UID[:GID]",
@@ -554,26 +561,70 @@ int settings_parse(struct settings *s, const char *verb, int argc, char **argv, 
 	}
 }
 
+static const struct setting *for_bundles(const char *name)
+{
+	for (const struct setting *set = settings_table; set->name != NULL; set++)
+		if (strcmp(set->name, name) == 0 && set->annotation)
+			return set;
+	return NULL;
+}
+
+static bool apply_words(const struct setting *set, struct settings *s, const char *value, struct error **err)
+{
+	cleanup_free char *copy = xstrdup(value);
+	char *save = NULL;
+
+	if (!set->list)
+		return set->apply(s, value, err);
+	for (char *w = strtok_r(copy, " ,\n\t", &save); w != NULL; w = strtok_r(NULL, " ,\n\t", &save))
+		if (!set->apply(s, w, err))
+			return false;
+	return true;
+}
+
 bool settings_annotation(struct settings *s, const char *key, const char *value, struct error **err)
 {
-	const struct setting *set = settings_table;
+	const struct setting *set = for_bundles(key);
 
-	while (set->name != NULL && (strcmp(set->name, key) != 0 || !set->annotation))
-		set++;
-	if (set->name == NULL)
+	if (set == NULL)
 		return error_set(err, "annotations[\"dev.sentrybox.%s\"]: there is no such setting for bundles", key);
-	if (set->list) {
-		cleanup_free char *copy = xstrdup(value);
-		char *save = NULL;
+	return apply_words(set, s, value, err) || error_wrap(err, "annotations[\"dev.sentrybox.%s\"]", key);
+}
 
-		for (char *w = strtok_r(copy, " ,\n\t", &save); w != NULL; w = strtok_r(NULL, " ,\n\t", &save)) {
-			if (!set->apply(s, w, err))
-				return error_wrap(err, "annotations[\"dev.sentrybox.%s\"]", key);
-		}
-		return true;
-	}
-	if (!set->apply(s, value, err))
-		return error_wrap(err, "annotations[\"dev.sentrybox.%s\"]", key);
+#define DEFAULTS_MAX 64
+static const char *defaults[DEFAULTS_MAX];
+static size_t ndefaults;
+
+static bool apply_default(struct settings *s, const char *text, struct error **err)
+{
+	const char *eq = strchr(text, '=');
+	cleanup_free char *name = xstrndup(text, eq != NULL ? (size_t)(eq - text) : 0);
+	const struct setting *set = for_bundles(name);
+
+	if (set == NULL)
+		return error_set(err, "--default %s: write NAME=VALUE, with a name that `sentrybox help run` lists as an annotation", text);
+	return apply_words(set, s, eq + 1, err) || error_wrap(err, "--default %s", name);
+}
+
+bool settings_add_default(const char *text, struct error **err)
+{
+	struct settings tried;
+	bool ok;
+
+	if (ndefaults == DEFAULTS_MAX)
+		return error_set(err, "at most %d --default", DEFAULTS_MAX);
+	settings_init(&tried);
+	ok = apply_default(&tried, text, err); /* said at once, not when a container is made */
+	settings_free(&tried);
+	defaults[ndefaults++] = text;
+	return ok;
+}
+
+bool settings_apply_defaults(struct settings *s, struct error **err)
+{
+	for (size_t i = 0; i < ndefaults; i++)
+		if (!apply_default(s, defaults[i], err))
+			return false;
 	return true;
 }
 

@@ -38,6 +38,7 @@ struct settings {
 	struct copy_out_arg *copy_out;
 	size_t ncopy_out;
 	bool readonly_root;
+	bool root_writes; /* keep: what a run changed goes to the root's directory at its end */
 
 	/* limits; 0: none */
 	uint64_t memory, disk, pids, timeout_ms, idle_timeout_ms;
@@ -83,6 +84,11 @@ struct setting {
 extern const struct setting settings_table[]; /* ends with a NULL name */
 
 void settings_init(struct settings *s);
+/* NAME=VALUE, an annotation that every container made by this command is to have (`sentrybox --default ...`). The container's own
+ * comes behind it: it replaces a value, and adds to a list. Borrows text. */
+bool settings_add_default(const char *text, struct error **err);
+/* ... applied. */
+bool settings_apply_defaults(struct settings *s, struct error **err);
 void settings_free(struct settings *s);
 /*
  * Reads flags up to the first word that is none, or "--". Returns that word's index in argv, or -1. *help is set by

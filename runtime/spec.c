@@ -19,6 +19,7 @@
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
 #include "runtime/hooks.h"
+#include "runtime/idmap.h"
 #include "runtime/json_get.h"
 #include "runtime/seccomp_profile.h"
 
@@ -416,7 +417,6 @@ static bool mount_kind(const char *type, const char *target, enum config_mount_k
 static bool parse_mount_entry(struct build *b, json_object *m, const char *where, const char *bundle,
 			      struct error **err)
 {
-	static const char *const refused[] = {"uidMappings", "gidMappings", NULL};
 	cleanup_free const char **options = NULL;
 	const char *target, *type, *source;
 	enum config_mount_kind kind;
@@ -426,7 +426,7 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 
 	if (!json_object_is_type(m, json_type_object))
 		return error_set(err, "%s is not an object", where);
-	if (!refuse(m, where, refused, err) || !json_get_string(m, where, "destination", &target, err) ||
+	if (!idmap_check(m, where, err) || !json_get_string(m, where, "destination", &target, err) ||
 	    !json_get_string(m, where, "type", &type, err) || !json_get_string(m, where, "source", &source, err) ||
 	    !json_get_strings(m, where, "options", &options, &n, err))
 		return false;
@@ -681,12 +681,11 @@ static bool parse_paths(struct build *b, json_object *os, const char *key, enum 
 
 static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 {
-	static const char *const refused[] = {"uidMappings", "gidMappings",  "timeOffsets", "intelRdt",
-					      "netDevices",  "memoryPolicy", NULL};
+	static const char *const refused[] = {"timeOffsets", "intelRdt", "netDevices",  "memoryPolicy", NULL};
 	json_object *os, *personality;
 	const char *domain;
 
-	if (!json_get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) ||
+	if (!json_get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) || !idmap_check(os, "linux", err) ||
 	    !json_get(os, "linux", "personality", json_type_object, &personality, err) ||
 	    !json_get_string(personality, "linux.personality", "domain", &domain, err))
 		return false;

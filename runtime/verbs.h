@@ -17,6 +17,8 @@ int verb_lifecycle(int argc, char **argv); /* state kill delete list ps pause re
 void help_lifecycle(void);
 int verb_files(int argc, char **argv); /* cp tar diff */
 void help_files(void);
+int verb_root_keep(int argc, char **argv);
+void help_root_keep(void);
 int verb_harness(int argc, char **argv);
 void help_harness(void);
 int verb_image(int argc, char **argv);

@@ -61,7 +61,7 @@ const char *config_nth(const struct config *c, cfg_str first, uint32_t i)
 /* A byte that is neither 0 nor 1 is no bool: reading it as one may do anything. */
 static bool bools_ok(const struct config *c)
 {
-	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->wait_start, &c->terminal, &c->root_readonly,
+	const bool *const fields[] = {&c->cwd_create, &c->no_new_privs, &c->container_init, &c->wait_start, &c->terminal, &c->root_readonly, &c->root_keep,
 				      &c->root_is_host, &c->gate, &c->stats, &c->json, &c->drop_ids, &c->engine_init, &c->net_new};
 	uint8_t seen = 0, byte;
 
@@ -180,12 +180,14 @@ static const char *check_host(const struct config *c)
 			       c->result_fd,  c->copy_out_fd, c->control_fd,
 			       c->gate_cache_fd, c->gate_cache_dir, c->sync_fd, c->state_fd,
 			       c->cg_leave_fd[0], c->cg_leave_fd[1], c->cg_freeze_fd, c->cg_frozen_fd,
-			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd, c->net_fd};
+			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd, c->net_fd, c->keep_program};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (!fd_optional(fds[i]))
 			return "an inherited descriptor is out of range";
 	}
+	if (c->root_keep && (c->keep_program == -1 || c->root_fd == -1 || c->root_readonly || c->root_is_host))
+		return "changes are to be kept, but there is no directory of the container's own to keep them in";
 	if (c->npreserved > CONFIG_MAX_PRESERVED)
 		return "too many preserved descriptors";
 	for (uint32_t i = 0; i < c->npreserved; i++) {

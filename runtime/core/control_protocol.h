@@ -27,6 +27,8 @@ enum control_type {
 	CONTROL_EXEC_FAILED,   /* it could not be started: id, start_errno, text */
 	CONTROL_EXEC_ENDED,    /* its end: id, status */
 	CONTROL_PROCESSES,     /* a control_processes: the answer to CONTROL_LIST, in parts; the last has no entry */
+	CONTROL_KEEP,          /* init has ended with status, what was changed can be kept: answered by a CONTROL_FILES, with the
+				* keeper's socket or without */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */

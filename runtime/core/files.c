@@ -20,6 +20,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 
@@ -299,4 +300,29 @@ void files_start(int fd)
 	jobs[i].task = task;
 	jobs[i].fd = fd;
 	task_start_with(task, boot);
+}
+
+static int last_fd;
+static void (*last_done)(void);
+
+static void boot_last(struct task *task)
+{
+	files_serve(task, last_fd);
+	last_done();
+	for (;;)
+		coroutine_suspend();
+}
+
+bool files_serve_last(int fd, void (*done)(void))
+{
+	struct task *task = new_task();
+
+	if (task == NULL) {
+		host_close(fd);
+		return false;
+	}
+	last_fd = fd;
+	last_done = done;
+	task_start_with(task, boot_last);
+	return true;
 }

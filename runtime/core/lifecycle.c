@@ -53,6 +53,7 @@ static bool start_sent;
 static uint32_t last_id;
 static int64_t kill_at_ms; /* 0: not so */
 static bool overdue;
+static bool ending;
 static uint64_t host_ooms; /* of them, as told to those that wait for events */
 static uint32_t own_ooms;  /* times that a process had to end for the sandbox's own limit */
 static struct connection *connections;
@@ -89,6 +90,11 @@ void lifecycle_role_gone(pid_t pid)
 bool lifecycle_on(void)
 {
 	return connections != NULL;
+}
+
+void lifecycle_ending(void)
+{
+	ending = true;
 }
 
 bool lifecycle_paused(void)
@@ -279,6 +285,10 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 		reply_error(c, 0, "there is no such signal");
 		return;
 	}
+	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep) {
+		go_on_all(); /* the sentry has still something to do */
+		state = STATE_RUNNING;
+	}
 	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
 		overdue = true;
 	} else if (rq->signal != 0) {
@@ -380,6 +390,8 @@ static void do_pause(struct connection *c, bool on)
 {
 	if (sentry <= 0)
 		reply_error(c, 0, "container not running");
+	else if (on && ending)
+		reply_error(c, 0, "the container is ending");
 	else if (on && state != STATE_RUNNING)
 		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
 	else if (!on && state != STATE_PAUSED)

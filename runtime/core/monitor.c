@@ -20,6 +20,7 @@
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
+#include "runtime/core/root_keep.h"
 #include "runtime/core/spawn.h"
 #include "runtime/gate_cache.h"
 
@@ -58,6 +59,11 @@ struct monitor {
 	bool ended;         /* the guest's status is known */
 	uint64_t start_ns, last_activity_ns;
 	uint64_t finish_ns; /* a limit was reached, and files are copied out until then; 0: not so */
+	/* root-writes=keep: init has ended, and what it changed is on its way */
+	bool keeping;
+	pid_t keeper;
+	int keep_status;        /* of init */
+	uint64_t keep_until_ns;
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
@@ -215,6 +221,40 @@ static void take_sites(struct monitor *m, const struct control_sites *s, size_t 
 	m->nsites += s->len;
 }
 
+#define LOST "sentrybox: root-writes: what the container wrote is lost, or a part of it: "
+#define KEEP_NS (600 * 1000 * NSEC_PER_MSEC)
+#define KEEP_LOOK_MS 1000
+
+/*
+ * What is told here a sentry that was taken over can tell as well, with init alive: a keeper is started once, and judges for
+ * itself; what limits there were are replaced by KEEP_NS and twice the memory.
+ */
+static void begin_keeping(struct monitor *m, int status)
+{
+	pid_t pid;
+
+	if (m->keeping)
+		return;
+	m->keeping = true;
+	m->keep_status = status;
+	m->keep_until_ns = now_ns() + KEEP_NS;
+	lifecycle_ending();
+	pid = root_keep_spawn(m->cfg, m->control, !m->ended);
+	m->keeper = pid > 0 ? pid : 0;
+	if (pid >= 0)
+		return;
+	dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
+	if (pid == -EPIPE)
+		m->keep_until_ns = 0;
+}
+
+static bool keeping_too_long(const struct monitor *m, uint64_t now)
+{
+	uint64_t limit = memory_watch_limit(m->cfg);
+
+	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -259,6 +299,9 @@ static void control_ready(struct monitor *m)
 		send(m->control, &resident, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		break;
 	}
+	case CONTROL_KEEP:
+		begin_keeping(m, msg.status);
+		break;
 	case CONTROL_ENDED:
 	case CONTROL_FAILED:
 		if (m->ended)
@@ -271,6 +314,8 @@ static void control_ready(struct monitor *m)
 		m->result.limits |= msg.limits;
 		m->result.syscalls = msg.syscalls;
 		m->result.denials = msg.denials;
+		if (m->keeping)
+			m->result.status = m->keep_status;
 		if (m->finish_ns != 0) {
 			/* The limit ended it, also if it came in the middle of the program's start. */
 			m->result.status = SIGKILL;
@@ -289,7 +334,7 @@ static void control_ready(struct monitor *m)
 }
 
 /* Whoever is still our child after the sentry's end: stubs that came to us as their subreaper. */
-static void kill_children(void)
+static void kill_children(const struct monitor *m)
 {
 	char path[64], buf[8192];
 	size_t have = 0;
@@ -309,7 +354,7 @@ static void kill_children(void)
 		while ((end = strchr(p, ' ')) != NULL) {
 			long pid = strtol(p, NULL, 10);
 
-			if (pid > 1)
+			if (pid > 1 && pid != m->keeper)
 				kill((pid_t)pid, SIGKILL);
 			p = end + 1;
 		}
@@ -359,6 +404,10 @@ static void reap(struct monitor *m)
 				else
 					set_error(m, "the sentry ended with status %d", WEXITSTATUS(status));
 			}
+		} else if (pid == m->keeper) {
+			m->keeper = 0; /* it has said itself what went wrong, unless it could not */
+			if (WIFSIGNALED(status))
+				dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "the process that kept it was killed\n");
 		} else if (pid == m->gofer) {
 			m->gofer = 0;
 			take_last_words(m); /* the gofer ends when the sentry does, and may be reaped first */
@@ -380,8 +429,10 @@ static void stop_by_limit(struct monitor *m, uint32_t limit)
 {
 	struct control_message msg = {.type = CONTROL_FINISH};
 
+	if (m->keeping)
+		return;
 	m->result.limits |= limit;
-	if (m->cfg->ncopy_out != 0 && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
+	if ((m->cfg->ncopy_out != 0 || m->cfg->root_keep) && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
 	    send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg)) {
 		m->finish_ns = now_ns() + FINISH_NS;
 		return;
@@ -428,6 +479,17 @@ static int check_time(struct monitor *m)
 	uint64_t now = now_ns();
 	int64_t left = -1;
 
+	if (m->keeping && keeping_too_long(m, now)) {
+		m->keep_until_ns = UINT64_MAX;
+		if (m->keeper > 0)
+			kill(m->keeper, SIGKILL);
+		if (m->sentry > 0)
+			kill(m->sentry, SIGKILL);
+		m->result.status = m->keep_status;
+		m->ended = true;
+	}
+	if (m->keeping)
+		return KEEP_LOOK_MS;
 	if (m->ended)
 		return -1;
 	if (m->finish_ns != 0) {
@@ -484,7 +546,7 @@ static void signals_ready(struct monitor *m)
 
 static void run(struct monitor *m)
 {
-	while (!m->sentry_gone || m->gofer > 0) {
+	while (!m->sentry_gone || m->gofer > 0 || m->keeper > 0) {
 		struct pollfd fds[MAX_POLLFDS];
 		int n = 0, ndial, nin, nlife, timeout, memory;
 
@@ -496,12 +558,12 @@ static void run(struct monitor *m)
 		nin = ingress_pollfds(fds + n, INGRESS_MAX_SOCKETS);
 		ndial = dial_pollfds(fds + n + nin, MAX_POLLFDS - LIFECYCLE_MAX - n - nin);
 		nlife = lifecycle_pollfds(fds + n + nin + ndial, MAX_POLLFDS - n - nin - ndial);
-		if (!m->ended && lifecycle_overdue())
+		if (!m->ended && m->finish_ns == 0 && lifecycle_overdue())
 			stop_by_limit(m, 0);
 		if (lifecycle_paused())
 			m->last_activity_ns = now_ns();
 		timeout = check_time(m);
-		memory = m->finish_ns != 0 ? 0 : memory_watch(m->cfg, m->sentry);
+		memory = m->finish_ns != 0 || m->keeping ? 0 : memory_watch(m->cfg, m->sentry);
 		/* It has helped. A container may come here as often as it likes, as on Linux. */
 		if (memory >= 0 && m->oom_tries != 0 && lifecycle_on() && !memory_watch_is_over(m->cfg)) {
 			m->oom_tries = 0;
@@ -517,7 +579,7 @@ static void run(struct monitor *m)
 			timeout = dial_timeout_ms();
 		if (ingress_timeout_ms() >= 0 && (timeout < 0 || ingress_timeout_ms() < timeout))
 			timeout = ingress_timeout_ms();
-		if (!m->ended && lifecycle_timeout_ms() >= 0 && (timeout < 0 || lifecycle_timeout_ms() < timeout))
+		if (!m->ended && !m->keeping && m->finish_ns == 0 && lifecycle_timeout_ms() >= 0 && (timeout < 0 || lifecycle_timeout_ms() < timeout))
 			timeout = lifecycle_timeout_ms();
 		poll(fds, (nfds_t)(n + nin + ndial + nlife), timeout);
 		if (fds[0].revents != 0)
@@ -533,8 +595,8 @@ static void run(struct monitor *m)
 		lifecycle_ready(fds + n + nin + ndial, nlife);
 		reap(m);
 		if (m->sentry_gone) {
-			kill_children();
-			if (m->gofer <= 0)
+			kill_children(m);
+			if (m->gofer <= 0 && m->keeper <= 0)
 				break;
 		}
 	}
@@ -545,7 +607,7 @@ static void run(struct monitor *m)
 		pid_t pid;
 		int status;
 
-		kill_children();
+		kill_children(m);
 		pid = wait4(-1, &status, 0, &ru);
 		if (pid < 0 && errno == ECHILD)
 			break;

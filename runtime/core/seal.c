@@ -107,6 +107,30 @@ void seal_landlock_gofer(const struct gofer_root *roots, unsigned n, bool writes
 	close(fd);
 }
 
+/*
+ * The keeper's: everything but devices beneath the root, nothing elsewhere. Level 1 can't allow a file without a name to be linked
+ * into another directory: there seccomp alone remains.
+ */
+static void landlock_keeper(int root)
+{
+	struct beneath_attr rule = {FS_READ | FS_WRITE | FS_REFER, root};
+	long abi;
+	int fd = landlock_everything(&abi);
+
+	if (fd < 0)
+		return;
+	if (abi >= 3)
+		rule.allowed |= FS_TRUNCATE;
+	if (abi >= 2) {
+		if (syscall(SYS_landlock_add_rule, fd, 1 /* LANDLOCK_RULE_PATH_BENEATH */, &rule, 0) < 0 ||
+		    syscall(SYS_landlock_restrict_self, fd, 0) < 0) {
+			fprintf(stderr, "sentrybox: cannot seal the process that keeps root-writes: Landlock: %s\n", strerror(errno));
+			_exit(125);
+		}
+	}
+	close(fd);
+}
+
 static void install(const struct sock_filter *filter, size_t n, const char *role)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -145,4 +169,10 @@ void seal_gofer(bool writes)
 void seal_inspector(void)
 {
 	install(inspect_filter, sizeof(inspect_filter) / sizeof(inspect_filter[0]), "inspector");
+}
+
+void seal_keeper(int root)
+{
+	landlock_keeper(root);
+	install(keep_filter, sizeof(keep_filter) / sizeof(keep_filter[0]), "process that keeps root-writes");
 }

@@ -15,5 +15,7 @@ void seal_sentry(bool with_ptrace);
 /* writes: one of its roots is writable. */
 void seal_gofer(bool writes);
 void seal_inspector(void);
+/* Of runtime/root_keep.c: changes beneath the directory root alone, where the kernel has Landlock; and its filter. */
+void seal_keeper(int root);
 
 #endif

@@ -9,6 +9,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/files.h"
+#include "runtime/core/root_keep.h"
 #include "runtime/core/seal.h"
 #include "runtime/gate_cache.h"
 
@@ -95,6 +96,13 @@ void control_exec_failed(uint32_t id, int start_errno, const char *text)
 void control_exec_ended(uint32_t id, int status)
 {
 	struct control_message msg = {.type = CONTROL_EXEC_ENDED, .id = id, .status = status};
+
+	send_control(&msg);
+}
+
+void control_keep(int status)
+{
+	struct control_message msg = {.type = CONTROL_KEEP, .status = status};
 
 	send_control(&msg);
 }
@@ -372,8 +380,9 @@ static void control_receive(void)
 		outside_exec(in.msg.id, fds, nfds);
 		return;
 	}
-	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_FILES && nfds == 1) {
-		files_start(fds[0]);
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_FILES && nfds <= 1) {
+		if (!root_keep_take(nfds == 1 ? fds[0] : -1) && nfds == 1)
+			files_start(fds[0]);
 		return;
 	}
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR && nfds <= 1) {

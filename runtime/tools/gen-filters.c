@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum role { SENTRY, SENTRY_PTRACE, GOFER, GOFER_WRITE, INSPECT };
+enum role { SENTRY, SENTRY_PTRACE, GOFER, GOFER_WRITE, INSPECT, KEEP };
 
 struct row {
 	enum role role;
@@ -77,5 +77,6 @@ int main(void)
 	compile(GOFER, "gofer_filter");
 	compile(GOFER_WRITE, "gofer_write_filter");
 	compile(INSPECT, "inspect_filter");
+	compile(KEEP, "keep_filter");
 	return 0;
 }

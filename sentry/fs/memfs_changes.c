@@ -183,11 +183,13 @@ static bool add_hidden(void *arg, const char *name, size_t len)
 	return s->more;
 }
 
-/* Those in `paths` just below at, which is in the set or the root. */
-static bool add_known(const struct mem_changes *c, const char *at, struct mem_changes_emit *e)
+/* Those in `paths` just below at, the path of dir, which is in the set or the root. What was hidden there (a directory that was
+ * moved, and in it something changed) is gone, or comes as the name of what took its place. */
+static bool add_known(const struct mem_changes *c, const struct mem_node *dir, const char *at, struct mem_changes_emit *e)
 {
 	struct lower_name *k = key_of(at, ""), *n;
 	size_t skip;
+	bool is_dir;
 
 	if (k == NULL)
 		return false;
@@ -195,7 +197,7 @@ static bool add_known(const struct mem_changes *c, const char *at, struct mem_ch
 	n = RB_NFIND(lower_names, (struct lower_names *)&c->paths, k);
 	for (; n != NULL && n->len >= skip && memcmp(n->path, k->path, skip) == 0; n = RB_NEXT(lower_names, NULL, n)) {
 		if (n->len > skip && memchr(n->path + skip, '/', n->len - skip) == NULL &&
-		    !e->add(e, n->path + skip, n->len - skip, false))
+		    !mem_lower_was(dir, n->path + skip, n->len - skip, &is_dir) && !e->add(e, n->path + skip, n->len - skip, false))
 			break;
 	}
 	kfree(k);
@@ -219,7 +221,7 @@ int mem_changes_names(struct task *task, struct mem_changes *c, struct dentry *d
 				return err;
 			for (uint32_t i = 0; s.more && mem_lower_next(n, &i, &low); i++)
 				s.more = e->add(e, low.name, low.len, false);
-		} else if (!add_known(c, at, e)) {
+		} else if (!add_known(c, n, at, e)) {
 			return -LINUX_ENOMEM;
 		}
 		mem_lower_hidden(n, add_hidden, &s);

@@ -13,6 +13,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/copy_out_start.h"
+#include "runtime/core/root_keep.h"
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -402,7 +403,7 @@ int kernel_start(const struct config *c)
 
 void kernel_shutdown(int wait_status)
 {
-	if (copy_out_start(cfg, wait_status))
+	if (copy_out_start(cfg, wait_status) || root_keep_start(cfg, wait_status))
 		return; /* goes on when the files are out */
 	control_ended(wait_status);
 	loop_stop(0);

@@ -31,6 +31,7 @@ void control_exec_ended(uint32_t id, int status);
 void control_started(void);
 void control_failed(int start_errno, const char *text);
 void control_ended(int status);
+void control_keep(int status);
 void control_refresh_resident(void);
 
 #endif

@@ -30,6 +30,7 @@ static const struct role roles[] = {
 	ROLE("SENTRY", sentry_filter),	 ROLE("SENTRY_PTRACE", sentry_ptrace_filter),
 	ROLE("GOFER", gofer_filter),	 ROLE("GOFER_WRITE", gofer_write_filter),
 	ROLE("INSPECT", inspect_filter),
+	ROLE("KEEP", keep_filter),
 };
 
 #define NOWHERE 0x7fffffffL /* no process, no descriptor */
