@@ -11,7 +11,7 @@
 struct task;
 
 /* Takes the command's socket and serves what it asks for on a task of its own, beside the guest's. */
-void files_start(int fd);
+void files_start(uint32_t container, int fd);
 /* What such a task does, on its coroutine; takes fd and returns when all is over. */
 void files_serve(struct task *task, int fd);
 
