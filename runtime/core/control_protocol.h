@@ -132,6 +132,7 @@ struct control_resident {
 
 /* The roles, by argv[1] of sentrybox-core. */
 int monitor_main(void);
+int container_host_main(void);
 int sentry_main(void);
 int gofer_main(void);
 
