@@ -859,6 +859,7 @@ void memfs_empty(struct superblock *s)
 		drop_link(l.found, UINT32_MAX);
 		inode_put(inode);
 	}
+	dentry_trim_of(s);
 }
 
 /* ---- what start makes ---- */

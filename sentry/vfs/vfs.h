@@ -258,6 +258,8 @@ void dentry_move_abort(struct dentry_move *m);
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); /* or the same */
 /* Frees every unused dentry: a test looks for leaks, memory is short. */
 void dentry_trim(void);
+/* The same for one filesystem's. */
+void dentry_trim_of(const struct superblock *sb);
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 static inline void path_get(struct path *p)
