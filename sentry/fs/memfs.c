@@ -859,6 +859,9 @@ void memfs_empty(struct superblock *s)
 		drop_link(l.found, UINT32_MAX);
 		inode_put(inode);
 	}
+	/* What is still in use is not kept when it is put: an open lower file would keep the host's mount busy. */
+	s->nocache = true;
+	mem_lower_drop_ahead(s);
 	dentry_trim_of(s);
 }
 

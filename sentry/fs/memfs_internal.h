@@ -158,6 +158,8 @@ int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
 void mem_lower_forget(struct mem_node *n);
 /* The root inode of a lower tree. */
 int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
+/* Lets go of inodes of sb that nobody has asked for yet. */
+void mem_lower_drop_ahead(const struct superblock *sb);
 /* Idle lower descriptors are closed until at most max are open. */
 void mem_lower_trim(unsigned max);
 

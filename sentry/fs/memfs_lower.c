@@ -590,6 +590,13 @@ static void keep_ahead(unsigned i, struct inode *inode)
 	ahead[i] = inode;
 }
 
+void mem_lower_drop_ahead(const struct superblock *sb)
+{
+	for (unsigned i = 0; i < GOFER_WALK_MAX; i++)
+		if (ahead[i] != NULL && ahead[i]->sb == sb)
+			keep_ahead(i, NULL);
+}
+
 /* The names of a walk: name, and what follows it in the path, as far as it is plain. A string to kfree. */
 static char *walk_names(const struct lookup_hint *hint, const char *name, size_t len)
 {
