@@ -438,7 +438,6 @@ static void do_container(struct connection *c, const struct lifecycle_request *r
 		bad = "there is no such kind of root";
 	if (bad == NULL && rq->container != 0 && rq->container != CONTAINER_OWN_PIDS && state_of(rq->container) == STATE_STOPPED)
 		bad = "the container whose processes it is to share has ended";
-	c->container = 0;
 	if (bad == NULL) {
 		msg.id = next_id();
 		if (!send_fds(&msg, fds, nfds))

@@ -324,6 +324,7 @@ static void tell_usage(uint32_t id)
 	struct container *c = container_find(id);
 	struct thread_group *g;
 
+	control_refresh_resident();
 	if (c != NULL) {
 		container_memory_sampled(c);
 		usage.memory_bytes = c->resident;

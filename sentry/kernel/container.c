@@ -199,20 +199,22 @@ static uint64_t resident_of(const struct thread_group *g)
 void container_memory_sampled(struct container *c)
 {
 	struct thread_group *g, *largest = NULL;
-	uint64_t most = 0;
+	uint64_t most = 0, staying = 0;
 
 	c->resident = 0;
 	list_for_each(g, &kernel.groups, all_link) {
 		uint64_t held = g->container == c && !g->zombie ? resident_of(g) : 0;
 
 		c->resident += held;
+		staying += g->exiting ? 0 : held;
 		if (held > most && !g->exiting) {
 			most = held;
 			largest = g;
 		}
 	}
 	c->peak = MAX(c->peak, c->resident);
-	if (c->memory_limit == 0 || c->resident <= c->memory_limit || largest == NULL)
+	/* What those hold that are about to end is as good as free. */
+	if (c->memory_limit == 0 || staying <= c->memory_limit || largest == NULL)
 		return;
 	audit_limit("memory");
 	kernel.oom_kills++;

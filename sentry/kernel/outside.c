@@ -377,6 +377,8 @@ void outside_container(uint32_t id, uint32_t root, uint32_t pids_of, const int *
 	memcpy(o->fds, fds + 1, o->nfds * sizeof(*fds));
 	bad = take_container(o, c, root, pids_of, fds, nfds);
 	host_close(fds[0]);
+	if (o->fds[0] >= 0)
+		host_close(o->fds[0]);
 	/* What is left are its stdio and what was preserved. */
 	o->nfds--;
 	memmove(o->fds, o->fds + 1, o->nfds * sizeof(*o->fds));
