@@ -31,7 +31,7 @@ void build_init(struct build *b)
 	c->size = sizeof(*c);
 	c->root_fd = c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = c->keep_program = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = c->keep_program = c->pod_fd = -1;
 	c->cg_leave_fd[0] = c->cg_leave_fd[1] = c->cg_freeze_fd = c->cg_frozen_fd = -1;
 	c->cg_oom_fd = c->cg_memory_max_fd = c->cg_memory_fd = -1;
 	c->fail_call = -1;
@@ -40,6 +40,10 @@ void build_init(struct build *b)
 
 void build_free(struct build *b)
 {
+	for (size_t i = 0; i < JOIN_KINDS; i++) {
+		free(b->join[i].path);
+		free(b->join[i].where);
+	}
 	for (size_t i = 0; i < b->nfds; i++) {
 		if (b->fds[i] >= 0)
 			close(b->fds[i]);

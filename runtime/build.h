@@ -13,6 +13,8 @@
 #define BUILD_MAX_FDS 256
 #define BUILD_DIRS 8
 
+enum build_joins { JOIN_NETWORK, JOIN_IPC, JOIN_UTS, JOIN_PID, JOIN_KINDS };
+
 struct build {
 	struct config *c;
 	uint32_t pool_used;
@@ -34,6 +36,10 @@ struct build {
 	bool pin;
 	cpu_set_t cpus;
 	bool full; /* a string did not fit; told by build_finish */
+	/* linux.namespaces' paths, and where in config.json they stand; owned, NULL: none. pod.c says what they lead to. */
+	struct build_join {
+		char *path, *where;
+	} join[JOIN_KINDS];
 };
 
 void build_init(struct build *b);

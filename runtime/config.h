@@ -165,6 +165,8 @@ struct config {
 	int32_t cg_oom_fd;        /* where the host counts its OOM kills: memory.oom_control, memory.events */
 	int32_t cg_memory_max_fd; /* memory.limit_in_bytes, memory.max */
 	int32_t cg_memory_fd;     /* memory.usage_in_bytes, memory.current */
+	int32_t pod_fd;      /* a connection to the monitor of the pod that the container joins; -1: it is a sandbox of its own */
+	uint32_t pod_pids;   /* ... the one whose process numbers it shares (0: the sandbox's own), or CONTAINER_OWN_PIDS */
 	bool engine_init;    /* the monitor is what an engine waits for: it ends by the signal the program ended by */
 	uint32_t npreserved;
 	int32_t preserved[CONFIG_MAX_PRESERVED]; /* descriptors that the program has as 3, 4 ... */

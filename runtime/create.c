@@ -20,6 +20,7 @@
 #include "runtime/create.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/pod.h"
 #include "runtime/report.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
@@ -315,16 +316,18 @@ static bool prepare(struct making *m, struct error **err)
 	if (!spec_parse(&m->b, &m->s, bundle, text, len, err))
 		return error_wrap(err, "%s/config.json", bundle);
 	m->spec = json_tokener_parse(text);
-	if (m->spec == NULL || !keep_config(m, text, len, err) || !build_settings(&m->b, &m->s, err) ||
+	if (m->spec == NULL || !pod_find(&m->c, &m->b, m->spec, err) || !keep_config(m, text, len, err) || !build_settings(&m->b, &m->s, err) ||
 	    !build_host_ids(&m->b, &m->s, err) || !preserve(m, err) || !check_terminal(m, err) || !make_sync(m, err))
 		return false;
 	describe(m, bundle);
 	m->b.c->wait_start = true;
 	m->b.c->engine_init = !m->foreground;
-	fd = container_listen(&m->c, err);
-	if (fd < 0)
-		return false;
-	m->b.c->control_fd = build_fd(&m->b, fd);
+	if (m->b.c->pod_fd < 0) {
+		fd = container_listen(&m->c, err);
+		if (fd < 0)
+			return false;
+		m->b.c->control_fd = build_fd(&m->b, fd);
+	}
 	/* Opened anew: a copy of ours would hold our lock as long as the monitor lives, should we be killed before we give it up. */
 	m->b.c->state_fd = build_fd(&m->b, openat(m->c.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return cgroup_create(&m->c, m->spec, &m->b, err);
@@ -378,6 +381,8 @@ static bool created(pid_t pid, void *arg, struct error **err)
 			error_set(err, "the sandbox's monitor ended before the container was there");
 		return false;
 	}
+	if (container_pod(&m->c) != NULL)
+		json_object_object_add(m->c.state, "number", json_object_new_int64((uint32_t)r.status));
 	json_object_object_add(m->c.state, "pid", json_object_new_int64(pid));
 	json_object_object_add(m->c.state, "start", json_object_new_uint64(process_start_time(pid)));
 	if (!created_hooks(m, err) || !container_save(&m->c, err) || !pid_file_write(m->pid_file, pid, err))

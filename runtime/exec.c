@@ -346,7 +346,7 @@ static int ask(struct request *r, struct error **err)
 	for (unsigned i = 0; i < r->preserve; i++)
 		fds[n++] = (int)(3 + i);
 	memset(&reply, 0, sizeof(reply));
-	if (!monitor_send(conn, &rq, fds, n, err) || !monitor_receive(conn, &reply, -1, err)) {
+	if (!monitor_send(&r->c, conn, &rq, fds, n, err) || !monitor_receive(conn, &reply, -1, err)) {
 		if (reply.type == LC_ERROR && reply.start_errno != 0)
 			explain(r, &reply, err);
 		return -1;
@@ -359,7 +359,7 @@ static void tell_pid(int conn, pid_t pid)
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_EXEC_PID, .signal = pid};
 	cleanup_error struct error *ignored = NULL;
 
-	monitor_send(conn, &rq, NULL, 0, &ignored);
+	monitor_send(NULL, conn, &rq, NULL, 0, &ignored);
 }
 
 static bool own_terminal(struct request *r)

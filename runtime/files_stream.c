@@ -41,7 +41,7 @@ static bool hand_over(struct container *c, int theirs, struct error **err)
 
 	if (conn < 0)
 		return not_running(c->id, err);
-	return monitor_send(conn, &rq, &theirs, 1, err) && monitor_receive(conn, &r, 10000, err);
+	return monitor_send(c, conn, &rq, &theirs, 1, err) && monitor_receive(conn, &r, 10000, err);
 }
 
 bool files_stream_open(struct files_stream *s, const char *id, struct error **err)

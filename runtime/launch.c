@@ -119,7 +119,7 @@ static void enter_cgroups(const struct build *b)
 /* Exec of the core in this process. Returns only on failure, with errno. */
 static void exec_core(const struct build *b, const char *core, int config)
 {
-	char *const argv[] = {(char *)"sentrybox-core", (char *)"monitor", NULL};
+	char *const argv[] = {(char *)"sentrybox-core", (char *)(uintptr_t)(b->c->pod_fd >= 0 ? "container" : "monitor"), NULL};
 	char *const envp[] = {NULL};
 
 	enter_cgroups(b);

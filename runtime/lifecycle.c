@@ -182,7 +182,7 @@ static bool end_monitor(struct container *c, struct error **err)
 	if (pid == 0 || container_pid(c) == 0) /* once more, now that the number can't become another's */
 		return true;
 	fd = container_connect(c);
-	if (fd >= 0 && monitor_send(fd, &rq, NULL, 0, &ignored) && monitor_receive(fd, &r, END_MS, &ignored) &&
+	if (fd >= 0 && monitor_send(c, fd, &rq, NULL, 0, &ignored) && monitor_receive(fd, &r, END_MS, &ignored) &&
 	    pidfd >= 0 && gone_within(pidfd, END_MS))
 		return true;
 	if (pidfd >= 0 ? syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 : kill(pid, SIGKILL) < 0) {
@@ -267,7 +267,7 @@ static bool each_process(struct container *c, void (*fn)(const struct control_pr
 
 	if (fd < 0)
 		return error_set(err, "container not running");
-	if (!monitor_send(fd, &rq, NULL, 0, err))
+	if (!monitor_send(c, fd, &rq, NULL, 0, err))
 		return false;
 	for (unsigned parts = 0; parts < PROCESS_PARTS; parts++) {
 		struct pollfd p = {fd, POLLIN, 0};

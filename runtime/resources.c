@@ -146,7 +146,7 @@ bool events_print(struct container *c, uint64_t interval_ms, struct error **err)
 
 	if (fd < 0)
 		return error_set(err, "container not running");
-	if (!monitor_send(fd, &rq, NULL, 0, err))
+	if (!monitor_send(c, fd, &rq, NULL, 0, err))
 		return false;
 	for (;;) {
 		struct pollfd p = {fd, POLLIN, 0};

@@ -26,11 +26,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <linux/nsfs.h>
-#include <sched.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -482,17 +479,21 @@ static bool parse_mounts(struct build *b, json_object *spec, const char *bundle,
 
 /* ---- linux ---- */
 
-/* The monitor joins it; the program's own network is the sandbox's all the same. */
-static bool network_namespace(struct build *b, const char *where, const char *path, struct error **err)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+static const char *const joined[JOIN_KINDS] = {[JOIN_NETWORK] = "network", [JOIN_IPC] = "ipc", [JOIN_UTS] = "uts", [JOIN_PID] = "pid"};
 
-	if (fd < 0)
-		return error_errno(err, errno, "%s.path: can't open %s", where, path);
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
-		return error_set(err, "%s.path: %s is not a network namespace", where, path);
-	b->c->net_fd = build_fd(b, steal_fd(&fd));
-	return true;
+/* Kept for pod.c, which looks whose they are. */
+static bool join(struct build *b, const char *where, const char *type, const char *path, struct error **err)
+{
+	for (size_t k = 0; k < JOIN_KINDS; k++) {
+		if (strcmp(type, joined[k]) != 0)
+			continue;
+		if (b->join[k].path != NULL)
+			return error_set(err, "%s: there is a second %s namespace with a path", where, type);
+		b->join[k].path = xstrdup(path);
+		b->join[k].where = xstrdup(where);
+		return true;
+	}
+	return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 }
 
 static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, struct error **err)
@@ -517,18 +518,13 @@ static bool parse_namespaces(struct build *b, json_object *spec, json_object *os
 		if (known[k] == NULL)
 			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where,
 					 type != NULL ? type : "");
-		if (strcmp(type, "network") == 0 && b->c->net_fd < 0) {
-			/* Who has hooks run in between wants to set it up. */
-			if (path == NULL || *path == '\0') {
-				b->c->net_new = hooks_any(spec, "prestart") || hooks_any(spec, "createRuntime");
-				continue;
-			}
-			if (!network_namespace(b, where, path, err))
+		if (path != NULL && *path != '\0') {
+			if (!join(b, where, type, path, err))
 				return false;
-			continue;
+		} else if (strcmp(type, "network") == 0) {
+			/* Who has hooks run in between wants to set it up. */
+			b->c->net_new = hooks_any(spec, "prestart") || hooks_any(spec, "createRuntime");
 		}
-		if (path != NULL && *path != '\0')
-			return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 	}
 	return true;
 }

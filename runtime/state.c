@@ -9,6 +9,9 @@
  *	        control       the monitor's socket
  *	        exit.json     written by the monitor at its end
  *
+ * A container of a pod has no control socket: its pod's monitor is asked, by its number there ("pod", "number" in state.json). The
+ * process that its pid names is its own (container_host.c).
+ *
  * What a container is doing is never believed from a file: it runs if the process of that number and start time is there,
  * and what it does is asked of that process. So whatever is killed at whatever moment, there is nothing to go stale: a
  * directory without a living monitor is a stopped container, one without state.json and lock the rest of a killed create,
@@ -387,6 +390,20 @@ static int64_t state_int(const struct container *c, const char *key)
 	return c->state != NULL && json_object_object_get_ex(c->state, key, &v) ? json_object_get_int64(v) : 0;
 }
 
+const char *container_pod(const struct container *c)
+{
+	json_object *v;
+
+	return c->state != NULL && json_object_object_get_ex(c->state, "pod", &v) && json_object_is_type(v, json_type_string) ?
+		       json_object_get_string(v) :
+		       NULL;
+}
+
+uint32_t container_number(const struct container *c)
+{
+	return container_pod(c) != NULL ? (uint32_t)state_int(c, "number") : 0;
+}
+
 pid_t container_pid(const struct container *c)
 {
 	pid_t pid = (pid_t)state_int(c, "pid");
@@ -411,7 +428,7 @@ enum container_state container_status(const struct container *c)
 	if (container_pid(c) == 0)
 		return STATE_STOPPED;
 	fd = container_connect(c);
-	if (fd < 0 || !monitor_send(fd, &rq, NULL, 0, &err) || !monitor_receive(fd, &r, ANSWER_MS, &err))
+	if (fd < 0 || !monitor_send(c, fd, &rq, NULL, 0, &err) || !monitor_receive(fd, &r, ANSWER_MS, &err))
 		return container_pid(c) == 0 || fd < 0 ? STATE_STOPPED : STATE_RUNNING; /* ending; or it doesn't answer */
 	return r.state <= STATE_STOPPED ? (enum container_state)r.state : STATE_STOPPED;
 }
@@ -454,11 +471,11 @@ json_object *container_state_json(const struct container *c, enum container_stat
 /* ---- its monitor ---- */
 
 /* A socket's name has 108 bytes at most, an engine's directories more: through the directory's descriptor. */
-static socklen_t socket_name(const struct container *c, struct sockaddr_un *a)
+static socklen_t socket_name(int dir, struct sockaddr_un *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
-	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" LIFECYCLE_SOCKET, c->dir_fd);
+	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" LIFECYCLE_SOCKET, dir);
 	return (socklen_t)sizeof(*a);
 }
 
@@ -466,7 +483,7 @@ int container_listen(const struct container *c, struct error **err)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un a;
-	socklen_t len = socket_name(c, &a);
+	socklen_t len = socket_name(c->dir_fd, &a);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 128) < 0) {
 		error_errno(err, errno, "can't make the container's control socket");
@@ -477,24 +494,35 @@ int container_listen(const struct container *c, struct error **err)
 
 int container_connect(const struct container *c)
 {
-	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	const char *pod = container_pod(c);
+	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), dir = -1;
 	struct sockaddr_un a;
-	socklen_t len = socket_name(c, &a);
+	socklen_t len;
+
+	if (pod != NULL && container_id_ok(pod))
+		dir = openat(c->root_fd, pod, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (pod != NULL && dir < 0)
+		return -1;
+	len = socket_name(pod != NULL ? dir : c->dir_fd, &a);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
 
-bool monitor_send(int fd, const struct lifecycle_request *rq, const int *fds, unsigned nfds, struct error **err)
+bool monitor_send(const struct container *c, int fd, const struct lifecycle_request *wanted, const int *fds, unsigned nfds,
+		  struct error **err)
 {
 	union {
 		char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} ctl = {0};
-	struct iovec iov = {(void *)(uintptr_t)rq, sizeof(*rq)};
+	struct lifecycle_request rq = *wanted;
+	struct iovec iov = {&rq, sizeof(rq)};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
+	if (c != NULL)
+		rq.container = container_number(c);
 	if (nfds != 0) {
 		struct cmsghdr *h;
 
@@ -506,7 +534,7 @@ bool monitor_send(int fd, const struct lifecycle_request *rq, const int *fds, un
 		h->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		memcpy(CMSG_DATA(h), fds, nfds * sizeof(int));
 	}
-	if (sendmsg(fd, &m, MSG_NOSIGNAL) != (ssize_t)sizeof(*rq))
+	if (sendmsg(fd, &m, MSG_NOSIGNAL) != (ssize_t)sizeof(rq))
 		return error_set(err, "container not running");
 	return true;
 }
@@ -541,5 +569,5 @@ bool container_ask(const struct container *c, const struct lifecycle_request *rq
 
 	if (fd < 0)
 		return error_set(err, "container not running");
-	return monitor_send(fd, rq, NULL, 0, err) && monitor_receive(fd, r, rq->type == LC_WAIT ? -1 : ANSWER_MS, err);
+	return monitor_send(c, fd, rq, NULL, 0, err) && monitor_receive(fd, r, rq->type == LC_WAIT ? -1 : ANSWER_MS, err);
 }

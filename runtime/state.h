@@ -40,6 +40,10 @@ bool container_remove(struct container *c, struct error **err);
 /* The names of all, sorted; NULL at the end. */
 char **container_names(struct error **err);
 
+/* The sandbox that it has joined, by name (borrowed), or NULL; and its number there, 0 for the sandbox itself. */
+const char *container_pod(const struct container *c);
+uint32_t container_number(const struct container *c);
+
 /* The monitor's pid, or 0 if it is not there any more (or its number is another process's). */
 pid_t container_pid(const struct container *c);
 enum container_state container_status(const struct container *c);
@@ -54,11 +58,12 @@ uint64_t process_start_time(pid_t pid);
 
 /* ---- its monitor ---- */
 
-/* A connection, or -1 (not running). */
+/* A connection to it, or to the monitor of the pod it is in; -1: not running. */
 int container_connect(const struct container *c);
 /* One question, one answer of type LC_OK, STARTED or ENDED. */
 bool container_ask(const struct container *c, const struct lifecycle_request *rq, struct lifecycle_reply *r, struct error **err);
-bool monitor_send(int fd, const struct lifecycle_request *rq, const int *fds, unsigned nfds, struct error **err);
+/* c: whom it is about; NULL where that is known already. */
+bool monitor_send(const struct container *c, int fd, const struct lifecycle_request *rq, const int *fds, unsigned nfds, struct error **err);
 /* Within ms (-1: however long). The text of LC_ERROR becomes the error. */
 bool monitor_receive(int fd, struct lifecycle_reply *r, int ms, struct error **err);
 /* The listening end, made in its directory. */

@@ -104,6 +104,7 @@ static int64_t set_owner(struct file *file, int32_t pid, bool thread)
 	if (pid < 0 && pgrp_find(-pid) == NULL)
 		return -LINUX_ESRCH;
 	file->owner_pid = pid;
+	file->owner_pids = pid_space_of(task_current());
 	file->owner_is_thread = thread;
 	return 0;
 }

@@ -217,7 +217,7 @@ static int64_t each_target(struct task *task, int which, int who,
 			return ret;
 	}
 	list_for_each(g, &kernel.groups, all_link) {
-		if (pgrp != NULL && g->pgrp != pgrp)
+		if ((pgrp != NULL && g->pgrp != pgrp) || g->container != task->group->container)
 			continue;
 		list_for_each(t, &g->threads, group_link)
 			if (which != PRIO_USER || t->cred->uid == (who != 0 ? (kuid_t)who : task->cred->uid))

@@ -180,7 +180,7 @@ static const char *check_host(const struct config *c)
 			       c->result_fd,  c->copy_out_fd, c->control_fd,
 			       c->gate_cache_fd, c->gate_cache_dir, c->sync_fd, c->state_fd,
 			       c->cg_leave_fd[0], c->cg_leave_fd[1], c->cg_freeze_fd, c->cg_frozen_fd,
-			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd, c->net_fd, c->keep_program};
+			       c->cg_oom_fd,  c->cg_memory_max_fd, c->cg_memory_fd, c->net_fd, c->keep_program, c->pod_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (!fd_optional(fds[i]))

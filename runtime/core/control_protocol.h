@@ -29,6 +29,9 @@ enum control_type {
 	CONTROL_PROCESSES,     /* a control_processes: the answer to CONTROL_LIST, in parts; the last has no entry */
 	CONTROL_KEEP,          /* init has ended with status, what was changed can be kept: answered by a CONTROL_FILES, with the
 				* keeper's socket or without */
+	CONTROL_CONTAINER_CREATED, /* a further container's CONTROL_CREATED: id. Then it is told of as of a process from outside */
+	CONTROL_CONTAINER_OOM,     /* container: one of its processes ended for its limit on memory */
+	CONTROL_USAGE,             /* a control_usage: the answer to CONTROL_WANT_USAGE */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */
@@ -39,6 +42,11 @@ enum control_type {
 	CONTROL_LIST = 0x108,
 	CONTROL_UPDATE = 0x109,    /* a control_update */
 	CONTROL_FILES = 0x10a,     /* a command's socket comes along: runtime/core/files_protocol.h */
+	CONTROL_CONTAINER = 0x10b, /* id: a further container's; its struct config, status: what its root is (CONTAINER_ROOT_*), stdio and
+				    * preserved descriptors come along; container: the one whose process numbers it shares, or
+				    * CONTAINER_OWN_PIDS */
+	CONTROL_FREEZE = 0x10c,    /* container: nothing of it runs (status 1), or it goes on (0) */
+	CONTROL_WANT_USAGE = 0x10d, /* container */
 	CONTROL_INSPECTOR = 0x102, /* the answer: its socket comes along, or nothing; ip, sp: of that thread, 0 if not known */
 };
 
@@ -47,13 +55,17 @@ struct control_message {
 	int32_t status;
 	int32_t start_errno;
 	uint32_t limits;
-	uint32_t id, pad; /* of a process from outside, given by the monitor; never 0 */
+	uint32_t id;        /* of a process from outside, or of a container's first; given by the monitor, never 0 */
+	uint32_t container; /* 0: the sandbox's first one */
 	uint64_t syscalls, denials;
 	uint64_t ip, sp;
 	char text[480];
 };
 
-#define CONTROL_EVERYBODY UINT32_MAX
+#define CONTROL_EVERYBODY UINT32_MAX /* in the container */
+#define CONTAINER_OWN_PIDS UINT32_MAX
+#define CONTAINER_ROOT_GOFER 1 /* a socket to a gofer, behind the configuration, for the root and the binds */
+#define CONTAINER_ROOT_IMAGE 2 /* an image, behind that */
 #define CONTROL_MAX_FDS 20 /* with one message: a configuration, stdio, preserved descriptors */
 
 /* Told by its type, as all that follow. */
@@ -71,6 +83,7 @@ struct control_process {
 	int32_t pid, ppid; /* in the sandbox */
 	uint32_t uid, threads;
 	uint32_t id; /* of the process from outside that it comes from; 0: init's own */
+	uint32_t container, pad;
 	uint32_t cpu_ms;
 	uint64_t age_ms;
 	char state, name[23];
@@ -83,10 +96,17 @@ struct control_processes {
 /* Limits as they are from now on; 0: none. */
 struct control_update {
 	uint32_t type, max_tasks;
-	uint32_t cpu_permille, pad;
+	uint32_t cpu_permille, container;
 	uint64_t memory_bytes;
 };
+/* What a container's processes use. */
+struct control_usage {
+	uint32_t type, container;
+	uint64_t memory_bytes, memory_peak, memory_limit, cpu_user_ns, cpu_sys_ns;
+	uint32_t tasks, ooms;
+};
 union control_any {
+	struct control_usage usage;
 	struct control_message msg;
 	struct control_processes processes;
 	struct control_gate gate;
@@ -114,6 +134,7 @@ struct control_resident {
 
 /* The roles, by argv[1] of sentrybox-core. */
 int monitor_main(void);
+int container_host_main(void);
 int sentry_main(void);
 int gofer_main(void);
 

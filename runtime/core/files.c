@@ -20,6 +20,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
@@ -181,12 +182,12 @@ void job_go(struct files_job *j, const struct path *path)
 bool files_walkable(const struct path *path)
 {
 	static const char *const not_files[] = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "devtmpfs"};
-	const struct mount *m = path->mount;
+	const struct mount *m = path->mount, *top = task_current() != NULL ? task_current()->fs->root.mount : mount_root;
 
 	for (unsigned i = 0; i < ARRAY_LEN(not_files); i++)
 		if (strcmp(path->dentry->sb->fs_type, not_files[i]) == 0)
 			return false;
-	return m->parent == NULL || m->parent != mount_root || m->mountpoint->parent != mount_root->root ||
+	return m->parent == NULL || m->parent != top || m->mountpoint->parent != top->root ||
 	       strcmp(m->mountpoint->name, "dev") != 0;
 }
 
@@ -260,9 +261,10 @@ static void boot(struct task *task)
 	task_exit_thread(task, 0);
 }
 
-static struct task *new_task(void)
+static struct task *new_task(struct container *c)
 {
-	struct path root = {.mount = mount_root, .dentry = mount_root->root};
+	struct mount *top = c == &container_first ? mount_root : c->root;
+	struct path root = {.mount = top, .dentry = top->root};
 	struct cred *cred = cred_new(0, 0);
 	struct files *files = files_new();
 	struct fs_context *fs = fs_context_new();
@@ -276,7 +278,7 @@ static struct task *new_task(void)
 	fs_set_root(fs, &root);
 	path_get(&root);
 	fs_set_cwd(fs, &root);
-	task = task_new_process(cred, files, fs);
+	task = task_new_process_in(c, c == &container_first ? pid_space_first() : c->pids, cred, files, fs);
 	if (task != NULL) {
 		strcpy(task->comm, "sentrybox-cp");
 		task->group->unkillable = true; /* by those inside */
@@ -284,15 +286,17 @@ static struct task *new_task(void)
 	return task;
 }
 
-void files_start(int fd)
+void files_start(uint32_t container, int fd)
 {
+	struct container *c = container_find(container);
 	struct task *task = NULL;
 	unsigned i = 0;
 
 	while (i < JOBS_MAX && jobs[i].task != NULL)
 		i++;
-	if (i < JOBS_MAX && mount_root != NULL && kernel.init != NULL && !kernel.init->exiting)
-		task = new_task();
+	if (i < JOBS_MAX && mount_root != NULL && kernel.init != NULL && !kernel.init->exiting && c != NULL && !c->ending &&
+	    (c == &container_first || c->root != NULL))
+		task = new_task(c);
 	if (task == NULL) {
 		host_close(fd); /* the command says that nothing came */
 		return;
@@ -315,7 +319,7 @@ static void boot_last(struct task *task)
 
 bool files_serve_last(int fd, void (*done)(void))
 {
-	struct task *task = new_task();
+	struct task *task = new_task(&container_first);
 
 	if (task == NULL) {
 		host_close(fd);

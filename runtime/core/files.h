@@ -11,7 +11,7 @@
 struct task;
 
 /* Takes the command's socket and serves what it asks for on a task of its own, beside the guest's. */
-void files_start(int fd);
+void files_start(uint32_t container, int fd);
 /* The same when init has ended and nobody else is left: done is called behind it. False: memory is out, fd is closed. */
 bool files_serve_last(int fd, void (*done)(void));
 /* What such a task does, on its coroutine; takes fd and returns when all is over. */

@@ -557,7 +557,8 @@ void files_read(struct files_job *j, const char *name, unsigned flags)
 
 void files_diff(struct files_job *j, unsigned flags)
 {
-	struct path root = {.mount = mount_root, .dentry = mount_root->root};
+	struct mount *top = task_current()->fs->root.mount;
+	struct path root = {.mount = top, .dentry = top->root};
 	struct dir *d = NULL;
 	struct walk w;
 	int err = walk_begin(&w, j, flags) ? mem_changes_new(root.dentry, &w.changes) : -LINUX_ENOMEM;

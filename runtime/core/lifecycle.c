@@ -5,6 +5,9 @@
  *	create --sync--> monitor: CREATING --CONTROL_CREATED--> CREATED --LC_START--> RUNNING <--> PAUSED     --> STOPPED
  *	start, kill, exec, ps ... --connection--> request --> control message to the sentry --> answer --> reply
  *
+ * Further containers of a pod are led here, too: each has an entry, a life line (container_host.c), and a state of its own.
+ * A request names the container it is about.
+ *
  * `create` holds the other end of the sync socket until it has written down all that others need; if it is gone before it
  * said so, nobody knows of the container, and it ends. A connection that made a process (exec) is that process's life line.
  *
@@ -42,8 +45,20 @@ struct connection {
 	int fd;
 	uint32_t waits; /* LC_START, LC_WAIT, LC_PS, LC_EXEC, LC_EVENTS; 0: for nothing */
 	uint32_t exec;  /* the id of its process, 0: none */
-	pid_t host_pid; /* exec: what stands for it */
+	pid_t host_pid; /* exec, container: what stands for it */
+	uint32_t container; /* which one its question is about */
+	bool life_line; /* exec is a container's number */
 };
+
+/* A further container of the pod. */
+struct member {
+	uint32_t id; /* 0: this entry is free */
+	enum container_state state;
+	bool start_sent, paused;
+	int64_t kill_at_ms; /* 0: not so */
+	int status;
+};
+#define MEMBERS_MAX 64
 
 static const struct config *cfg;
 static int control = -1, sync_fd = -1;
@@ -58,6 +73,7 @@ static uint64_t host_ooms; /* of them, as told to those that wait for events */
 static uint32_t own_ooms;  /* times that a process had to end for the sandbox's own limit */
 static struct connection *connections;
 static unsigned nconnections;
+static struct member members[MEMBERS_MAX];
 
 static int64_t now_ms(void)
 {
@@ -102,13 +118,39 @@ bool lifecycle_paused(void)
 	return state == STATE_PAUSED;
 }
 
+static struct member *find_member(uint32_t id)
+{
+	for (unsigned i = 0; id != 0 && i < MEMBERS_MAX; i++)
+		if (members[i].id == id)
+			return &members[i];
+	return NULL;
+}
+
+static enum container_state state_of(uint32_t container)
+{
+	const struct member *m = find_member(container);
+
+	if (container == 0)
+		return state;
+	if (m == NULL || state == STATE_STOPPED)
+		return STATE_STOPPED;
+	if (m->state == STATE_STOPPED || m->state == STATE_CREATING)
+		return m->state;
+	return m->paused || state == STATE_PAUSED ? STATE_PAUSED : m->state;
+}
+
 /* ---- to the sentry ---- */
+
+static bool tell_about(uint32_t type, uint32_t container, uint32_t id, int status)
+{
+	struct control_message msg = {.type = type, .id = id, .container = container, .status = status};
+
+	return send(control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+}
 
 static bool tell_sentry(uint32_t type, uint32_t id, int status)
 {
-	struct control_message msg = {.type = type, .id = id, .status = status};
-
-	return send(control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+	return tell_about(type, 0, id, status);
 }
 
 static bool send_fds(const struct control_message *msg, const int *fds, unsigned nfds)
@@ -132,12 +174,18 @@ static bool send_fds(const struct control_message *msg, const int *fds, unsigned
 
 /* ---- to commands ---- */
 
+static void member_gone(uint32_t id);
+
 static void drop(struct connection *c)
 {
+	uint32_t gone = c->life_line ? c->container : 0;
+
 	if (c->exec != 0 && state != STATE_STOPPED)
 		tell_sentry(CONTROL_EXEC_KILL, c->exec, 0);
 	close(c->fd);
 	*c = connections[--nconnections];
+	if (gone != 0)
+		member_gone(gone);
 }
 
 /* A command that does not read is not waited for long. */
@@ -158,7 +206,7 @@ static void reply(struct connection *c, const struct lifecycle_reply *r)
 {
 	struct lifecycle_reply copy = *r;
 
-	copy.state = state;
+	copy.state = state_of(c->container);
 	reply_any(c, &copy, sizeof(copy));
 }
 
@@ -263,10 +311,217 @@ static void go_on_all(void)
 	kill(sentry, SIGCONT);
 }
 
+/* ---- further containers ---- */
+
+static void tell_ooms(uint32_t container, uint32_t ooms)
+{
+	struct lifecycle_reply r = {.type = LC_OOM, .ooms = ooms};
+
+	for (unsigned i = 0; i < nconnections; i++) {
+		if (connections[i].waits == LC_EVENTS && connections[i].container == container)
+			reply(&connections[i], &r);
+	}
+}
+
+/* Whoever waits for something of it is told that there will be nothing. */
+static void answer_waiting(uint32_t id, int status, int start_errno, const char *why)
+{
+	for (unsigned i = 0; i < nconnections; i++) {
+		struct connection *c = &connections[i];
+
+		if (c->container != id || c->life_line)
+			continue;
+		if (c->waits == LC_WAIT)
+			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = status});
+		else if (c->waits == LC_START || c->waits == LC_PS || c->waits == LC_STATS || c->waits == LC_EVENTS)
+			reply_error(c, start_errno, why);
+		else
+			continue;
+		c->waits = 0;
+	}
+}
+
+static void member_ended(struct member *m, int status, int start_errno, const char *why)
+{
+	m->state = STATE_STOPPED;
+	m->kill_at_ms = 0;
+	m->status = status;
+	answer_waiting(m->id, status, start_errno, why);
+}
+
+static void member_gone(uint32_t id)
+{
+	struct member *m = find_member(id);
+
+	if (m == NULL)
+		return;
+	if (m->state != STATE_STOPPED)
+		member_ended(m, SIGKILL, 0, "container not running");
+	*m = (struct member){0};
+}
+
+static bool same_egress(const struct config_egress *a, const struct config_egress *b)
+{
+	return a->family == b->family && a->prefix == b->prefix && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 &&
+	       a->port_lo == b->port_lo && a->port_hi == b->port_hi;
+}
+
+static bool same_ingress(const struct config_ingress *a, const struct config_ingress *b)
+{
+	return a->family == b->family && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 && a->port_lo == b->port_lo &&
+	       a->port_hi == b->port_hi;
+}
+
+/* The network is the pod's: a container that asks for more than that has, must not seem to have got it. */
+static const char *check_network(const struct config *c)
+{
+	for (uint32_t i = 0, k; i < c->negress; i++) {
+		for (k = 0; k < cfg->negress && !same_egress(&c->egress[i], &cfg->egress[k]); k++)
+			;
+		if (k == cfg->negress)
+			return "egress-allow: the pod's sandbox does not allow this: a pod's network is set by its sandbox's annotations";
+	}
+	for (uint32_t i = 0, k; i < c->ningress; i++) {
+		for (k = 0; k < cfg->ningress && !same_ingress(&c->ingress[i], &cfg->ingress[k]); k++)
+			;
+		if (k == cfg->ningress)
+			return "ingress-allow: the pod's sandbox does not allow this: a pod's network is set by its sandbox's annotations";
+	}
+	return NULL;
+}
+
+static const struct config *map_sealed(int fd, const char **bad)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	const struct config *c;
+	struct stat st;
+
+	*bad = "the configuration is not a sealed memfd of the right size";
+	if (fstat(fd, &st) < 0 || st.st_size != (off_t)sizeof(*c) || (fcntl(fd, F_GET_SEALS) & seals) != seals)
+		return NULL;
+	*bad = "the configuration can't be mapped";
+	c = mmap(NULL, sizeof(*c), PROT_READ, MAP_PRIVATE, fd, 0);
+	return c != MAP_FAILED ? c : NULL;
+}
+
+static const char *check_container(const int *fds, unsigned nfds)
+{
+	const char *bad = "descriptors are missing";
+	const struct config *c = nfds >= 5 ? map_sealed(fds[0], &bad) : NULL;
+
+	if (c == NULL)
+		return bad;
+	bad = config_check(c);
+	if (bad == NULL)
+		bad = check_network(c);
+	munmap((void *)(uintptr_t)c, sizeof(*c));
+	return bad;
+}
+
+static uint32_t next_id(void)
+{
+	last_id = last_id >= UINT32_MAX - 2 ? 1 : last_id + 1;
+	return last_id;
+}
+
+static void do_container(struct connection *c, const struct lifecycle_request *rq, const int *fds, unsigned nfds)
+{
+	struct control_message msg = {.type = CONTROL_CONTAINER, .status = (int32_t)rq->flags, .container = rq->container};
+	const char *bad = check_container(fds, nfds);
+	struct member *m = members;
+
+	while (m < members + MEMBERS_MAX && m->id != 0)
+		m++;
+	if (bad == NULL && state == STATE_PAUSED)
+		bad = "the pod is paused";
+	if (bad == NULL && state != STATE_RUNNING && state != STATE_CREATED)
+		bad = "the pod is not running";
+	if (bad == NULL && (c->exec != 0 || c->life_line))
+		bad = "one container a connection";
+	if (bad == NULL && m == members + MEMBERS_MAX)
+		bad = "the pod has as many containers as it may have (64)";
+	if (bad == NULL && rq->flags != CONTAINER_ROOT_GOFER && rq->flags != CONTAINER_ROOT_IMAGE)
+		bad = "there is no such kind of root";
+	if (bad == NULL && rq->container != 0 && rq->container != CONTAINER_OWN_PIDS && state_of(rq->container) == STATE_STOPPED)
+		bad = "the container whose processes it is to share has ended";
+	if (bad == NULL) {
+		msg.id = next_id();
+		if (!send_fds(&msg, fds, nfds))
+			bad = "the sandbox does not listen";
+	}
+	if (bad != NULL) {
+		reply_error(c, 0, bad);
+		return;
+	}
+	*m = (struct member){.id = msg.id, .state = STATE_CREATING};
+	c->exec = c->container = msg.id;
+	c->life_line = true;
+	c->waits = LC_EXEC;
+	c->host_pid = rq->signal;
+}
+
+static void start_member(struct connection *c, struct member *m)
+{
+	if (m->state == STATE_CREATING)
+		reply_error(c, 0, "the container is still being created");
+	else if (m->state == STATE_STOPPED)
+		reply_error(c, 0, "cannot start a container that has stopped");
+	else if (m->state != STATE_CREATED || m->start_sent)
+		reply_error(c, 0, "cannot start an already running container");
+	else if (!tell_sentry(CONTROL_START, m->id, 0))
+		reply_error(c, 0, "the sandbox does not listen");
+	else {
+		m->start_sent = true;
+		c->waits = LC_START;
+	}
+}
+
+static void kill_member(struct connection *c, struct member *m, const struct lifecycle_request *rq)
+{
+	if (m->state == STATE_STOPPED) {
+		reply_error(c, 0, "container not running");
+		return;
+	}
+	if (state == STATE_PAUSED && rq->signal != 0) {
+		reply_error(c, 0, "the pod's sandbox is paused: resume it first");
+		return;
+	}
+	if (rq->signal != 0) {
+		if (rq->flags & LC_ALL)
+			tell_about(CONTROL_SIGNAL, m->id, CONTROL_EVERYBODY, rq->signal);
+		else
+			tell_sentry(CONTROL_SIGNAL, m->id, rq->signal);
+		if (rq->signal == SIGKILL && m->kill_at_ms == 0)
+			m->kill_at_ms = now_ms() + KILL_DEADLINE_MS;
+	}
+	reply_ok(c);
+}
+
+/* Without the host's freezer, which knows whole sandboxes only: the sentry lets none of its threads run. */
+static void pause_member(struct connection *c, struct member *m, bool on)
+{
+	if (m->state != STATE_RUNNING)
+		reply_error(c, 0, "the container is not running");
+	else if (state == STATE_PAUSED)
+		reply_error(c, 0, "the pod's sandbox is paused");
+	else if (m->paused == on)
+		reply_error(c, 0, on ? "the container is paused already" : "the container is not paused");
+	else if (!tell_about(CONTROL_FREEZE, m->id, 0, on))
+		reply_error(c, 0, "the sandbox does not listen");
+	else {
+		m->paused = on;
+		reply_ok(c);
+	}
+}
+
 /* ---- requests ---- */
 
 static void do_start(struct connection *c)
 {
+	if (c->container != 0) {
+		start_member(c, find_member(c->container));
+		return;
+	}
 	if (state == STATE_CREATING)
 		reply_error(c, 0, "the container is still being created");
 	else if (state != STATE_CREATED || start_sent)
@@ -285,6 +540,10 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 		reply_error(c, 0, "there is no such signal");
 		return;
 	}
+	if (c->container != 0) {
+		kill_member(c, find_member(c->container), rq);
+		return;
+	}
 	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep) {
 		go_on_all(); /* the sentry has still something to do */
 		state = STATE_RUNNING;
@@ -301,18 +560,11 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 
 static const char *check_exec(const int *fds, unsigned nfds)
 {
-	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	const struct config *c;
-	const char *bad;
-	struct stat st;
+	const char *bad = "descriptors are missing";
+	const struct config *c = nfds >= 4 ? map_sealed(fds[0], &bad) : NULL;
 
-	if (nfds < 4)
-		return "descriptors are missing";
-	if (fstat(fds[0], &st) < 0 || st.st_size != (off_t)sizeof(*c) || (fcntl(fds[0], F_GET_SEALS) & seals) != seals)
-		return "the configuration is not a sealed memfd of the right size";
-	c = mmap(NULL, sizeof(*c), PROT_READ, MAP_PRIVATE, fds[0], 0);
-	if (c == MAP_FAILED)
-		return "the configuration can't be mapped";
+	if (c == NULL)
+		return bad;
 	bad = config_check_process(c);
 	munmap((void *)(uintptr_t)c, sizeof(*c));
 	return bad;
@@ -320,18 +572,18 @@ static const char *check_exec(const int *fds, unsigned nfds)
 
 static void do_exec(struct connection *c, const int *fds, unsigned nfds)
 {
-	struct control_message msg = {.type = CONTROL_EXEC};
+	struct control_message msg = {.type = CONTROL_EXEC, .container = c->container};
 	const char *bad = check_exec(fds, nfds);
+	enum container_state is = state_of(c->container);
 
-	if (bad == NULL && state == STATE_PAUSED)
+	if (bad == NULL && is == STATE_PAUSED)
 		bad = "cannot exec in a paused container";
-	if (bad == NULL && state != STATE_RUNNING && state != STATE_CREATED)
+	if (bad == NULL && is != STATE_RUNNING && is != STATE_CREATED)
 		bad = "cannot exec in a container that is not running";
 	if (bad == NULL && c->exec != 0)
 		bad = "one process a connection";
 	if (bad == NULL) {
-		last_id = last_id >= UINT32_MAX - 2 ? 1 : last_id + 1;
-		msg.id = last_id;
+		msg.id = next_id();
 		if (!send_fds(&msg, fds, nfds))
 			bad = "the sandbox does not listen";
 	}
@@ -339,19 +591,20 @@ static void do_exec(struct connection *c, const int *fds, unsigned nfds)
 		reply_error(c, 0, bad);
 		return;
 	}
-	c->exec = last_id;
+	c->exec = msg.id;
 	c->waits = LC_EXEC;
 }
 
 static void do_files(struct connection *c, const int *fds, unsigned nfds)
 {
-	const struct control_message msg = {.type = CONTROL_FILES};
+	const struct control_message msg = {.type = CONTROL_FILES, .container = c->container};
+	enum container_state is = state_of(c->container);
 
 	if (nfds != 1)
 		reply_error(c, 0, "one descriptor is wanted");
-	else if (state == STATE_PAUSED)
+	else if (is == STATE_PAUSED)
 		reply_error(c, 0, "the container is paused: resume it first");
-	else if (state != STATE_RUNNING && state != STATE_CREATED)
+	else if (is != STATE_RUNNING && is != STATE_CREATED)
 		reply_error(c, 0, "the container is not there yet, or not any more");
 	else if (!send_fds(&msg, fds, nfds))
 		reply_error(c, 0, "the sandbox does not listen");
@@ -363,6 +616,15 @@ static void do_stats(struct connection *c)
 {
 	struct lifecycle_reply r = {.type = LC_OK};
 
+	if (c->container != 0) {
+		if (state == STATE_PAUSED)
+			reply_error(c, 0, "the pod's sandbox is paused");
+		else if (tell_about(CONTROL_WANT_USAGE, c->container, 0, 0))
+			c->waits = LC_STATS;
+		else
+			reply_error(c, 0, "the sandbox does not listen");
+		return;
+	}
 	r.memory_bytes = memory_watch_now(sentry);
 	r.memory_peak = memory_watch_peak();
 	r.memory_limit = memory_watch_limit(cfg);
@@ -376,13 +638,15 @@ static void do_update(struct connection *c, const struct lifecycle_request *rq)
 	struct control_update u = {.type = CONTROL_UPDATE,
 				   .max_tasks = rq->max_tasks,
 				   .cpu_permille = rq->cpu_permille,
+				   .container = c->container,
 				   .memory_bytes = rq->memory_bytes};
 
 	if (send(control, &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
 		reply_error(c, 0, "the sandbox does not listen");
 		return;
 	}
-	memory_watch_set_limit(rq->memory_bytes);
+	if (c->container == 0)
+		memory_watch_set_limit(rq->memory_bytes);
 	reply_ok(c);
 }
 
@@ -392,6 +656,8 @@ static void do_pause(struct connection *c, bool on)
 		reply_error(c, 0, "container not running");
 	else if (on && ending)
 		reply_error(c, 0, "the container is ending");
+	else if (c->container != 0)
+		pause_member(c, find_member(c->container), on);
 	else if (on && state != STATE_RUNNING)
 		reply_error(c, 0, state == STATE_PAUSED ? "the container is paused already" : "the container is not running");
 	else if (!on && state != STATE_PAUSED)
@@ -407,9 +673,19 @@ static void do_pause(struct connection *c, bool on)
 
 static void request(struct connection *c, const struct lifecycle_request *rq, const int *fds, unsigned nfds)
 {
+	/* What comes on the life line of an exec or a container is about that. */
+	if (c->exec == 0 && !c->life_line)
+		c->container = rq->type == LC_CONTAINER ? 0 : rq->container;
+	if (c->container != 0 && find_member(c->container) == NULL) {
+		reply_error(c, 0, "container not running");
+		return;
+	}
 	switch (rq->type) {
 	case LC_STATE:
 		reply_ok(c);
+		break;
+	case LC_CONTAINER:
+		do_container(c, rq, fds, nfds);
 		break;
 	case LC_START:
 		do_start(c);
@@ -430,6 +706,8 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 	case LC_WAIT:
 	case LC_EVENTS:
 		c->waits = rq->type;
+		if (c->container != 0 && state_of(c->container) == STATE_STOPPED)
+			answer_waiting(c->container, find_member(c->container)->status, 0, "container not running");
 		break;
 	case LC_PS:
 		if (state == STATE_PAUSED)
@@ -507,16 +785,6 @@ static void accept_one(void)
 	connections[nconnections++] = (struct connection){.fd = high};
 }
 
-static void tell_ooms(void)
-{
-	struct lifecycle_reply r = {.type = LC_OOM, .ooms = (uint32_t)(own_ooms + host_ooms)};
-
-	for (unsigned i = 0; i < nconnections; i++) {
-		if (connections[i].waits == LC_EVENTS)
-			reply(&connections[i], &r);
-	}
-}
-
 void lifecycle_oom(void)
 {
 	/* Stubs under ptrace can't be stopped by a signal. */
@@ -528,7 +796,7 @@ void lifecycle_oom(void)
 			go_on_all();
 	}
 	own_ooms++;
-	tell_ooms();
+	tell_ooms(0, (uint32_t)(own_ooms + host_ooms));
 }
 
 /* The host's OOM killer says nothing by itself: it is looked after while somebody wants to know. */
@@ -542,7 +810,7 @@ static bool watch_host_ooms(void)
 		now = host_cgroup_oom_kills(cfg);
 		if (now > host_ooms) {
 			host_ooms = now;
-			tell_ooms();
+			tell_ooms(0, (uint32_t)(own_ooms + host_ooms));
 		}
 		return true;
 	}
@@ -607,20 +875,33 @@ void lifecycle_ready(const struct pollfd *fds, int n)
 		accept_one();
 }
 
+/* When the next SIGKILL must have had its effect; 0: none is under way. */
+static int64_t first_kill(void)
+{
+	int64_t at = kill_at_ms;
+
+	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+		if (members[i].kill_at_ms != 0 && (at == 0 || members[i].kill_at_ms < at))
+			at = members[i].kill_at_ms;
+	return at;
+}
+
 int lifecycle_timeout_ms(void)
 {
-	int64_t left;
+	int64_t left, at = first_kill();
 	bool watched = watch_host_ooms();
 
-	if (kill_at_ms == 0)
+	if (at == 0)
 		return watched ? HOST_OOM_MS : -1;
-	left = kill_at_ms - now_ms();
+	left = at - now_ms();
 	return left <= 0 ? 0 : (int)left + 1;
 }
 
 bool lifecycle_overdue(void)
 {
-	if (kill_at_ms != 0 && now_ms() >= kill_at_ms)
+	int64_t at = first_kill();
+
+	if (at != 0 && now_ms() >= at)
 		overdue = true;
 	return overdue;
 }
@@ -633,6 +914,74 @@ static struct connection *find_exec(uint32_t id)
 		if (connections[i].exec == id)
 			return &connections[i];
 	return NULL;
+}
+
+/* The same of a container: c is its life line. */
+static void take_member(struct connection *c, struct member *m, struct lifecycle_reply *r)
+{
+	if (m == NULL)
+		return;
+	if (r->type == LC_STARTED) {
+		if (m->state != STATE_CREATED)
+			return;
+		m->state = STATE_RUNNING;
+		for (unsigned i = 0; i < nconnections; i++) {
+			if (connections[i].waits == LC_START && connections[i].container == m->id) {
+				connections[i].waits = 0;
+				reply_ok(&connections[i]);
+			}
+		}
+		return;
+	}
+	c->exec = 0; /* nothing is left to kill */
+	if (r->type == LC_ERROR) {
+		/* As a shell has it: what can't be executed is 126. */
+		r->status = (r->start_errno == 0 ? 125 : r->start_errno == ENOENT || r->start_errno == ENOTDIR ? 127 : 126) << 8;
+		if (r->text[0] == '\0')
+			snprintf(r->text, sizeof(r->text), "the container's program can't be started: %s", strerror(r->start_errno));
+	}
+	member_ended(m, r->status, r->start_errno, r->type == LC_ERROR ? r->text : "the container has ended");
+	c->waits = 0;
+	reply(c, r);
+}
+
+static void take_created(uint32_t id)
+{
+	struct connection *c = find_exec(id);
+	struct member *m = c != NULL && c->life_line ? find_member(id) : NULL;
+
+	if (m == NULL || m->state != STATE_CREATING)
+		return;
+	m->state = STATE_CREATED;
+	reply(c, &(struct lifecycle_reply){.type = LC_OK, .status = (int32_t)id});
+}
+
+static void take_usage(const struct control_usage *u)
+{
+	struct lifecycle_reply r = {.type = LC_OK,
+				    .memory_bytes = u->memory_bytes,
+				    .memory_peak = u->memory_peak,
+				    .memory_limit = u->memory_limit,
+				    .cpu_user_ns = u->cpu_user_ns,
+				    .cpu_sys_ns = u->cpu_sys_ns,
+				    .ooms = u->ooms};
+
+	for (unsigned i = 0; i < nconnections; i++) {
+		struct connection *c = &connections[i];
+
+		if (c->waits != LC_STATS || c->container != u->container)
+			continue;
+		c->waits = 0;
+		reply(c, &r);
+	}
+}
+
+static void take_oom(uint32_t container)
+{
+	static uint32_t told;
+
+	if (find_member(container) != NULL)
+		tell_ooms(container, ++told);
 }
 
 static void take_exec(const struct control_message *msg)
@@ -648,6 +997,10 @@ static void take_exec(const struct control_message *msg)
 		return;
 	memcpy(r.text, msg->text, sizeof(r.text));
 	r.text[sizeof(r.text) - 1] = '\0';
+	if (c->life_line) {
+		take_member(c, find_member(c->container), &r);
+		return;
+	}
 	if (r.type != LC_STARTED)
 		c->exec = 0; /* nothing is left to kill */
 	else
@@ -655,6 +1008,22 @@ static void take_exec(const struct control_message *msg)
 	reply(c, &r);
 	if (r.type == LC_ERROR)
 		c->waits = 0;
+}
+
+/* Those of the container that was asked about; one without entries is the end. */
+static bool reply_processes(struct connection *c, const struct lifecycle_processes *all)
+{
+	static struct lifecycle_processes some;
+
+	memset(&some, 0, sizeof(some));
+	some.type = LC_PROCESSES;
+	for (uint32_t i = 0; i < all->count; i++) {
+		if (all->entry[i].container != c->container)
+			continue;
+		some.host_pid[some.count] = all->host_pid[i];
+		some.entry[some.count++] = all->entry[i];
+	}
+	return (some.count == 0 && all->count != 0) || reply_any(c, &some, sizeof(some));
 }
 
 static void take_processes(const struct control_processes *p)
@@ -672,14 +1041,14 @@ static void take_processes(const struct control_processes *p)
 		struct connection *c = find_exec(e->id);
 
 		e->name[sizeof(e->name) - 1] = '\0';
-		out.host_pid[i] = e->pid == 1 ? getpid() : c != NULL && e->ppid == 0 ? c->host_pid : 0;
+		out.host_pid[i] = e->pid == 1 && e->container == 0 ? getpid() : c != NULL && e->ppid == 0 ? c->host_pid : 0;
 	}
 	for (unsigned i = nconnections; i-- > 0;) {
 		struct connection *c = &connections[i];
 
 		if (c->waits != LC_PS)
 			continue;
-		if (!reply_any(c, &out, sizeof(out)))
+		if (!reply_processes(c, &out))
 			drop(c);
 		else if (out.count == 0)
 			c->waits = 0;
@@ -691,6 +1060,11 @@ bool lifecycle_control(const union control_any *any, size_t n)
 	if (n == sizeof(any->processes) && any->processes.type == CONTROL_PROCESSES) {
 		if (connections != NULL)
 			take_processes(&any->processes);
+		return true;
+	}
+	if (n == sizeof(any->usage) && any->usage.type == CONTROL_USAGE) {
+		if (connections != NULL)
+			take_usage(&any->usage);
 		return true;
 	}
 	if (n != sizeof(any->msg))
@@ -706,12 +1080,20 @@ bool lifecycle_control(const union control_any *any, size_t n)
 		if (state == STATE_CREATED)
 			state = STATE_RUNNING;
 		for (unsigned i = 0; i < nconnections; i++) {
-			if (connections[i].waits == LC_START) {
+			if (connections[i].waits == LC_START && connections[i].container == 0) {
 				connections[i].waits = 0;
 				reply_ok(&connections[i]);
 			}
 		}
 		return false; /* it is the monitor's too */
+	case CONTROL_CONTAINER_CREATED:
+		if (connections != NULL)
+			take_created(any->msg.id);
+		return true;
+	case CONTROL_CONTAINER_OOM:
+		if (connections != NULL)
+			take_oom(any->msg.container);
+		return true;
 	case CONTROL_EXEC_STARTED:
 	case CONTROL_EXEC_FAILED:
 	case CONTROL_EXEC_ENDED:
@@ -725,21 +1107,21 @@ bool lifecycle_control(const union control_any *any, size_t n)
 
 /* ---- the end ---- */
 
-static void write_exit(const struct sandbox_result *r)
+void lifecycle_write_exit(const struct config *c, const struct sandbox_result *r)
 {
 	bool signalled = r->error[0] == '\0' && (r->status & 0x7f) != 0; /* also before it was started */
 	char text[256];
 	int fd, n;
 
-	if (cfg == NULL || cfg->state_fd < 0)
+	if (c == NULL || c->state_fd < 0)
 		return;
 	n = snprintf(text, sizeof(text), "{\"exitStatus\":%d,\"waitStatus\":%d,\"started\":%s,\"limits\":%u}\n",
 		     signalled ? 128 + (r->status & 0x7f) : result_exit_status(r), r->status & 0xffff, r->started ? "true" : "false", r->limits);
-	fd = openat(cfg->state_fd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(c->state_fd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return; /* deleted under us: nobody will ask */
 	if (write(fd, text, (size_t)n) == n)
-		renameat(cfg->state_fd, ".exit.new", cfg->state_fd, LIFECYCLE_EXIT);
+		renameat(c->state_fd, ".exit.new", c->state_fd, LIFECYCLE_EXIT);
 	close(fd);
 }
 
@@ -748,14 +1130,14 @@ void lifecycle_end(const struct sandbox_result *r)
 	struct lifecycle_reply failed = {.type = LC_ERROR, .start_errno = r->start_errno};
 
 	state = STATE_STOPPED;
-	write_exit(r);
+	lifecycle_write_exit(cfg, r);
 	snprintf(failed.text, sizeof(failed.text), "%.479s", r->error[0] != '\0' ? r->error : "the container has ended");
 	sync_tell(&failed);
 	for (unsigned i = 0; i < nconnections; i++) {
 		struct connection *c = &connections[i];
 
 		if (c->waits == LC_WAIT)
-			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = r->status & 0xffff});
+			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = c->container != 0 ? SIGKILL : r->status & 0xffff});
 		else if (c->waits == LC_EXEC && c->exec != 0)
 			reply(c, &(struct lifecycle_reply){.type = LC_ENDED, .status = SIGKILL});
 		else if (c->waits != 0 && c->waits != LC_EXEC && c->waits != LC_EVENTS)

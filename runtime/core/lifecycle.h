@@ -29,6 +29,8 @@ bool lifecycle_paused(void);
 void lifecycle_ending(void); /* init has ended, and the sentry has still something to do */
 /* A process had to end for the sandbox's limit on memory. */
 void lifecycle_oom(void);
+/* How a container ended, into its state directory. */
+void lifecycle_write_exit(const struct config *c, const struct sandbox_result *r);
 /* All is over: whoever waits is told, and the state directory how it ended. */
 void lifecycle_end(const struct sandbox_result *r);
 

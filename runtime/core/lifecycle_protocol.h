@@ -2,7 +2,7 @@
 /*
  * What commands ask of a running container's monitor, over the socket `control` in its state directory (SOCK_SEQPACKET, one
  * structure a message). A connection is one question, but for `exec`, which lives as long as its process: signals go one
- * way, the end comes the other, and closing it ends the process and all that came of it.
+ * way, the end comes the other, and closing it ends the process and all that came of it. So does that of a further container.
  *
  * Who may ask: the monitor's own user and root (SO_PEERCRED), for whom alone the directory is open besides. What arrives is
  * checked all the same.
@@ -31,6 +31,10 @@ enum lifecycle_type {
 	LC_UPDATE,
 	LC_FILES,    /* a stream socket for files_protocol.h, which the sentry gets */
 	LC_EVENTS, /* an LC_OOM for each; until the end */
+	LC_CONTAINER, /* one more container in this pod: a sealed memfd with a struct config, what its root is (flags: CONTAINER_ROOT_*), then
+		       * the descriptors 0, 1, 2 ... come along; container: whose process numbers it shares, or CONTAINER_OWN_PIDS; signal:
+		       * the process on the host that stands for it. Answered by LC_OK (status: its number) or LC_ERROR when it is there,
+		       * and by LC_ENDED at its end. The connection is its life line, as an exec's */
 	/* answers */
 	LC_OK = 0x100, /* state: a container_state, and what was asked for */
 	LC_ERROR,      /* start_errno, text */
@@ -50,6 +54,7 @@ struct lifecycle_request {
 	uint32_t flags;
 	uint32_t max_tasks, cpu_permille;
 	uint64_t memory_bytes;
+	uint32_t container, pad; /* which of the pod's; 0: the sandbox's own */
 };
 
 struct lifecycle_reply {

@@ -28,6 +28,8 @@ int main(int argc, char **argv)
 		return sentry_main();
 	if (strcmp(role, "gofer") == 0)
 		return gofer_main();
+	if (strcmp(role, "container") == 0)
+		return container_host_main();
 	if (strcmp(role, "exec") == 0 || strcmp(role, "exec-init") == 0)
 		return exec_host_main(role[4] != '\0');
 	fprintf(stderr, "sentrybox-core is started by sentrybox; see `sentrybox --help`\n");

@@ -43,11 +43,6 @@
 #include <unistd.h>
 
 #define NSEC_PER_MSEC 1000000ULL
-#define CAP_CHOWN 0
-#define CAP_DAC_OVERRIDE 1
-#define CAP_DAC_READ_SEARCH 2
-#define CAP_FOWNER 3
-#define CAP_FSETID 4
 #define MAX_POLLFDS (320 + INGRESS_MAX_SOCKETS + LIFECYCLE_MAX)
 
 struct monitor {
@@ -110,47 +105,17 @@ static int make_pair(int out[2])
 	return out[0] < 0 || out[1] < 0 ? -EMFILE : 0;
 }
 
-#define CAP(n) (1ULL << (n))
-
-/* What the gofer keeps of root: reading what only root may; where a writable bind was given, what changing files as root
- * takes. */
-static uint64_t gofer_caps(const struct config *c)
-{
-	uint64_t caps = CAP(CAP_DAC_READ_SEARCH);
-
-	for (uint32_t i = 0; i < c->nmounts; i++)
-		if (c->mounts[i].kind == MOUNT_BIND && !(c->mounts[i].flags & 1 /* MS_RDONLY */))
-			caps |= CAP(CAP_DAC_OVERRIDE) | CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_FSETID);
-	return caps;
-}
-
-/* With an image and no bind there is no file of the host to serve. */
-static bool needs_gofer(const struct config *c)
-{
-	bool needed = c->image_fd < 0;
-
-	for (uint32_t i = 0; i < c->nmounts; i++)
-		needed |= c->mounts[i].kind == MOUNT_BIND;
-	return needed;
-}
-
 static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
 	int control[2], gofer[2] = {-1, -1}, dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
 	int sentry_keep[6 + CONFIG_MAX_PRESERVED] = {c->strace_fd,     c->debug_fd,      c->audit_fd,
 						     c->copy_out_fd, c->gate_cache_fd, c->image_fd};
-	int gofer_keep[CONFIG_MAX_MOUNTS + 1];
-	unsigned nkeep = 0;
-	bool root = geteuid() == 0, files = needs_gofer(c);
+	bool files = spawn_needs_gofer(c);
 
 	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0)
 		return -EMFILE;
 	memcpy(sentry_keep + 6, c->preserved, c->npreserved * sizeof(c->preserved[0]));
-	gofer_keep[nkeep++] = c->root_fd;
-	for (uint32_t i = 0; i < c->nmounts; i++)
-		if (c->mounts[i].kind == MOUNT_BIND)
-			gofer_keep[nkeep++] = c->mounts[i].dir_fd;
 	m->sentry = spawn_role(&(struct spawn){
 		.role = "sentry",
 		.fds = {cfg_fd, control[1], gofer[0], dial[1]},
@@ -167,16 +132,7 @@ static int start_roles(struct monitor *m)
 		m->sentry = 0;
 		return err;
 	}
-	/* The gofer serves files with the caller's ids; as root it needs to read what only root may, and to write where a
-	 * writable bind was given. */
-	m->gofer = !files ? 0 : spawn_role(&(struct spawn){
-		.role = "gofer",
-		.fds = {cfg_fd, gofer[1]},
-		.nfds = 2,
-		.keep = gofer_keep,
-		.nkeep = nkeep,
-		.keep_caps = root ? gofer_caps(c) : 0,
-	});
+	m->gofer = files ? spawn_gofer(c, cfg_fd, gofer[1]) : 0;
 	close(control[1]);
 	if (files) {
 		close(gofer[0]);

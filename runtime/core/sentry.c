@@ -20,6 +20,7 @@
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/loop.h"
@@ -74,6 +75,20 @@ void control_started(void)
 void control_created(void)
 {
 	struct control_message msg = {.type = CONTROL_CREATED};
+
+	send_control(&msg);
+}
+
+void control_container_created(uint32_t id)
+{
+	struct control_message msg = {.type = CONTROL_CONTAINER_CREATED, .id = id};
+
+	send_control(&msg);
+}
+
+void control_container_oom(uint32_t id)
+{
+	struct control_message msg = {.type = CONTROL_CONTAINER_OOM, .container = id};
 
 	send_control(&msg);
 }
@@ -246,8 +261,9 @@ static void signal_from_host(int sig)
 }
 
 /* `kill`: as a signal from outside the container's pid namespace. */
-static void signal_by_command(uint32_t id, int sig)
+static void signal_by_command(uint32_t container, uint32_t id, int sig)
 {
+	struct container *c = container_find(container);
 	struct linux_siginfo info = {.signo = sig, .code = LINUX_SI_USER};
 	struct thread_group *g;
 
@@ -257,8 +273,12 @@ static void signal_by_command(uint32_t id, int sig)
 		outside_signal(id, sig);
 		return;
 	}
+	if (c != NULL && c != &container_first) {
+		container_signal(c, sig);
+		return;
+	}
 	list_for_each(g, &kernel.groups, all_link) {
-		if (id == 0 && g != kernel.init)
+		if (id == 0 ? g != kernel.init : g->container != c)
 			continue;
 		if (sig == SIGKILL)
 			signal_kill_group(g); /* init too: what protects it is for those inside */
@@ -272,8 +292,75 @@ static void send_part(const struct control_processes *p)
 	send_any(p, sizeof(*p));
 }
 
+/* The resident sizes that limits on containers are held by: the monitor is asked while there are any. */
+static struct ktimer containers_timer;
+#define CONTAINERS_LOOK (100 * NSEC_PER_MSEC)
+
+static void look_at_containers(struct ktimer *t)
+{
+	struct control_message msg = {.type = CONTROL_WANT_RESIDENT};
+
+	if (!container_memory_limited())
+		return;
+	send_control(&msg);
+	ktimer_set(t, loop_now() + CONTAINERS_LOOK);
+}
+
+static void watch_containers(void)
+{
+	if (containers_timer.armed || !container_memory_limited())
+		return;
+	ktimer_init(&containers_timer, look_at_containers);
+	ktimer_set(&containers_timer, loop_now() + CONTAINERS_LOOK);
+}
+
+/* A further container's: on its own processes. */
+static void update_container(const struct control_update *u)
+{
+	struct container *c = container_find(u->container);
+
+	if (c == NULL)
+		return;
+	c->max_tasks = u->max_tasks;
+	c->memory_limit = u->memory_bytes;
+	watch_containers();
+}
+
+static void tell_usage(uint32_t id)
+{
+	struct control_usage usage = {.type = CONTROL_USAGE, .container = id};
+	struct container *c = container_find(id);
+	struct thread_group *g;
+
+	control_refresh_resident();
+	if (c != NULL) {
+		container_memory_sampled(c);
+		usage.memory_bytes = c->resident;
+		usage.memory_peak = c->peak;
+		usage.memory_limit = c->memory_limit;
+		usage.tasks = c->ntasks;
+		usage.ooms = c->oom_kills;
+		usage.cpu_user_ns = c->ended_utime;
+		usage.cpu_sys_ns = c->ended_stime;
+		list_for_each(g, &kernel.groups, all_link) {
+			uint64_t utime, stime;
+
+			if (g->container != c || g->leader == NULL || g->zombie)
+				continue;
+			group_times(g, &utime, &stime);
+			usage.cpu_user_ns += utime;
+			usage.cpu_sys_ns += stime;
+		}
+	}
+	send_any(&usage, sizeof(usage));
+}
+
 static void update_limits(const struct control_update *u)
 {
+	if (u->container != 0) {
+		update_container(u);
+		return;
+	}
 	kernel.max_tasks = u->max_tasks != 0 ? u->max_tasks : kernel.max_tasks;
 	kernel.cpu_permille = u->cpu_permille;
 	cpu_limit_change(u->cpu_permille);
@@ -301,13 +388,23 @@ static void control_message(const struct control_message *msg)
 			group_exit(kernel.init, LINUX_SIGKILL);
 		break;
 	case CONTROL_START:
-		kernel_start_program();
+		if (msg->id != 0)
+			outside_start(msg->id);
+		else
+			kernel_start_program();
 		break;
 	case CONTROL_SIGNAL:
-		signal_by_command(msg->id, msg->status);
+		signal_by_command(msg->container, msg->id, msg->status);
 		break;
 	case CONTROL_EXEC_KILL:
 		outside_kill(msg->id);
+		break;
+	case CONTROL_FREEZE:
+		if (msg->container != 0 && container_find(msg->container) != NULL)
+			container_freeze(container_find(msg->container), msg->status != 0);
+		break;
+	case CONTROL_WANT_USAGE:
+		tell_usage(msg->container);
 		break;
 	case CONTROL_LIST:
 		outside_list(send_part);
@@ -377,12 +474,17 @@ static void control_receive(void)
 	int64_t n = control_take_many(&in, sizeof(in), fds, &nfds);
 
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_EXEC) {
-		outside_exec(in.msg.id, fds, nfds);
+		outside_exec(in.msg.id, in.msg.container, fds, nfds);
+		return;
+	}
+	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_CONTAINER) {
+		outside_container(in.msg.id, (uint32_t)in.msg.status, in.msg.container, fds, nfds);
+		watch_containers();
 		return;
 	}
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_FILES && nfds <= 1) {
 		if (!root_keep_take(nfds == 1 ? fds[0] : -1) && nfds == 1)
-			files_start(fds[0]);
+			files_start(in.msg.container, fds[0]);
 		return;
 	}
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_INSPECTOR && nfds <= 1) {
@@ -399,6 +501,7 @@ static void control_receive(void)
 		for (uint32_t i = 0; i < in.resident.count && i < CONTROL_RESIDENT_MAX; i++)
 			stubs_set_resident(in.resident.entry[i].pid, (uint64_t)in.resident.entry[i].pages * PAGE_SIZE);
 		resident_came = true;
+		container_memory_look();
 	} else if (n == (int64_t)sizeof(in.update) && in.update.type == CONTROL_UPDATE) {
 		update_limits(&in.update);
 	} else if (n == (int64_t)sizeof(in.msg)) {

@@ -8,6 +8,8 @@
  */
 #include "runtime/core/spawn.h"
 
+#include "runtime/config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -22,6 +24,11 @@
 #include <unistd.h>
 
 #define CAP_LAST 40
+#define CAP_CHOWN 0
+#define CAP_DAC_OVERRIDE 1
+#define CAP_DAC_READ_SEARCH 2
+#define CAP_FOWNER 3
+#define CAP_FSETID 4
 
 static int drop_privileges(const struct spawn *s)
 {
@@ -104,4 +111,52 @@ int spawn_role(const struct spawn *s)
 	int pid = clone(child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &args);
 
 	return pid < 0 ? -errno : pid;
+}
+
+/* ---- the gofer ---- */
+
+#define CAP(n) (1ULL << (n))
+
+/* What the gofer keeps of root: reading what only root may; where a writable bind was given, what changing files as root
+ * takes. */
+static uint64_t gofer_caps(const struct config *c)
+{
+	uint64_t caps = CAP(CAP_DAC_READ_SEARCH);
+
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		if (c->mounts[i].kind == MOUNT_BIND && !(c->mounts[i].flags & 1 /* MS_RDONLY */))
+			caps |= CAP(CAP_DAC_OVERRIDE) | CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_FSETID);
+	return caps;
+}
+
+bool spawn_needs_gofer(const struct config *c)
+{
+	bool needed = c->image_fd < 0;
+
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		needed |= c->mounts[i].kind == MOUNT_BIND;
+	return needed;
+}
+
+/*
+ * It serves files with the caller's ids; as root it needs to read what only root may, and to write where a writable bind was
+ * given.
+ */
+int spawn_gofer(const struct config *c, int cfg_fd, int sock)
+{
+	int keep[CONFIG_MAX_MOUNTS + 1];
+	unsigned nkeep = 0;
+
+	keep[nkeep++] = c->root_fd;
+	for (uint32_t i = 0; i < c->nmounts; i++)
+		if (c->mounts[i].kind == MOUNT_BIND)
+			keep[nkeep++] = c->mounts[i].dir_fd;
+	return spawn_role(&(struct spawn){
+		.role = "gofer",
+		.fds = {cfg_fd, sock},
+		.nfds = 2,
+		.keep = keep,
+		.nkeep = nkeep,
+		.keep_caps = geteuid() == 0 ? gofer_caps(c) : 0,
+	});
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the monitor starts the sentry and the gofer: see spawn.c. */
+/* How the monitor starts the sentry and the gofer, and a further container's process its gofer: see spawn.c. */
 #ifndef RUNTIME_CORE_SPAWN_H
 #define RUNTIME_CORE_SPAWN_H
 
@@ -24,5 +24,11 @@ struct spawn {
 /* Returns the child's pid or -errno. The child has no capability but keep_caps, no-new-privileges, dies with us, and
  * executes this program for its role with an empty environment. */
 int spawn_role(const struct spawn *s);
+
+struct config;
+/* With an image and no bind there is no file of the host to serve. */
+bool spawn_needs_gofer(const struct config *c);
+/* A gofer for what the configuration (which lies in cfg_fd) names, on sock. Its pid or -errno. */
+int spawn_gofer(const struct config *c, int cfg_fd, int sock);
 
 #endif

@@ -872,7 +872,7 @@ static const struct superblock_ops bind_sops = {
 	.statfs = bind_statfs,
 };
 
-struct superblock *bindfs_new_superblock(struct task *task, unsigned root, int *err)
+struct superblock *bindfs_new_superblock(struct task *task, struct lower_tree *tree, int *err)
 {
 	struct gofer_request req = {.op = GOFER_LOOKUP};
 	struct bind_sb *sb = kzalloc(sizeof(*sb));
@@ -881,9 +881,9 @@ struct superblock *bindfs_new_superblock(struct task *task, unsigned root, int *
 	*err = -LINUX_ENOMEM;
 	if (sb == NULL)
 		return NULL;
-	sb->tree = lower_tree_new((uint16_t)root);
-	if (sb->tree == NULL)
+	if (tree == NULL)
 		goto free_sb;
+	sb->tree = tree;
 	sb->sb.fs_type = "ext4";
 	sb->sb.magic = LINUX_EXT4_SUPER_MAGIC;
 	sb->sb.ops = &bind_sops;
@@ -892,13 +892,11 @@ struct superblock *bindfs_new_superblock(struct task *task, unsigned root, int *
 		list_init(&sb->ids[i]);
 	*err = request(task, sb, &req, "", NULL, 0, &inode, NULL);
 	if (*err != 0)
-		goto free_tree;
+		goto free_sb;
 	*err = superblock_set_root(&sb->sb, inode);
 	if (*err != 0)
-		goto free_tree;
+		goto free_sb;
 	return &sb->sb;
-free_tree:
-	kfree(sb->tree);
 free_sb:
 	kfree(sb);
 	return NULL;

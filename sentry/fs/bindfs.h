@@ -5,7 +5,9 @@
 
 #include "sentry/vfs/vfs.h"
 
-/* Shows the gofer's writable directory `root`. NULL: *err. Lives as long as the sandbox. */
-struct superblock *bindfs_new_superblock(struct task *task, unsigned root, int *err) must_check;
+struct lower_tree;
+
+/* Shows a gofer's writable directory (borrowed; NULL is -LINUX_ENOMEM). NULL: *err. Never freed. */
+struct superblock *bindfs_new_superblock(struct task *task, struct lower_tree *tree, int *err) must_check;
 
 #endif

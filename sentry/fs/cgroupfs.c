@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The cgroup (version 2) that the sandbox is in, as a container sees its own: what programs read to learn their limits
- * (memory.max, cpu.max, pids.max) and their use. Read-only; every process is in it, and there are no others.
+ * (memory.max, cpu.max, pids.max) and their use; in a pod, the container's that reads. Read-only; every process is in it, and there are no others.
  *
  * Left out: controllers' other files, pressure, making and moving (the mount is read-only, as docker's).
  */
@@ -9,6 +9,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/fs/pseudo.h"
 #include "sentry/fs/pseudo_mounts.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/usage.h"
 
@@ -47,8 +48,10 @@ static int memory_stat(unused_arg struct task *task, unused_arg struct pseudo_no
 
 static int memory_events(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
-	text_printf(b, "low 0\nhigh 0\nmax %u\noom %u\noom_kill %u\noom_group_kill 0\n", kernel.oom_kills, kernel.oom_kills,
-		    kernel.oom_kills);
+	const struct container *c = container_here();
+	uint32_t n = c == &container_first ? kernel.oom_kills : c->oom_kills;
+
+	text_printf(b, "low 0\nhigh 0\nmax %u\noom %u\noom_kill %u\noom_group_kill 0\n", n, n, n);
 	return 0;
 }
 
@@ -74,16 +77,19 @@ static int cpu_stat(unused_arg struct task *task, unused_arg struct pseudo_node 
 
 static int pids_max(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
-	if (kernel.max_tasks == 0)
+	const struct container *c = container_here();
+	uint32_t max = c->max_tasks != 0 ? c->max_tasks : kernel.max_tasks;
+
+	if (max == 0)
 		text_puts(b, "max\n");
 	else
-		text_printf(b, "%u\n", kernel.max_tasks);
+		text_printf(b, "%u\n", max);
 	return 0;
 }
 
 static int pids_current(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
-	text_printf(b, "%u\n", kernel.ntasks);
+	text_printf(b, "%u\n", container_here()->ntasks);
 	return 0;
 }
 
@@ -92,7 +98,7 @@ static int procs_show(unused_arg struct task *task, unused_arg struct pseudo_nod
 	struct thread_group *g;
 
 	for (g = group_next(0); g != NULL; g = group_next(g->pid + 1))
-		if (!g->zombie)
+		if (!g->zombie && g->container == container_here())
 			text_printf(b, "%d\n", g->pid);
 	return 0;
 }
@@ -103,8 +109,9 @@ static int threads_show(unused_arg struct task *task, unused_arg struct pseudo_n
 	struct task *t;
 
 	for (g = group_next(0); g != NULL; g = group_next(g->pid + 1))
-		list_for_each(t, &g->threads, group_link)
-			text_printf(b, "%d\n", t->tid);
+		if (g->container == container_here())
+			list_for_each(t, &g->threads, group_link)
+				text_printf(b, "%d\n", t->tid);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/fs/devpts.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/mm/usercopy.h"
@@ -158,9 +159,12 @@ static int tty_open(struct task *task, unused_arg struct inode *inode, struct fi
 
 static int console_open(struct task *task, unused_arg struct inode *inode, struct file *file)
 {
-	if (console == NULL)
+	const struct container *c = container_here();
+	struct tty *tty = c == &container_first ? console : c->console;
+
+	if (tty == NULL)
 		return -LINUX_ENXIO;
-	return console->ops->open(task, console, file);
+	return tty->ops->open(task, tty, file);
 }
 
 /* ---- the directory ---- */

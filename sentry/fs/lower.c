@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client of the gofer; see lower.h.
+ * The client of the gofers; see lower.h. The sandbox's first container has one, each further one its own: a gofer serves the
+ * directories of its container and no others, and what becomes of its connection is nothing to the rest.
  *
  *	task: gofer_call --> socket ... sleeps on its call's queue
  *	loop: socket readable --> take_message --> the call with that id --> its data grows, or it is done: wake
@@ -40,27 +41,34 @@ struct call {
 	void *take_arg;
 };
 
-static int sock = -1;
-static bool alive;
-static struct host_watch watch = {.fd = -1};
-static bool watching;
-static struct list calls = LIST_INIT(calls);
-static struct waitq send_waitq;
-static uint32_t next_id;
+struct gofer_client {
+	int sock;
+	bool alive;
+	struct host_watch watch;
+	bool watching;
+	struct list calls;
+	struct waitq send_waitq;
+};
+
+static struct gofer_client first = {.sock = -1, .watch = {.fd = -1}, .calls = LIST_INIT(first.calls)};
+static uint32_t next_id, next_key;
 static uint8_t message[GOFER_MESSAGE_MAX] __attribute__((aligned(8)));
 
-bool gofer_client_alive(void)
+struct lower_tree *lower_tree_of(struct gofer_client *gofer, uint16_t root)
 {
-	return alive;
+	struct lower_tree *t = kzalloc(sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->gofer = gofer;
+	t->root = root;
+	t->key = next_key++;
+	return t;
 }
 
 struct lower_tree *lower_tree_new(uint16_t root)
 {
-	struct lower_tree *t = kzalloc(sizeof(*t));
-
-	if (t != NULL)
-		t->root = root;
-	return t;
+	return lower_tree_of(&first, root);
 }
 
 uint64_t lower_ino(struct lower_tree *tree, uint64_t dev, uint64_t ino)
@@ -85,23 +93,23 @@ static void finish(struct call *c, int err)
 	waitq_wake(&c->waitq, 0);
 }
 
-static void break_off(const char *why)
+static void break_off(struct gofer_client *g, const char *why)
 {
 	log_debug("gofer: %s", why);
-	alive = false;
-	if (watching)
-		host_watch_del(&watch);
-	watching = false;
-	while (!list_empty(&calls))
-		finish(list_first(&calls, struct call, link), -LINUX_EIO);
-	waitq_wake(&send_waitq, 0);
+	g->alive = false;
+	if (g->watching)
+		host_watch_del(&g->watch);
+	g->watching = false;
+	while (!list_empty(&g->calls))
+		finish(list_first(&g->calls, struct call, link), -LINUX_EIO);
+	waitq_wake(&g->send_waitq, 0);
 }
 
-static struct call *find_call(uint32_t id)
+static struct call *find_call(const struct gofer_client *g, uint32_t id)
 {
 	struct call *c;
 
-	list_for_each(c, &calls, link)
+	list_for_each(c, &g->calls, link)
 		if (c->id == id)
 			return c;
 	return NULL;
@@ -126,9 +134,9 @@ static int append(struct call *c, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static void take_reply(const struct gofer_reply *r, const uint8_t *data, size_t len, int fd)
+static void take_reply(const struct gofer_client *g, const struct gofer_reply *r, const uint8_t *data, size_t len, int fd)
 {
-	struct call *c = find_call(r->id);
+	struct call *c = find_call(g, r->id);
 	int err = r->err;
 
 	if (c == NULL) {
@@ -154,7 +162,7 @@ static void take_reply(const struct gofer_reply *r, const uint8_t *data, size_t 
 }
 
 /* Receives one message. False if there is none. */
-static bool take_message(void)
+static bool take_message(struct gofer_client *g)
 {
 	union {
 		struct cmsghdr align;
@@ -168,7 +176,7 @@ static bool take_message(void)
 	int64_t n;
 	int fd = -1;
 
-	n = host_recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	n = host_recvmsg(g->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == -LINUX_EAGAIN || n == -LINUX_EINTR)
 		return false;
 	for (cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL; cm != NULL; cm = CMSG_NXTHDR(&msg, cm))
@@ -177,83 +185,111 @@ static bool take_message(void)
 	if (n < (int64_t)sizeof(reply) || (msg.msg_flags & MSG_TRUNC)) {
 		if (fd >= 0)
 			host_close(fd);
-		break_off(n == 0 ? "it has gone" : "a bad message");
+		break_off(g, n == 0 ? "it has gone" : "a bad message");
 		return false;
 	}
 	memcpy(&reply, message, sizeof(reply));
-	take_reply(&reply, message + sizeof(reply), (size_t)n - sizeof(reply), fd);
+	take_reply(g, &reply, message + sizeof(reply), (size_t)n - sizeof(reply), fd);
 	return true;
 }
 
-static void on_ready(unused_arg struct host_watch *w, uint32_t events)
+static void on_ready(struct host_watch *w, uint32_t events)
 {
+	struct gofer_client *g = container_of(w, struct gofer_client, watch);
+
 	if (events & POLLOUT) {
-		(void)host_watch_set(&watch, POLLIN);
-		waitq_wake(&send_waitq, 0);
+		(void)host_watch_set(&g->watch, POLLIN);
+		waitq_wake(&g->send_waitq, 0);
 	}
 	/* Behind the answer to the last call there is nothing: no need to look. */
-	for (int i = 0; alive && i < MESSAGES_PER_TURN && take_message() && !list_empty(&calls); i++)
+	for (int i = 0; g->alive && i < MESSAGES_PER_TURN && take_message(g) && !list_empty(&g->calls); i++)
 		;
+}
+
+static void client_begin(struct gofer_client *g, int fd)
+{
+	g->sock = fd;
+	g->alive = true;
+	waitq_init(&g->send_waitq);
 }
 
 int gofer_client_start(int fd)
 {
-	sock = fd;
-	alive = true;
-	waitq_init(&send_waitq);
+	client_begin(&first, fd);
 	return 0;
 }
 
+struct gofer_client *gofer_client_new(int fd)
+{
+	struct gofer_client *g = kzalloc(sizeof(*g));
+
+	if (g == NULL)
+		return NULL;
+	list_init(&g->calls);
+	g->watch.fd = -1;
+	client_begin(g, fd);
+	return g;
+}
+
+void gofer_client_stop(struct gofer_client *g)
+{
+	if (g->sock < 0)
+		return;
+	break_off(g, "its container has ended");
+	host_close(g->sock);
+	g->sock = -1;
+}
+
 /* The loop's watch is set up at the first call that sleeps. */
-static int start_watching(void)
+static int start_watching(struct gofer_client *g)
 {
 	int err;
 
-	if (watching)
+	if (g->watching)
 		return 0;
-	err = host_watch_add(&watch, sock, POLLIN, on_ready);
-	watching = err == 0;
+	err = host_watch_add(&g->watch, g->sock, POLLIN, on_ready);
+	g->watching = err == 0;
 	return err;
 }
 
 /* ---- calls ---- */
 
-static int send_request(struct task *task, const struct msghdr *msg)
+static int send_request(struct gofer_client *g, struct task *task, const struct msghdr *msg)
 {
 	for (;;) {
-		int64_t n = host_sendmsg(sock, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int64_t n = host_sendmsg(g->sock, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 		int err = 0;
 
 		if (n >= 0)
 			return 0;
 		if (n != -LINUX_EAGAIN && n != -LINUX_EINTR) {
-			break_off("sending failed");
+			break_off(g, "sending failed");
 			return -LINUX_EIO;
 		}
 		if (task == NULL) {
-			struct pollfd p = {.fd = sock, .events = POLLOUT};
+			struct pollfd p = {.fd = g->sock, .events = POLLOUT};
 
 			(void)host_poll(&p, 1, -1);
 		} else {
-			err = host_watch_set(&watch, POLLIN | POLLOUT);
+			err = host_watch_set(&g->watch, POLLIN | POLLOUT);
 			if (err == 0)
-				err = task_wait(task, &send_waitq, WAIT_KILLABLE);
+				err = task_wait(task, &g->send_waitq, WAIT_KILLABLE);
 		}
 		if (err != 0)
 			return err;
-		if (!alive)
+		if (!g->alive)
 			return -LINUX_EIO;
 	}
 }
 
-static int wait_for(struct task *task, struct call *c)
+static int wait_for(struct gofer_client *g, struct task *task, struct call *c)
 {
 	while (!c->done) {
 		if (task == NULL) {
-			struct pollfd p = {.fd = sock, .events = POLLIN};
+			struct pollfd p = {.fd = g->sock, .events = POLLIN};
 
 			(void)host_poll(&p, 1, -1);
-			while (alive && !c->done && take_message())
+			while (g->alive && !c->done && take_message(g))
 				;
 		} else {
 			int err = task_wait(task, &c->waitq, WAIT_KILLABLE);
@@ -274,6 +310,7 @@ int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request 
 int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 		    size_t arg_len, gofer_take_fn *take, void *take_arg, struct gofer_answer *out)
 {
+	struct gofer_client *g = tree->gofer;
 	size_t path_len = strlen(path);
 	struct call c = {.answer = {.fd = -1}, .take = take, .take_arg = take_arg};
 	struct iovec iov[3] = {
@@ -291,14 +328,14 @@ int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_req
 	out->fd = -1;
 	if (tree->image != NULL)
 		return image_answer(tree->image, req, path, arg, arg_len, out);
-	if (!alive)
+	if (!g->alive)
 		return -LINUX_EIO;
 	if (path_len > GOFER_PATH_MAX || sizeof(*req) + path_len + arg_len > GOFER_MESSAGE_MAX)
 		return -LINUX_ENAMETOOLONG;
 	if (task != NULL && task != task_current())
 		task = NULL; /* not on its coroutine: nobody could be switched to */
 	if (task != NULL) {
-		err = start_watching();
+		err = start_watching(g);
 		if (err != 0)
 			return err;
 	}
@@ -308,10 +345,10 @@ int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_req
 	req->arg_len = (uint32_t)arg_len;
 	req->pad = 0;
 	waitq_init(&c.waitq);
-	list_add_tail(&calls, &c.link);
-	err = send_request(task, &msg);
+	list_add_tail(&g->calls, &c.link);
+	err = send_request(g, task, &msg);
 	if (err == 0)
-		err = wait_for(task, &c);
+		err = wait_for(g, task, &c);
 	if (!c.done)
 		list_del(&c.link);
 	*out = c.answer;

@@ -16,9 +16,12 @@
 
 struct task;
 struct lower_image;
+struct gofer_client;
 
-/* One of the gofer's roots, or an image. Made at start, never freed. */
+/* One of a gofer's roots, or an image. Made at a container's start, never freed. */
 struct lower_tree {
+	struct gofer_client *gofer;
+	uint32_t key;     /* no other tree's: what is kept of its files is kept under it */
 	struct lower_image *image; /* answers instead of the gofer (image.c); NULL: the gofer's */
 	uint16_t root;    /* index in the gofer */
 	bool root_is_file; /* the root is a regular file (a file bound onto a file) */
@@ -28,12 +31,15 @@ struct lower_tree {
 
 /* Takes the socket. 0, or -LINUX_ENOMEM. Calls of a task work once the loop runs; those with task NULL at once. */
 int gofer_client_start(int sock) must_check;
-/* True until the gofer's end of the socket is closed: then every call gives -LINUX_EIO. */
-bool gofer_client_alive(void);
+/* The gofer of a further container. Takes the socket, but for NULL: memory is out. Never freed. */
+struct gofer_client *gofer_client_new(int sock) must_check;
+/* Its container has ended: every call gives -LINUX_EIO from now on, and the gofer ends. */
+void gofer_client_stop(struct gofer_client *g);
 
 /* The gofer's directory `root`: 0 is the sandbox's root, then one for each bind mount in their order. NULL: memory is
  * out. */
 struct lower_tree *lower_tree_new(uint16_t root) must_check;
+struct lower_tree *lower_tree_of(struct gofer_client *gofer, uint16_t root) must_check;
 /* The inode number to show: the host's, made different for each of several host filesystems in one tree. */
 uint64_t lower_ino(struct lower_tree *tree, uint64_t dev, uint64_t ino);
 

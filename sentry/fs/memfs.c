@@ -795,6 +795,77 @@ int memfs_mount_root(const struct memfs_options *o, uint64_t mount_flags, const 
 	return vfs_mount_root(sb, mount_flags, source, options);
 }
 
+/* ---- the end of a container ---- */
+
+/* All names below top that are in memory go, leaves first. */
+static void empty_tree(struct inode *top)
+{
+	struct inode *dir = top;
+	struct dentry *at = NULL; /* dir's, once it isn't top any more; borrowed: its name is still there */
+
+	for (;;) {
+		struct mem_entry *e = RB_MIN(mem_entry_tree, &mem_node(dir)->dir.entries);
+		struct dentry *d = e != NULL ? e->dentry : NULL;
+
+		if (d != NULL && inode_is_dir(d->inode) && !RB_EMPTY(&mem_node(d->inode)->dir.entries)) {
+			at = d;
+			dir = d->inode;
+			continue;
+		}
+		if (d == NULL) {
+			if (dir == top)
+				return;
+			at = at->parent;
+			dir = at->inode;
+			continue;
+		}
+		dentry_get(d);
+		kfree(take_name(dir, d));
+		if (inode_is_dir(d->inode))
+			count_subdir(dir, -1);
+		drop_link(mem_node(d->inode), inode_is_dir(d->inode) ? UINT32_MAX : 1);
+		dentry_drop(d);
+		dentry_put(d);
+	}
+}
+
+struct left_over {
+	struct superblock *sb;
+	struct mem_node *found;
+};
+
+/* A lower directory with something in memory in it, or a lower file that was changed. */
+static int find_left_over(void *arg, struct mem_node *n)
+{
+	struct left_over *l = arg;
+
+	if (n->inode->sb != l->sb || !(n->dirty || (inode_is_dir(n->inode) && !RB_EMPTY(&n->dir.entries))))
+		return 0;
+	l->found = n;
+	return 1;
+}
+
+void memfs_empty(struct superblock *s)
+{
+	struct left_over l = {.sb = s};
+
+	if (s->ops != &mem_sops)
+		return;
+	empty_tree(s->root->inode);
+	while (mem_lower_nodes(find_left_over, &l) != 0) {
+		struct inode *inode = inode_get(l.found->inode);
+
+		if (inode_is_dir(inode))
+			empty_tree(inode);
+		drop_link(l.found, UINT32_MAX);
+		inode_put(inode);
+	}
+	/* What is still in use is not kept when it is put: an open lower file would keep the host's mount busy. */
+	s->nocache = true;
+	mem_lower_drop_ahead(s);
+	dentry_trim_of(s);
+}
+
 /* ---- what start makes ---- */
 
 /* The child, by whatever way dir's filesystem finds it. Returns a reference, maybe negative. */

@@ -34,6 +34,10 @@ struct superblock *memfs_new_superblock(const struct memfs_options *o, int *err)
 /* The same, mounted as the sandbox's root. 0 or -errno. mount_flags: LINUX_MS_RDONLY for a read-only root. */
 int memfs_mount_root(const struct memfs_options *o, uint64_t mount_flags, const char *source, const char *options) must_check;
 
+/* Drops all that was written to it (other filesystems: nothing): its container has ended, and its superblock stays. What somebody
+ * still has open keeps its contents. */
+void memfs_empty(struct superblock *sb);
+
 /*
  * Makes a node in parent, of any kind by mode (target: a symlink's), with owner uid:gid; task NULL at start. If the name
  * exists as a directory and a directory is asked for, that one is given. Returns a reference in *out (out may be NULL).

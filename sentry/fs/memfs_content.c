@@ -33,7 +33,7 @@ struct entry {
 	uint64_t at;         /* bytes put before it, ever: its place in the ring is this modulo the ring's size */
 	uint32_t len;
 	uint32_t next;       /* in its bucket: number + 1; 0: none */
-	uint16_t root;
+	uint32_t tree;       /* lower_tree.key */
 	bool ahead;          /* nobody has asked for it yet */
 };
 
@@ -65,12 +65,12 @@ static uint32_t *bucket(uint64_t dev, uint64_t ino)
 }
 _Static_assert(BUCKETS == 1U << 12, "bucket() takes the upper twelve bits");
 
-static struct entry *find(uint16_t root, uint64_t dev, uint64_t ino, uint64_t ctime)
+static struct entry *find(uint32_t tree, uint64_t dev, uint64_t ino, uint64_t ctime)
 {
 	for (uint32_t i = *bucket(dev, ino); i != 0; i = entries[i - 1].next) {
 		struct entry *e = &entries[i - 1];
 
-		if (e->ino == ino && e->dev == dev && e->root == root && e->ctime == ctime)
+		if (e->ino == ino && e->dev == dev && e->tree == tree && e->ctime == ctime)
 			return e;
 	}
 	return NULL;
@@ -115,31 +115,31 @@ static bool make_room(uint32_t len, uint64_t *at)
 	return true;
 }
 
-void mem_content_put(uint16_t root, const struct gofer_content *c, bool ahead)
+void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead)
 {
 	uint64_t ctime = mem_ctime_key(c->ctime_sec, c->ctime_nsec), at;
 	struct entry *e;
 	uint32_t *link;
 
-	if (find(root, c->dev, c->ino, ctime) != NULL || !make_room(c->len, &at))
+	if (find(tree, c->dev, c->ino, ctime) != NULL || !make_room(c->len, &at))
 		return;
 	memcpy(ring + at % ring_size, c + 1, c->len);
 	link = bucket(c->dev, c->ino);
 	e = &entries[newest % ENTRIES];
-	*e = (struct entry){.dev = c->dev, .ino = c->ino, .ctime = ctime, .at = at, .len = c->len, .next = *link, .root = root,
+	*e = (struct entry){.dev = c->dev, .ino = c->ino, .ctime = ctime, .at = at, .len = c->len, .next = *link, .tree = tree,
 			    .ahead = ahead};
 	*link = newest++ % ENTRIES + 1;
 	window.sent += ahead;
 }
 
-bool mem_content_has(uint16_t root, const struct gofer_record *r)
+bool mem_content_has(uint32_t tree, const struct gofer_record *r)
 {
-	return find(root, r->dev, r->ino, mem_ctime_key(r->ctime_sec, r->ctime_nsec)) != NULL;
+	return find(tree, r->dev, r->ino, mem_ctime_key(r->ctime_sec, r->ctime_nsec)) != NULL;
 }
 
 const uint8_t *mem_content(const struct mem_node *n, uint32_t *len)
 {
-	struct entry *e = find(mem_sb(n->inode)->lower->root, n->lower_dev, n->lower_ino, n->lower_ctime);
+	struct entry *e = find(mem_sb(n->inode)->lower->key, n->lower_dev, n->lower_ino, n->lower_ctime);
 
 	if (e == NULL)
 		return NULL;

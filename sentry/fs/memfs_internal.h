@@ -186,6 +186,8 @@ int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
 void mem_lower_forget(struct mem_node *n);
 /* The root inode of a lower tree. */
 int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
+/* Lets go of inodes of sb that nobody has asked for yet. */
+void mem_lower_drop_ahead(const struct superblock *sb);
 /* Idle lower descriptors are closed until at most max are open. */
 void mem_lower_trim(unsigned max);
 
@@ -202,8 +204,8 @@ static inline uint64_t mem_ctime_key(int64_t sec, uint32_t nsec)
 	return (uint64_t)sec * 1000000000ULL + nsec;
 }
 /* Keeps a file's contents (the bytes lie behind *c). ahead: nobody has asked for them yet. */
-void mem_content_put(uint16_t root, const struct gofer_content *c, bool ahead);
-bool mem_content_has(uint16_t root, const struct gofer_record *r);
+void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead);
+bool mem_content_has(uint32_t tree, const struct gofer_record *r);
 /* The lower file's contents as they are kept, or NULL. Borrowed until the caller sleeps. */
 const uint8_t *mem_content(const struct mem_node *n, uint32_t *len);
 

@@ -19,6 +19,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/task.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -560,7 +561,7 @@ int mem_lower_root(struct mem_sb *sb, struct inode **out)
 	const struct gofer_record *r;
 	struct gofer_answer a;
 	size_t pos = 0;
-	int err = gofer_call(NULL, sb->lower, &req, "", NULL, 0, &a);
+	int err = gofer_call(task_current(), sb->lower, &req, "", NULL, 0, &a);
 	char *path;
 
 	if (err != 0)
@@ -587,6 +588,13 @@ static void keep_ahead(unsigned i, struct inode *inode)
 {
 	inode_put(ahead[i]);
 	ahead[i] = inode;
+}
+
+void mem_lower_drop_ahead(const struct superblock *sb)
+{
+	for (unsigned i = 0; i < GOFER_WALK_MAX; i++)
+		if (ahead[i] != NULL && ahead[i]->sb == sb)
+			keep_ahead(i, NULL);
 }
 
 /* The names of a walk: name, and what follows it in the path, as far as it is plain. A string to kfree. */
@@ -654,7 +662,7 @@ static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos
 		return;
 	c = gofer_content_next(a->data, a->len, &pos);
 	if (c != NULL && c->dev == n->lower_dev && c->ino == n->lower_ino)
-		mem_content_put(mem_sb(n->inode)->lower->root, c, false);
+		mem_content_put(mem_sb(n->inode)->lower->key, c, false);
 }
 
 /* Enters the records of a walk along names below dir. */
@@ -825,7 +833,7 @@ static struct mem_node *listed_in(struct mem_node *n)
 
 /* The argument of a GOFER_READ as it grows. */
 struct wish {
-	uint16_t root;
+	uint32_t tree;
 	unsigned left;   /* files that may be added */
 	uint64_t bytes;  /* that they may have */
 	size_t used, room;
@@ -842,7 +850,7 @@ static void wish_more(struct wish *w, const struct lower_dir *ld, const char *di
 		char *at = w->paths + w->used;
 
 		if (ld->state[i] != SEEN || (r->mode & LINUX_S_IFMT) != LINUX_S_IFREG || r->size == 0 ||
-		    r->size > GOFER_CONTENT_MAX || mem_content_has(w->root, r))
+		    r->size > GOFER_CONTENT_MAX || mem_content_has(w->tree, r))
 			continue;
 		if (r->size > w->bytes || w->used + dir_len + r->name_len + 4 > w->room) {
 			w->left = 0;
@@ -865,7 +873,7 @@ static bool wish_for(struct wish *w, struct mem_node *n, unsigned count)
 	const struct kept_listing *k;
 	int64_t at;
 
-	w->root = mem_sb(n->inode)->lower->root;
+	w->tree = mem_sb(n->inode)->lower->key;
 	w->used = strlen(n->lower_path);
 	w->room = w->used + 1 + (dir != NULL ? AHEAD_PATHS : 0);
 	w->left = count - 1;
@@ -889,7 +897,7 @@ static bool wish_for(struct wish *w, struct mem_node *n, unsigned count)
 
 struct contents_call {
 	struct mem_node *n; /* what is wanted */
-	uint16_t root;
+	uint32_t tree;
 };
 
 static void take_contents(void *arg, const uint8_t *data, size_t len)
@@ -899,7 +907,7 @@ static void take_contents(void *arg, const uint8_t *data, size_t len)
 	size_t pos = 0;
 
 	while ((c = gofer_content_next(data, len, &pos)) != NULL)
-		mem_content_put(cc->root, c, c->ino != cc->n->lower_ino || c->dev != cc->n->lower_dev);
+		mem_content_put(cc->tree, c, c->ino != cc->n->lower_ino || c->dev != cc->n->lower_dev);
 }
 
 /* Asks for the contents of a small file, and of some that it will want next. */
@@ -907,7 +915,7 @@ static int read_contents(struct task *task, struct mem_node *n)
 {
 	struct gofer_request req = {.op = GOFER_READ, .dev = n->lower_dev, .ino = n->lower_ino};
 	struct lower_tree *tree = mem_sb(n->inode)->lower;
-	struct contents_call cc = {.n = n, .root = tree->root};
+	struct contents_call cc = {.n = n, .tree = tree->key};
 	struct gofer_answer a;
 	struct wish w;
 	int err;

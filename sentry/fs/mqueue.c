@@ -47,6 +47,7 @@ struct mq_queue {
 	struct waitq waitq;       /* receivers (LINUX_POLLIN), senders (LINUX_POLLOUT) */
 	uint32_t receivers;       /* sleeping in mq_receive */
 	int32_t notify_pid;       /* 0: nobody */
+	struct pid_space *notify_pids; /* whose number that is */
 	struct linux_mq_sigevent notify;
 	uint64_t cookie;          /* place in the directory's listing */
 };
@@ -262,7 +263,7 @@ int mq_remove(struct task *task, const char *name)
 /* Tells who asked to be told, once. */
 static void notify(struct task *sender, struct mq_queue *q)
 {
-	struct thread_group *group = group_find(q->notify_pid);
+	struct thread_group *group = group_find_in(q->notify_pids, q->notify_pid);
 	struct linux_siginfo info;
 
 	q->notify_pid = 0;
@@ -271,7 +272,7 @@ static void notify(struct task *sender, struct mq_queue *q)
 	memset(&info, 0, sizeof(info));
 	info.signo = q->notify.signo;
 	info.code = LINUX_SI_MESGQ;
-	info.kill.pid = sender->group->pid;
+	info.kill.pid = sender->group->pids == group->pids ? sender->group->pid : 0;
 	info.kill.uid = sender->cred->uid;
 	info.kill.value = q->notify.value;
 	(void)signal_send_group(group, q->notify.signo, &info);
@@ -379,13 +380,14 @@ int mq_set_notify(struct task *task, struct file *file, const struct linux_mq_si
 	if (q == NULL)
 		return -LINUX_EBADF;
 	if (ev == NULL) {
-		if (q->notify_pid == task->group->pid)
+		if (q->notify_pid == task->group->pid && q->notify_pids == task->group->pids)
 			q->notify_pid = 0;
 		return 0;
 	}
-	if (q->notify_pid != 0 && group_find(q->notify_pid) != NULL)
+	if (q->notify_pid != 0 && group_find_in(q->notify_pids, q->notify_pid) != NULL)
 		return -LINUX_EBUSY;
 	q->notify_pid = task->group->pid;
+	q->notify_pids = task->group->pids;
 	q->notify = *ev;
 	return 0;
 }
@@ -448,7 +450,7 @@ static int queue_flush(struct task *task, struct file *file)
 {
 	struct mq_queue *q = inode_queue(file->inode);
 
-	if (task != NULL && q->notify_pid == task->group->pid)
+	if (task != NULL && q->notify_pid == task->group->pid && q->notify_pids == task->group->pids)
 		q->notify_pid = 0;
 	return 0;
 }

@@ -83,7 +83,7 @@ int proc_stat(unused_arg struct task *task, unused_arg struct pseudo_node *node,
 		text_printf(b, "cpu%llu %llu 0 %llu %llu 0 0 0 0 0 0\n", U(i), U(user / cpus / NSEC_PER_TICK),
 			    U(sys / cpus / NSEC_PER_TICK), U(idle / cpus / NSEC_PER_TICK));
 	text_printf(b, "intr 0\nctxt 0\nbtime %llu\nprocesses %d\nprocs_running %u\nprocs_blocked 0\n",
-		    U((real - boot) / NSEC_PER_SEC), kernel.last_pid, usage_running());
+		    U((real - boot) / NSEC_PER_SEC), pid_space_last(pid_space_of(task_current())), usage_running());
 	text_puts(b, "softirq 0 0 0 0 0 0 0 0 0 0 0\n");
 	return 0;
 }
@@ -108,7 +108,7 @@ int proc_loadavg(unused_arg struct task *task, unused_arg struct pseudo_node *no
 	usage_load(load);
 	for (i = 0; i < 3; i++)
 		text_printf(b, "%u.%02u ", load[i] >> 16, (load[i] & 0xffff) * 100 >> 16);
-	text_printf(b, "%u/%u %d\n", usage_running(), kernel.ntasks, kernel.last_pid);
+	text_printf(b, "%u/%u %d\n", usage_running(), kernel.ntasks, pid_space_last(pid_space_of(task_current())));
 	return 0;
 }
 

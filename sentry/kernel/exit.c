@@ -16,6 +16,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/sched.h"
@@ -111,11 +112,12 @@ void group_reap(struct thread_group *group)
 	group->parent = NULL;
 	group->pgrp = NULL;
 	group->leader = NULL;
-	pid_detach(group->pid, PID_GROUP);
+	pid_detach(group->pids, group->pid, PID_GROUP);
 	pgrp_put(pgrp);
 	list_del(&leader->group_link);
-	pid_detach(leader->tid, PID_TASK);
+	pid_detach(group->pids, leader->tid, PID_TASK);
 	kernel.ntasks--;
+	group->container->ntasks--;
 	task_put(leader);
 	waitq_wake(&group->exit_waitq, 0);
 	group_put(group);
@@ -129,8 +131,8 @@ static struct thread_group *reaper_for(const struct thread_group *group)
 	for (g = group->parent; g != NULL; g = g->parent)
 		if (g->is_subreaper && group_any_thread(g) != NULL)
 			return g;
-	g = kernel.init;
-	return g != group && group_any_thread(g) != NULL ? g : NULL;
+	g = pid_space_init(group->pids);
+	return g != NULL && g != group && group_any_thread(g) != NULL ? g : NULL;
 }
 
 static void send_pdeath(struct thread_group *child)
@@ -201,7 +203,10 @@ static void kill_the_rest(void)
 static void group_ended(struct thread_group *group)
 {
 	struct session *session = group->pgrp->session;
+	struct container *container;
 	struct process_group *pgrp;
+	bool first;
+	int status;
 
 	timers_exit(group);
 	if (session->leader == group) {
@@ -221,8 +226,15 @@ static void group_ended(struct thread_group *group)
 		kernel_shutdown(group->exit_status);
 		return;
 	}
+	container = group->container;
+	container_count_times(group);
+	first = container->init == group;
+	status = group->exit_status;
+	if (pid_space_init(group->pids) == group)
+		pid_space_set_init(group->pids, NULL);
 	if (group_notify_exit(group))
 		group_reap(group);
+	container_group_ended(container, first, status);
 }
 
 void task_unlink(struct task *task)
@@ -236,8 +248,9 @@ void task_unlink(struct task *task)
 	if (task == g->leader)
 		return; /* stays until the group is reaped */
 	list_del(&task->group_link);
-	pid_detach(task->tid, PID_TASK);
+	pid_detach(g->pids, task->tid, PID_TASK);
 	kernel.ntasks--;
+	g->container->ntasks--;
 	task_put(task);
 }
 
@@ -327,12 +340,13 @@ static void take_leadership(struct task *task)
 	list_for_each(child, &g->children, sibling)
 		child->parent_tid = g->pid;
 	list_del(&old->group_link);
-	pid_attach(g->pid, PID_TASK, task);
-	pid_detach(task->tid, PID_TASK);
+	pid_attach(g->pids, g->pid, PID_TASK, task);
+	pid_detach(g->pids, task->tid, PID_TASK);
 	task->tid = g->pid;
 	g->leader = task;
 	task->start_ns = old->start_ns;
 	kernel.ntasks--;
+	g->container->ntasks--;
 	task_put(old); /* the tables' reference; a pending wait of ours has none */
 }
 

@@ -15,6 +15,7 @@
  *
  * Left out: namespaces (EPERM, as in a container without the capability), CLONE_INTO_CGROUP, tracing of children.
  */
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/task_internal.h"
 
 #include "sentry/abi/capability.h"
@@ -54,7 +55,7 @@ static int check_flags(const struct task *task, uint64_t f)
 	if ((f & LINUX_CLONE_SIGHAND) && (f & LINUX_CLONE_CLEAR_SIGHAND))
 		return -LINUX_EINVAL;
 	/* Siblings of init would have nobody to wait for them. */
-	if ((f & LINUX_CLONE_PARENT) && task->group == kernel.init)
+	if ((f & LINUX_CLONE_PARENT) && task->group == pid_space_init(task->group->pids))
 		return -LINUX_EINVAL;
 	if ((f & LINUX_CLONE_THREAD) && (f & (LINUX_CLONE_NEWUSER | LINUX_CLONE_NEWPID)))
 		return -LINUX_EINVAL;
@@ -76,9 +77,14 @@ static int check_tls(const struct clone_args *args)
 static int check_limits(const struct task *task)
 {
 	uint64_t limit = group_rlimit(task->group, LINUX_RLIMIT_NPROC);
+	const struct container *c = task->group->container;
 
 	if (kernel.max_tasks != 0 && (kernel.ntasks >= kernel.max_tasks || (kernel.ntasks + stubs_exiting >= kernel.max_tasks &&
 									    kernel.ntasks + stubs_leaving() >= kernel.max_tasks))) {
+		audit_limit("pids");
+		return -LINUX_EAGAIN;
+	}
+	if (c->max_tasks != 0 && c->ntasks >= c->max_tasks) {
 		audit_limit("pids");
 		return -LINUX_EAGAIN;
 	}
@@ -189,6 +195,8 @@ static int copy_group(struct task *task, struct task *child, const struct clone_
 	child->group = g; /* the first reference */
 	g->leader = child;
 	g->pid = child->tid;
+	g->pids = self->pids;
+	g->container = self->container;
 	memcpy(g->rlimits, self->rlimits, sizeof(g->rlimits));
 	g->oom_score_adj = self->oom_score_adj;
 	g->dumpable = self->dumpable;
@@ -212,7 +220,7 @@ static void discard(struct task *task, struct task *child)
 		files_put(task, child->files);
 	child->fs = NULL;
 	child->files = NULL;
-	pid_free(child->tid);
+	pid_free(pid_space_of(task), child->tid);
 	task_put(child);
 }
 
@@ -225,10 +233,10 @@ static struct task *make_child(struct task *task, const struct clone_args *args,
 		return NULL;
 	}
 	if (args->set_tid != 0) {
-		*err = pid_alloc_at(args->set_tid);
+		*err = pid_alloc_at(pid_space_of(task), args->set_tid);
 		child->tid = args->set_tid;
 	} else {
-		*err = pid_alloc(&child->tid);
+		*err = pid_alloc(pid_space_of(task), &child->tid);
 	}
 	if (*err) {
 		task_put(child);
@@ -289,7 +297,7 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 		return;
 	}
 	group_get(g); /* the tables' */
-	pid_attach(g->pid, PID_GROUP, g);
+	pid_attach(g->pids, g->pid, PID_GROUP, g);
 	list_add_tail(&kernel.groups, &g->all_link);
 	kernel.ngroups++;
 	if (args->flags & LINUX_CLONE_PARENT) {

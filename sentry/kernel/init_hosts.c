@@ -84,7 +84,7 @@ static int on_root(struct task *task, const char *name, bool *missing)
 	*missing = err == -LINUX_ENOENT;
 	if (err < 0)
 		return *missing ? 0 : err;
-	err = path.mount == mount_root ? 0 : -LINUX_EXDEV;
+	err = path.mount == task->fs->root.mount ? 0 : -LINUX_EXDEV;
 	path_put(&path);
 	return err;
 }

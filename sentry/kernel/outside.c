@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes from outside: `exec`.
+ * Processes from outside: `exec`, and the first ones of a pod's further containers.
  *
  *	monitor --CONTROL_EXEC, memfd, descriptors--> outside_exec --> a process without a parent --> its own coroutine:
  *	        descriptors, directory, ids, filter, program --> "started" | "failed"
  *	        ... exit_hook --> "ended", and it is reaped at once: nobody in the sandbox waits for it
+ *
+ *	monitor --CONTROL_CONTAINER, memfd, gofer's socket, descriptors--> outside_container --> a container (container.c), and in
+ *	        it a process without a parent --> its own coroutine: root, mounts, then as above --> "created" | "failed"
+ *	        ... CONTROL_START --> program --> "started" ... the last of the container has gone --> "ended"
  *
  * Each has a session of its own and sees a parent 0, as in a container of Linux. What it forks carries its number
  * (thread_group.outside_id), so that all of it can be ended when its process on the host is killed. What outlives it is
@@ -18,9 +22,13 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/lower.h"
+#include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/init.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/kernel/mounts.h"
 #include "sentry/kernel/process_setup.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
@@ -42,6 +50,7 @@ struct outside {
 	unsigned nfds;
 	struct thread_group *group; /* borrowed: it tells us its end */
 	struct tty *tty;            /* counted */
+	struct container *container; /* it is the first process of this one; NULL: an exec's. Borrowed */
 };
 
 static struct list outsiders = LIST_INIT(outsiders);
@@ -85,7 +94,8 @@ static void ended(struct thread_group *group)
 
 	if (o == NULL)
 		return; /* it was never started, which has been said */
-	control_exec_ended(o->id, group->exit_status);
+	if (o->container == NULL) /* else it is told when the rest has gone, too */
+		control_exec_ended(o->id, group->exit_status);
 	outside_free(o);
 }
 
@@ -94,8 +104,11 @@ static _Noreturn void cannot_start(struct task *task, struct outside *o, int sta
 	char text[480] = "";
 
 	if (what != NULL)
-		snprintf(text, sizeof(text), "cannot start the process: %s: %s", what, strerror(-err));
+		snprintf(text, sizeof(text), "cannot %s: %s: %s",
+			 o->container != NULL ? "set up the container" : "start the process", what, strerror(-err));
 	control_exec_failed(o->id, start_errno, text);
+	if (o->container != NULL)
+		o->container->told = true;
 	outside_free(o);
 	task_exit_thread(task, 127 << 8);
 }
@@ -113,6 +126,8 @@ static int open_descriptors(struct task *task, struct outside *o)
 		if (tty != NULL && o->tty == NULL && o->cfg->terminal) {
 			o->tty = tty_get(tty);
 			tty_set_controlling(task, tty);
+			if (o->container != NULL)
+				o->container->console = tty_get(tty);
 		}
 	}
 	return 0;
@@ -150,7 +165,91 @@ static void boot(struct task *task)
 	control_exec_started(o->id, task->group->pid);
 }
 
-static struct task *new_task(void)
+/* ---- a container's first process ---- */
+
+/* The root directory is on no path of any other container's. */
+static int make_root(struct task *task, struct container *c)
+{
+	struct memfs_options root = {.fs_type = "overlay", .lower = lower_tree_of(c->gofer, 0)};
+	struct superblock *sb;
+	struct path top;
+	int err = -LINUX_ENOMEM;
+
+	sb = root.lower != NULL ? memfs_new_superblock(&root, &err) : NULL;
+	if (sb == NULL)
+		return err;
+	c->root = vfs_new_root(sb, 0, "none", "");
+	if (c->root == NULL)
+		return -LINUX_ENOMEM;
+	top = (struct path){.mount = c->root, .dentry = sb->root};
+	path_get(&top);
+	fs_set_root(task->fs, &top);
+	path_get(&top);
+	fs_set_cwd(task->fs, &top);
+	return 0;
+}
+
+/* As init.c does for the sandbox's own. */
+static void boot_container(struct task *task)
+{
+	struct outside *o = find_group(task->group);
+	struct container *c = task->group->container;
+	char what[320] = "its root";
+	int err;
+
+	if (o == NULL || task_dying(task))
+		task_exit_thread(task, task->group->exit_status);
+	err = make_root(task, c);
+	if (err == 0)
+		err = mounts_make(task, o->cfg, c->gofer, what, sizeof(what));
+	if (err == 0) {
+		snprintf(what, sizeof(what), "its descriptors");
+		err = open_descriptors(task, o);
+	}
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the working directory %s", config_str(o->cfg, o->cfg->cwd));
+		err = process_enter_cwd(task, o->cfg);
+	}
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the user's credentials");
+		task->group->unkillable = o->cfg->container_init && !c->shares_pids;
+		err = process_become_user(task, o->cfg);
+	}
+	if (err == 0) {
+		snprintf(what, sizeof(what), "the seccomp filter");
+		err = process_install_seccomp(task, o->cfg);
+	}
+	if (err < 0)
+		cannot_start(task, o, 0, what, err);
+	err = process_find_program(task, o->cfg);
+	if (err < 0)
+		cannot_start(task, o, -err, NULL, err);
+	control_container_created(c->id);
+	while (!c->start_wanted && !task_dying(task))
+		(void)!task_block(task, WAIT_KILLABLE, WAIT_FOREVER);
+	if (task_dying(task))
+		task_exit_thread(task, task->group->exit_status);
+	err = process_exec(task, o->cfg);
+	if (err < 0)
+		cannot_start(task, o, -err, NULL, err);
+	host_munmap((void *)(uintptr_t)o->cfg, sizeof(*o->cfg));
+	o->cfg = NULL;
+	control_exec_started(o->id, task->group->pid);
+}
+
+void outside_start(uint32_t id)
+{
+	struct container *c = container_find(id);
+
+	if (c == NULL || c->init == NULL || c->init->leader == NULL)
+		return;
+	c->start_wanted = true;
+	task_wake(c->init->leader);
+}
+
+/* ---- making them ---- */
+
+static struct task *new_task(struct container *c)
 {
 	struct cred *cred = cred_new(0, 0);
 	struct files *files = files_new();
@@ -160,11 +259,19 @@ static struct task *new_task(void)
 	if (cred == NULL || files == NULL || fs == NULL)
 		return NULL; /* memory is out: the sandbox is about to end, what is lost here is little */
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
-	task = task_new_process(cred, files, fs);
+	if (c != &container_first && c->root != NULL) {
+		struct path top = {.mount = c->root, .dentry = c->root->root};
+
+		path_get(&top);
+		fs_set_root(fs, &top);
+		path_get(&top);
+		fs_set_cwd(fs, &top);
+	}
+	task = task_new_process_in(c, c == &container_first ? pid_space_first() : c->pids, cred, files, fs);
 	return task;
 }
 
-static const struct config *map_config(int fd, const char **bad)
+static const struct config *map_config(int fd, bool whole, const char **bad)
 {
 	const struct config *c;
 	struct stat st;
@@ -176,15 +283,16 @@ static const struct config *map_config(int fd, const char **bad)
 	c = host_mmap(sizeof(*c), PROT_READ, MAP_PRIVATE, fd, 0, &err);
 	if (c == NULL)
 		return NULL;
-	*bad = config_check_process(c);
+	*bad = whole ? config_check(c) : config_check_process(c);
 	if (*bad == NULL)
 		return c;
 	host_munmap((void *)(uintptr_t)c, sizeof(*c));
 	return NULL;
 }
 
-void outside_exec(uint32_t id, const int *fds, unsigned nfds)
+void outside_exec(uint32_t id, uint32_t container, const int *fds, unsigned nfds)
 {
+	struct container *c = container_find(container);
 	struct outside *o = nfds >= 1 && nfds <= CONTROL_MAX_FDS ? kzalloc(sizeof(*o)) : NULL;
 	const char *bad = "memory is out";
 	struct task *task = NULL;
@@ -193,14 +301,16 @@ void outside_exec(uint32_t id, const int *fds, unsigned nfds)
 		list_init(&o->link);
 		list_add_tail(&outsiders, &o->link);
 		o->id = id;
-		o->cfg = map_config(fds[0], &bad);
+		o->cfg = map_config(fds[0], false, &bad);
 		host_close(fds[0]);
 		o->nfds = nfds - 1;
 		memcpy(o->fds, fds + 1, o->nfds * sizeof(*fds));
 		if (o->cfg != NULL && (kernel.init == NULL || kernel.init->exiting))
 			bad = "the sandbox is ending";
+		else if (o->cfg != NULL && (c == NULL || c->ending || (c != &container_first && c->root == NULL)))
+			bad = "the container is not there yet, or not any more";
 		else if (o->cfg != NULL)
-			task = new_task();
+			task = new_task(c);
 	} else {
 		for (unsigned i = 0; i < nfds; i++)
 			host_close(fds[i]);
@@ -217,6 +327,80 @@ void outside_exec(uint32_t id, const int *fds, unsigned nfds)
 	task_start_with(task, boot);
 }
 
+/* Takes what came along into o and the container. NULL, or what is wrong. */
+static const char *take_container(struct outside *o, struct container *c, uint32_t root, uint32_t pids_of, const int *fds,
+				  unsigned nfds)
+{
+	struct container *other = pids_of == CONTAINER_OWN_PIDS ? NULL : container_find(pids_of);
+	const char *bad = "memory is out";
+
+	if (root != CONTAINER_ROOT_GOFER)
+		return "a root of this kind can't be had in a pod";
+	c->gofer = gofer_client_new(fds[1]);
+	if (c->gofer == NULL)
+		return bad;
+	o->fds[0] = -1; /* the client's */
+	if (pids_of != CONTAINER_OWN_PIDS && (other == NULL || other->ending))
+		return "the container whose processes it is to share has ended";
+	c->shares_pids = other != NULL;
+	c->pids = other == NULL ? pid_space_new() : other == &container_first ? pid_space_first() : other->pids;
+	if (c->pids == NULL)
+		return bad;
+	o->cfg = map_config(fds[0], true, &bad);
+	if (o->cfg == NULL)
+		return bad;
+	c->max_tasks = o->cfg->max_tasks;
+	c->memory_limit = o->cfg->memory_bytes;
+	(void)nfds;
+	return kernel.init == NULL || kernel.init->exiting ? "the sandbox is ending" : NULL;
+}
+
+void outside_container(uint32_t id, uint32_t root, uint32_t pids_of, const int *fds, unsigned nfds)
+{
+	struct outside *o = nfds >= 5 && nfds <= CONTROL_MAX_FDS ? kzalloc(sizeof(*o)) : NULL;
+	struct container *c = o != NULL ? container_new(id) : NULL;
+	const char *bad = "memory is out";
+	struct task *task = NULL;
+
+	if (c == NULL) {
+		for (unsigned i = 0; i < nfds; i++)
+			host_close(fds[i]);
+		kfree(o);
+		control_exec_failed(id, 0, bad);
+		return;
+	}
+	list_init(&o->link);
+	list_add_tail(&outsiders, &o->link);
+	o->id = id;
+	o->container = c;
+	o->nfds = nfds - 1;
+	memcpy(o->fds, fds + 1, o->nfds * sizeof(*fds));
+	bad = take_container(o, c, root, pids_of, fds, nfds);
+	host_close(fds[0]);
+	if (o->fds[0] >= 0)
+		host_close(o->fds[0]);
+	/* What is left are its stdio and what was preserved. */
+	o->nfds--;
+	memmove(o->fds, o->fds + 1, o->nfds * sizeof(*o->fds));
+	if (bad == NULL) {
+		task = new_task(c);
+		if (task == NULL)
+			bad = "memory is out, or there are too many processes";
+	}
+	if (task == NULL) {
+		control_exec_failed(id, 0, bad);
+		c->told = c->ending = true;
+		container_group_ended(c, false, 0); /* nobody is there: what it has goes */
+		outside_free(o);
+		return;
+	}
+	c->init = task->group;
+	o->group = task->group;
+	task->group->outside_id = id;
+	task->group->exit_hook = ended;
+	task_start_with(task, boot_container);
+}
+
 void outside_signal(uint32_t id, int sig)
 {
 	struct linux_siginfo info = {.signo = sig, .code = LINUX_SI_USER};
@@ -227,6 +411,8 @@ void outside_signal(uint32_t id, int sig)
 	if (o->tty != NULL && o->tty->session != NULL &&
 	    (sig == LINUX_SIGINT || sig == LINUX_SIGQUIT || sig == LINUX_SIGTSTP || sig == LINUX_SIGWINCH))
 		tty_signal(o->tty, sig);
+	else if (o->container != NULL && sig == LINUX_SIGKILL)
+		signal_kill_group(o->group); /* pid 1 too: what protects it is for those inside */
 	else
 		(void)signal_send_group(o->group, sig, &info);
 }
@@ -265,8 +451,13 @@ static void kill_once_more(struct ktimer *t)
 
 void outside_kill(uint32_t id)
 {
+	struct container *c = container_find(id);
 	struct kill_again *k;
 
+	if (id != 0 && c != NULL) { /* a container's: the rest is container.c's to see to */
+		container_kill(c);
+		return;
+	}
 	if (id == 0 || !kill_all(id))
 		return;
 	k = kzalloc(sizeof(*k));
@@ -282,16 +473,14 @@ void outside_kill(uint32_t id)
 void outside_list(void (*part)(const struct control_processes *p))
 {
 	static struct control_processes p;
-	struct thread_group *g = NULL;
-	int32_t from = 1;
+	struct thread_group *g;
 
 	memset(&p, 0, sizeof(p));
 	p.type = CONTROL_PROCESSES;
-	while ((g = group_next(from)) != NULL) {
+	list_for_each(g, &kernel.groups, all_link) {
 		struct control_process *e = &p.entry[p.count];
 		uint64_t utime, stime;
 
-		from = g->pid + 1;
 		if (g->leader == NULL)
 			continue;
 		group_times(g, &utime, &stime);
@@ -301,6 +490,7 @@ void outside_list(void (*part)(const struct control_processes *p))
 		e->uid = g->leader->cred->uid;
 		e->threads = g->nthreads;
 		e->id = g->outside_id;
+		e->container = g->container->id;
 		e->cpu_ms = (uint32_t)((utime + stime) / NSEC_PER_MSEC);
 		e->age_ms = (loop_now() - g->start_ns) / NSEC_PER_MSEC;
 		e->state = task_state(g->leader);

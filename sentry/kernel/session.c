@@ -28,7 +28,8 @@ struct session *session_new(int32_t sid, struct thread_group *leader)
 	ref_init(&s->ref);
 	s->sid = sid;
 	s->leader = leader;
-	pid_attach(sid, PID_SESSION, s);
+	s->pids = leader->pids;
+	pid_attach(s->pids, sid, PID_SESSION, s);
 	return s;
 }
 
@@ -42,7 +43,7 @@ void session_put(struct session *s)
 {
 	if (!ref_put(&s->ref))
 		return;
-	pid_detach(s->sid, PID_SESSION);
+	pid_detach(s->pids, s->sid, PID_SESSION);
 	kfree(s);
 }
 
@@ -56,7 +57,7 @@ struct process_group *pgrp_new(int32_t pgid, struct session *session)
 	p->pgid = pgid;
 	p->session = session_get(session);
 	list_init(&p->groups);
-	pid_attach(pgid, PID_PGRP, p);
+	pid_attach(session->pids, pgid, PID_PGRP, p);
 	return p;
 }
 
@@ -74,7 +75,7 @@ void pgrp_put(struct process_group *p)
 	invariant(list_empty(&p->groups));
 	if (p->session->foreground == p)
 		p->session->foreground = NULL;
-	pid_detach(p->pgid, PID_PGRP);
+	pid_detach(p->session->pids, p->pgid, PID_PGRP);
 	session_put(p->session);
 	kfree(p);
 }

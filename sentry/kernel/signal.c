@@ -787,7 +787,7 @@ static int kill_all(struct task *sender, int sig, const struct linux_siginfo *in
 	int result = 0, count = 0, err;
 
 	list_for_each_safe(g, tmp, &kernel.groups, all_link) {
-		if (g == kernel.init || g == sender->group)
+		if (g->pids != sender->group->pids || g == pid_space_init(g->pids) || g == sender->group)
 			continue;
 		count++;
 		err = signal_kill_one(sender, g, sig, info);

@@ -23,6 +23,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
 #include "sentry/abi/sigframe.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/membarrier.h"
 #include "sentry/kernel/signal_frame.h"
@@ -423,6 +424,8 @@ void task_return(struct task *task, int64_t ret, bool in_syscall)
 	bool restartable = in_syscall && task->syscall_nr != -1;
 
 	cpu_limit_hold(task);
+	if (__builtin_expect(containers_frozen != 0, 0))
+		container_wait_thawed(task);
 	if (__builtin_expect(task->sigpending || task->restore_sigmask || task->barrier_pending ||
 				     (restartable && is_restart(ret)) || platform->is_full(task) ||
 				     (task->mm != NULL && task->mm->text_pending),

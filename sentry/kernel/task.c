@@ -19,6 +19,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
@@ -74,6 +75,8 @@ struct thread_group *group_alloc(void)
 	sigqueue_init(&g->shared_pending);
 	g->exit_signal = LINUX_SIGCHLD;
 	g->dumpable = true;
+	g->pids = pid_space_first();
+	g->container = &container_first;
 	g->start_ns = loop_now();
 	return g;
 }
@@ -110,11 +113,12 @@ void task_link(struct task *t)
 {
 	struct thread_group *g = t->group;
 
-	pid_attach(t->tid, PID_TASK, t);
+	pid_attach(g->pids, t->tid, PID_TASK, t);
 	list_add_tail(&g->threads, &t->group_link);
 	task_get(t);
 	g->nthreads++;
 	kernel.ntasks++;
+	g->container->ntasks++;
 }
 
 struct task *group_any_thread(const struct thread_group *group)
@@ -163,14 +167,22 @@ static int group_alone(struct thread_group *g)
 
 struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs)
 {
+	return task_new_process_in(&container_first, pid_space_first(), cred, files, fs);
+}
+
+struct task *task_new_process_in(struct container *container, struct pid_space *pids, struct cred *cred, struct files *files,
+				 struct fs_context *fs)
+{
 	struct task *t = task_alloc();
 	struct thread_group *g = group_alloc();
 	struct sighand *sighand = sighand_new();
 	int32_t nr = 0;
 
-	if (t == NULL || g == NULL || sighand == NULL || pid_alloc(&nr) != 0)
+	if (t == NULL || g == NULL || sighand == NULL || pid_alloc(pids, &nr) != 0)
 		goto free_all;
 	g->pid = nr;
+	g->pids = pids;
+	g->container = container;
 	if (group_alone(g) != 0)
 		goto free_all;
 	rlimits_default(g->rlimits);
@@ -182,19 +194,21 @@ struct task *task_new_process(struct cred *cred, struct files *files, struct fs_
 	t->files = files;
 	t->fs = fs;
 	t->sighand = sighand;
-	pid_attach(nr, PID_GROUP, g);
+	pid_attach(pids, nr, PID_GROUP, g);
 	list_add_tail(&kernel.groups, &g->all_link);
 	kernel.ngroups++;
 	task_link(t);
-	if (kernel.init == NULL) {
-		kernel.init = g;
+	if (pid_space_init(pids) == NULL) {
+		if (pids == pid_space_first())
+			kernel.init = g;
+		pid_space_set_init(pids, g);
 		g->unkillable = true;
 	}
 	return t;
 
 free_all:
 	if (nr != 0)
-		pid_free(nr);
+		pid_free(pids, nr);
 	if (sighand != NULL)
 		sighand_put(sighand);
 	group_put(g);
@@ -357,6 +371,9 @@ bool task_may_inspect(const struct task *task, const struct task *target)
 
 	if (task->group == target->group)
 		return true;
+	/* Through another's memory, root and descriptors led a way into its container, whatever the rights. */
+	if (task->group->container != target->group->container)
+		return false;
 	if (cred_capable(c, LINUX_CAP_SYS_PTRACE))
 		return true;
 	if (c->fsuid != tc->uid || c->fsuid != tc->euid || c->fsuid != tc->suid || c->fsgid != tc->gid ||

@@ -25,7 +25,9 @@ struct coroutine;
 struct file;
 struct files;
 struct fs_context;
+struct container;
 struct mm;
+struct pid_space;
 struct platform_thread;
 struct posix_timers;
 struct regs;
@@ -74,6 +76,7 @@ struct process_group {
 struct session {
 	struct ref ref;
 	int32_t sid;
+	struct pid_space *pids;           /* whose number sid is, and those of its process groups */
 	struct thread_group *leader;      /* borrowed; NULL once it has exited */
 	struct tty *tty;                  /* controlling terminal or NULL */
 	struct process_group *foreground; /* tty's; borrowed, cleared when that group dies */
@@ -84,6 +87,8 @@ enum group_stop { GROUP_RUNNING, GROUP_STOPPED };
 struct thread_group {
 	struct ref ref;
 	int32_t pid; /* the leader's tid */
+	struct pid_space *pids;      /* whose numbers it and its threads have; set once */
+	struct container *container; /* set once */
 	struct task *leader;
 	struct list threads;         /* task.group_link */
 	uint32_t nthreads;           /* live ones */
@@ -227,13 +232,27 @@ void group_put(struct thread_group *g);
 /* The task whose coroutine runs now; NULL in the event loop. */
 struct task *task_current(void);
 
-/* ---- pids (kernel/pid.c); borrowed results, NULL if there is none ---- */
+/* ---- pids (kernel/pid.c); borrowed results, NULL if there is none. In the running task's space of numbers ---- */
 struct task *task_find(int32_t tid);
 struct thread_group *group_find(int32_t pid);
 struct process_group *pgrp_find(int32_t pgid);
 struct session *session_find(int32_t sid);
 /* All thread groups in order of pid, for /proc: the first with a pid >= from, or NULL. */
 struct thread_group *group_next(int32_t from);
+
+/* The same in a certain space: for what is remembered beyond a call, and is looked up by whoever comes. */
+struct task *task_find_in(struct pid_space *s, int32_t tid);
+struct thread_group *group_find_in(struct pid_space *s, int32_t pid);
+struct process_group *pgrp_find_in(struct pid_space *s, int32_t pgid);
+/* Spaces are made with a container and never freed. NULL if memory is out. */
+struct pid_space *pid_space_new(void) must_check;
+struct pid_space *pid_space_first(void);
+/* The task's; the first one for NULL. */
+struct pid_space *pid_space_of(const struct task *task);
+int32_t pid_space_last(const struct pid_space *s);
+/* The process that takes orphans, as pid 1 does; NULL once it has ended. */
+struct thread_group *pid_space_init(const struct pid_space *s);
+void pid_space_set_init(struct pid_space *s, struct thread_group *init);
 
 /* Permission: may the task do what needs this capability? */
 static inline bool task_capable(const struct task *t, int cap)
@@ -249,7 +268,6 @@ struct kernel {
 	uint32_t ngroups, ntasks;
 	uint32_t max_tasks; /* --pids; 0: no limit */
 	int32_t pid_max;    /* pids are below it: /proc/sys/kernel/pid_max */
-	int32_t last_pid;
 	uint64_t boot_ns;      /* host monotonic at start: /proc/uptime counts from the host's boot, see time.c */
 	uint64_t memory_limit; /* bytes; what /proc/meminfo shows as total */
 	uint64_t disk_limit;   /* bytes of file data; UINT64_MAX none */
@@ -268,6 +286,9 @@ extern struct kernel kernel;
  * Takes the three references, also on failure. NULL if memory or pids are out. The caller starts it (task_start).
  */
 struct task *task_new_process(struct cred *cred, struct files *files, struct fs_context *fs) must_check;
+/* The same in a container, with a number of `pids`. The first one there is its pid 1. */
+struct task *task_new_process_in(struct container *container, struct pid_space *pids, struct cred *cred, struct files *files,
+				 struct fs_context *fs) must_check;
 /* kernel/sched.c: makes the task's coroutine and lets it run. Its first step for a cloned task is task_return(task, 0,
  * true). The reference that the maker returned is the coroutine's; task_exit_thread drops it: the scheduler must not
  * touch the task after that (the tables have a reference of their own until it is reaped). */

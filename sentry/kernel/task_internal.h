@@ -12,15 +12,15 @@ struct posix_timer;
 enum pid_type { PID_TASK, PID_GROUP, PID_PGRP, PID_SESSION, PID_TYPES };
 
 /* Reserves a free number that names nothing yet; *nr is set. -LINUX_EAGAIN or -LINUX_ENOMEM. */
-int pid_alloc(int32_t *nr) must_check;
+int pid_alloc(struct pid_space *s, int32_t *nr) must_check;
 /* The same for a wanted number (clone3's set_tid): -LINUX_EEXIST, -LINUX_EINVAL. */
-int pid_alloc_at(int32_t nr) must_check;
+int pid_alloc_at(struct pid_space *s, int32_t nr) must_check;
 /* Gives back a number if it names nothing; harmless if it is free. */
-void pid_free(int32_t nr);
+void pid_free(struct pid_space *s, int32_t nr);
 /* Makes a reserved or used number name obj, too. */
-void pid_attach(int32_t nr, enum pid_type type, void *obj);
+void pid_attach(struct pid_space *s, int32_t nr, enum pid_type type, void *obj);
 /* The number no longer names an object of that type; it is free again when it names nothing. */
-void pid_detach(int32_t nr, enum pid_type type);
+void pid_detach(struct pid_space *s, int32_t nr, enum pid_type type);
 
 /* ---- task.c ---- */
 
@@ -38,7 +38,7 @@ void usage_add(struct rusage_account *to, const struct rusage_account *from);
 /* ---- session.c ---- */
 
 /* Both return a reference; the number is attached. NULL if memory is out. */
-struct session *session_new(int32_t sid, struct thread_group *leader) must_check;
+struct session *session_new(int32_t sid, struct thread_group *leader) must_check; /* in the leader's space */
 struct process_group *pgrp_new(int32_t pgid, struct session *session) must_check;
 /* Moves a group to pgrp (borrowed), which counts it. */
 void group_set_pgrp(struct thread_group *group, struct process_group *pgrp);

@@ -10,6 +10,7 @@
 
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
@@ -20,18 +21,22 @@
 
 void usage_memory(struct memory_usage *m)
 {
+	const struct container *c = container_here();
 	struct thread_group *g;
 	uint64_t used;
 
-	m->total = kernel.memory_limit;
+	/* In a pod: of the container that asks, if it has a limit of its own. What files take isn't counted for that. */
+	if (c->memory_limit == 0)
+		c = NULL;
+	m->total = c != NULL ? c->memory_limit : kernel.memory_limit;
 	if (m->total == 0 || m->total > (1ULL << 50))
 		m->total = DEFAULT_MEMORY;
-	m->files = alloc_total();
+	m->files = c == NULL ? alloc_total() : 0;
 	m->resident = 0;
 	list_for_each(g, &kernel.groups, all_link) {
 		struct mm *mm = g->leader != NULL ? g->leader->mm : NULL;
 
-		if (mm != NULL && mm->pmm != NULL)
+		if (mm != NULL && mm->pmm != NULL && (c == NULL || g->container == c))
 			m->resident += platform->mm_resident(mm->pmm);
 	}
 	used = m->resident + m->files;

@@ -151,8 +151,10 @@ static struct scm *scm_new(void)
 {
 	struct scm *scm = kzalloc(sizeof *scm);
 
-	if (scm != NULL)
+	if (scm != NULL) {
 		list_init(&scm->link);
+		scm->pids = pid_space_of(task_current());
+	}
 	return scm;
 }
 
@@ -164,6 +166,7 @@ struct scm *scm_dup(const struct scm *old)
 		return NULL;
 	scm->has_cred = old->has_cred;
 	scm->cred = old->cred;
+	scm->pids = old->pids;
 	if (old->nfiles == 0)
 		return scm;
 	scm->files = kcalloc(old->nfiles, sizeof *scm->files);
@@ -183,6 +186,7 @@ struct scm *scm_dup_cred(const struct scm *old)
 	if (scm != NULL) {
 		scm->has_cred = true;
 		scm->cred = old->cred;
+		scm->pids = old->pids;
 	}
 	return scm;
 }
@@ -350,9 +354,11 @@ void scm_deliver(struct task *task, struct socket *s, struct sock_msg *msg, stru
 		return;
 	}
 	if (s->passcred) {
-		const struct linux_ucred *cred = scm != NULL && scm->has_cred ? &scm->cred : &nobody;
+		struct linux_ucred cred = scm != NULL && scm->has_cred ? scm->cred : nobody;
 
-		cmsg_put(task, msg, LINUX_SOL_SOCKET, LINUX_SCM_CREDENTIALS, cred, sizeof *cred);
+		if (scm != NULL && scm->pids != pid_space_of(task))
+			cred.pid = 0; /* a number of another container's means nothing here */
+		cmsg_put(task, msg, LINUX_SOL_SOCKET, LINUX_SCM_CREDENTIALS, &cred, sizeof cred);
 	}
 	if (scm != NULL && scm->nfiles > 0)
 		scm_deliver_files(task, msg, scm);

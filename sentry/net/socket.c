@@ -178,6 +178,7 @@ static int64_t socket_ioctl(struct task *task, struct file *file, unsigned cmd, 
 		if (pid == INT32_MIN)
 			return -LINUX_EINVAL;
 		file->owner_pid = pid;
+		file->owner_pids = pid_space_of(task);
 		return 0;
 	case LINUX_FIOGETOWN:
 	case LINUX_SIOCGPGRP:

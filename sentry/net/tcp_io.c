@@ -72,12 +72,12 @@ static void send_sigurg(struct tcp_socket *to)
 	if (file == NULL || file->owner_pid == 0)
 		return;
 	if (file->owner_pid > 0) {
-		struct thread_group *g = group_find(file->owner_pid);
+		struct thread_group *g = group_find_in(file->owner_pids, file->owner_pid);
 
 		if (g != NULL)
 			signal_send_group(g, LINUX_SIGURG, &info);
 	} else {
-		struct process_group *p = pgrp_find(-file->owner_pid);
+		struct process_group *p = pgrp_find_in(file->owner_pids, -file->owner_pid);
 
 		if (p != NULL)
 			signal_send_pgrp(p, LINUX_SIGURG, &info);

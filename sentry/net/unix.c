@@ -125,6 +125,7 @@ static void unix_close(struct socket *s)
 static void set_peer_cred(struct unix_socket *u, struct task *task)
 {
 	unix_task_cred(task, &u->peer_cred);
+	u->peer_pids = pid_space_of(task);
 	if (u->peer_groups != NULL)
 		cred_put(u->peer_groups);
 	u->peer_groups = cred_get(task->cred);
@@ -133,6 +134,7 @@ static void set_peer_cred(struct unix_socket *u, struct task *task)
 static void copy_peer_cred(struct unix_socket *to, const struct unix_socket *from)
 {
 	to->peer_cred = from->peer_cred;
+	to->peer_pids = from->peer_pids;
 	if (to->peer_groups != NULL)
 		cred_put(to->peer_groups);
 	to->peer_groups = from->peer_groups != NULL ? cred_get(from->peer_groups) : NULL;
@@ -396,6 +398,8 @@ static int unix_getsockopt(struct task *task, struct socket *s, int level, int n
 		return 0;
 	case LINUX_SO_PEERCRED:
 		memcpy(val, &u->peer_cred, sizeof u->peer_cred);
+		if (u->peer_pids != pid_space_of(task_current())) /* another container's number means nothing here */
+			((struct linux_ucred *)val)->pid = 0;
 		*len = sizeof u->peer_cred;
 		return 0;
 	case LINUX_SO_PEERGROUPS:

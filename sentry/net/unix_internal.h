@@ -43,6 +43,7 @@ struct unix_socket {
 	struct list embryo_link;
 	struct unix_socket *listener;  /* while on its list; borrowed */
 	struct linux_ucred peer_cred;  /* SO_PEERCRED */
+	struct pid_space *peer_pids;   /* whose number is in it; NULL with none */
 	struct cred *peer_groups;      /* counted; NULL */
 	struct list all_link;          /* every unix socket */
 	/* scm.c */
@@ -59,6 +60,7 @@ struct scm {
 	struct cred *payer;            /* counted: whose in-flight count pays; NULL with no files */
 	bool has_cred;
 	struct linux_ucred cred;
+	struct pid_space *pids;        /* the sender's, whose number is in cred */
 	struct list link;              /* on the list of those being dropped */
 };
 

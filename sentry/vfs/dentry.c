@@ -242,6 +242,29 @@ void dentry_put(struct dentry *d)
 		trim_unused(UNUSED_MAX);
 }
 
+void dentry_trim_of(const struct superblock *sb)
+{
+	struct dentry *d, *tmp;
+	bool any;
+
+	/* What is dropped may leave its parent unused, at the list's end: the same pass comes to it, or the next one. */
+	do {
+		any = false;
+		list_for_each_safe(d, tmp, &unused, lru) {
+			struct dentry *parent = d->parent;
+
+			if (d->sb != sb)
+				continue;
+			list_del(&d->lru);
+			nunused--;
+			dentry_free(d);
+			put_chain(parent);
+			any = true;
+			break;
+		}
+	} while (any);
+}
+
 void dentry_trim(void)
 {
 	trim_unused(0);

@@ -54,19 +54,19 @@ void file_signal_owner(struct file *file, int fd, int reason, uint32_t band)
 		with = &info;
 	}
 	if (file->owner_pid < 0) {
-		struct process_group *pgrp = pgrp_find(-file->owner_pid);
+		struct process_group *pgrp = pgrp_find_in(file->owner_pids, -file->owner_pid);
 		struct thread_group *g;
 
 		if (pgrp != NULL)
 			list_for_each(g, &pgrp->groups, pgrp_link)
 				send_to_group(file, g, sig, with);
 	} else if (file->owner_is_thread) {
-		struct task *t = task_find(file->owner_pid);
+		struct task *t = task_find_in(file->owner_pids, file->owner_pid);
 
 		if (t != NULL && may_signal(file->cred, t))
 			(void)signal_send_task(t, sig, with);
 	} else {
-		struct thread_group *g = group_find(file->owner_pid);
+		struct thread_group *g = group_find_in(file->owner_pids, file->owner_pid);
 
 		if (g != NULL)
 			send_to_group(file, g, sig, with);

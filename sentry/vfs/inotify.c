@@ -449,8 +449,10 @@ int dnotify_set(struct task *task, struct file *file, uint64_t arg)
 	}
 	found->mask |= mask;
 	found->multishot = (arg & LINUX_DN_MULTISHOT) != 0;
-	if (file->owner_pid == 0)
+	if (file->owner_pid == 0) {
 		file->owner_pid = task->group->pid;
+		file->owner_pids = task->group->pids;
+	}
 	return 0;
 }
 

@@ -4,11 +4,12 @@
  *
  * A mount joins the root dentry it shows to a mountpoint dentry of its parent mount. The walk crosses downwards where
  * dentry->mounted says that something may lie on a dentry (mount_find), and upwards at a mount's root. There is one
- * table for the whole sandbox; a few dozen entries, so it is a list.
+ * table for all containers of the sandbox; a few dozen entries each, so it is a list.
  *
  * References: the list holds one on each mount; a mount holds its root, its mountpoint and its parent. Superblocks are
  * never freed: filesystems are mounted at start, and what a guest may mount later is counted memory.
- * Left out: mount namespaces, propagation (shared, slave), mounts that move.
+ * Each container of a pod has a root mount of its own, without a parent: a walk from one never comes to another's.
+ * Left out: mount namespaces that are joined or copied, propagation (shared, slave), mounts that move.
  */
 #include "sentry/vfs/vfs.h"
 
@@ -99,17 +100,22 @@ static struct mount *mount_new(struct superblock *sb, struct dentry *root, uint6
 	return m;
 }
 
-int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options)
+struct mount *vfs_new_root(struct superblock *sb, uint64_t flags, const char *source, const char *options)
 {
 	struct mount *m = mount_new(sb, NULL, flags, source, options);
 
 	if (m == NULL)
-		return -LINUX_ENOMEM;
-	invariant(mount_root == NULL);
-	mount_root = m;
+		return NULL;
 	list_add_tail(&mount_list, &m->link);
 	nmounts++;
-	return 0;
+	return m;
+}
+
+int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options)
+{
+	invariant(mount_root == NULL);
+	mount_root = vfs_new_root(sb, flags, source, options);
+	return mount_root != NULL ? 0 : -LINUX_ENOMEM;
 }
 
 int vfs_mount(struct superblock *sb, struct dentry *root, const struct path *where, uint64_t flags, const char *source,
@@ -150,6 +156,36 @@ static void detach(struct mount *m)
 	nmounts--;
 	m->mountpoint->mounted--;
 	mount_put(m);
+}
+
+static bool is_below(const struct mount *m, const struct mount *top)
+{
+	for (m = m->parent; m != NULL; m = m->parent)
+		if (m == top)
+			return true;
+	return false;
+}
+
+void vfs_drop_root(struct mount *root, void (*gone)(struct superblock *sb))
+{
+	struct mount *m, *tmp, *victim;
+
+	invariant(root != mount_root && root->parent == NULL);
+	/* the last in the list first: children stand behind their parents */
+	do {
+		victim = NULL;
+		list_for_each_safe(m, tmp, &mount_list, link)
+			if (is_below(m, root))
+				victim = m;
+		if (victim != NULL) {
+			gone(victim->sb);
+			detach(victim);
+		}
+	} while (victim != NULL);
+	gone(root->sb);
+	list_del(&root->link);
+	nmounts--;
+	mount_put(root);
 }
 
 int vfs_umount(struct task *task, const struct path *where, int flags)

@@ -258,6 +258,8 @@ void dentry_move_abort(struct dentry_move *m);
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); /* or the same */
 /* Frees every unused dentry: a test looks for leaks, memory is short. */
 void dentry_trim(void);
+/* The same for one filesystem's. */
+void dentry_trim_of(const struct superblock *sb);
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 static inline void path_get(struct path *p)
@@ -339,6 +341,10 @@ int vfs_path_name(struct task *task, const struct path *path, bool mark_deleted,
 
 /* The mount table. mount_root is set at start: by vfs_mount_root, before anything else. */
 int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
+/* The root of a further container, which nothing leads to from the first: the table's reference (borrowed), NULL if memory is out. */
+struct mount *vfs_new_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
+/* Takes such a root and all mounts below it off the table; who still uses one keeps it. gone is called for each. */
+void vfs_drop_root(struct mount *root, void (*gone)(struct superblock *sb));
 /* The topmost mount on d in `parent`, or NULL. Borrowed. */
 struct mount *mount_find(const struct mount *parent, const struct dentry *d);
 extern struct mount *mount_root;
@@ -416,6 +422,7 @@ struct file {
 	void *private_data;
 	struct list epitems;    /* epoll items that watch this file */
 	int owner_pid, owner_sig; /* F_SETOWN (negative: a process group), F_SETSIG */
+	struct pid_space *owner_pids; /* whose number owner_pid is; set with it */
 	bool owner_is_thread;     /* F_SETOWN_EX with F_OWNER_TID */
 	struct fasync *fasync;    /* O_ASYNC: see vfs/fasync.c; NULL if off */
 };

@@ -38,7 +38,7 @@ static void init(void)
 	good->ingress[0] = (struct config_ingress){.port_lo = 1, .port_hi = 2, .text = 25};
 	good->message_fd = good->strace_fd = good->debug_fd = good->audit_fd = good->result_fd = good->copy_out_fd =
 		good->control_fd = good->gate_cache_fd = good->gate_cache_dir = -1;
-		good->sync_fd = good->state_fd = good->net_fd = good->keep_program = -1;
+		good->sync_fd = good->state_fd = good->net_fd = good->keep_program = good->pod_fd = -1;
 		good->cg_leave_fd[0] = good->cg_leave_fd[1] = good->cg_freeze_fd = good->cg_frozen_fd = -1;
 		good->cg_oom_fd = good->cg_memory_max_fd = good->cg_memory_fd = -1;
 	good->fail_call = -1;

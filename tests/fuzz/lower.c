@@ -343,7 +343,7 @@ static void init(void)
 	o.lower = lower_tree_new(0);
 	FUZZ_CHECK(memfs_mount_root(&o, 0, "none", "") == 0);
 	FUZZ_CHECK(memfs_make_path(boot, "/bind", false, &where) == 0);
-	sb = bindfs_new_superblock(boot, 1, &err);
+	sb = bindfs_new_superblock(boot, lower_tree_new(1), &err);
 	FUZZ_CHECK(sb != NULL && vfs_mount(sb, sb->root, &where, 0, "none", "") == 0);
 	path_put(&where);
 }

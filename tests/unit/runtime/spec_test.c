@@ -101,7 +101,7 @@ Test(spec, refused)
 		 "upside-down"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"bind\",\"source\":\"/dev/null\"}]}",
 		 "mounts[0]"},
-		{HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"ipc\",\"path\":\"/proc/1/ns/ipc\"}]}}",
+		{HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\",\"path\":\"/proc/1/ns/mnt\"}]}}",
 		 "namespaces[0].path"},
 		{HEAD PROCESS ",\"linux\":{\"sysctl\":{\"kernel.shmmax\":\"1\"}}}", "kernel.shmmax"},
 		{HEAD PROCESS ",\"linux\":{\"devices\":[{\"path\":\"/dev/fuse\",\"type\":\"c\"}]}}", "/dev/fuse"},

@@ -22,7 +22,7 @@ static void setup(void)
 	c->root_fd = 10;
 	c->image_fd = -1;
 	c->message_fd = c->strace_fd = c->debug_fd = c->audit_fd = c->result_fd = c->copy_out_fd = c->control_fd = -1;
-	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = c->keep_program = -1;
+	c->gate_cache_fd = c->gate_cache_dir = c->sync_fd = c->state_fd = c->net_fd = c->keep_program = c->pod_fd = -1;
 	c->cg_leave_fd[0] = c->cg_leave_fd[1] = c->cg_freeze_fd = c->cg_frozen_fd = -1;
 	c->cg_oom_fd = c->cg_memory_max_fd = c->cg_memory_fd = -1;
 }

@@ -683,7 +683,7 @@ Test(bindfs, names_match_the_host)
 		fixture_gofer(low, rw, NULL);
 	}
 	fixture_root(true);
-	sb = bindfs_new_superblock(boot, 1, &err);
+	sb = bindfs_new_superblock(boot, lower_tree_new(1), &err);
 	cr_assert_not_null(sb, "%d", err);
 	cr_assert_eq(memfs_make_path(boot, "/rw", false, &where), 0);
 	cr_assert_eq(vfs_mount(sb, NULL, &where, 0, "none", ""), 0);
@@ -714,7 +714,7 @@ Test(bindfs, what_the_host_changes_is_seen)
 	snprintf(rw, sizeof(rw), "%s/rw", dir);
 	fixture_gofer(dir, rw, NULL);
 	fixture_root(true);
-	sb = bindfs_new_superblock(boot, 1, &err);
+	sb = bindfs_new_superblock(boot, lower_tree_new(1), &err);
 	cr_assert_eq(memfs_make_path(boot, "/mnt", false, &where), 0);
 	cr_assert_eq(vfs_mount(sb, NULL, &where, 0, "none", ""), 0);
 	path_put(&where);

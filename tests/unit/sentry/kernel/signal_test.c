@@ -125,7 +125,7 @@ static struct task *new_thread(struct task *first)
 	struct task *t = task_alloc();
 
 	cr_assert_not_null(t);
-	cr_assert_eq(pid_alloc(&t->tid), 0);
+	cr_assert_eq(pid_alloc(pid_space_first(), &t->tid), 0);
 	t->group = group_get(first->group);
 	t->cred = cred_get(first->cred);
 	ref_get(&first->sighand->ref);
