@@ -24,10 +24,10 @@ static void on_fault(int sig)
 /* Does any place of the windows show the secret? */
 static int seen(void)
 {
-	for (unsigned i = 0; i < WINDOW_MAX; i++) {
+	for (unsigned i = 0; i < STUB_WINDOWS_MAX; i++) {
 		if (sigsetjmp(back, 1) != 0)
 			continue;
-		if (memcmp((const char *)STUB_WINDOWS + i * WINDOW_SIZE + 4096, "the secret", 10) == 0)
+		if (memcmp((const char *)STUB_WINDOWS + i * STUB_WINDOW_SIZE + 4096, "the secret", 10) == 0)
 			return 1;
 	}
 	return 0;
@@ -88,7 +88,7 @@ int main(void)
 		}
 		read_often(fd);
 		if (how == 0)
-			munmap((void *)window, WINDOW_SIZE);
+			munmap((void *)window, STUB_WINDOW_SIZE);
 		else if (how == 1 && mprotect((void *)window, SIZE, PROT_READ | PROT_WRITE) == 0)
 			memset((void *)window, 'y', SIZE);
 		else if (how == 2)

@@ -13,7 +13,7 @@
  *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
  *	                                       on), and above it the shim's stack
  *	                          +AREA_STACK  alternate signal stack, private memory
- *	STUB_WINDOWS + n * WINDOW_SIZE
+ *	STUB_WINDOWS + n * STUB_WINDOW_SIZE
  *	                        contents of a file (read)
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
@@ -40,8 +40,8 @@
 #define AREA_MAX 12032U
 /* Contents of files that this process reads in large pieces, for the shim to copy from: see stubs/windows.c. */
 #define STUB_WINDOWS (STUB_AREAS + AREA_MAX * AREA_SIZE)
-#define WINDOW_SIZE 0x10000000UL
-#define WINDOW_MAX 8U
+#define STUB_WINDOW_SIZE 0x10000000UL
+#define STUB_WINDOWS_MAX 8U
 #define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
@@ -107,7 +107,7 @@ struct mailbox {
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
-_Static_assert(STUB_WINDOWS + WINDOW_MAX * WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
+_Static_assert(STUB_WINDOWS + STUB_WINDOWS_MAX * STUB_WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
 
 /*

@@ -648,7 +648,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 
 /* ---- polling ---- */
 
-#define BURST_GAP_NS 40000  /* calls closer than this ... */
+#define BURST_GAP_NS 100000 /* calls closer than this ... */
 #define BURST_CALLS 4       /* ... so many in a row begin polling */
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
@@ -832,9 +832,9 @@ void gate_waited_for(struct platform_thread *pt)
 			poll_state.others += 2;
 		return;
 	}
-	if (slept && gate_nringers > 1)
+	if (slept)
 		return;
-	if (slept || pt->data_used > LARGE_BYTES) {
+	if (pt->data_used > LARGE_BYTES) {
 		poll_state.burst = 0;
 		return;
 	}

@@ -57,7 +57,7 @@ struct platform_mm {
 	struct list dying;          /* threads whose host thread may still run on their area */
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
-	struct window windows[WINDOW_MAX]; /* see windows.c */
+	struct window windows[STUB_WINDOWS_MAX]; /* see windows.c */
 	bool had_windows;
 };
 

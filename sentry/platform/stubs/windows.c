@@ -34,12 +34,12 @@
 
 static uint64_t address(const struct platform_mm *mm, const struct window *w)
 {
-	return STUB_WINDOWS + (uint64_t)(w - mm->windows) * WINDOW_SIZE;
+	return STUB_WINDOWS + (uint64_t)(w - mm->windows) * STUB_WINDOW_SIZE;
 }
 
 static struct window *find(struct platform_mm *mm, uint64_t id)
 {
-	for (unsigned i = 0; i < WINDOW_MAX; i++)
+	for (unsigned i = 0; i < STUB_WINDOWS_MAX; i++)
 		if (mm->windows[i].id == id)
 			return &mm->windows[i];
 	return NULL;
@@ -97,7 +97,7 @@ static void map(struct task *task, struct platform_mm *mm, struct window *w, con
 	/* If it failed in part, it goes. Without memory to say so the process can't go on. */
 	if (native_flush(task, pt) < 0 && w->id == want->id) {
 		forget(w);
-		if (pt->state != THREAD_DEAD && queue_reserve(pt, addr, WINDOW_SIZE) < 0)
+		if (pt->state != THREAD_DEAD && queue_reserve(pt, addr, STUB_WINDOW_SIZE) < 0)
 			proc_kill(pt->proc);
 	}
 }
@@ -107,12 +107,12 @@ void windows_want(struct task *task, const struct platform_window *want, uint64_
 	struct platform_mm *mm = mm_of(task);
 	struct window *w;
 
-	if (mm == NULL || task->pt->state != THREAD_GATE || task->pt->nqueue != 0 || want->size > WINDOW_SIZE)
+	if (mm == NULL || task->pt->state != THREAD_GATE || task->pt->nqueue != 0 || want->size > STUB_WINDOW_SIZE)
 		return;
 	w = find(mm, want->id);
 	if (w == NULL) {
 		/* The one least used so far, unless it is mapped. */
-		for (unsigned i = 0; i < WINDOW_MAX; i++) {
+		for (unsigned i = 0; i < STUB_WINDOWS_MAX; i++) {
 			struct window *other = &mm->windows[i];
 
 			if (other->len == 0 && (w == NULL || other->wanted < w->wanted))
@@ -174,7 +174,7 @@ void windows_drop(struct task *task, uint64_t id)
 	/* One that ends carries nothing out any more: what others of its address space see stays held. */
 	if (mm == NULL || !mm->had_windows || task->exiting)
 		return;
-	for (unsigned i = 0; i < WINDOW_MAX; i++) {
+	for (unsigned i = 0; i < STUB_WINDOWS_MAX; i++) {
 		struct window *w = &mm->windows[i];
 
 		if (w->id == 0 || (id != 0 && w->id != id))
@@ -186,7 +186,7 @@ void windows_drop(struct task *task, uint64_t id)
 			i--; /* slept: look again */
 			continue;
 		}
-		if (w->len != 0 && queue_reserve(task->pt, address(mm, w), WINDOW_SIZE) < 0)
+		if (w->len != 0 && queue_reserve(task->pt, address(mm, w), STUB_WINDOW_SIZE) < 0)
 			proc_kill(task->pt->proc);
 		forget(w);
 	}
@@ -194,7 +194,7 @@ void windows_drop(struct task *task, uint64_t id)
 
 void windows_free(struct platform_mm *mm)
 {
-	for (unsigned i = 0; i < WINDOW_MAX; i++)
+	for (unsigned i = 0; i < STUB_WINDOWS_MAX; i++)
 		forget(&mm->windows[i]);
 }
 
@@ -202,5 +202,5 @@ void windows_forked(const struct platform_mm *parent, struct platform_thread *ch
 {
 	/* A failure harms nobody but itself: see queue_reserve in thread.c. */
 	if (parent->had_windows)
-		(void)queue_reserve(child, STUB_WINDOWS, WINDOW_MAX * WINDOW_SIZE);
+		(void)queue_reserve(child, STUB_WINDOWS, STUB_WINDOWS_MAX * STUB_WINDOW_SIZE);
 }
