@@ -196,15 +196,16 @@ struct gate_box {
 	struct gate_seg outs[GATE_MAX_SEGS];
 	uint64_t xsave_at;
 	/*
-	 * Both: the signals that the thread blocks, while it is in guest code. If GATE_KNOWN_MASK is known, the shim changes it by
-	 * itself; unless `attention` says that signals wait for a change: then it asks. The sentry sets that before it looks.
+	 * Both, in a line of its own, which nobody writes for nothing: the signals that the thread blocks, while it is in guest code.
+	 * If GATE_KNOWN_MASK is known, the shim changes them by itself; unless `attention` says that signals wait for a change: then
+	 * it asks. The sentry sets that before it looks.
 	 */
-	uint64_t sigmask;
+	uint64_t sigmask __attribute__((aligned(64)));
 	uint64_t attention;
 	uint64_t alt_sp, alt_size, alt_flags; /* sentry to stub: the alternate signal stack; by the same right */
 	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
 	/* shim to sentry: the caller's registers that aren't arguments */
-	uint64_t saved[GATE_SAVED];
+	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 };
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
 

@@ -381,7 +381,7 @@ struct shim_result shim_call(struct mailbox *m)
 
 /* pending lies in the box: see abi.h; asserted below. */
 #define PENDING_OFF 0x1990
-#define SAVED_OFF 0x1b28
+#define SAVED_OFF 0x1b40
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x

@@ -199,7 +199,8 @@ static bool take(struct platform_thread *pt)
 	pt->event.ip = box->ip;
 	for (unsigned i = 0; i < 6; i++)
 		pt->event.args[i] = box->args[i];
-	pt->futex_seq = box->futex_seq;
+	if (pt->event.nr == SYS_futex)
+		pt->futex_seq = box->futex_seq;
 	take_segs(pt, box);
 	stubs_deliver(pt);
 	return true;
@@ -207,8 +208,18 @@ static bool take(struct platform_thread *pt)
 
 static void gave_up(void);
 
+/* Threads that were told to wait in a doorbell call and haven't come yet: until then they can't be woken. */
+static unsigned sent_to_wait;
+
+void gate_has_come(struct platform_thread *pt)
+{
+	sent_to_wait -= pt->sent_to_wait;
+	pt->sent_to_wait = false;
+}
+
 static void waits(struct platform_thread *pt, const struct stub_call *c)
 {
+	gate_has_come(pt);
 	pt->call_id = c->id;
 	pt->gate_waits = true;
 	stubs_waiting++;
@@ -220,6 +231,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 
 	if (thread_may_ring(pt->state)) {
 		if (!rung(pt)) {
+			gate_has_come(pt);
 			transport->answer(c->id, 0); /* the answer was faster */
 			return true;
 		}
@@ -305,6 +317,10 @@ void gate_blocked(struct platform_thread *pt)
 {
 	pt->slept = true;
 	hint(pt, GATE_BLOCKED);
+	if (gate_polling() && !pt->gate_waits && !pt->sent_to_wait) {
+		pt->sent_to_wait = true;
+		sent_to_wait++;
+	}
 }
 
 void gate_answer(struct platform_thread *pt, int64_t action)
@@ -567,6 +583,10 @@ void gate_fresh(struct platform_thread *pt)
 
 	box->known = 0;
 	box->pending = 0;
+	box->sigmask = pt->sigmask = 0;
+	box->attention = pt->attention = 0;
+	box->plain_actions = pt->plain_actions = 0;
+	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
 		box->state = GATE_IDLE;
@@ -580,6 +600,10 @@ void gate_forget(struct task *task)
 
 /* ---- the mask of blocked signals ---- */
 
+/*
+ * Each of these is said before every return to guest code, and nearly always the same: a line of the box that nobody writes
+ * stays in both CPUs' caches. What the guest has written there meanwhile, where only we write, is its own affair.
+ */
 void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
 {
 	struct platform_thread *pt = task->pt;
@@ -588,31 +612,36 @@ void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
 	if (pt == NULL || !gate_on || pt->state == THREAD_DEAD)
 		return;
 	box = box_of(pt);
-	box->sigmask = mask;
-	box->attention = attention;
-	if (alone)
-		box->known |= 1U << GATE_KNOWN_MASK;
-	else
-		box->known &= ~(1U << GATE_KNOWN_MASK);
+	if (pt->sigmask != mask)
+		box->sigmask = pt->sigmask = mask;
+	if (pt->attention != attention)
+		box->attention = pt->attention = attention;
+	if ((box->known >> GATE_KNOWN_MASK & 1) != alone)
+		box->known ^= 1U << GATE_KNOWN_MASK;
 	pt->mask_out = true;
 }
 
 void gate_plain_actions(struct task *task, uint64_t set)
 {
-	if (task->pt != NULL && task->pt->mask_out)
-		__atomic_store_n(&box_of(task->pt)->plain_actions, set, __ATOMIC_RELAXED);
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || !pt->mask_out || pt->plain_actions == set)
+		return;
+	pt->plain_actions = set;
+	__atomic_store_n(&box_of(pt)->plain_actions, set, __ATOMIC_RELAXED);
 }
 
 void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags)
 {
+	struct platform_thread *pt = task->pt;
 	struct gate_box *box;
 
-	if (task->pt == NULL || !task->pt->mask_out)
+	if (pt == NULL || !pt->mask_out || (pt->alt_sp == sp && pt->alt_size == size && pt->alt_flags == flags))
 		return;
-	box = box_of(task->pt);
-	box->alt_sp = sp;
-	box->alt_size = size;
-	box->alt_flags = flags;
+	box = box_of(pt);
+	box->alt_sp = pt->alt_sp = sp;
+	box->alt_size = pt->alt_size = size;
+	box->alt_flags = pt->alt_flags = flags;
 }
 
 bool gate_mask_look(const struct task *task, uint64_t *mask)
@@ -629,6 +658,7 @@ bool gate_mask_hold(struct task *task, uint64_t *mask)
 {
 	if (task->pt == NULL || !task->pt->mask_out)
 		return false;
+	task->pt->attention = 1;
 	__atomic_exchange_n(&box_of(task->pt)->attention, 1, __ATOMIC_SEQ_CST);
 	return gate_mask_look(task, mask);
 }
@@ -638,6 +668,7 @@ bool gate_mask_in(struct task *task, uint64_t *mask)
 	if (!gate_mask_look(task, mask))
 		return false;
 	task->pt->mask_out = false;
+	task->pt->sigmask = *mask;
 	return true;
 }
 
@@ -655,7 +686,9 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
+#define LOOK_WAITING_US 1   /* and so often while somebody must come before it can be woken */
 #define BUSY_TURNS 32       /* and after so many calls */
+#define BUSY_WAITING 4
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
@@ -924,7 +957,7 @@ enum gate_next gate_turn(bool may_sleep)
 		poll_state.fresh = false;
 		if (!worth_it())
 			return GATE_LOOK;
-		if (++poll_state.turns % BUSY_TURNS != 0)
+		if (++poll_state.turns % (sent_to_wait != 0 ? BUSY_WAITING : BUSY_TURNS) != 0)
 			return GATE_SERVE;
 		publish_cpu();
 		poll_state.last_look = poll_state.last_request;
@@ -950,12 +983,12 @@ enum gate_next gate_turn(bool may_sleep)
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
 			gate_counts.ends[poll_state.fresh]++;
-			polling_end(!poll_state.fresh && poll_state.total < PAYS_CALLS);
-			if (poll_state.fresh) /* the CPU it went to isn't free */
+			polling_end(false);
+			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
-		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
+		if (t - poll_state.last_look > (sent_to_wait != 0 ? LOOK_WAITING_US : LOOK_AROUND_US) * poll_state.ticks_us) {
 			poll_state.last_look = t;
 			publish_cpu();
 			return GATE_LOOK;

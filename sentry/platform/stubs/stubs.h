@@ -143,8 +143,10 @@ struct platform_thread {
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
+	bool sent_to_wait;          /* it was told to wait in a doorbell call, and hasn't come */
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
+	uint64_t sigmask, attention, plain_actions, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	uint32_t futex_seq;
@@ -255,6 +257,8 @@ void gate_other_event(void);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
 
+/* The thread waits in a doorbell call now, or never will. */
+void gate_has_come(struct platform_thread *pt);
 /* Polling now, not only until something comes. */
 bool gate_polls(void);
 

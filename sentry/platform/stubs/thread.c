@@ -253,6 +253,7 @@ void thread_died(struct platform_thread *pt)
 		pt->gate_waits = false;
 		stubs_waiting--;
 	}
+	gate_has_come(pt);
 	ktimer_cancel(&pt->kick_timer);
 	place_drop(pt);
 	list_del(&pt->tid_link);
