@@ -169,6 +169,14 @@ void place_drop(struct platform_thread *pt)
 	pt->cpus = 0;
 }
 
+void place_end(struct host_proc *proc)
+{
+	uint64_t ours = our_cpu();
+
+	if (cpu_mask != 0 && ours != 0 && !gate_polling())
+		(void)host_sched_setaffinity(proc->pid, cpu_mask & ~ours);
+}
+
 void place_polling(bool begin)
 {
 	uint64_t ours = our_cpu();

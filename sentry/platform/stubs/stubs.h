@@ -269,6 +269,8 @@ void place_wake(struct platform_thread *pt);
 void place_birth(struct platform_thread *parent, struct platform_thread *child);
 /* It is none of ours any more, or its guest has chosen its CPUs. */
 void place_drop(struct platform_thread *pt);
+/* The process is about to be killed: what is left to do for it can be done elsewhere. */
+void place_end(struct host_proc *proc);
 /* We begin to poll, or have ended. */
 void place_polling(bool begin);
 /* Threads were seen to run side by side: they may run anywhere for a while. */

@@ -313,6 +313,7 @@ void proc_kill(struct host_proc *proc)
 {
 	if (proc->killed || proc->pid == 0)
 		return;
+	place_end(proc);
 	proc->killed = true;
 	host_kill(proc->pid, LINUX_SIGKILL);
 }
