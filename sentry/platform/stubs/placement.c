@@ -15,6 +15,9 @@
  * woken (then all are spread, for longer each time that happens again soon), and a clock that runs while anything is narrow: a
  * thread that computes is let go, so that the host can balance it against other work, that of other sandboxes too.
  *
+ * We stay as well: woken by a thread on our CPU we would be put on an idle one, and everybody would follow us there. But not all
+ * the time, or two sandboxes that met on one CPU would never part: in one turn of the watch in four the scheduler may move us.
+ *
  * A thread whose guest has chosen its CPUs is left alone. The guest controls how its threads seem to run; it can have them on
  * one CPU or on several, as it could anyway. Machines with CPUs beyond the 64th are left to their scheduler.
  */
@@ -26,6 +29,8 @@
 #define PARALLEL_US 300
 #define LONG_US 4000
 #define TICKS_US 2500U /* of the time stamp counter, roughly */
+#define TURNS 4     /* of the watch: in all but one of them we stay where we are */
+#define FREE_TURN 0U
 #define HOLD_MIN (20 * NSEC_PER_MSEC)
 #define HOLD_MAX (500 * NSEC_PER_MSEC)
 
@@ -35,6 +40,8 @@ static struct list narrow = LIST_INIT(narrow); /* platform_thread.narrow_link */
 static uint64_t zygote_cpus;
 static uint64_t spread_until, hold = HOLD_MIN; /* ns */
 static struct ktimer watch;
+static uint64_t our_cpus; /* where we may run, as far as we have said; 0: anywhere */
+static unsigned turn;     /* of the watch */
 
 static void look(struct ktimer *t);
 
@@ -67,6 +74,13 @@ static void place(struct platform_thread *pt, uint64_t cpus)
 	list_del(&pt->narrow_link);
 	if (cpus != 0)
 		list_add_tail(&narrow, &pt->narrow_link);
+}
+
+/* Ourselves. cpus 0: anywhere. */
+static void stay(uint64_t cpus)
+{
+	if (our_cpus != cpus && host_sched_setaffinity(0, cpus != 0 ? cpus : cpu_mask) == 0)
+		our_cpus = cpus;
 }
 
 static void place_all(uint64_t cpus)
@@ -130,8 +144,12 @@ static uint64_t wanted(const struct platform_thread *pt)
 		return 0;
 	if (gate_polls())
 		return ncpus == 2 ? cpu_mask & ~ours : 0;
-	if (!in_turns(pt))
+	if (!in_turns(pt)) {
+		stay(0);
 		return 0;
+	}
+	if (turn != FREE_TURN)
+		stay(ours);
 	watch_on();
 	return ours;
 }
@@ -209,6 +227,9 @@ static void look(unused_arg struct ktimer *t)
 		else
 			more |= thread_may_ring(pt->state);
 	}
+	turn = (turn + 1) % TURNS;
+	if (!more || turn == FREE_TURN)
+		stay(0);
 	if (more)
 		watch_on();
 }
