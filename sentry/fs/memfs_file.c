@@ -437,8 +437,11 @@ static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 			err = -LINUX_ENOSPC;
 		}
 	}
-	grow_size(n->inode, pos + done);
-	memfd_count(n);
+	/* Over pages that are there nothing is new. */
+	if (pos + done > n->inode->size || n->data.npages * PAGE_SIZE < n->inode->size) {
+		grow_size(n->inode, pos + done);
+		memfd_count(n);
+	}
 	return done != 0 ? (int64_t)done : err;
 }
 
