@@ -218,9 +218,49 @@ static bool parse_user(struct config *c, json_object *process, struct error **er
 	return true;
 }
 
+static bool one_of(const char *value, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (strcmp(value, *names) == 0)
+			return true;
+	return false;
+}
+
+/* How the host's kernel would treat the process: checked, and without a meaning for one that it doesn't schedule as a whole. */
+static bool check_scheduling(json_object *process, struct error **err)
+{
+	static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE",
+					       "SCHED_DEADLINE", NULL};
+	static const char *const classes[] = {"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE", NULL};
+	static const char *const times[] = {"runtime", "deadline", "period"};
+	json_object *scheduler, *io;
+	const char *policy = NULL, *class = NULL;
+	cleanup_free const char **flags = NULL;
+	size_t nflags;
+	int64_t n;
+
+	if (!json_get(process, "process", "scheduler", json_type_object, &scheduler, err) ||
+	    !json_get_string(scheduler, "process.scheduler", "policy", &policy, err) ||
+	    !json_get_int(scheduler, "process.scheduler", "nice", -20, 19, &n, NULL, err) ||
+	    !json_get_int(scheduler, "process.scheduler", "priority", 0, 99, &n, NULL, err) ||
+	    !json_get_strings(scheduler, "process.scheduler", "flags", &flags, &nflags, err) ||
+	    !json_get(process, "process", "ioPriority", json_type_object, &io, err) ||
+	    !json_get_string(io, "process.ioPriority", "class", &class, err) ||
+	    !json_get_int(io, "process.ioPriority", "priority", 0, 7, &n, NULL, err))
+		return false;
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (!json_get_int(scheduler, "process.scheduler", times[i], 0, INT64_MAX, &n, NULL, err))
+			return false;
+	if (scheduler != NULL && (policy == NULL || !one_of(policy, policies)))
+		return error_set(err, "process.scheduler.policy is no policy: %s", policy != NULL ? policy : "it is missing");
+	if (io != NULL && (class == NULL || !one_of(class, classes)))
+		return error_set(err, "process.ioPriority.class is no class: %s", class != NULL ? class : "it is missing");
+	return true;
+}
+
 static bool parse_process(struct build *b, json_object *spec, struct error **err)
 {
-	static const char *const refused[] = {"commandLine", "scheduler", "execCPUAffinity", NULL};
+	static const char *const refused[] = {"commandLine", "execCPUAffinity", NULL};
 	cleanup_free const char **args = NULL;
 	cleanup_free const char **env = NULL;
 	struct config *c = b->c;
@@ -233,7 +273,7 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 		return false;
 	if (process == NULL)
 		return error_set(err, "process is missing");
-	if (!refuse(process, "process", refused, err) ||
+	if (!refuse(process, "process", refused, err) || !check_scheduling(process, err) ||
 	    !json_get_strings(process, "process", "args", &args, &nargs, err) ||
 	    !json_get_strings(process, "process", "env", &env, &nenv, err) ||
 	    !json_get_string(process, "process", "cwd", &cwd, err) ||
