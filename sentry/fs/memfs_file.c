@@ -29,8 +29,6 @@
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
-#include "sentry/mm/mm.h"
-#include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
@@ -573,8 +571,6 @@ unsigned mem_lower_budget(void)
 	return fd_budget / 2;
 }
 
-static uint64_t last_id;
-
 /* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. */
 static int to_memfd(struct task *task, struct mem_node *n)
 {
@@ -616,7 +612,6 @@ static int to_memfd(struct task *task, struct mem_node *n)
 	d->lower_len = 0;
 	mem_lower_close(n);
 	d->memfd = fd;
-	d->memfd_id = ++last_id;
 	list_add_tail(&memfds, &d->memfd_link);
 	nmemfds++;
 	memfd_count(n);
@@ -883,87 +878,12 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 
 /* ---- file operations ---- */
 
-static void mem_release_data(struct mem_data *d)
-{
-	invariant(d->opens > 0);
-	if (--d->opens != 0)
-		return;
-	d->handed_out = false;
-	if (d->stored_to) {
-		memfd_count(container_of(d, struct mem_node, data));
-		d->stored_to = false;
-	}
-}
-
-static void window_hold(void *object)
-{
-	struct inode *inode = object;
-
-	inode_get(inode);
-	mem_node(inode)->data.opens++;
-}
-
-static void window_release(void *object)
-{
-	struct inode *inode = object;
-
-	mem_release_data(&mem_node(inode)->data);
-	inode_put(inode);
-}
-
-/*
- * Large reads: a file that is read in such pieces again and again moves to a memfd, so that the platform can let the thread
- * copy from a mapping of it (platform.h: window_want). Not one with holes: reading them there would fill them. Sleeps.
- */
-#define LARGE (64 * KiB)
-#define LARGE_AFTER (4 * MiB)
-
-static void mem_large_read(struct task *task, struct mem_node *n, const struct iobuf *buf)
-{
-	struct mem_data *d = &n->data;
-	struct platform_window w = {
-		.size = n->inode->size,
-		.hold = window_hold,
-		.release = window_release,
-		.object = n->inode,
-	};
-
-	if (buf->task == NULL || buf->task != task || platform->window_want == NULL || w.size < LARGE)
-		return;
-	d->large += MIN(buf->left, w.size);
-	if (d->large < LARGE_AFTER || d->lower_len != 0 || d->npages * PAGE_SIZE < w.size ||
-	    w.size > WINDOW_LARGEST)
-		return;
-	if (to_memfd(task, n) != 0)
-		return; /* it goes as before */
-	w.id = d->memfd_id;
-	w.host_fd = d->memfd;
-	platform->window_want(task, &w, buf->left);
-}
-
-/* Will the thread copy the bytes itself, all or as far as one range of the buffer goes? */
-static uint64_t mem_window_read(struct task *task, struct mem_data *d, struct iobuf *buf, uint64_t at, uint64_t len)
-{
-	gva_t dst;
-
-	if (d->memfd < 0 || buf->task == NULL || buf->task != task || platform->window_read == NULL)
-		return 0;
-	len = iobuf_range(buf, len, &dst);
-	if (len < LARGE || !mm_plain_memory(task->mm, dst.v, dst.v + len) ||
-	    !platform->window_read(task, d->memfd_id, at, dst.v, len))
-		return 0;
-	iobuf_skip(buf, len);
-	return len;
-}
-
 static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
 {
 	struct inode *inode = file->inode;
 	struct mem_node *n = mem_node(inode);
 	uint64_t done = 0;
 
-	if (buf->left >= LARGE)
-		mem_large_read(task, n, buf);
 	for (;;) {
 		uint64_t at, len;
 		int64_t got;
@@ -975,12 +895,6 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 		if (at >= inode->size || buf->left == 0)
 			return (int64_t)done;
 		len = MIN(MIN(buf->left, inode->size - at), (uint64_t)PIECE);
-		got = len >= LARGE ? (int64_t)mem_window_read(task, &n->data, buf, at, len) : 0;
-		if (got != 0) {
-			*pos += got;
-			done += (uint64_t)got;
-			continue;
-		}
 		got = n->data.memfd >= 0 ? memfd_read(&n->data, buf, at, len) : chunks_read(&n->data, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
@@ -1163,17 +1077,16 @@ int mem_file_open(unused_arg struct task *task, struct inode *inode, unused_arg 
 
 static void mem_release(struct file *file)
 {
-	mem_release_data(&mem_node(file->inode)->data);
-}
+	struct mem_data *d = &mem_node(file->inode)->data;
 
-/* One of the caller's descriptors is closed. */
-static int mem_flush(struct task *task, struct file *file)
-{
-	uint64_t id = mem_node(file->inode)->data.memfd_id;
-
-	if (id != 0 && task != NULL && task == task_current() && platform->window_drop != NULL)
-		platform->window_drop(task, id);
-	return 0;
+	invariant(d->opens > 0);
+	if (--d->opens != 0)
+		return;
+	d->handed_out = false;
+	if (d->stored_to) {
+		memfd_count(container_of(d, struct mem_node, data));
+		d->stored_to = false;
+	}
 }
 
 const struct file_ops mem_file_fops = {
@@ -1183,5 +1096,4 @@ const struct file_ops mem_file_fops = {
 	.map = mem_map,
 	.fallocate = mem_fallocate,
 	.release = mem_release,
-	.flush = mem_flush,
 };

@@ -39,8 +39,6 @@ struct mem_data {
 	unsigned height;
 	uint64_t npages;      /* present, or blocks of the memfd; charged to the superblock */
 	int memfd;            /* -1, or all contents are there and the tree is empty */
-	uint64_t memfd_id;    /* never another memfd's */
-	uint64_t large;       /* bytes that were read in large pieces */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */

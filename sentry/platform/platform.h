@@ -76,16 +76,6 @@ struct platform_mm_cmd {
 	uint64_t new_addr; /* MREMAP: a move of len bytes to new_addr; MINCORE: the result's place */
 };
 
-#define WINDOW_LARGEST (256 * MiB)
-/* What could be mapped for large reads. id: never another file's, not 0. */
-struct platform_window {
-	uint64_t id, size;
-	int host_fd;
-	void (*hold)(void *object);
-	void (*release)(void *object);
-	void *object;
-};
-
 struct platform_ops {
 	const char *name;
 
@@ -170,16 +160,6 @@ struct platform_ops {
 	/* The alternate signal stack, said when the thread is about to go to guest code: the stub may return from a handler by itself
 	 * if that doesn't change it. Optional. */
 	void (*altstack)(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
-	/*
-	 * Large reads of a file whose contents are in a host descriptor, by the thread itself. window_want: so many bytes of it are
-	 * going to be read; may map it for the task's address space (sleeps), and holds what `hold` says for as long as it is
-	 * (the descriptor and its contents must stay what they are then). window_read: true if len bytes at pos will be at addr
-	 * when the task's call returns. window_drop: the mapping of id, or all (0), goes with the answer to the task's call; may sleep.
-	 * Optional, all or none.
-	 */
-	void (*window_want)(struct task *task, const struct platform_window *w, uint64_t bytes);
-	bool (*window_read)(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len);
-	void (*window_drop)(struct task *task, uint64_t id);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
 	/*

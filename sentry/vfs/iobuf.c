@@ -151,15 +151,7 @@ static size_t move(struct iobuf *b, uint8_t *bytes, size_t len, enum direction d
 	return done;
 }
 
-uint64_t iobuf_range(struct iobuf *b, uint64_t len, gva_t *at)
-{
-	return b->mem == NULL ? MIN(current_range(b, len, at), b->left) : 0;
-}
 
-void iobuf_skip(struct iobuf *b, uint64_t n)
-{
-	advance(b, n);
-}
 
 size_t iobuf_put(struct iobuf *b, const void *src, size_t len)
 {

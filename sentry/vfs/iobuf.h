@@ -42,9 +42,6 @@ void iobuf_done(struct iobuf *b);
 size_t iobuf_put(struct iobuf *b, const void *src, size_t len) must_check; /* sentry -> buffer (read) */
 size_t iobuf_get(struct iobuf *b, void *dst, size_t len) must_check;       /* buffer -> sentry (write) */
 size_t iobuf_put_zeros(struct iobuf *b, size_t len) must_check;
-/* Where the next bytes go in the guest's memory (0: not there), at most len; they are moved by somebody else: skip. */
-uint64_t iobuf_range(struct iobuf *b, uint64_t len, gva_t *at);
-void iobuf_skip(struct iobuf *b, uint64_t n);
 /* Goes back n bytes that were moved (a failed later step). */
 void iobuf_revert(struct iobuf *b, size_t n);
 

@@ -13,8 +13,6 @@
  *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
  *	                                       on), and above it the shim's stack
  *	                          +AREA_STACK  alternate signal stack, private memory
- *	STUB_WINDOWS + n * STUB_WINDOW_SIZE
- *	                        contents of a file (read)
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
  * Everything the stub writes into a mailbox can be forged by the guest. The sentry copies a field once and believes it no
@@ -37,11 +35,7 @@
 #define AREA_SIZE 0x80000UL
 #define AREA_LOCAL 0x50000UL
 #define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
-#define AREA_MAX 12032U
-/* Contents of files that this process reads in large pieces, for the shim to copy from: see stubs/windows.c. */
-#define STUB_WINDOWS (STUB_AREAS + AREA_MAX * AREA_SIZE)
-#define STUB_WINDOW_SIZE 0x10000000UL
-#define STUB_WINDOWS_MAX 8U
+#define AREA_MAX 16000U
 #define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
@@ -107,7 +101,7 @@ struct mailbox {
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
-_Static_assert(STUB_WINDOWS + STUB_WINDOWS_MAX * STUB_WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
+_Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
 
 /*
@@ -156,7 +150,6 @@ enum gate_kind {
 
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
-#define GATE_SEG_WINDOW 4U /* out: off is behind STUB_WINDOWS */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {

@@ -234,14 +234,11 @@ static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, i
 	for (uint32_t i = 0; i < n && i < GATE_MAX_SEGS; i++) {
 		const struct gate_seg *s = &box->outs[i];
 		uint32_t off = s->off, len = s->len;
-		const char *from = (const char *)m + GATE_DATA + off;
 
-		if (s->flags & GATE_SEG_WINDOW)
-			from = (const char *)STUB_WINDOWS + off;
-		else if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
+		if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
 			continue;
-		/* It could be written before the call (the file was so long), and no longer: another thread's doing. */
-		if (shim_copy((void *)s->addr, from, len) < 0)
+		/* It could be written before the call, and no longer: another thread's doing. */
+		if (shim_copy((void *)s->addr, (const char *)m + GATE_DATA + off, len) < 0)
 			result = -EFAULT;
 	}
 	return result;

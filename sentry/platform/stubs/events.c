@@ -98,16 +98,15 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 }
 
 /*
- * The thread's next event: what a failed batch left over is forgotten, but not a close, nor a window's end. A stub never leaves
- * one out; a guest that did (by overwriting its stack) would keep our file, and its memory.
+ * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
+ * that did (by overwriting its stack) would keep our file, and its memory, in its table.
  */
 bool stubs_forget_expected(struct platform_thread *pt)
 {
 	bool open = false;
 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range ||
-			(pt->expected[i].nr == SYS_mmap && pt->expected[i].args[0] >= STUB_WINDOWS);
+		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
 	pt->expected_next = pt->nexpected = 0;
 	return !open;
 }
@@ -720,9 +719,6 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.flush_out = gate_flush, \
 	.know = gate_know, \
 	.forget = gate_forget, \
-	.window_want = windows_want, \
-	.window_read = windows_read, \
-	.window_drop = windows_drop, \
 	.mask_out = gate_mask_out, \
 	.mask_look = gate_mask_look, \
 	.mask_hold = gate_mask_hold, \

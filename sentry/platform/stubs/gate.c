@@ -357,12 +357,8 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 /* Writes what was put aside for the shim to the process itself: something else needs to see it, or to go over it. */
 static void flush_outs(struct platform_thread *pt)
 {
-	for (uint32_t i = 0; i < pt->nouts; i++) {
-		if (pt->outs[i].flags & GATE_SEG_WINDOW)
-			windows_flush(pt, &pt->outs[i]);
-		else
-			(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
-	}
+	for (uint32_t i = 0; i < pt->nouts; i++)
+		(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
 	pt->nouts = 0;
 }
 
@@ -460,7 +456,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		if (len > GATE_DATA_SIZE - pt->data_used)
 			break;
 		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
-		if (last != NULL && last->flags == 0 && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
+		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
 			last->len += (uint32_t)len;
 		} else {
 			if (pt->nouts == GATE_MAX_SEGS)

@@ -39,15 +39,6 @@ struct stub_transport {
 };
 extern const struct stub_transport *transport;
 
-/* Contents of a file, mapped or on the way to it. */
-struct window {
-	uint64_t id;                /* 0: free */
-	uint64_t wanted;            /* bytes that were read in large pieces */
-	uint64_t len;               /* mapped; 0: isn't */
-	void (*release)(void *object);
-	void *object;
-};
-
 /* A host address space. It lives as long as someone holds it; its memory is reachable while a host process has it. */
 struct platform_mm {
 	struct ref ref;
@@ -57,8 +48,6 @@ struct platform_mm {
 	struct list dying;          /* threads whose host thread may still run on their area */
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
-	struct window windows[STUB_WINDOWS_MAX]; /* see windows.c */
-	bool had_windows;
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -277,17 +266,6 @@ void place_polling(bool begin);
 void place_spread(void);
 /* Who is woken shall run on our CPU. */
 bool place_packed(void);
-
-/* ---- windows.c ---- */
-void windows_want(struct task *task, const struct platform_window *w, uint64_t bytes);
-bool windows_read(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len);
-void windows_drop(struct task *task, uint64_t id);
-/* Does what the shim would have done with an out-segment of a window. */
-void windows_flush(struct platform_thread *pt, const struct gate_seg *out);
-/* The address space is gone. */
-void windows_free(struct platform_mm *mm);
-/* Commands for the child of a fork: its windows are holes, which nothing else may fill. */
-void windows_forked(const struct platform_mm *parent, struct platform_thread *child);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

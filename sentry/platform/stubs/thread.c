@@ -861,7 +861,6 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 			queue_close_all(pt);
 		queue_reserve(pt, 0, pt->area);
 		queue_reserve(pt, pt->area + 1, mm->areas_made);
-		windows_forked(mm, pt);
 	}
 	pt->regs = *regs;
 	pt->task = child_task;

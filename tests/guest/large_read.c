@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Large reads of a file, again and again: contents may be mapped for them. What they give is the file as it is now, as far as
+ * Large reads of a file, again and again: what they give is the file as it is now, as far as
  * it goes, and nothing but the result and the buffer changes.
  * covers: read pread64 readv preadv
  */
