@@ -436,7 +436,7 @@ static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 		}
 	}
 	/* Over pages that are there nothing is new. */
-	if (pos + done > n->inode->size || n->data.npages * PAGE_SIZE < n->inode->size) {
+	if (pos + done > n->inode->size || n->data.kept_size || n->data.npages * PAGE_SIZE < n->inode->size) {
 		grow_size(n->inode, pos + done);
 		memfd_count(n);
 	}
@@ -860,6 +860,7 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 	if (!(mode & LINUX_FALLOC_FL_KEEP_SIZE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
 		return -LINUX_EPERM;
 	mem_dirty(n);
+	n->data.kept_size |= (mode & LINUX_FALLOC_FL_KEEP_SIZE) != 0;
 	if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
 		err = punch(task, n, (uint64_t)off, (uint64_t)len);
 	if (err == 0 && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE))

@@ -44,6 +44,7 @@ struct mem_data {
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */
 	int lower_fd;         /* -1: not open */
 	bool stored_to;       /* a mapping may write to the memfd: its blocks are counted now and then */
+	bool kept_size;       /* pages may lie beyond the end of the file */
 	bool handed_out;      /* a mapping may show memfd or lower_fd: they stay while `opens` isn't 0 */
 	struct list lower_link; /* open lower files, least recently used first */
 	uint32_t opens;       /* descriptions */

@@ -319,6 +319,7 @@ static void mask_for_handler(struct task *task, int sig, const struct linux_siga
 	if (!(a->flags & LINUX_SA_NODEFER))
 		mask |= LINUX_SIGMASK(sig);
 	task->restore_sigmask = false; /* the frame has it */
+	task->restart.fn = NULL;       /* the return from the handler may not come by the sentry */
 	if ((uint32_t)task->altstack.flags & LINUX_SS_AUTODISARM)
 		altstack_reset(task);
 	signal_set_mask(task, mask);

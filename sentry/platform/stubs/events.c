@@ -315,6 +315,7 @@ static void op_arrive(const struct stub_call *c)
 
 bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
+	gate_has_come(pt);
 	switch (c->args[1]) {
 	case STUB_TRAP:
 		return op_trap(pt, c);
@@ -511,12 +512,8 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 	return true;
 }
 
-static void stubs_resume(struct task *task, int64_t value)
+static void resume(struct task *task, struct platform_thread *pt, int64_t value)
 {
-	struct platform_thread *pt = task->pt;
-
-	if (pt == NULL || pt->state == THREAD_DEAD)
-		return;
 	if (pt->state == THREAD_PLAIN) {
 		thread_set_state(pt, THREAD_GUEST);
 		if (pt->kicked)
@@ -575,6 +572,21 @@ static void send_kick(struct platform_thread *pt)
 		return;
 	pt->kicked = true;
 	host_tgkill(pt->proc->pid, pt->tid, KICK_SIGNAL);
+}
+
+/* Commands with descriptors may sleep: who wants to interrupt the thread meanwhile must not be forgotten. */
+static void stubs_resume(struct task *task, int64_t value)
+{
+	struct platform_thread *pt = task->pt;
+
+	if (pt == NULL || pt->state == THREAD_DEAD)
+		return;
+	pt->resuming = true;
+	pt->kick_wanted = false;
+	resume(task, pt, value);
+	pt->resuming = false;
+	if (pt->kick_wanted && pt->state == THREAD_GUEST)
+		send_kick(pt);
 }
 
 static struct regs *stubs_context(struct task *task, int64_t value)
@@ -675,7 +687,11 @@ static void stubs_kick(struct task *task)
 {
 	struct platform_thread *pt = task->pt;
 
-	if (pt != NULL && pt->state == THREAD_GUEST && pt->proc != NULL && !pt->event_ready)
+	if (pt == NULL)
+		return;
+	if (pt->resuming)
+		pt->kick_wanted = true;
+	else if (pt->state == THREAD_GUEST && pt->proc != NULL && !pt->event_ready)
 		send_kick(pt);
 }
 

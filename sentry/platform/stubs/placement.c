@@ -66,7 +66,8 @@ static uint64_t our_cpu(void)
 /* cpus 0: anywhere. */
 static void place(struct platform_thread *pt, uint64_t cpus)
 {
-	if (pt->cpus == cpus || pt->pinned || pt->tid == 0 || pt->proc == NULL || pt->proc->killed)
+	/* One that has been told to end: its number may be another's soon. */
+	if (pt->cpus == cpus || pt->pinned || pt->tid == 0 || pt->state >= THREAD_EXITING || pt->proc == NULL || pt->proc->killed)
 		return;
 	if (host_sched_setaffinity(pt->tid, cpus != 0 ? cpus : cpu_mask) < 0)
 		return;
@@ -169,15 +170,21 @@ void place_birth(struct platform_thread *parent, struct platform_thread *child)
 		return;
 	if (parent != NULL) {
 		place_wake(parent);
-		cpus = parent->cpus;
-	} else {
-		cpus = wanted(NULL);
-		if (zygote_cpus != cpus && host_sched_setaffinity(zygote_tid, cpus != 0 ? cpus : cpu_mask) == 0)
-			zygote_cpus = cpus;
-		cpus = zygote_cpus;
+		return;
 	}
-	child->cpus = cpus;
-	if (cpus != 0)
+	cpus = wanted(NULL);
+	if (zygote_cpus != cpus && host_sched_setaffinity(zygote_tid, cpus != 0 ? cpus : cpu_mask) == 0)
+		zygote_cpus = cpus;
+	child->cpus = zygote_cpus;
+	if (child->cpus != 0)
+		list_add_tail(&narrow, &child->narrow_link);
+}
+
+void place_inherit(const struct platform_thread *parent, struct platform_thread *child)
+{
+	child->pinned = parent->pinned;
+	child->cpus = parent->cpus;
+	if (child->cpus != 0)
 		list_add_tail(&narrow, &child->narrow_link);
 }
 

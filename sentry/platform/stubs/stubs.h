@@ -112,6 +112,7 @@ struct platform_thread {
 	uint64_t call_id;           /* of the call that waits for an answer */
 	bool event_ready;
 	struct platform_event event;
+	bool resuming, kick_wanted; /* it is being answered, which may sleep; it shall be kicked when it has been */
 	bool kicked;                /* a kick is on its way */
 	struct ktimer kick_timer;   /* it must arrive; for a new thread: it must appear */
 	int claimed_pid;            /* a new process's pid as its parent tells it: only to notice its early death */
@@ -256,6 +257,8 @@ bool gate_polls(void);
 void place_wake(struct platform_thread *pt);
 /* parent (NULL: the zygote) is about to be told to clone child. */
 void place_birth(struct platform_thread *parent, struct platform_thread *child);
+/* ... is told now: the host gives the child, a thread or process, its parent's CPUs. */
+void place_inherit(const struct platform_thread *parent, struct platform_thread *child);
 /* It is none of ours any more, or its guest has chosen its CPUs. */
 void place_drop(struct platform_thread *pt);
 /* The process is about to be killed: what is left to do for it can be done elsewhere. */

@@ -828,6 +828,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 			place_birth(parent, pt);
 		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
 	}
+	place_inherit(parent, pt);
 	/* The parent reports the result, the child its arrival, in either order. */
 	if (!stubs_wait(parent, &parent->event_ready)) {
 		err = -LINUX_ESRCH;
