@@ -189,7 +189,7 @@ static void begin_keeping(struct monitor *m, int status)
 {
 	pid_t pid;
 
-	if (m->keeping)
+	if (m->keeping || !m->cfg->root_keep) /* without it, its limits stay what they are */
 		return;
 	m->keeping = true;
 	m->keep_status = status;
