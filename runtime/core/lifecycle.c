@@ -103,6 +103,11 @@ void lifecycle_role_gone(pid_t pid)
 		gofer = 0;
 }
 
+void lifecycle_control_gone(void)
+{
+	control = -1;
+}
+
 bool lifecycle_on(void)
 {
 	return connections != NULL;
@@ -141,11 +146,17 @@ static enum container_state state_of(uint32_t container)
 
 /* ---- to the sentry ---- */
 
+/* Its stubs may hold its end of the socket a moment longer than it lives. */
+static int to_sentry(void)
+{
+	return sentry > 0 ? control : -1;
+}
+
 static bool tell_about(uint32_t type, uint32_t container, uint32_t id, int status)
 {
 	struct control_message msg = {.type = type, .id = id, .container = container, .status = status};
 
-	return send(control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+	return send(to_sentry(), &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
 }
 
 static bool tell_sentry(uint32_t type, uint32_t id, int status)
@@ -169,7 +180,7 @@ static bool send_fds(const struct control_message *msg, const int *fds, unsigned
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
-	return sendmsg(control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
+	return sendmsg(to_sentry(), &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
 }
 
 /* ---- to commands ---- */
@@ -299,6 +310,8 @@ static void go_on_all(void)
 {
 	const struct timespec tick = {0, 2000000};
 
+	if (sentry <= 0) /* 0 would be our own group */
+		return;
 	if (host_cgroup_can_freeze(cfg)) {
 		host_cgroup_thaw(cfg);
 	} else {
@@ -641,7 +654,7 @@ static void do_update(struct connection *c, const struct lifecycle_request *rq)
 				   .container = c->container,
 				   .memory_bytes = rq->memory_bytes};
 
-	if (send(control, &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
+	if (send(to_sentry(), &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
 		reply_error(c, 0, "the sandbox does not listen");
 		return;
 	}

@@ -59,6 +59,7 @@ struct monitor {
 	pid_t keeper;
 	int keep_status;        /* of init */
 	uint64_t keep_until_ns;
+	uint64_t end_by_ns; /* when a sentry that should end is killed; 0: it need not end yet */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
@@ -211,6 +212,31 @@ static bool keeping_too_long(const struct monitor *m, uint64_t now)
 	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
 }
 
+#define END_NS (5 * 1000 * NSEC_PER_MSEC)
+
+/* The sentry has nothing more to say: one that stays all the same is killed. */
+static void expect_end(struct monitor *m)
+{
+	if (m->end_by_ns == 0)
+		m->end_by_ns = now_ns() + END_NS;
+}
+
+/* Milliseconds until then, or -1. A keeper that runs still hears from it. */
+static int check_end(struct monitor *m, uint64_t now)
+{
+	if (m->end_by_ns == 0 || m->sentry <= 0 || m->keeper > 0)
+		return -1;
+	if (now < m->end_by_ns)
+		return (int)((m->end_by_ns - now) / NSEC_PER_MSEC) + 1;
+	if (!m->ended)
+		set_error(m, "the sentry has hung up, and did not end");
+	m->ended = true;
+	m->end_by_ns = now + END_NS; /* no other turn of the loop at once */
+	host_cgroup_thaw(m->cfg);    /* a frozen process does not die */
+	kill(m->sentry, SIGKILL);
+	return (int)(END_NS / NSEC_PER_MSEC);
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -218,8 +244,10 @@ static void control_ready(struct monitor *m)
 	ssize_t n = recv(m->control, &any, sizeof(any), MSG_DONTWAIT);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		lifecycle_control_gone();
 		close(m->control);
 		m->control = -1;
+		expect_end(m);
 		return;
 	}
 	if (n > 0 && lifecycle_control(&any, (size_t)n))
@@ -434,6 +462,7 @@ static int check_time(struct monitor *m)
 	const struct config *c = m->cfg;
 	uint64_t now = now_ns();
 	int64_t left = -1;
+	int end;
 
 	if (m->keeping && keeping_too_long(m, now)) {
 		m->keep_until_ns = UINT64_MAX;
@@ -444,10 +473,11 @@ static int check_time(struct monitor *m)
 		m->result.status = m->keep_status;
 		m->ended = true;
 	}
+	end = check_end(m, now);
 	if (m->keeping)
-		return KEEP_LOOK_MS;
-	if (m->ended)
-		return -1;
+		return end >= 0 && end < KEEP_LOOK_MS ? end : KEEP_LOOK_MS;
+	if (m->ended || end >= 0)
+		return end;
 	if (m->finish_ns != 0) {
 		if (now >= m->finish_ns) {
 			stop_by_limit(m, 0);
