@@ -178,6 +178,33 @@ static void take_sites(struct monitor *m, const struct control_sites *s, size_t 
 	m->nsites += s->len;
 }
 
+#define END_NS (5 * 1000 * NSEC_PER_MSEC)
+
+/* The sentry has nothing more to say: one that stays all the same is killed. */
+static void expect_end(struct monitor *m)
+{
+	if (m->end_by_ns == 0)
+		m->end_by_ns = now_ns() + END_NS;
+}
+
+/* Milliseconds until then, or -1. A keeper that runs still hears from it. */
+static int check_end(struct monitor *m, uint64_t now)
+{
+	if (m->end_by_ns == 0 || m->sentry <= 0 || m->keeper > 0)
+		return -1;
+	if (now < m->end_by_ns)
+		return (int)((m->end_by_ns - now) / NSEC_PER_MSEC) + 1;
+	if (m->keeping)
+		m->result.status = m->keep_status;
+	else if (!m->ended)
+		set_error(m, "the sentry has hung up, and did not end");
+	m->ended = true;
+	m->end_by_ns = now + END_NS; /* no other turn of the loop at once */
+	host_cgroup_thaw(m->cfg);    /* a frozen process does not die */
+	kill(m->sentry, SIGKILL);
+	return (int)(END_NS / NSEC_PER_MSEC);
+}
+
 #define LOST "sentrybox: root-writes: what the container wrote is lost, or a part of it: "
 #define KEEP_NS (600 * 1000 * NSEC_PER_MSEC)
 #define KEEP_LOOK_MS 1000
@@ -198,6 +225,8 @@ static void begin_keeping(struct monitor *m, int status)
 	lifecycle_ending();
 	pid = root_keep_spawn(m->cfg, m->control, !m->ended);
 	m->keeper = pid > 0 ? pid : 0;
+	if (m->keeper == 0)
+		expect_end(m);
 	if (pid >= 0)
 		return;
 	dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
@@ -210,31 +239,6 @@ static bool keeping_too_long(const struct monitor *m, uint64_t now)
 	uint64_t limit = memory_watch_limit(m->cfg);
 
 	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
-}
-
-#define END_NS (5 * 1000 * NSEC_PER_MSEC)
-
-/* The sentry has nothing more to say: one that stays all the same is killed. */
-static void expect_end(struct monitor *m)
-{
-	if (m->end_by_ns == 0)
-		m->end_by_ns = now_ns() + END_NS;
-}
-
-/* Milliseconds until then, or -1. A keeper that runs still hears from it. */
-static int check_end(struct monitor *m, uint64_t now)
-{
-	if (m->end_by_ns == 0 || m->sentry <= 0 || m->keeper > 0)
-		return -1;
-	if (now < m->end_by_ns)
-		return (int)((m->end_by_ns - now) / NSEC_PER_MSEC) + 1;
-	if (!m->ended)
-		set_error(m, "the sentry has hung up, and did not end");
-	m->ended = true;
-	m->end_by_ns = now + END_NS; /* no other turn of the loop at once */
-	host_cgroup_thaw(m->cfg);    /* a frozen process does not die */
-	kill(m->sentry, SIGKILL);
-	return (int)(END_NS / NSEC_PER_MSEC);
 }
 
 static void control_ready(struct monitor *m)
@@ -291,6 +295,8 @@ static void control_ready(struct monitor *m)
 		if (m->ended)
 			break;
 		m->ended = true;
+		lifecycle_ending(); /* who is paused does not end */
+		expect_end(m);
 		/* Nobody asks it any more: it ends beside the sentry, not after it. */
 		if (m->gofer > 0)
 			kill(m->gofer, SIGKILL);
@@ -390,6 +396,8 @@ static void reap(struct monitor *m)
 			}
 		} else if (pid == m->keeper) {
 			m->keeper = 0; /* it has said itself what went wrong, unless it could not */
+			m->end_by_ns = 0;
+			expect_end(m);
 			if (WIFSIGNALED(status))
 				dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "the process that kept it was killed\n");
 		} else if (pid == m->gofer) {
