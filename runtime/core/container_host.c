@@ -113,6 +113,10 @@ static void join(struct host *h)
 		failed(h, "root.path: an image can't be the root of a container that joins a pod: unpack it", ENOTSUP);
 		return;
 	}
+	if (c->root_keep) {
+		failed(h, "root-writes=keep: what a container that joins a pod writes can't be kept", ENOTSUP);
+		return;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		failed(h, "cannot start the container's gofer", errno);
 		return;
