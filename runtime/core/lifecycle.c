@@ -14,7 +14,8 @@
  * Who asks is the operator (checked by SO_PEERCRED at accept). Who answers may be a sentry that was taken over: its messages
  * name processes by numbers we gave, are looked up in our own table, and can at most tell lies about the sandbox's own
  * processes. Nothing here waits for it: each command that needs its help is answered when it answers, SIGKILL has a deadline
- * after which the sentry itself is killed, and pausing is done by us.
+ * after which the sentry itself is killed (a longer one for a further container, which stands still with a paused pod), and
+ * pausing is done by us.
  *
  * Pausing stops the sentry first, so that nothing new is made; then its stubs, by SIGSTOP, which they can't refuse. Where there
  * is a freezer (host_cgroup.c) that takes the place of the stubs' SIGSTOP.
@@ -38,6 +39,7 @@
 #include <unistd.h>
 
 #define KILL_DEADLINE_MS 2000
+#define MEMBER_DEADLINE_MS 30000 /* all others of the pod would go with it */
 #define HOST_OOM_MS 250
 #define CLIENT_PATIENCE_MS 1000 /* for one that doesn't read its answers */
 
@@ -324,6 +326,15 @@ static void go_on_all(void)
 	kill(sentry, SIGCONT);
 }
 
+static void resume(void)
+{
+	go_on_all();
+	state = STATE_RUNNING;
+	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+		if (members[i].kill_at_ms != 0)
+			members[i].kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
+}
+
 /* ---- further containers ---- */
 
 static void tell_ooms(uint32_t container, uint32_t ooms)
@@ -505,7 +516,7 @@ static void kill_member(struct connection *c, struct member *m, const struct lif
 		else
 			tell_sentry(CONTROL_SIGNAL, m->id, rq->signal);
 		if (rq->signal == SIGKILL && m->kill_at_ms == 0)
-			m->kill_at_ms = now_ms() + KILL_DEADLINE_MS;
+			m->kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 	}
 	reply_ok(c);
 }
@@ -557,10 +568,8 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 		kill_member(c, find_member(c->container), rq);
 		return;
 	}
-	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep) {
-		go_on_all(); /* the sentry has still something to do */
-		state = STATE_RUNNING;
-	}
+	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep)
+		resume(); /* the sentry has still something to do */
 	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
 		overdue = true;
 	} else if (rq->signal != 0) {
@@ -678,8 +687,12 @@ static void do_pause(struct connection *c, bool on)
 	else if (on && cfg->platform == CONFIG_PTRACE && !host_cgroup_can_freeze(cfg))
 		reply_error(c, 0, "pausing is not supported with --platform ptrace where there is no freezer (give it a cgroupsPath)");
 	else {
-		on ? stop_all() : go_on_all();
-		state = on ? STATE_PAUSED : STATE_RUNNING;
+		if (on) {
+			stop_all();
+			state = STATE_PAUSED;
+		} else {
+			resume();
+		}
 		reply_ok(c);
 	}
 }
@@ -893,7 +906,8 @@ static int64_t first_kill(void)
 {
 	int64_t at = kill_at_ms;
 
-	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+	/* A paused pod's sentry can't see to its containers' ends: their time begins anew when it goes on. */
+	for (unsigned i = 0; state != STATE_PAUSED && i < MEMBERS_MAX; i++)
 		if (members[i].kill_at_ms != 0 && (at == 0 || members[i].kill_at_ms < at))
 			at = members[i].kill_at_ms;
 	return at;
