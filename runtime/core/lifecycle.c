@@ -59,6 +59,7 @@ struct member {
 	bool start_sent, paused;
 	int64_t kill_at_ms; /* 0: not so */
 	int status;
+	uint32_t ooms; /* as told to those that wait for events */
 };
 #define MEMBERS_MAX 64
 
@@ -1005,10 +1006,10 @@ static void take_usage(const struct control_usage *u)
 
 static void take_oom(uint32_t container)
 {
-	static uint32_t told;
+	struct member *m = find_member(container);
 
-	if (find_member(container) != NULL)
-		tell_ooms(container, ++told);
+	if (m != NULL)
+		tell_ooms(container, ++m->ooms);
 }
 
 static void take_exec(const struct control_message *msg)
