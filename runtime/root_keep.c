@@ -233,6 +233,7 @@ int verb_root_keep(int argc, char **argv)
 	}
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
+	error_never_wait(); /* stderr is the container's, and the engine waits for our end */
 	setrlimit(RLIMIT_AS, &memory);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max; /* a level of a tree that goes is a descriptor */

@@ -205,7 +205,7 @@ static int check_end(struct monitor *m, uint64_t now)
 	return (int)(END_NS / NSEC_PER_MSEC);
 }
 
-#define LOST "sentrybox: root-writes: what the container wrote is lost, or a part of it: "
+#define LOST "root-writes: what the container wrote is lost, or a part of it: "
 #define KEEP_NS (600 * 1000 * NSEC_PER_MSEC)
 #define KEEP_LOOK_MS 1000
 
@@ -229,7 +229,7 @@ static void begin_keeping(struct monitor *m, int status)
 		expect_end(m);
 	if (pid >= 0)
 		return;
-	dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
+	result_say(m->cfg, LOST "no process could be started for it");
 	if (pid == -EPIPE)
 		m->keep_until_ns = 0;
 }
@@ -399,7 +399,7 @@ static void reap(struct monitor *m)
 			m->end_by_ns = 0;
 			expect_end(m);
 			if (WIFSIGNALED(status))
-				dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "the process that kept it was killed\n");
+				result_say(m->cfg, LOST "the process that kept it was killed");
 		} else if (pid == m->gofer) {
 			m->gofer = 0;
 			take_last_words(m); /* the gofer ends when the sentry does, and may be reaped first */
@@ -671,7 +671,7 @@ static int join_network(const struct config *c)
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
-		dprintf(m->cfg->message_fd, "sentrybox: %s\n", line);
+		result_say(m->cfg, line);
 }
 
 int monitor_main(void)
