@@ -360,6 +360,8 @@ static bool keep_root_writes(struct build *b, struct error **err)
 		return error_set(err, "root-writes=keep: the root is an image file, which nothing is written to: give it a directory, or say discard");
 	if (c->root_readonly)
 		return true; /* there will be none */
+	if (c->pod_fd >= 0) /* the end of the pod's own init is the only one that a keeper is started for */
+		return error_set(err, "root-writes=keep: what a container that joins a pod writes can't be kept: say discard for it (annotation dev.sentrybox.root-writes)");
 	if (c->root_is_host)
 		return error_set(err, "root-writes=keep is for containers, which have a root of their own");
 	if (faccessat(c->root_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)

@@ -235,6 +235,9 @@ struct sandbox_result {
 int result_exit_status(const struct sandbox_result *r);
 /* If the program could not be started (start_errno) and no sentence is there yet, writes it into r->error. */
 void result_explain(struct sandbox_result *r, const struct config *c);
+/* "sentrybox: TEXT" to message_fd, or stderr. An engine's container may have a stderr that nobody reads: what it doesn't take at
+ * once is lost there, and its end goes on. */
+void result_say(const struct config *c, const char *text);
 /* "the limit on memory (64.0 MiB) was reached", or "" if no limit was; returns buf. */
 const char *result_limits(const struct sandbox_result *r, const struct config *c, char *buf, size_t size);
 extern const char *const limit_names[]; /* by bit: "memory", "pids", "disk", "cpu", "wall", "idle"; NULL at the end */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -114,18 +115,39 @@ static void log_line(const char *text)
 		dprintf(fd, "time=\"%s\" level=error msg=\"%.*s\"\n", when, (int)len, line);
 }
 
+static bool never_wait;
+
+void error_never_wait(void)
+{
+	never_wait = true;
+}
+
+bool error_can_say(void)
+{
+	struct pollfd ready = {STDERR_FILENO, POLLOUT, 0};
+
+	return !never_wait || (poll(&ready, 1, 0) == 1 && ready.revents == POLLOUT);
+}
+
+#define LINE_AT_ONCE 4000 /* below PIPE_BUF: a pipe takes it whole, or isn't ready */
+
 int error_report(const struct error *err)
 {
+	cleanup_free char *line = xcalloc(strlen(err->text) + 1, 4);
+	size_t len = 0;
+
 	log_line(err->text);
-	fputs("sentrybox: ", stderr);
 	for (const char *p = err->text; *p != '\0'; p++) {
 		/* Names come from users, bundles and sandboxes: no control sequence of theirs reaches a terminal. */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			fprintf(stderr, "\\x%02x", (unsigned char)*p);
+			len += (size_t)sprintf(line + len, "\\x%02x", (unsigned char)*p);
 		else
-			fputc(*p, stderr);
+			line[len++] = *p;
 	}
-	fputc('\n', stderr);
+	if (never_wait && len > LINE_AT_ONCE)
+		len = LINE_AT_ONCE;
+	if (error_can_say())
+		fprintf(stderr, "sentrybox: %.*s\n", (int)len, line);
 	return err->status;
 }
 

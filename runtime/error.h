@@ -25,6 +25,10 @@ bool error_wrap(struct error **err, const char *fmt, ...) __attribute__((format(
 void error_free(struct error *err);
 /* --log, --log-format: where error_report writes besides, as runc does: a line of JSON, or of text. */
 void error_log_to(const char *file, bool json);
+/* From now on: what stderr doesn't take at once is lost, since its reader may be anybody, or nobody. */
+void error_never_wait(void);
+/* That has not been said, or stderr takes a line of less than 4 KiB. */
+bool error_can_say(void);
 /* Prints "sentrybox: ..." on stderr, guest and user bytes escaped, and returns the exit status. */
 int error_report(const struct error *err);
 

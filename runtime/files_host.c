@@ -10,7 +10,7 @@
  * made in them. A hard link is made only to a file that this very copy has made.
  *
  * A second sink of the same parts makes a run's changes to an engine's root directory (root_keep.c): there what is in the way is
- * removed with all beneath it, names that are gone are removed, owners are kept, and nothing that is mounted beneath the root is
+ * removed with all beneath it, names that are gone are removed, owners are kept (and set-id bits with them, or neither), and nothing that is mounted beneath the root is
  * entered. A name that can't be made so is told and left out, unless the disk is full.
  */
 #include "runtime/files.h"
@@ -78,9 +78,10 @@ static bool passed_over(struct host_sink *h, const char *name)
 	return h->layer;
 }
 
-static mode_t mode_of(const struct host_sink *h, const struct files_record *r)
+/* given: it has the owner that it had there. With another one, a set-id bit would be that one's. */
+static mode_t mode_of(const struct host_sink *h, const struct files_record *r, bool given)
 {
-	return r->mode & (h->set_ids ? 07777 : h->layer ? 01777 : 0777);
+	return r->mode & (h->set_ids && given ? 07777 : h->layer ? 01777 : 0777);
 }
 
 /* What has the name goes, whatever it is. */
@@ -144,9 +145,10 @@ static bool place_item(struct host_sink *h, bool is_dir, struct error **err)
 
 /* ---- attributes ---- */
 
-/* Of a layer, an owner that isn't ours to give (not mapped in our user namespace) stays ours. */
-static int owner_result(struct host_sink *h, int result, const char *name)
+/* Of a layer, an owner that isn't ours to give (not mapped in our user namespace) stays ours. given: it was. */
+static int owner_result(struct host_sink *h, int result, const char *name, bool *given)
 {
+	*given = result == 0;
 	if (result < 0 && h->layer && (errno == EINVAL || errno == EPERM)) {
 		files_note(&h->notes, name, "its owner (the file is kept)");
 		return 0;
@@ -154,9 +156,10 @@ static int owner_result(struct host_sink *h, int result, const char *name)
 	return result;
 }
 
-static int set_owner(struct host_sink *h, int dir, const char *last, const struct files_record *r)
+static int set_owner(struct host_sink *h, int dir, const char *last, const struct files_record *r, bool *given)
 {
-	return h->owners ? owner_result(h, fchownat(dir, last, r->uid, r->gid, AT_SYMLINK_NOFOLLOW), last) : 0;
+	*given = false;
+	return h->owners ? owner_result(h, fchownat(dir, last, r->uid, r->gid, AT_SYMLINK_NOFOLLOW), last, given) : 0;
 }
 
 static void times_of(const struct files_record *r, struct timespec times[2])
@@ -262,13 +265,14 @@ static bool lose_file(struct host_sink *h, struct error **err)
 static bool end_file(struct host_sink *h, struct error **err)
 {
 	struct timespec times[2];
+	bool given = false;
 
 	if (h->file < 0)
 		return true;
 	times_of(&h->rec, times);
 	/* The owner first: changing it may take mode bits away. */
-	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || (h->owners && owner_result(h, fchown(h->file, h->rec.uid, h->rec.gid), h->file_name) < 0) ||
-	    fchmod(h->file, mode_of(h, &h->rec)) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
+	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || (h->owners && owner_result(h, fchown(h->file, h->rec.uid, h->rec.gid), h->file_name, &given) < 0) ||
+	    fchmod(h->file, mode_of(h, &h->rec, given)) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
 		return lose_file(h, err);
 	if (h->rec.flags & FILES_LINKED)
 		remember(h);
@@ -335,6 +339,7 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 static int make_symlink(struct host_sink *h, int dir, const char *last, const struct files_entry *e)
 {
 	struct timespec times[2];
+	bool given;
 
 	if (clear_way(h, dir, last) < 0)
 		return -1;
@@ -342,20 +347,21 @@ static int make_symlink(struct host_sink *h, int dir, const char *last, const st
 	if (symlinkat(e->data, dir, last) < 0)
 		return -1;
 	utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW);
-	return set_owner(h, dir, last, &e->r);
+	return set_owner(h, dir, last, &e->r, &given);
 }
 
 static int make_fifo(struct host_sink *h, int dir, const char *last, const struct files_entry *e)
 {
 	struct timespec times[2];
+	bool given;
 
 	if (clear_way(h, dir, last) < 0)
 		return -1;
 	times_of(&e->r, times);
-	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r) < 0 ||
+	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r, &given) < 0 ||
 	    utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	return fchmodat(dir, last, mode_of(h, &e->r), AT_SYMLINK_NOFOLLOW);
+	return fchmodat(dir, last, mode_of(h, &e->r, given), AT_SYMLINK_NOFOLLOW);
 }
 
 static int make_link(struct host_sink *h, const struct files_entry *e)
@@ -458,10 +464,11 @@ static bool end_dir(struct host_sink *h, const struct made *m, struct error **er
 	struct timespec times[2];
 	const char *last = h->last;
 	int dir = *m->name == '\0' ? h->parent : files_place_of(&h->place, m->name, &last);
+	bool given;
 
 	times_of(&m->r, times);
-	if (dir < 0 || set_owner(h, dir, last, &m->r) < 0 || utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(dir, last, mode_of(h, &m->r), AT_SYMLINK_NOFOLLOW) < 0)
+	if (dir < 0 || set_owner(h, dir, last, &m->r, &given) < 0 || utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(dir, last, mode_of(h, &m->r, given), AT_SYMLINK_NOFOLLOW) < 0)
 		return passed_over(h, m->name) || fail(h, m->name, err);
 	return true;
 }

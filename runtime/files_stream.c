@@ -131,7 +131,8 @@ void files_note(unsigned *notes, const char *name, const char *why)
 		return;
 	plain(n);
 	plain(w);
-	fprintf(stderr, "sentrybox: left out: %.300s: %.200s\n", *n != '\0' ? n : ".", w);
+	if (error_can_say())
+		fprintf(stderr, "sentrybox: left out: %.300s: %.200s\n", *n != '\0' ? n : ".", w);
 }
 
 bool files_take(struct files_stream *s, struct error **err)

@@ -19,8 +19,8 @@
  *	- how much: what the filesystem of the root holds, as with any other runtime, and MEMORY_MAX of this process;
  *	- how long: silence of SILENCE_MS ends it, the monitor's patience after a SIGKILL does.
  *
- * Set-id bits are kept where only the directory's owner can get to it: an image needs them (sudo, su), and an engine's storage is
- * closed to others. Where it isn't (all directories above can be searched by anybody), they stay behind.
+ * Set-id bits are kept where only we can get to the directory: an image needs them (sudo, su), and an engine's storage is
+ * closed to others. Where it isn't (no directory above is ours and closed to others and other groups), they stay behind.
  *
  * Left out: attributes of the root itself, attributes other than user.* (file capabilities too), times of access.
  */
@@ -138,7 +138,13 @@ static bool no_more(struct files_sink *s, struct error **err)
 
 /* ---- the directory ---- */
 
-/* Only its owner (and its group) gets to it: somewhere on the way up others may not pass. */
+/* Only we get through: not others, and no other group or owner, who could open it to themselves. */
+static bool is_closed(const struct stat *st)
+{
+	return st->st_uid == geteuid() && (st->st_mode & S_IXOTH) == 0 && ((st->st_mode & S_IXGRP) == 0 || st->st_gid == getegid());
+}
+
+/* Somewhere on the way up a directory is closed. */
 static bool is_private(int root)
 {
 	int dir = fcntl(root, F_DUPFD_CLOEXEC, 5);
@@ -150,7 +156,7 @@ static bool is_private(int root)
 
 		if (dir < 0 || fstat(dir, &st) < 0)
 			break;
-		closed = (st.st_mode & S_IXOTH) == 0;
+		closed = is_closed(&st);
 		up = closed ? -1 : openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (up < 0)
 			break;
@@ -227,6 +233,7 @@ int verb_root_keep(int argc, char **argv)
 	}
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
+	error_never_wait(); /* stderr is the container's, and the engine waits for our end */
 	setrlimit(RLIMIT_AS, &memory);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max; /* a level of a tree that goes is a descriptor */

@@ -113,6 +113,10 @@ static void join(struct host *h)
 		failed(h, "root.path: an image can't be the root of a container that joins a pod: unpack it", ENOTSUP);
 		return;
 	}
+	if (c->root_keep) {
+		failed(h, "root-writes=keep: what a container that joins a pod writes can't be kept", ENOTSUP);
+		return;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		failed(h, "cannot start the container's gofer", errno);
 		return;
@@ -259,7 +263,7 @@ int container_host_main(void)
 		while (write(h.cfg->result_fd, &h.result, sizeof(h.result)) < 0 && errno == EINTR)
 			;
 	if (h.result.error[0] != '\0' && h.cfg->message_fd >= 0)
-		dprintf(h.cfg->message_fd, "sentrybox: %s\n", h.result.error);
+		result_say(h.cfg, h.result.error);
 	/* The container ends with us at the latest: the connection is cut. */
 	if (h.cfg->engine_init && h.result.error[0] == '\0' && (h.result.status & 0x7f) != 0)
 		end_by_signal(h.result.status & 0x7f);

@@ -41,7 +41,8 @@ enum control_type {
 	CONTROL_EXEC_KILL = 0x107, /* id, and all that came of it, ends */
 	CONTROL_LIST = 0x108,
 	CONTROL_UPDATE = 0x109,    /* a control_update */
-	CONTROL_FILES = 0x10a,     /* a command's socket comes along: runtime/core/files_protocol.h */
+	CONTROL_FILES = 0x10a,     /* a command's socket comes along: runtime/core/files_protocol.h. id CONTROL_KEEPER: the answer to
+				    * CONTROL_KEEP */
 	CONTROL_CONTAINER = 0x10b, /* id: a further container's; its struct config, status: what its root is (CONTAINER_ROOT_*), stdio and
 				    * preserved descriptors come along; container: the one whose process numbers it shares, or
 				    * CONTAINER_OWN_PIDS */
@@ -63,6 +64,7 @@ struct control_message {
 };
 
 #define CONTROL_EVERYBODY UINT32_MAX /* in the container */
+#define CONTROL_KEEPER 1
 #define CONTAINER_OWN_PIDS UINT32_MAX
 #define CONTAINER_ROOT_GOFER 1 /* a socket to a gofer, behind the configuration, for the root and the binds */
 #define CONTAINER_ROOT_IMAGE 2 /* an image, behind that */

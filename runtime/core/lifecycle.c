@@ -14,7 +14,8 @@
  * Who asks is the operator (checked by SO_PEERCRED at accept). Who answers may be a sentry that was taken over: its messages
  * name processes by numbers we gave, are looked up in our own table, and can at most tell lies about the sandbox's own
  * processes. Nothing here waits for it: each command that needs its help is answered when it answers, SIGKILL has a deadline
- * after which the sentry itself is killed, and pausing is done by us.
+ * after which the sentry itself is killed (a longer one for a further container, which stands still with a paused pod), and
+ * pausing is done by us.
  *
  * Pausing stops the sentry first, so that nothing new is made; then its stubs, by SIGSTOP, which they can't refuse. Where there
  * is a freezer (host_cgroup.c) that takes the place of the stubs' SIGSTOP.
@@ -38,6 +39,7 @@
 #include <unistd.h>
 
 #define KILL_DEADLINE_MS 2000
+#define MEMBER_DEADLINE_MS 30000 /* all others of the pod would go with it */
 #define HOST_OOM_MS 250
 #define CLIENT_PATIENCE_MS 1000 /* for one that doesn't read its answers */
 
@@ -57,6 +59,7 @@ struct member {
 	bool start_sent, paused;
 	int64_t kill_at_ms; /* 0: not so */
 	int status;
+	uint32_t ooms; /* as told to those that wait for events */
 };
 #define MEMBERS_MAX 64
 
@@ -103,6 +106,11 @@ void lifecycle_role_gone(pid_t pid)
 		gofer = 0;
 }
 
+void lifecycle_control_gone(void)
+{
+	control = -1;
+}
+
 bool lifecycle_on(void)
 {
 	return connections != NULL;
@@ -141,11 +149,17 @@ static enum container_state state_of(uint32_t container)
 
 /* ---- to the sentry ---- */
 
+/* Its stubs may hold its end of the socket a moment longer than it lives. */
+static int to_sentry(void)
+{
+	return sentry > 0 ? control : -1;
+}
+
 static bool tell_about(uint32_t type, uint32_t container, uint32_t id, int status)
 {
 	struct control_message msg = {.type = type, .id = id, .container = container, .status = status};
 
-	return send(control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+	return send(to_sentry(), &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
 }
 
 static bool tell_sentry(uint32_t type, uint32_t id, int status)
@@ -169,7 +183,7 @@ static bool send_fds(const struct control_message *msg, const int *fds, unsigned
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
-	return sendmsg(control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
+	return sendmsg(to_sentry(), &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
 }
 
 /* ---- to commands ---- */
@@ -299,6 +313,8 @@ static void go_on_all(void)
 {
 	const struct timespec tick = {0, 2000000};
 
+	if (sentry <= 0) /* 0 would be our own group */
+		return;
 	if (host_cgroup_can_freeze(cfg)) {
 		host_cgroup_thaw(cfg);
 	} else {
@@ -309,6 +325,15 @@ static void go_on_all(void)
 	/* What the stubs were asked before answers first: the sentry's clock has gone on, and its patience may be over. */
 	nanosleep(&tick, NULL);
 	kill(sentry, SIGCONT);
+}
+
+static void resume(void)
+{
+	go_on_all();
+	state = STATE_RUNNING;
+	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+		if (members[i].kill_at_ms != 0)
+			members[i].kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 }
 
 /* ---- further containers ---- */
@@ -492,7 +517,7 @@ static void kill_member(struct connection *c, struct member *m, const struct lif
 		else
 			tell_sentry(CONTROL_SIGNAL, m->id, rq->signal);
 		if (rq->signal == SIGKILL && m->kill_at_ms == 0)
-			m->kill_at_ms = now_ms() + KILL_DEADLINE_MS;
+			m->kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 	}
 	reply_ok(c);
 }
@@ -544,10 +569,8 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 		kill_member(c, find_member(c->container), rq);
 		return;
 	}
-	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep) {
-		go_on_all(); /* the sentry has still something to do */
-		state = STATE_RUNNING;
-	}
+	if (rq->signal == SIGKILL && state == STATE_PAUSED && cfg->root_keep)
+		resume(); /* the sentry has still something to do */
 	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
 		overdue = true;
 	} else if (rq->signal != 0) {
@@ -641,7 +664,7 @@ static void do_update(struct connection *c, const struct lifecycle_request *rq)
 				   .container = c->container,
 				   .memory_bytes = rq->memory_bytes};
 
-	if (send(control, &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
+	if (send(to_sentry(), &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
 		reply_error(c, 0, "the sandbox does not listen");
 		return;
 	}
@@ -665,8 +688,12 @@ static void do_pause(struct connection *c, bool on)
 	else if (on && cfg->platform == CONFIG_PTRACE && !host_cgroup_can_freeze(cfg))
 		reply_error(c, 0, "pausing is not supported with --platform ptrace where there is no freezer (give it a cgroupsPath)");
 	else {
-		on ? stop_all() : go_on_all();
-		state = on ? STATE_PAUSED : STATE_RUNNING;
+		if (on) {
+			stop_all();
+			state = STATE_PAUSED;
+		} else {
+			resume();
+		}
 		reply_ok(c);
 	}
 }
@@ -880,7 +907,8 @@ static int64_t first_kill(void)
 {
 	int64_t at = kill_at_ms;
 
-	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+	/* A paused pod's sentry can't see to its containers' ends: their time begins anew when it goes on. */
+	for (unsigned i = 0; state != STATE_PAUSED && i < MEMBERS_MAX; i++)
 		if (members[i].kill_at_ms != 0 && (at == 0 || members[i].kill_at_ms < at))
 			at = members[i].kill_at_ms;
 	return at;
@@ -978,10 +1006,10 @@ static void take_usage(const struct control_usage *u)
 
 static void take_oom(uint32_t container)
 {
-	static uint32_t told;
+	struct member *m = find_member(container);
 
-	if (find_member(container) != NULL)
-		tell_ooms(container, ++told);
+	if (m != NULL)
+		tell_ooms(container, ++m->ooms);
 }
 
 static void take_exec(const struct control_message *msg)

@@ -14,6 +14,8 @@
 void lifecycle_init(const struct config *cfg, int control, pid_t sentry, pid_t gofer);
 /* A child was reaped: if it was one of the roles, its number is nobody's from now on. */
 void lifecycle_role_gone(pid_t pid);
+/* The sentry's socket is about to be closed: its number will be another's. */
+void lifecycle_control_gone(void);
 /* Sandboxes without it wait for nobody. */
 bool lifecycle_on(void);
 int lifecycle_pollfds(struct pollfd *fds, int max);

@@ -59,6 +59,7 @@ struct monitor {
 	pid_t keeper;
 	int keep_status;        /* of init */
 	uint64_t keep_until_ns;
+	uint64_t end_by_ns; /* when a sentry that should end is killed; 0: it need not end yet */
 	uint64_t oom_ns;    /* when a process was last sacrificed */
 	pid_t oom_pid;      /* its host process */
 	unsigned oom_tries;
@@ -177,7 +178,34 @@ static void take_sites(struct monitor *m, const struct control_sites *s, size_t 
 	m->nsites += s->len;
 }
 
-#define LOST "sentrybox: root-writes: what the container wrote is lost, or a part of it: "
+#define END_NS (5 * 1000 * NSEC_PER_MSEC)
+
+/* The sentry has nothing more to say: one that stays all the same is killed. */
+static void expect_end(struct monitor *m)
+{
+	if (m->end_by_ns == 0)
+		m->end_by_ns = now_ns() + END_NS;
+}
+
+/* Milliseconds until then, or -1. A keeper that runs still hears from it. */
+static int check_end(struct monitor *m, uint64_t now)
+{
+	if (m->end_by_ns == 0 || m->sentry <= 0 || m->keeper > 0)
+		return -1;
+	if (now < m->end_by_ns)
+		return (int)((m->end_by_ns - now) / NSEC_PER_MSEC) + 1;
+	if (m->keeping)
+		m->result.status = m->keep_status;
+	else if (!m->ended)
+		set_error(m, "the sentry has hung up, and did not end");
+	m->ended = true;
+	m->end_by_ns = now + END_NS; /* no other turn of the loop at once */
+	host_cgroup_thaw(m->cfg);    /* a frozen process does not die */
+	kill(m->sentry, SIGKILL);
+	return (int)(END_NS / NSEC_PER_MSEC);
+}
+
+#define LOST "root-writes: what the container wrote is lost, or a part of it: "
 #define KEEP_NS (600 * 1000 * NSEC_PER_MSEC)
 #define KEEP_LOOK_MS 1000
 
@@ -189,7 +217,7 @@ static void begin_keeping(struct monitor *m, int status)
 {
 	pid_t pid;
 
-	if (m->keeping)
+	if (m->keeping || !m->cfg->root_keep) /* without it, its limits stay what they are */
 		return;
 	m->keeping = true;
 	m->keep_status = status;
@@ -197,9 +225,11 @@ static void begin_keeping(struct monitor *m, int status)
 	lifecycle_ending();
 	pid = root_keep_spawn(m->cfg, m->control, !m->ended);
 	m->keeper = pid > 0 ? pid : 0;
+	if (m->keeper == 0)
+		expect_end(m);
 	if (pid >= 0)
 		return;
-	dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "no process could be started for it\n");
+	result_say(m->cfg, LOST "no process could be started for it");
 	if (pid == -EPIPE)
 		m->keep_until_ns = 0;
 }
@@ -218,8 +248,10 @@ static void control_ready(struct monitor *m)
 	ssize_t n = recv(m->control, &any, sizeof(any), MSG_DONTWAIT);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		lifecycle_control_gone();
 		close(m->control);
 		m->control = -1;
+		expect_end(m);
 		return;
 	}
 	if (n > 0 && lifecycle_control(&any, (size_t)n))
@@ -263,6 +295,8 @@ static void control_ready(struct monitor *m)
 		if (m->ended)
 			break;
 		m->ended = true;
+		lifecycle_ending(); /* who is paused does not end */
+		expect_end(m);
 		/* Nobody asks it any more: it ends beside the sentry, not after it. */
 		if (m->gofer > 0)
 			kill(m->gofer, SIGKILL);
@@ -362,8 +396,10 @@ static void reap(struct monitor *m)
 			}
 		} else if (pid == m->keeper) {
 			m->keeper = 0; /* it has said itself what went wrong, unless it could not */
+			m->end_by_ns = 0;
+			expect_end(m);
 			if (WIFSIGNALED(status))
-				dprintf(m->cfg->message_fd >= 0 ? m->cfg->message_fd : 2, LOST "the process that kept it was killed\n");
+				result_say(m->cfg, LOST "the process that kept it was killed");
 		} else if (pid == m->gofer) {
 			m->gofer = 0;
 			take_last_words(m); /* the gofer ends when the sentry does, and may be reaped first */
@@ -434,6 +470,7 @@ static int check_time(struct monitor *m)
 	const struct config *c = m->cfg;
 	uint64_t now = now_ns();
 	int64_t left = -1;
+	int end;
 
 	if (m->keeping && keeping_too_long(m, now)) {
 		m->keep_until_ns = UINT64_MAX;
@@ -444,10 +481,11 @@ static int check_time(struct monitor *m)
 		m->result.status = m->keep_status;
 		m->ended = true;
 	}
+	end = check_end(m, now);
 	if (m->keeping)
-		return KEEP_LOOK_MS;
-	if (m->ended)
-		return -1;
+		return end >= 0 && end < KEEP_LOOK_MS ? end : KEEP_LOOK_MS;
+	if (m->ended || end >= 0)
+		return end;
 	if (m->finish_ns != 0) {
 		if (now >= m->finish_ns) {
 			stop_by_limit(m, 0);
@@ -633,7 +671,7 @@ static int join_network(const struct config *c)
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
-		dprintf(m->cfg->message_fd, "sentrybox: %s\n", line);
+		result_say(m->cfg, line);
 }
 
 int monitor_main(void)

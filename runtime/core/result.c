@@ -7,6 +7,7 @@
 
 #include "sentry/abi/errno.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,6 +105,15 @@ static void limit_words(char *buf, size_t size, unsigned bit, const struct confi
 		snprintf(buf, size, "idle time (%.1f s)", (double)c->idle_timeout_ms / 1000);
 		break;
 	}
+}
+
+void result_say(const struct config *c, const char *text)
+{
+	struct pollfd ready = {c->message_fd >= 0 ? c->message_fd : 2, POLLOUT, 0};
+
+	if (c->engine_init && (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT))
+		return;
+	dprintf(ready.fd, "sentrybox: %s\n", text);
 }
 
 const char *result_limits(const struct sandbox_result *r, const struct config *c, char *buf, size_t size)

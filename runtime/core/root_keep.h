@@ -23,8 +23,8 @@
 
 /* Init has ended with status: true if there are changes to keep first; control_ended and loop_stop follow then. */
 bool root_keep_start(const struct config *cfg, int status);
-/* CONTROL_FILES after that: the keeper's socket (taken), or -1, there is none. False: nobody waits for it. */
-bool root_keep_take(int fd);
+/* The monitor's answer: the keeper's socket (taken), or -1, there is none. */
+void root_keep_take(int fd);
 
 /* ---- the monitor ---- */
 

@@ -49,7 +49,7 @@ static pid_t spawn_keeper(const struct config *cfg, int *ours)
 
 pid_t root_keep_spawn(const struct config *cfg, int control, bool wanted)
 {
-	struct control_message answer = {.type = CONTROL_FILES};
+	struct control_message answer = {.type = CONTROL_FILES, .id = CONTROL_KEEPER};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;

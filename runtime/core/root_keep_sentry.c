@@ -39,12 +39,14 @@ bool root_keep_start(const struct config *cfg, int status)
 	return true;
 }
 
-bool root_keep_take(int fd)
+void root_keep_take(int fd)
 {
-	if (!waiting)
-		return false;
+	if (!waiting) {
+		if (fd >= 0)
+			host_close(fd);
+		return;
+	}
 	waiting = false;
 	if (fd < 0 || !files_serve_last(fd, end))
 		end();
-	return true;
 }

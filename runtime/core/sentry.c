@@ -483,7 +483,10 @@ static void control_receive(void)
 		return;
 	}
 	if (n == (int64_t)sizeof(in.msg) && in.msg.type == CONTROL_FILES && nfds <= 1) {
-		if (!root_keep_take(nfds == 1 ? fds[0] : -1) && nfds == 1)
+		/* A command that copies something now may come before the keeper does. */
+		if (in.msg.id == CONTROL_KEEPER && in.msg.container == 0)
+			root_keep_take(nfds == 1 ? fds[0] : -1);
+		else if (nfds == 1)
 			files_start(in.msg.container, fds[0]);
 		return;
 	}
