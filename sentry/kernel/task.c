@@ -131,6 +131,13 @@ struct task *group_any_thread(const struct thread_group *group)
 	return NULL;
 }
 
+struct mm *group_mm(const struct thread_group *group)
+{
+	const struct task *t = group_any_thread(group);
+
+	return t != NULL ? t->mm : NULL;
+}
+
 static void rlimits_default(struct linux_rlimit *lim)
 {
 	int i;
