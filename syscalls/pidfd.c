@@ -69,7 +69,8 @@ SYSCALL_DEFINE4(pidfd_send_signal, int, fd, int, sig, gva_t, uinfo, uint32_t, fl
 		file_put(file);
 		return -LINUX_EBADF;
 	}
-	err = read_info(task, target, sig, uinfo, &info);
+	/* A descriptor that was passed on may stand for somebody who has no number here, as in Linux's pid namespaces. */
+	err = target->pids != task->group->pids ? -LINUX_EINVAL : read_info(task, target, sig, uinfo, &info);
 	if (!err)
 		err = target->leader != NULL ? signal_kill_one(task, target, sig, &info) : -LINUX_ESRCH;
 	file_put(file);

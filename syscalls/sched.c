@@ -277,6 +277,8 @@ static int ioprio_check(struct task *task, int prio)
 
 static int64_t ioprio_set_one(struct task *task, struct task *t, int64_t so_far, int value)
 {
+	if (!sched_same_container(task, t))
+		return -LINUX_EPERM;
 	if (t->cred->uid != task->cred->euid && t->cred->uid != task->cred->uid &&
 	    !task_capable(task, LINUX_CAP_SYS_NICE))
 		return -LINUX_EPERM;

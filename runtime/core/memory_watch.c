@@ -11,6 +11,7 @@
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,20 +53,60 @@ static ssize_t read_file(const char *path, char *buf, size_t size)
 	return n;
 }
 
+struct statm {
+	char dir[64]; /* where it was found */
+	unsigned long long size, resident, file;
+};
+
+static bool read_statm(struct statm *s)
+{
+	char path[80], buf[128];
+
+	snprintf(path, sizeof(path), "%s/statm", s->dir);
+	return read_file(path, buf, sizeof(buf)) > 0 && sscanf(buf, "%llu %llu %llu", &s->size, &s->resident, &s->file) == 3;
+}
+
+/* A process's. When its first thread has ended (pthread_exit in main) /proc/PID says nothing but zeros: then another's. */
+static bool statm_of(pid_t pid, struct statm *s)
+{
+	struct dirent *e;
+	bool found = false;
+	DIR *d;
+
+	snprintf(s->dir, sizeof(s->dir), "/proc/%d", pid);
+	if (!read_statm(s))
+		return false;
+	if (s->size != 0)
+		return true;
+	snprintf(s->dir, sizeof(s->dir), "/proc/%d/task", pid);
+	d = opendir(s->dir);
+	while (d != NULL && !found && (e = readdir(d)) != NULL) {
+		int tid = atoi(e->d_name);
+
+		snprintf(s->dir, sizeof(s->dir), "/proc/%d/task/%d", pid, tid);
+		found = tid > 0 && read_statm(s) && s->size != 0;
+	}
+	if (d != NULL)
+		closedir(d);
+	return found;
+}
+
 static uint64_t held_by(pid_t pid)
 {
-	char path[64], buf[128];
-	unsigned long long size, resident, file;
+	char path[80];
+	unsigned long long resident, file;
+	struct statm s;
 
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	if (read_file(path, buf, sizeof(buf)) <= 0 || sscanf(buf, "%llu %llu %llu", &size, &resident, &file) != 3)
+	if (!statm_of(pid, &s))
 		return 0;
+	resident = s.resident;
+	file = s.file;
 	/* "file" counts shared memory too; RssShmem is only in status, which costs more: ask it only when it matters. */
 	if (file * PAGE > 16ULL << 20) {
 		static char status[4096];
 		const char *p;
 
-		snprintf(path, sizeof(path), "/proc/%d/status", pid);
+		snprintf(path, sizeof(path), "%s/status", s.dir);
 		if (read_file(path, status, sizeof(status)) > 0) {
 			for (p = status; *p != '\0'; p++) {
 				unsigned long long kib;
@@ -102,16 +143,12 @@ static void each_stub(pid_t sentry, void (*fn)(pid_t pid, void *arg), void *arg)
 static void add_resident(pid_t pid, void *arg)
 {
 	struct control_resident *out = arg;
-	unsigned long long size, resident;
-	char path[64], buf[128];
+	struct statm s;
 
-	if (out->count == CONTROL_RESIDENT_MAX)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	if (read_file(path, buf, sizeof(buf)) <= 0 || sscanf(buf, "%llu %llu", &size, &resident) != 2)
+	if (out->count == CONTROL_RESIDENT_MAX || !statm_of(pid, &s))
 		return;
 	out->entry[out->count].pid = pid;
-	out->entry[out->count++].pages = (uint32_t)resident;
+	out->entry[out->count++].pages = (uint32_t)s.resident;
 }
 
 size_t memory_watch_resident(pid_t sentry, struct control_resident *out)

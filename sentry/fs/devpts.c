@@ -9,7 +9,8 @@
  * slave (descriptors, a session); the node goes with the master, and the slave is hung up then. When the last slave
  * descriptor closes, the master reads what is left and then EIO, until the slave is opened again.
  *
- * There is one set of ptys, whatever is mounted where: every mount of devpts shows them all.
+ * There is one set of ptys and of numbers, whatever is mounted where; but a pty is its container's, the one of who opened ptmx:
+ * others don't see its node, and can't open the slave by any name (what was passed to them open stays open).
  * The guest controls the number of ptys (at most PTY_MAX), and all that goes through them: the ring is RING bytes.
  */
 #include "sentry/fs/devpts.h"
@@ -20,6 +21,7 @@
 #include "sentry/abi/termios.h"
 #include "sentry/base/alloc.h"
 #include "sentry/fs/pseudo_mounts.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/ipc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
@@ -37,6 +39,7 @@
 struct pty {
 	struct tty slave;      /* its reference count is the pair's: the master holds one */
 	uint32_t index;
+	struct container *container; /* whose it is; containers are never freed */
 	struct inode *inode;   /* the node in /dev/pts, counted; NULL once the master is closed */
 	bool locked;           /* until unlockpt(3) */
 	uint32_t slave_opens;  /* descriptions of the slave */
@@ -154,7 +157,7 @@ static int slave_open(struct task *task, struct inode *inode, struct file *file)
 	uint32_t index = LINUX_MINOR(inode->rdev);
 	struct pty *pty = index < PTY_MAX ? ptys[index] : NULL;
 
-	if (pty == NULL || pty->locked)
+	if (pty == NULL || pty->locked || pty->container != container_here())
 		return -LINUX_EIO;
 	if (pty->slave.exclusive && !task_capable(task, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EBUSY;
@@ -227,6 +230,7 @@ static struct pty *pty_new(struct task *task, int *err)
 	tty_init(&pty->slave, &pty_tty_ops, name, LINUX_MKDEV(PTS_MAJOR, i));
 	pty->slave.is_pty = true;
 	pty->index = i;
+	pty->container = container_here();
 	pty->locked = true;
 	waitq_init(&pty->waitq);
 	pty->inode = inode_new(&pts_sb, i + 3, LINUX_S_IFCHR | 0620, &node_iops, &slave_ops);
@@ -375,8 +379,15 @@ static uint32_t master_poll(unused_arg struct task *task, struct file *file, str
 	return mask;
 }
 
-/* The slave's place in the first devpts that is mounted; none: no path. Returns references. */
-static bool slave_path(struct pty *pty, struct path *out)
+static bool is_below(const struct mount *m, const struct mount *top)
+{
+	while (m != NULL && m != top)
+		m = m->parent;
+	return m != NULL;
+}
+
+/* The slave's place in the first devpts that is mounted below the task's root; none: no path. Returns references. */
+static bool slave_path(const struct task *task, struct pty *pty, struct path *out)
 {
 	struct mount *m;
 	struct dentry *d;
@@ -384,7 +395,7 @@ static bool slave_path(struct pty *pty, struct path *out)
 
 	snprintf(name, sizeof(name), "%u", pty->index);
 	list_for_each(m, &mount_list, link) {
-		if (m->sb != &pts_sb)
+		if (m->sb != &pts_sb || !is_below(m, task->fs->root.mount))
 			continue;
 		d = dentry_find(m->root, name, strlen(name));
 		if (d != NULL && d->inode != pty->inode) {
@@ -417,7 +428,7 @@ static int64_t open_peer(struct task *task, struct pty *pty, uint64_t flags)
 		return -LINUX_EINVAL;
 	if (pty->locked)
 		return -LINUX_EIO;
-	named = slave_path(pty, &path);
+	named = slave_path(task, pty, &path);
 	file = file_new(task, named ? &path : NULL, pty->inode, &unopened_ops, (uint32_t)flags);
 	if (named)
 		path_put(&path);
@@ -529,6 +540,9 @@ static int root_lookup(unused_arg struct task *task, unused_arg struct inode *di
 	}
 	if (ptys[n] == NULL)
 		return -LINUX_ENOENT;
+	/* Not ENOENT: that would take the owner's dentry out of the cache, and what it has open had no name any more. */
+	if (ptys[n]->container != container_here())
+		return -LINUX_EACCES;
 	*out = inode_get(ptys[n]->inode);
 	return 0;
 }
@@ -552,7 +566,7 @@ static int root_iterate(unused_arg struct task *task, struct file *file, struct 
 	for (; file->pos >= 3 && file->pos - 3 < PTY_MAX; file->pos++) {
 		int64_t i = file->pos - 3;
 
-		if (ptys[i] == NULL)
+		if (ptys[i] == NULL || ptys[i]->container != container_here())
 			continue;
 		snprintf(name, sizeof(name), "%lld", (long long)i);
 		if (!emit->add(emit, name, strlen(name), (uint64_t)i + 3, LINUX_DT_CHR, file->pos + 1))

@@ -848,18 +848,24 @@ static int find_left_over(void *arg, struct mem_node *n)
 void memfs_empty(struct superblock *s)
 {
 	struct left_over l = {.sb = s};
+	unsigned at;
+	bool any;
 
 	if (s->ops != &mem_sops)
 		return;
 	empty_tree(s->root->inode);
-	while (mem_lower_nodes(find_left_over, &l) != 0) {
-		struct inode *inode = inode_get(l.found->inode);
+	/* Not from the start for each: there may be very many. What this makes one of, behind the place, the next round finds. */
+	do {
+		any = false;
+		for (at = 0; mem_lower_nodes_from(&at, find_left_over, &l) != 0; any = true) {
+			struct inode *inode = inode_get(l.found->inode);
 
-		if (inode_is_dir(inode))
-			empty_tree(inode);
-		drop_link(l.found, UINT32_MAX);
-		inode_put(inode);
-	}
+			if (inode_is_dir(inode))
+				empty_tree(inode);
+			drop_link(l.found, UINT32_MAX);
+			inode_put(inode);
+		}
+	} while (any);
 	/* What is still in use is not kept when it is put: an open lower file would keep the host's mount busy. */
 	s->nocache = true;
 	mem_lower_drop_ahead(s);

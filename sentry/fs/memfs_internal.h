@@ -174,6 +174,11 @@ void mem_lower_hidden(struct mem_node *dir, bool (*fn)(void *arg, const char *na
 bool mem_lower_was(const struct mem_node *dir, const char *name, size_t len, bool *is_dir);
 /* Calls fn for each live node with a lower_path until it gives something else than 0; that. fn must not sleep. */
 int mem_lower_nodes(int (*fn)(void *arg, struct mem_node *n), void *arg);
+/*
+ * The same from *at on (0: all), which is left where fn ended it: a caller that changes the nodes calls again from there and is
+ * given those of that part again, but not the earlier ones. Nothing is held in between: any node may go.
+ */
+int mem_lower_nodes_from(unsigned *at, int (*fn)(void *arg, struct mem_node *n), void *arg);
 /* Opens the lower file if it isn't open. The descriptor stays until the caller sleeps. */
 int mem_lower_open(struct task *task, struct mem_node *n) must_check;
 /* The lower file's contents can be read until the caller sleeps: they are kept (mem_content), or lower_fd is open. */

@@ -484,21 +484,28 @@ static int fill_by_type(struct mem_node *n, const struct gofer_record *r)
 	return 0;
 }
 
-int mem_lower_nodes(int (*fn)(void *arg, struct mem_node *n), void *arg)
+int mem_lower_nodes_from(unsigned *at, int (*fn)(void *arg, struct mem_node *n), void *arg)
 {
 	struct mem_node *n;
 	int ret;
 
-	for (unsigned i = 0; i < ID_BUCKETS; i++) {
-		if (ids[i].next == NULL)
+	for (; *at < ID_BUCKETS; ++*at) {
+		if (ids[*at].next == NULL)
 			continue;
-		list_for_each(n, &ids[i], id_link) {
+		list_for_each(n, &ids[*at], id_link) {
 			ret = fn(arg, n);
 			if (ret != 0)
 				return ret;
 		}
 	}
 	return 0;
+}
+
+int mem_lower_nodes(int (*fn)(void *arg, struct mem_node *n), void *arg)
+{
+	unsigned at = 0;
+
+	return mem_lower_nodes_from(&at, fn, arg);
 }
 
 /* Takes path. */

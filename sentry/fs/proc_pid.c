@@ -23,6 +23,12 @@ int proc_check_access(struct task *task, struct pseudo_node *node)
 	return task_may_inspect(task, node_task(node)) ? 0 : -LINUX_EACCES;
 }
 
+/* What everybody may see, but within its container only: where process numbers are shared, roots and mounts are not. */
+static int check_container(struct task *task, struct pseudo_node *node)
+{
+	return task->group->container == node_task(node)->group->container ? 0 : -LINUX_EACCES;
+}
+
 /* ---- small files ---- */
 
 static int comm_show(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
@@ -56,6 +62,8 @@ static int oom_set(struct task *task, struct pseudo_node *node, int64_t adj)
 
 	if (adj < -1000 || adj > 1000)
 		return -LINUX_EINVAL;
+	if (g->container != task->group->container)
+		return -LINUX_EACCES;
 	if (adj < g->oom_score_adj && !task_capable(task, LINUX_CAP_SYS_RESOURCE))
 		return -LINUX_EACCES;
 	g->oom_score_adj = (int)adj;
@@ -232,8 +240,8 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_FILE("loginuid", 0644, pseudo_show_text, .text = "4294967295", .store = refuse_store),                       \
 	P_FILE("maps", 0444, proc_pid_maps, .check = proc_check_access),                                               \
 	P_FILE("mem", 0600, NULL, .fops = &proc_mem_ops, .check = proc_check_access),                                  \
-	P_FILE("mountinfo", 0444, proc_pid_mountinfo),                                                                 \
-	P_FILE("mounts", 0444, proc_pid_mounts),                                                                       \
+	P_FILE("mountinfo", 0444, proc_pid_mountinfo, .check = check_container),                                       \
+	P_FILE("mounts", 0444, proc_pid_mounts, .check = check_container),                                             \
 	P_DIR("net", 0555, &proc_net_dir),                                                                             \
 	P_DIR("ns", 0511, &proc_ns_dir, .check = proc_check_access),                                                   \
 	P_FILE("oom_adj", 0644, oom_adj_show, .store = oom_adj_store),                                                 \
@@ -259,7 +267,7 @@ static const struct pseudo_entry pid_entries[] = {
 	COMMON_ENTRIES,
 	P_FILE("autogroup", 0644, pseudo_show_text, .text = "/autogroup-1 nice 0\n", .store = ignore_store),
 	P_FILE("coredump_filter", 0644, pseudo_show_text, .text = "00000033\n", .store = ignore_store),
-	P_FILE("mountstats", 0400, proc_pid_mountstats),
+	P_FILE("mountstats", 0400, proc_pid_mountstats, .check = check_container),
 	P_DIR("task", 0555, &task_dir),
 	P_TEXT("timers", ""),
 	P_FILE("timerslack_ns", 0666, timerslack_show, .store = ignore_store),

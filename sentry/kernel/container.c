@@ -191,7 +191,7 @@ bool container_memory_limited(void)
 
 static uint64_t resident_of(const struct thread_group *g)
 {
-	struct mm *mm = g->leader != NULL ? g->leader->mm : NULL;
+	struct mm *mm = group_mm(g); /* not the leader's: a program goes on when main() has called pthread_exit */
 
 	return mm != NULL && mm->pmm != NULL ? platform->mm_resident(mm->pmm) : 0;
 }

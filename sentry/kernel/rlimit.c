@@ -20,6 +20,8 @@ int rlimit_may(const struct task *task, const struct task *target)
 
 	if (task->group == target->group)
 		return 0;
+	if (task->group->container != target->group->container) /* numbers may be shared, limits are not */
+		return -LINUX_EPERM;
 	if (c->uid == t->euid && c->uid == t->suid && c->uid == t->uid && c->gid == t->egid && c->gid == t->sgid &&
 	    c->gid == t->gid)
 		return 0;

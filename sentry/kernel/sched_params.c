@@ -5,7 +5,8 @@
  * The host schedules the guest's threads and the sandbox may not tell it how: everything here is checked and remembered
  * as Linux does, so that programs read back what they set, and has no other effect. Affinity is within the CPUs that
  * the sandbox shows (kernel.ncpus). Real-time policies need CAP_SYS_NICE or RLIMIT_RTPRIO and are then only recorded;
- * SCHED_DEADLINE is refused (EPERM, as without the capability).
+ * SCHED_DEADLINE is refused (EPERM, as without the capability). Another container's processes are nobody's to change,
+ * whatever the capabilities: where process numbers are shared they have names, and that is all.
  */
 #include "sentry/kernel/sched_params.h"
 
@@ -41,6 +42,11 @@ uint64_t sched_cpu_mask(void)
 	return kernel.ncpus >= 64 ? UINT64_MAX : (1ULL << kernel.ncpus) - 1;
 }
 
+bool sched_same_container(const struct task *task, const struct task *target)
+{
+	return task->group->container == target->group->container;
+}
+
 bool sched_same_owner(const struct task *task, const struct task *target)
 {
 	return task->cred->euid == target->cred->euid || task->cred->euid == target->cred->uid;
@@ -55,6 +61,8 @@ static bool nice_allowed(const struct task *task, const struct task *target, int
 int sched_set_nice(struct task *task, struct task *target, int nice)
 {
 	nice = MAX(-20, MIN(19, nice));
+	if (!sched_same_container(task, target))
+		return -LINUX_EPERM;
 	if (target->cred->uid != task->cred->euid && target->cred->euid != task->cred->euid &&
 	    !task_capable(task, LINUX_CAP_SYS_NICE))
 		return -LINUX_EPERM;
@@ -69,6 +77,8 @@ static int check_rights(struct task *task, struct task *target, int policy, cons
 {
 	uint64_t limit = group_rlimit(target->group, LINUX_RLIMIT_RTPRIO);
 
+	if (!sched_same_container(task, target))
+		return -LINUX_EPERM;
 	if (task_capable(task, LINUX_CAP_SYS_NICE))
 		return policy == LINUX_SCHED_DEADLINE ? -LINUX_EPERM : 0;
 	if (is_fair(policy) && a->nice < target->nice && !nice_allowed(task, target, a->nice))
@@ -136,7 +146,8 @@ void sched_read(const struct task *target, struct linux_sched_attr *attr)
 
 int sched_set_affinity(struct task *task, struct task *target, uint64_t mask)
 {
-	if (!sched_same_owner(task, target) && !task_capable(task, LINUX_CAP_SYS_NICE))
+	if (!sched_same_container(task, target) ||
+	    (!sched_same_owner(task, target) && !task_capable(task, LINUX_CAP_SYS_NICE)))
 		return -LINUX_EPERM;
 	mask &= sched_cpu_mask();
 	if (mask == 0)

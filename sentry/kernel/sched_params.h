@@ -23,6 +23,8 @@ struct linux_sched_attr {
 
 /* The CPUs of the sandbox, as a mask: at most 64. */
 uint64_t sched_cpu_mask(void);
+/* Nobody changes what is another container's. */
+bool sched_same_container(const struct task *task, const struct task *target);
 /* May task change target's scheduling? Same owner, or CAP_SYS_NICE. */
 bool sched_same_owner(const struct task *task, const struct task *target);
 /* Policy, priority, nice, reset-on-fork: all checks, in Linux's order. 0, -LINUX_EINVAL, -LINUX_EPERM. */

@@ -131,6 +131,13 @@ struct task *group_any_thread(const struct thread_group *group)
 	return NULL;
 }
 
+struct mm *group_mm(const struct thread_group *group)
+{
+	const struct task *t = group_any_thread(group);
+
+	return t != NULL ? t->mm : NULL;
+}
+
 static void rlimits_default(struct linux_rlimit *lim)
 {
 	int i;
@@ -198,7 +205,8 @@ struct task *task_new_process_in(struct container *container, struct pid_space *
 	list_add_tail(&kernel.groups, &g->all_link);
 	kernel.ngroups++;
 	task_link(t);
-	if (pid_space_init(pids) == NULL) {
+	/* A container's first process is its space's init; what comes from outside later, or into another's space, never. */
+	if (pid_space_init(pids) == NULL && container->init == NULL && !container->ending && !container->shares_pids) {
 		if (pids == pid_space_first())
 			kernel.init = g;
 		pid_space_set_init(pids, g);

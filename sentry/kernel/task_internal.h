@@ -31,6 +31,8 @@ struct thread_group *group_alloc(void) must_check;
 void task_link(struct task *task);
 /* The first thread of the group (borrowed) that has not ended, or NULL. */
 struct task *group_any_thread(const struct thread_group *group);
+/* Its memory (borrowed), whichever of its threads are left; NULL if all have ended. */
+struct mm *group_mm(const struct thread_group *group);
 /* Before a new thread is linked: its CPU time starts at 0. */
 void task_times_begin(struct task *task, struct task *creator);
 void usage_add(struct rusage_account *to, const struct rusage_account *from);

@@ -11,7 +11,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/container.h"
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/platform.h"
 
@@ -34,7 +34,7 @@ void usage_memory(struct memory_usage *m)
 	m->files = c == NULL ? alloc_total() : 0;
 	m->resident = 0;
 	list_for_each(g, &kernel.groups, all_link) {
-		struct mm *mm = g->leader != NULL ? g->leader->mm : NULL;
+		struct mm *mm = group_mm(g);
 
 		if (mm != NULL && mm->pmm != NULL && (c == NULL || g->container == c))
 			m->resident += platform->mm_resident(mm->pmm);
