@@ -177,7 +177,6 @@ struct gate_box {
 	uint32_t waited; /* of the last answer: time stamp counter ticks, for the policy */
 	struct gate_seg segs[GATE_MAX_SEGS];
 	uint32_t futex_seq; /* gate_ro.futex_seq before the segments were read */
-	uint32_t cpu;       /* where it rang */
 	uint64_t local; /* calls answered in the shim, for statistics */
 	/* sentry to shim */
 	int64_t result __attribute__((aligned(64)));

@@ -201,7 +201,6 @@ void stub_ring(struct gate_box *box)
 	uint64_t begin;
 
 	begin = tsc_cpu(&cpu);
-	box->cpu = cpu;
 	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
 	if (!ro->asleep) {
 		spin = ro->spin;

@@ -240,7 +240,8 @@ static int in_shim(struct mailbox *m, int *sig, const struct stub_siginfo *si, s
 
 /*
  * The guest returns from a signal's handler, and nothing but its registers and its mask changes: that is done here. False: the
- * sentry is to do it, and finds everything as it was, but for vector registers if their image can't be read. What is wrong with the frame the kernel says, as ever.
+ * sentry is to do it, and finds everything as it was, but for vector registers if their image can't be read. What is wrong
+ * with the frame the kernel says, as ever.
  */
 static int sigreturn_alone(const struct mailbox *m, struct stub_ucontext *uc)
 {
