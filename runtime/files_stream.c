@@ -250,6 +250,8 @@ static bool take_entry(struct receiver *r, struct error **err)
 	if (!S_ISREG(type) && !S_ISDIR(type) && !S_ISLNK(type) && !S_ISFIFO(type) && !S_ISCHR(type) && !S_ISBLK(type) &&
 	    !S_ISSOCK(type))
 		return nonsense(err);
+	if ((s->rec.flags & FILES_OPAQUE) && !S_ISDIR(type)) /* an archive has a second entry for it */
+		return nonsense(err);
 	if (r->size > INT64_MAX || (link && (!S_ISREG(type) || s->rec.len == 0 || !files_name_ok(s->data, s->rec.len))))
 		return nonsense(err);
 	if (S_ISLNK(type) && (s->rec.len == 0 || s->rec.len >= 4096 || strlen(s->data) != s->rec.len))

@@ -253,3 +253,16 @@ Test(files_in_out, bytes_that_belong_nowhere)
 	END();
 	cr_expect_not(receive(), "for a diff only");
 }
+
+/* A layer has an entry of its own for it, which would come between a file's header and its bytes. */
+Test(files_in_out, opaque_is_of_directories)
+{
+	static const mode_t modes[] = {S_IFREG | 0644, S_IFLNK | 0777, S_IFIFO | 0644, S_IFDIR | 0755};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		DIR_("");
+		rec(FILES_ENTRY, FILES_OPAQUE, modes[i], "x", S_ISLNK(modes[i]) ? "y" : "", 0);
+		END();
+		cr_expect_eq(receive(), S_ISDIR(modes[i]), "mode %o", (unsigned)modes[i]);
+	}
+}
