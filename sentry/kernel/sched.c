@@ -243,6 +243,8 @@ void task_wake(struct task *task)
 	if (!task->blocked || task->woken)
 		return;
 	task->woken = true;
+	if (platform->wakes != NULL)
+		platform->wakes(task, running);
 	sched_ready(task);
 }
 

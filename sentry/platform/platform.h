@@ -95,6 +95,8 @@ struct platform_ops {
 	 * costs the others nothing. May sleep. Optional.
 	 */
 	void (*park)(struct task *task);
+	/* sleeper is being woken, by a call of waker's, or by something else (NULL). Optional. */
+	void (*wakes)(struct task *sleeper, const struct task *waker);
 	/* True if the pending event is a full one. */
 	bool (*is_full)(const struct task *task);
 

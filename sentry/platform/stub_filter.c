@@ -9,8 +9,8 @@
  * An instruction pointer inside the stub is no proof that the stub asks (a guest can jump there), so the short list holds
  * only what a guest may do to itself: private memory below the stub region (anonymous, or of a descriptor: the table is
  * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more. A
- * file of which it may not read everything has a number of its own kind: a mapping of it is asked for), its own end, sleeping on a word of a
- * mailbox, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
+ * file of which it may not read everything has a number of its own kind: a mapping of it is asked for), its own end, sleeping on a
+ * word of a mailbox or a bell and waking who sleeps there, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
  * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
  * The numbers of the guest's verdicts become a balanced tree of comparisons, not a list: a filter of a hundred linear
@@ -114,12 +114,12 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
-	/* Sleeping on a word of a mailbox, until the sentry wakes it. */
+	/* Sleeping on a word of a mailbox or a bell until somebody wakes it, and waking it. */
 	b = block_begin(a, SYS_futex);
 	load(a, ARG_HI(0));
 	require(a, BPF_JGE, (uint32_t)(STUB_AREAS >> 32), true, notify);
 	load(a, ARG_LO(1));
-	require(a, BPF_JEQ, 0 /* FUTEX_WAIT */, true, notify);
+	require(a, BPF_JGT, 1 /* FUTEX_WAIT, FUTEX_WAKE */, false, notify);
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
@@ -178,7 +178,7 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 	case SYS_exit_group:
 		return true;
 	case SYS_futex:
-		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] == 0;
+		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] <= 1;
 	case SYS_mmap:
 		return low && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 && (args[3] & LINUX_MAP_PRIVATE) &&
 		       (args[2] & ~(uint64_t)RWX) == 0 &&

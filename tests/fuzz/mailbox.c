@@ -351,7 +351,8 @@ static void forge_box(struct sim *s)
 		offsetof(struct gate_box, state),  offsetof(struct gate_box, kind),   offsetof(struct gate_box, nr),
 		offsetof(struct gate_box, args),   offsetof(struct gate_box, nsegs),  offsetof(struct gate_box, segs),
 		offsetof(struct gate_box, result), offsetof(struct gate_box, action), offsetof(struct gate_box, pending),
-		offsetof(struct gate_box, waited), offsetof(struct gate_box, outs),   offsetof(struct gate_box, known)};
+		offsetof(struct gate_box, waited), offsetof(struct gate_box, outs),   offsetof(struct gate_box, known),
+		offsetof(struct gate_box, bell),   offsetof(struct gate_box, errand)};
 	struct gate_box *box = box_of(s);
 	uint8_t b = fuzz_u8(&input);
 

@@ -114,7 +114,7 @@ _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place")
  * notification. The answer is a value and out-segments, which the shim copies to the guest. The trap door rings the same
  * way, once its thread is known.
  *
- *	IDLE, DONE --shim--> REQUEST --sentry--> (TAKEN, BLOCKED) --> DONE
+ *	IDLE, DONE --shim--> REQUEST --sentry--> (TAKEN, BLOCKED --shim--> ASLEEP) --> DONE
  *
  * All of it can be forged by the guest: it can ask for any call with any arguments anyway.
  */
@@ -126,6 +126,7 @@ enum gate_state {
 	GATE_DONE,
 	GATE_TAKEN,   /* it is being served and takes a while: worth spinning for longer */
 	GATE_BLOCKED, /* the call sleeps: not worth spinning for */
+	GATE_ASLEEP,  /* by the shim, if it was BLOCKED: its thread sleeps on this word for a while */
 };
 
 enum gate_action {
@@ -187,6 +188,8 @@ struct gate_box {
 	int64_t ids[GATE_IDS];
 	struct gate_seg outs[GATE_MAX_SEGS];
 	uint64_t xsave_at;
+	uint32_t bell;   /* which of gate_ro.bells the thread sleeps on if its call is BLOCKED; 0: on `state` */
+	uint32_t errand; /* another thread's bell that the answer, or BLOCKED, is to wake on its way; 0: none */
 	/*
 	 * Both, in a line of its own, which nobody writes for nothing: the signals that the thread blocks, while it is in guest code.
 	 * If GATE_KNOWN_MASK is known, the shim changes them by itself; unless `attention` says that signals wait for a change: then
@@ -235,6 +238,7 @@ struct gate_spec {
 };
 
 #define GATE_MAX_NR 512U
+#define GATE_BELLS 1024U
 
 struct gate_ro {
 	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
@@ -248,6 +252,11 @@ struct gate_ro {
 	uint32_t futex_seq;
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
+	/*
+	 * Words that threads of all processes sleep on: everybody can wake them and nobody but the sentry change them. A wake for
+	 * nothing costs its thread a look at its box. [0] is nobody's.
+	 */
+	uint32_t bells[GATE_BELLS] __attribute__((aligned(64)));
 };
 _Static_assert(sizeof(struct gate_ro) <= STUB_RO_SIZE, "the read-only pages hold it");
 

@@ -28,7 +28,6 @@
 #define NR_CLONE 56
 #define NR_EXIT 60
 #define NR_PRCTL 157
-#define NR_FUTEX 202
 #define NR_SECCOMP 317
 #define NR_CLOSE_RANGE 436
 

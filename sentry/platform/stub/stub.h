@@ -6,6 +6,7 @@
 #include "sentry/platform/stub/abi.h"
 
 #define NR_GETPPID 110
+#define NR_FUTEX 202
 #define NR_EXIT_GROUP 231
 
 static inline int64_t call6(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)

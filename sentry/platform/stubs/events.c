@@ -315,7 +315,6 @@ static void op_arrive(const struct stub_call *c)
 
 bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
-	gate_has_come(pt);
 	switch (c->args[1]) {
 	case STUB_TRAP:
 		return op_trap(pt, c);
@@ -707,6 +706,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.context = stubs_context, \
 	.is_full = stubs_is_full, \
 	.park = stubs_park, \
+	.wakes = gate_wakes, \
 	.mm_queue = native_queue, \
 	.mm_flush = native_flush, \
 	.spawn = stubs_spawn, \

@@ -145,7 +145,6 @@ static bool take(struct platform_thread *pt)
 	uint32_t kind = box->kind;
 
 	pt->taken_at = __builtin_ia32_rdtsc();
-	gate_has_come(pt); /* it never went to wait */
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -208,19 +207,11 @@ static bool take(struct platform_thread *pt)
 }
 
 static void gave_up(void);
-
-/* Threads that were told to wait in a doorbell call and haven't come yet: until then they can't be woken. */
-static unsigned sent_to_wait;
-
-void gate_has_come(struct platform_thread *pt)
-{
-	sent_to_wait -= pt->sent_to_wait;
-	pt->sent_to_wait = false;
-}
+static void errand_back(struct platform_thread *pt);
+static void waited_for(struct platform_thread *pt, bool asleep);
 
 static void waits(struct platform_thread *pt, const struct stub_call *c)
 {
-	gate_has_come(pt);
 	pt->call_id = c->id;
 	pt->gate_waits = true;
 	stubs_waiting++;
@@ -230,9 +221,10 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 {
 	bool guest = pt->state == THREAD_GUEST;
 
+	if (pt->bell != 0)
+		errand_back(pt);
 	if (thread_may_ring(pt->state)) {
 		if (!rung(pt)) {
-			gate_has_come(pt);
 			transport->answer(c->id, 0); /* the answer was faster */
 			return true;
 		}
@@ -271,12 +263,133 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
+/* ---- bells ---- */
+
+/*
+ * Threads that sleep in calls while we poll do so on a word each of the read-only page, which we change and somebody has to wake.
+ * Best the thread whose call it was that ended the sleep: it runs on the CPU where the sleeper shall run, or is about to leave it
+ * free, and we go on with its next call. It is told with that call's answer, or the last one's if that is still to come; if it
+ * doesn't come for it within ERRAND_US, we do it ourselves. Whoever is told and doesn't do it keeps nobody waiting for longer
+ * than a nap, and nobody but those whom its own calls wake.
+ */
+#define ERRAND_US 4
+
+static struct platform_thread *bells[GATE_BELLS];
+static unsigned nbells, last_bell;
+static struct {
+	struct platform_thread *sleeper, *waker;
+	uint64_t since; /* ticks */
+} errand;
+
+static bool bell_new(struct platform_thread *pt)
+{
+	if (nbells >= GATE_BELLS - 1)
+		return false;
+	nbells++;
+	do
+		last_bell = last_bell % (GATE_BELLS - 1) + 1;
+	while (bells[last_bell] != NULL);
+	bells[last_bell] = pt;
+	pt->bell = (uint16_t)last_bell;
+	box_of(pt)->bell = pt->bell;
+	return true;
+}
+
+/* The sleeper's call is done, and its box says so. */
+static void bell_wake(struct platform_thread *sleeper)
+{
+	host_futex_wake(sleeper->bell != 0 ? &ro->bells[sleeper->bell] : &box_of(sleeper)->state);
+}
+
+static void errand_forget(void)
+{
+	errand.sleeper = errand.waker = NULL;
+}
+
+static void errand_do(void)
+{
+	if (errand.sleeper == NULL)
+		return;
+	bell_wake(errand.sleeper);
+	errand_forget();
+}
+
+/* An answer goes to pt. */
+static void errand_tell(struct platform_thread *pt)
+{
+	if (errand.waker != pt || pt->gate_waits || pt->slept)
+		return;
+	__atomic_store_n(&box_of(pt)->errand, errand.sleeper->bell, __ATOMIC_RELAXED);
+	errand_forget();
+}
+
+/* Told and not done: it lost patience before it was told, or it is gone. */
+static void errand_back(struct platform_thread *pt)
+{
+	uint32_t bell = __atomic_exchange_n(&box_of(pt)->errand, 0, __ATOMIC_SEQ_CST);
+
+	if (bell != 0)
+		host_futex_wake(&ro->bells[bell % GATE_BELLS]);
+}
+
+/* False: there is nobody to do it. */
+static bool errand_give(struct platform_thread *sleeper)
+{
+	struct platform_thread *waker = bells[sleeper->woken_by];
+
+	if (!gate_polls() || waker == NULL || waker == sleeper || waker->gate_waits || waker->slept || sleeper->bell == 0 ||
+	    (waker->state != THREAD_GUEST && waker->state != THREAD_GATE))
+		return false;
+	errand_do();
+	errand.sleeper = sleeper;
+	errand.waker = waker;
+	errand.since = __builtin_ia32_rdtsc();
+	return true;
+}
+
+void gate_wakes(struct task *sleeper, const struct task *waker)
+{
+	if (sleeper->pt == NULL)
+		return;
+	sleeper->pt->woken_by = 0;
+	if (waker != NULL && waker->pt != NULL && gate_polling() && (waker->pt->bell != 0 || bell_new(waker->pt)))
+		sleeper->pt->woken_by = waker->pt->bell;
+}
+
+void gate_gone(struct platform_thread *pt)
+{
+	if (errand.waker == pt)
+		errand_do();
+	if (errand.sleeper == pt)
+		errand_forget();
+	if (pt->bell == 0)
+		return;
+	errand_back(pt);
+	bells[pt->bell] = NULL;
+	nbells--;
+	pt->bell = 0;
+}
+
 void gate_done(struct platform_thread *pt)
 {
+	uint32_t *state = &box_of(pt)->state;
+	bool asleep = false;
+
 	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
-	__atomic_store_n(&box_of(pt)->state, GATE_DONE, __ATOMIC_RELEASE);
-	gate_waited_for(pt);
-	if (pt->gate_waits) {
+	if (errand.waker != NULL)
+		errand_tell(pt);
+	/* An exchange waits for the line, a store doesn't. */
+	if (pt->slept)
+		asleep = __atomic_exchange_n(state, GATE_DONE, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
+	else
+		__atomic_store_n(state, GATE_DONE, __ATOMIC_RELEASE);
+	waited_for(pt, asleep);
+	if (asleep) {
+		place_wake(pt);
+		ro->bells[pt->bell]++; /* [0] is nobody's */
+		if (!errand_give(pt))
+			bell_wake(pt);
+	} else if (pt->gate_waits) {
 		pt->gate_waits = false;
 		stubs_waiting--;
 		place_wake(pt);
@@ -316,12 +429,12 @@ void gate_slow(struct platform_thread *pt)
 
 void gate_blocked(struct platform_thread *pt)
 {
+	if (errand.waker != NULL)
+		errand_tell(pt);
 	pt->slept = true;
+	if (gate_polling() && pt->bell == 0)
+		(void)bell_new(pt);
 	hint(pt, GATE_BLOCKED);
-	if (gate_polling() && !pt->gate_waits && !pt->sent_to_wait) {
-		pt->sent_to_wait = true;
-		sent_to_wait++;
-	}
 }
 
 void gate_answer(struct platform_thread *pt, int64_t action)
@@ -580,6 +693,8 @@ void gate_fresh(struct platform_thread *pt)
 
 	box->known = 0;
 	box->pending = 0;
+	box->bell = pt->bell;
+	box->errand = 0;
 	box->sigmask = pt->sigmask = 0;
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
@@ -683,9 +798,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
-#define LOOK_WAITING_US 1   /* and so often while somebody must come before it can be woken */
 #define BUSY_TURNS 32       /* and after so many calls */
-#define BUSY_WAITING 4
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
@@ -807,6 +920,7 @@ static void polling_begin(uint64_t now)
  */
 static void polling_pause(void)
 {
+	errand_do();
 	poll_state.polling = false;
 	poll_state.paused = ticks();
 	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
@@ -832,6 +946,7 @@ static void polling_resume(void)
 
 static void polling_end(bool bad)
 {
+	errand_do();
 	poll_state.polling = false;
 	place_polling(false);
 	poll_state.burst = 0;
@@ -848,14 +963,14 @@ static void polling_end(bool bad)
  * unless the call slept: then it had to be woken anyway, and if no other thread keeps the other CPU awake, it costs more to be
  * woken from here. (Two that wake each other in turns keep it awake.)
  */
-void gate_waited_for(struct platform_thread *pt)
+static void waited_for(struct platform_thread *pt, bool asleep)
 {
 	bool slept = pt->slept;
 	uint64_t now;
 
 	pt->slept = false;
 	poll_state.bytes += pt->data_used;
-	if (!pt->gate_waits)
+	if (!pt->gate_waits && !asleep)
 		return;
 	if (poll_state.polling) {
 		if (slept && gate_nringers == 1)
@@ -954,14 +1069,17 @@ enum gate_next gate_turn(bool may_sleep)
 		poll_state.fresh = false;
 		if (!worth_it())
 			return GATE_LOOK;
-		if (++poll_state.turns % (sent_to_wait != 0 ? BUSY_WAITING : BUSY_TURNS) != 0)
+		if (++poll_state.turns % BUSY_TURNS != 0)
 			return GATE_SERVE;
 		publish_cpu();
+		errand_do();
 		poll_state.last_look = poll_state.last_request;
 		return GATE_LOOK;
 	}
-	if (!may_sleep)
+	if (!may_sleep) {
+		errand_do();
 		return GATE_LOOK;
+	}
 	for (;;) {
 		uint64_t t;
 
@@ -974,6 +1092,8 @@ enum gate_next gate_turn(bool may_sleep)
 			__builtin_ia32_pause();
 		}
 		t = ticks();
+		if (errand.sleeper != NULL && t - errand.since > ERRAND_US * poll_state.ticks_us)
+			errand_do();
 		if (list_empty(&gate_ringers)) {
 			polling_pause();
 			return GATE_SLEEP;
@@ -985,7 +1105,7 @@ enum gate_next gate_turn(bool may_sleep)
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
-		if (t - poll_state.last_look > (sent_to_wait != 0 ? LOOK_WAITING_US : LOOK_AROUND_US) * poll_state.ticks_us) {
+		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
 			poll_state.last_look = t;
 			publish_cpu();
 			return GATE_LOOK;

@@ -23,6 +23,8 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 /* The event in hand takes a while, or its task goes to sleep: the shim need not guess. */
 void gate_slow(struct platform_thread *pt);
 void gate_blocked(struct platform_thread *pt);
+/* Op: see platform.h. */
+void gate_wakes(struct task *sleeper, const struct task *waker);
 /* The thread's box served another one before: what was said there of that one is forgotten. */
 void gate_fresh(struct platform_thread *pt);
 /* Answers the trap door's bell. */

@@ -133,7 +133,8 @@ struct platform_thread {
 	bool gate_waits;            /* call_id is a doorbell call that the answer to the request ends */
 	struct gate_seg segs[GATE_MAX_SEGS], outs[GATE_MAX_SEGS];
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
-	bool sent_to_wait;          /* it was told to wait in a doorbell call, and hasn't come */
+	uint16_t bell;              /* its place in `bells`; 0: none yet */
+	uint16_t woken_by;          /* the bell of the thread that has woken its task last; 0: nobody's */
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
@@ -242,13 +243,12 @@ void stubs_mm_put(struct platform_mm *pmm);
 void spares_free(struct platform_mm *mm);
 
 /* ---- gate.c ---- */
-void gate_waited_for(struct platform_thread *pt);
 void gate_other_event(void);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
 
-/* The thread waits in a doorbell call now, or never will. */
-void gate_has_come(struct platform_thread *pt);
+/* The thread is gone. */
+void gate_gone(struct platform_thread *pt);
 /* Polling now, not only until something comes. */
 bool gate_polls(void);
 

@@ -253,7 +253,7 @@ void thread_died(struct platform_thread *pt)
 		pt->gate_waits = false;
 		stubs_waiting--;
 	}
-	gate_has_come(pt);
+	gate_gone(pt);
 	ktimer_cancel(&pt->kick_timer);
 	place_drop(pt);
 	list_del(&pt->tid_link);
@@ -296,6 +296,7 @@ void thread_free(struct platform_thread *pt)
 		proc->nidle--;
 	list_del(&pt->proc_link);
 	gate_counts.local += gate_local_calls(pt);
+	gate_gone(pt);
 	if (proc == NULL || !spare_keep(pt)) {
 		if (proc != NULL)
 			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
