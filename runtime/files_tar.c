@@ -283,7 +283,7 @@ static bool tar_gone(struct files_sink *s, const char *name, struct error **err)
 	const char *slash = strrchr(name, '/'), *last = slash != NULL ? slash + 1 : name;
 	cleanup_free char *wh = xasprintf("%.*s.wh.%s", (int)(last - name), name, last);
 
-	if (is_whiteout(name)) {
+	if (is_whiteout(name) || strlen(last) > FILES_PART_MAX - strlen(".wh.")) {
 		files_note(t->notes, name, "its removal can't be told in a layer");
 		return true;
 	}

@@ -649,8 +649,12 @@ static int on_poll(int64_t timeout)
 
 		for (unsigned i = 0; i < SIMS; i++) {
 			if (sims[i].life != UNUSED && sims[i].honest) {
+				enum life life = sims[i].life;
+				uint64_t call = next_call_id;
+
+				/* One that is stopped before its first instruction sleeps on its word for good. */
 				step(&sims[i]);
-				any |= sims[i].life != UNUSED && sims[i].call_id == 0;
+				any |= sims[i].life != life || next_call_id != call;
 			} else if (sims[i].life != UNUSED) {
 				process_ends(sims[i].pid);
 				any = true;
