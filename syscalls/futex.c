@@ -3,6 +3,7 @@
 #include "sentry/kernel/futex.h"
 
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/signal.h"
 #include "sentry/kernel/time.h"
 #include "syscalls/define.h"
 
@@ -144,5 +145,6 @@ SYSCALL_DEFINE3(get_robust_list, int, pid, gva_t, head, gva_t, len)
 		return -LINUX_EPERM;
 	if (put_guest(task, len, &size) != 0)
 		return -LINUX_EFAULT;
+	signal_mask_look(target);
 	return put_guest(task, head, &target->robust_list.v);
 }

@@ -360,12 +360,13 @@ void signal_set_mask(struct task *task, uint64_t mask)
 }
 
 /*
- * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out). Whoever looks
+ * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out), and so is its list of robust futexes. Whoever looks
  * at the mask of such a thread takes over what it is by now; who has a signal for it, or for its group, tells the stub first to
  * ask before the next change. So a thread that unblocks the signal is seen to have done so, or comes and asks.
  */
-static void mask_is(struct task *task, uint64_t mask)
+static void mask_is(struct task *task, uint64_t mask, uint64_t robust)
 {
+	task->robust_list.v = robust;
 	mask &= ~SIG_UNBLOCKABLE; /* the guest's word */
 	if (mask != task->sigmask)
 		signal_set_mask(task, mask);
@@ -373,26 +374,26 @@ static void mask_is(struct task *task, uint64_t mask)
 
 void signal_mask_in(struct task *task)
 {
-	uint64_t mask;
+	uint64_t mask, robust;
 
-	if (platform->mask_in != NULL && platform->mask_in(task, &mask))
-		mask_is(task, mask);
+	if (platform->mask_in != NULL && platform->mask_in(task, &mask, &robust))
+		mask_is(task, mask, robust);
 }
 
 void signal_mask_look(struct task *task)
 {
-	uint64_t mask;
+	uint64_t mask, robust;
 
-	if (platform->mask_look != NULL && platform->mask_look(task, &mask))
-		mask_is(task, mask);
+	if (platform->mask_look != NULL && platform->mask_look(task, &mask, &robust))
+		mask_is(task, mask, robust);
 }
 
 static void mask_hold(struct task *task)
 {
-	uint64_t mask;
+	uint64_t mask, robust;
 
-	if (platform->mask_hold != NULL && platform->mask_hold(task, &mask))
-		mask_is(task, mask);
+	if (platform->mask_hold != NULL && platform->mask_hold(task, &mask, &robust))
+		mask_is(task, mask, robust);
 }
 
 static void masks_hold(struct task *task, bool to_group)
@@ -410,7 +411,8 @@ static void masks_hold(struct task *task, bool to_group)
 void signal_resume(struct task *task, int64_t ret)
 {
 	if (platform->mask_out != NULL)
-		platform->mask_out(task, task->sigmask, signal_pending_set(task) != 0, !trace_on && task->seccomp_mode == 0);
+		platform->mask_out(task, task->sigmask, task->robust_list.v, signal_pending_set(task) != 0,
+				   !trace_on && task->seccomp_mode == 0);
 	if (platform->plain_actions != NULL)
 		platform->plain_actions(task, task->sighand->plain);
 	if (platform->altstack != NULL)

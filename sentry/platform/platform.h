@@ -150,12 +150,12 @@ struct platform_ops {
 	 * The mask of blocked signals, while the task's thread is in guest code: the stub may change it there. mask_out: it is about
 	 * to go there with this one; attention: signals wait, so it must ask; alone: it may change it otherwise. mask_look: what it
 	 * is now; false if the thread doesn't have it. mask_hold: as that, and from here on the stub must ask. mask_in: as that, and
-	 * the thread has it no longer.
+	 * the thread has it no longer. robust: the same of set_robust_list's word.
 	 */
-	void (*mask_out)(struct task *task, uint64_t mask, bool attention, bool alone);
-	bool (*mask_look)(const struct task *task, uint64_t *mask);
-	bool (*mask_hold)(struct task *task, uint64_t *mask);
-	bool (*mask_in)(struct task *task, uint64_t *mask);
+	void (*mask_out)(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
+	bool (*mask_look)(const struct task *task, uint64_t *mask, uint64_t *robust);
+	bool (*mask_hold)(struct task *task, uint64_t *mask, uint64_t *robust);
+	bool (*mask_in)(struct task *task, uint64_t *mask, uint64_t *robust);
 	/* Bit sig - 1: the action of sig is surely the default without flags, which the stub may answer rt_sigaction with. Said when
 	 * the thread is about to go to guest code, and while it is there if one is no longer. Optional. */
 	void (*plain_actions)(struct task *task, uint64_t set);

@@ -199,6 +199,7 @@ struct gate_box {
 	uint64_t attention;
 	uint64_t alt_sp, alt_size, alt_flags; /* sentry to stub: the alternate signal stack; by the same right */
 	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
+	uint64_t robust; /* both: set_robust_list's word; by the same right */
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 };
@@ -226,6 +227,8 @@ enum gate_class {
 	GATE_CLASS_ID,   /* answered in the shim if known; id */
 	GATE_CLASS_ACTION, /* rt_sigaction: a question is answered in the shim, if it may */
 	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
+	GATE_CLASS_ROBUST, /* set_robust_list: the same */
+	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */
 };
 
 struct gate_spec {

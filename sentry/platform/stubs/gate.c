@@ -338,7 +338,7 @@ static bool errand_give(struct platform_thread *sleeper)
 	struct platform_thread *waker = bells[sleeper->woken_by];
 
 	if (!gate_polls() || waker == NULL || waker == sleeper || waker->gate_waits || waker->slept || sleeper->bell == 0 ||
-	    (waker->state != THREAD_GUEST && waker->state != THREAD_GATE))
+	    (waker->state != THREAD_GUEST && waker->state != THREAD_GATE && !(waker->state == THREAD_FULL && waker->by_box)))
 		return false;
 	errand_do();
 	errand.sleeper = sleeper;
@@ -347,17 +347,39 @@ static bool errand_give(struct platform_thread *sleeper)
 	return true;
 }
 
+void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *waker)
+{
+	sleeper->woken_by = waker != NULL && gate_polling() && (waker->bell != 0 || bell_new(waker)) ? waker->bell : 0;
+}
+
 void gate_wakes(struct task *sleeper, const struct task *waker)
 {
-	if (sleeper->pt == NULL)
-		return;
-	sleeper->pt->woken_by = 0;
-	if (waker != NULL && waker->pt != NULL && gate_polling() && (waker->pt->bell != 0 || bell_new(waker->pt)))
-		sleeper->pt->woken_by = waker->pt->bell;
+	if (sleeper->pt != NULL)
+		gate_woken_by(sleeper->pt, waker != NULL ? waker->pt : NULL);
+}
+
+/* An idle thread is to sleep when all that its task's end has woken have been served: it may have to wake one of them. */
+static struct platform_thread *idle;
+
+static void idle_blocked(void)
+{
+	struct platform_thread *pt = idle;
+
+	idle = NULL;
+	if (pt != NULL)
+		gate_blocked(pt);
+}
+
+void gate_idle(struct platform_thread *pt)
+{
+	idle_blocked();
+	idle = pt;
 }
 
 void gate_gone(struct platform_thread *pt)
 {
+	if (idle == pt)
+		idle = NULL;
 	if (errand.waker == pt)
 		errand_do();
 	if (errand.sleeper == pt)
@@ -373,9 +395,11 @@ void gate_gone(struct platform_thread *pt)
 void gate_done(struct platform_thread *pt)
 {
 	uint32_t *state = &box_of(pt)->state;
-	bool asleep = false;
+	bool asleep = false, given = false;
 
 	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
+	if (idle == pt)
+		idle = NULL;
 	if (errand.waker != NULL)
 		errand_tell(pt);
 	/* An exchange waits for the line, a store doesn't. */
@@ -383,11 +407,14 @@ void gate_done(struct platform_thread *pt)
 		asleep = __atomic_exchange_n(state, GATE_DONE, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
 	else
 		__atomic_store_n(state, GATE_DONE, __ATOMIC_RELEASE);
-	waited_for(pt, asleep);
 	if (asleep) {
-		place_wake(pt);
 		ro->bells[pt->bell]++; /* [0] is nobody's */
-		if (!errand_give(pt))
+		place_wake(pt);
+		given = errand_give(pt);
+	}
+	waited_for(pt, asleep && !given);
+	if (asleep) {
+		if (!given)
 			bell_wake(pt);
 	} else if (pt->gate_waits) {
 		pt->gate_waits = false;
@@ -698,6 +725,7 @@ void gate_fresh(struct platform_thread *pt)
 	box->sigmask = pt->sigmask = 0;
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
+	box->robust = pt->robust = 0;
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
@@ -716,7 +744,7 @@ void gate_forget(struct task *task)
  * Each of these is said before every return to guest code, and nearly always the same: a line of the box that nobody writes
  * stays in both CPUs' caches. What the guest has written there meanwhile, where only we write, is its own affair.
  */
-void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
+void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone)
 {
 	struct platform_thread *pt = task->pt;
 	struct gate_box *box;
@@ -728,6 +756,8 @@ void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone)
 		box->sigmask = pt->sigmask = mask;
 	if (pt->attention != attention)
 		box->attention = pt->attention = attention;
+	if (pt->robust != robust)
+		box->robust = pt->robust = robust;
 	if ((box->known >> GATE_KNOWN_MASK & 1) != alone)
 		box->known ^= 1U << GATE_KNOWN_MASK;
 	pt->mask_out = true;
@@ -756,31 +786,33 @@ void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags
 	box->alt_flags = pt->alt_flags = flags;
 }
 
-bool gate_mask_look(const struct task *task, uint64_t *mask)
+bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust)
 {
 	const struct platform_thread *pt = task->pt;
 
 	if (pt == NULL || !pt->mask_out)
 		return false;
 	*mask = *(volatile uint64_t *)&box_of(pt)->sigmask;
+	*robust = *(volatile uint64_t *)&box_of(pt)->robust;
 	return true;
 }
 
-bool gate_mask_hold(struct task *task, uint64_t *mask)
+bool gate_mask_hold(struct task *task, uint64_t *mask, uint64_t *robust)
 {
 	if (task->pt == NULL || !task->pt->mask_out)
 		return false;
 	task->pt->attention = 1;
 	__atomic_exchange_n(&box_of(task->pt)->attention, 1, __ATOMIC_SEQ_CST);
-	return gate_mask_look(task, mask);
+	return gate_mask_look(task, mask, robust);
 }
 
-bool gate_mask_in(struct task *task, uint64_t *mask)
+bool gate_mask_in(struct task *task, uint64_t *mask, uint64_t *robust)
 {
-	if (!gate_mask_look(task, mask))
+	if (!gate_mask_look(task, mask, robust))
 		return false;
 	task->pt->mask_out = false;
 	task->pt->sigmask = *mask;
+	task->pt->robust = *robust;
 	return true;
 }
 
@@ -797,7 +829,8 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
-#define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
+#define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning, ... */
+#define LOOK_BUSY_US 40     /* ... and so often while calls come */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
@@ -1060,6 +1093,8 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
+	if (idle != NULL)
+		idle_blocked();
 	if (poll_state.paused != 0)
 		polling_resume();
 	if (!poll_state.polling || !worth_it())
@@ -1105,7 +1140,8 @@ enum gate_next gate_turn(bool may_sleep)
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
-		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
+		if (t - poll_state.last_look > LOOK_BUSY_US * poll_state.ticks_us ||
+		    t - MAX(poll_state.last_look, poll_state.last_request) > LOOK_AROUND_US * poll_state.ticks_us) {
 			poll_state.last_look = t;
 			publish_cpu();
 			return GATE_LOOK;

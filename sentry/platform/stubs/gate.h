@@ -23,6 +23,10 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 /* The event in hand takes a while, or its task goes to sleep: the shim need not guess. */
 void gate_slow(struct platform_thread *pt);
 void gate_blocked(struct platform_thread *pt);
+/* A thread in the trap door whose task has ended waits for its next one. */
+void gate_idle(struct platform_thread *pt);
+/* The sleeper is about to be woken by what waker does. */
+void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *waker);
 /* Op: see platform.h. */
 void gate_wakes(struct task *sleeper, const struct task *waker);
 /* The thread's box served another one before: what was said there of that one is forgotten. */
@@ -45,10 +49,10 @@ void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
 void gate_futex_woke(void);
 void gate_forget(struct task *task);
-void gate_mask_out(struct task *task, uint64_t mask, bool attention, bool alone);
-bool gate_mask_look(const struct task *task, uint64_t *mask);
-bool gate_mask_hold(struct task *task, uint64_t *mask);
-bool gate_mask_in(struct task *task, uint64_t *mask);
+void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
+bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust);
+bool gate_mask_hold(struct task *task, uint64_t *mask, uint64_t *robust);
+bool gate_mask_in(struct task *task, uint64_t *mask, uint64_t *robust);
 void gate_plain_actions(struct task *task, uint64_t set);
 void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs);

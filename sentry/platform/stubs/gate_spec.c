@@ -160,6 +160,10 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->class = GATE_CLASS_MASK;
 	if (nr == SYS_rt_sigaction)
 		out->class = GATE_CLASS_ACTION;
+	if (nr == SYS_set_robust_list)
+		out->class = GATE_CLASS_ROBUST;
+	if (nr == SYS_rseq) /* each new thread of the C library asks for it */
+		out->class = GATE_CLASS_ABSENT;
 	if (nr == SYS_futex) {
 		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
 		out->segs[0].kind = GATE_FUTEX_WORD;

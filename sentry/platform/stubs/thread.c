@@ -767,6 +767,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	mm = parent->proc->mm;
 	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent) : NULL;
 	if (pt != NULL) {
+		gate_woken_by(pt, parent);
 		pt->regs = *regs;
 		pt->task = child_task;
 		child_task->pt = pt;
@@ -911,6 +912,8 @@ void stubs_thread_exit(struct task *task)
 	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+		if (pt->idle && pt->by_box)
+			gate_idle(pt);
 		return;
 	}
 	uint64_t args[6] = {0};
