@@ -47,6 +47,7 @@ static void look(struct ktimer *t);
 
 void place_init(unsigned cpus, uint64_t mask)
 {
+	ktimer_cancel(&watch); /* tests begin anew */
 	ktimer_init(&watch, look);
 	ncpus = cpus;
 	/* With some beyond the 64th there is no mask that says "anywhere". */
