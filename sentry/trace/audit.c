@@ -16,6 +16,7 @@
  */
 #include "sentry/trace/trace.h"
 
+#include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/list.h"
 #include "sentry/host/host.h"
@@ -227,20 +228,22 @@ static bool power_of_ten(uint64_t n)
 	return n == 1;
 }
 
-void audit_deny(struct task *task, const char *what, const char *object, const char *rule, const char *reason,
-		const char *allowed)
+#define HASH_BEGIN 0xcbf29ce484222325ULL
+
+/* Counts a denial. Its number, if it is to be written; else 0. */
+static uint64_t count_denial(uint64_t hash)
 {
-	static struct text t; /* nothing here sleeps */
-	uint64_t hash = 0xcbf29ce484222325ULL, count;
+	uint64_t count = count_repeat(hash);
 
 	denials++;
-	hash = hash_add(hash, &task->tid, sizeof(task->tid));
-	hash = hash_add(hash, what, strlen(what) + 1);
-	hash = hash_add(hash, object, strlen(object) + 1);
-	hash = hash_add(hash, rule, strlen(rule));
-	count = count_repeat(hash);
-	if (!power_of_ten(count))
-		return;
+	return power_of_ten(count) ? count : 0;
+}
+
+static void write_denial(struct task *task, const char *what, const char *object, const char *rule, const char *reason,
+			 const char *allowed, uint64_t count)
+{
+	static struct text t; /* nothing here sleeps */
+
 	begin_line(&t);
 	text_add(&t, ",\"pid\":%d,\"tid\":%d", task->group != NULL ? task->group->pid : task->tid, task->tid);
 	add_json(&t, "comm", task->comm);
@@ -256,6 +259,19 @@ void audit_deny(struct task *task, const char *what, const char *object, const c
 		write_line(&t);
 }
 
+void audit_deny(struct task *task, const char *what, const char *object, const char *rule, const char *reason,
+		const char *allowed)
+{
+	uint64_t hash = hash_add(HASH_BEGIN, &task->tid, sizeof(task->tid)), count;
+
+	hash = hash_add(hash, what, strlen(what) + 1);
+	hash = hash_add(hash, object, strlen(object) + 1);
+	hash = hash_add(hash, rule, strlen(rule));
+	count = count_denial(hash);
+	if (count != 0)
+		write_denial(task, what, object, rule, reason, allowed, count);
+}
+
 /*
  * Calls that no sandbox serves. Those that every libc tries on its way (rseq, and numbers newer than this kernel) are
  * answered without a word: they are probes, not attempts.
@@ -264,13 +280,19 @@ void trace_denied_call(struct task *task, int nr, int err)
 {
 	const struct syscall_row *row = nr >= 0 && nr < SYSCALL_MAX ? &syscall_table[nr] : NULL;
 	char number[32], reason[64];
-	const char *name = errno_name(err);
+	const int what[] = {task->tid, nr, err};
+	uint64_t count;
+	const char *name;
 
-	if (row != NULL && row->name != NULL && strcmp(name != NULL ? name : "", "ENOSYS") == 0)
+	if (row != NULL && row->name != NULL && err == LINUX_ENOSYS)
 		return;
+	count = count_denial(hash_add(HASH_BEGIN, what, sizeof(what)));
+	if (count == 0)
+		return;
+	name = errno_name(err);
 	snprintf(number, sizeof(number), "%d", nr);
 	snprintf(reason, sizeof(reason), "not served in a sandbox: %s", name != NULL ? name : "refused");
-	audit_deny(task, row != NULL && row->name != NULL ? row->name : number, "", "syscall", reason, NULL);
+	write_denial(task, row != NULL && row->name != NULL ? row->name : number, "", "syscall", reason, NULL, count);
 }
 
 void audit_limit(const char *limit)
