@@ -255,7 +255,7 @@ static void some_segs(struct gate_box *box)
 {
 	uint8_t n = fuzz_u8(&input);
 
-	box->nsegs = n < 0xf8 ? n % 5 : fuzz_u32(&input);
+	box->nsegs = n < 0xf8 ? n % 5 : fuzz_u8(&input);
 	for (unsigned i = 0; i < box->nsegs && i < GATE_MAX_SEGS; i++) {
 		struct gate_seg *s = &box->segs[i];
 		uint8_t b = fuzz_u8(&input);
@@ -274,7 +274,7 @@ static void box_rings(struct sim *s, enum life life, uint32_t kind)
 
 	if (box == NULL)
 		return;
-	box->kind = kind;
+	box->kind = (uint8_t)kind;
 	__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
 	s->life = life;
 }
@@ -285,8 +285,8 @@ static void gate_call(struct sim *s, int nr, const uint64_t args[6])
 
 	if (box == NULL)
 		return;
-	box->nr = nr;
-	box->ip = 0x401000;
+	box->nr = (uint16_t)nr;
+	box->asked = 0x401000;
 	memcpy(box->args, args, sizeof(box->args));
 	some_segs(box);
 	box_rings(s, IN_GATE, GATE_KIND_CALL);
@@ -311,7 +311,7 @@ static void shim_step(struct sim *s)
 
 	if (box == NULL)
 		return;
-	if (box->state != GATE_DONE) {
+	if (GATE_STATE(box->state) != GATE_DONE) {
 		ring(s, STUB_GATE_WAIT, 0);
 		return;
 	}
@@ -320,7 +320,7 @@ static void shim_step(struct sim *s)
 		s->life = GUEST;
 		return;
 	}
-	switch (box->action) {
+	switch (GATE_ACTION(box->state)) {
 	case GATE_RUN:
 		if (!does_expected(s))
 			box_rings(s, IN_GATE, GATE_KIND_DONE);
@@ -348,10 +348,10 @@ static void shim_step(struct sim *s)
 static void forge_box(struct sim *s)
 {
 	static const uint16_t fields[] = {
-		offsetof(struct gate_box, state),  offsetof(struct gate_box, kind),   offsetof(struct gate_box, nr),
-		offsetof(struct gate_box, args),   offsetof(struct gate_box, nsegs),  offsetof(struct gate_box, segs),
-		offsetof(struct gate_box, result), offsetof(struct gate_box, action), offsetof(struct gate_box, pending),
-		offsetof(struct gate_box, waited), offsetof(struct gate_box, outs),   offsetof(struct gate_box, known),
+		offsetof(struct gate_box, state),  offsetof(struct gate_box, nr),     offsetof(struct gate_box, asked),
+		offsetof(struct gate_box, args),   offsetof(struct gate_box, long_nr), offsetof(struct gate_box, segs),
+		offsetof(struct gate_box, result), offsetof(struct gate_box, pending),
+		offsetof(struct gate_box, outs),   offsetof(struct gate_box, known),
 		offsetof(struct gate_box, bell),   offsetof(struct gate_box, errand)};
 	struct gate_box *box = box_of(s);
 	uint8_t b = fuzz_u8(&input);

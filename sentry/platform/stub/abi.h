@@ -167,26 +167,37 @@ enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GAT
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
+/*
+ * A box's first line is all that a call with nothing but numbers needs, there and back: each further line that one CPU has
+ * written and the other reads costs as much as a whole system call. In `state` the answer's action and number of out-segments
+ * go along with GATE_DONE.
+ */
+#define GATE_LONG_NR 0xffffU /* nr that is in long_nr */
+#define GATE_IP_BITS 48      /* of `asked`; above it what the last answer was waited for, in units of 64 ticks */
+#define GATE_DONE_WITH(action, nouts) (GATE_DONE | (uint32_t)(action) << 8 | (uint32_t)(nouts) << 16)
+#define GATE_STATE(word) ((word) & 0xffU)
+#define GATE_ACTION(word) ((word) >> 8 & 0xffU)
+#define GATE_NOUTS(word) ((word) >> 16)
+
 struct gate_box {
-	/* shim to sentry; state both ways */
+	/* shim to sentry, but for state, which goes both ways */
 	uint32_t state;
-	uint32_t kind;
-	int64_t nr;
+	uint16_t nr;
+	uint8_t kind, nsegs;
 	uint64_t args[6];
-	uint64_t ip;
-	uint32_t nsegs;
-	uint32_t waited; /* of the last answer: time stamp counter ticks, for the policy */
-	struct gate_seg segs[GATE_MAX_SEGS];
+	union {
+		uint64_t asked; /* with a request: address behind the site; see GATE_IP_BITS */
+		int64_t result; /* with an answer */
+	};
+	uint32_t long_nr __attribute__((aligned(64)));
 	uint32_t futex_seq; /* gate_ro.futex_seq before the segments were read */
-	uint64_t local; /* calls answered in the shim, for statistics */
+	struct gate_seg segs[GATE_MAX_SEGS];
 	/* sentry to shim */
-	int64_t result __attribute__((aligned(64)));
-	uint32_t action;
-	uint32_t nouts;
-	uint32_t pending; /* both: enter the trap door instead of returning to the guest */
+	struct gate_seg outs[GATE_MAX_SEGS] __attribute__((aligned(64)));
+	/* the same, seldom */
+	uint32_t pending __attribute__((aligned(64))); /* both: enter the trap door instead of returning to the guest */
 	uint32_t known;   /* bit n: ids[n] is right */
 	int64_t ids[GATE_IDS];
-	struct gate_seg outs[GATE_MAX_SEGS];
 	uint64_t xsave_at;
 	uint32_t bell;   /* which of gate_ro.bells the thread sleeps on if its call is BLOCKED; 0: on `state` */
 	uint32_t errand; /* another thread's bell that the answer, or BLOCKED, is to wake on its way; 0: none */
@@ -202,7 +213,10 @@ struct gate_box {
 	uint64_t robust; /* both: set_robust_list's word; by the same right */
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
+	uint64_t local;  /* calls answered in the shim, for statistics */
+	uint64_t waited; /* the shim's: how long for the last answer, in ticks */
 };
+_Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
 
 /* What a call reads and writes, for the shim. */

@@ -209,9 +209,9 @@ static void run_errand(struct gate_box *box)
 
 /*
  * The sentry knows of the call and lets it sleep: so do we, on a word that it changes when the call is done, without another call
- * for it to answer. Not for long: who doesn't come to wait in a doorbell call might as well be running. True: it is done.
+ * for it to answer. Not for long: who doesn't come to wait in a doorbell call might as well be running. The box's state.
  */
-static int nap(struct gate_box *box)
+static uint32_t nap(struct gate_box *box)
 {
 	static const struct {
 		int64_t sec, nsec;
@@ -228,15 +228,27 @@ static int nap(struct gate_box *box)
 		call6(NR_FUTEX, (uint64_t)word, 0 /* FUTEX_WAIT */, value, (uint64_t)&patience, 0, 0);
 		state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
 	}
-	return state == GATE_DONE;
+	return state;
 }
 
-void stub_ring(struct gate_box *box)
+static uint32_t ring_asleep(struct gate_box *box)
+{
+	uint32_t state;
+
+	do {
+		doorbell(STUB_GATE_WAIT, 0);
+		state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
+	} while (GATE_STATE(state) != GATE_DONE);
+	return state;
+}
+
+uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+	uint64_t begin, waited = box->waited >> 6;
 	uint32_t cpu, spin, state = GATE_REQUEST;
-	uint64_t begin;
 
+	box->asked = (ip & ((1UL << GATE_IP_BITS) - 1)) | (waited < 0xffff ? waited : 0xffff) << GATE_IP_BITS;
 	begin = tsc_cpu(&cpu);
 	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
 	if (!ro->asleep) {
@@ -246,10 +258,10 @@ void stub_ring(struct gate_box *box)
 
 			for (int i = 0; i < 8; i++) {
 				state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
-				if (state == GATE_DONE) {
-					box->waited = (uint32_t)(tsc_cpu(&cpu) - begin);
+				if (GATE_STATE(state) == GATE_DONE) {
+					box->waited = tsc_cpu(&cpu) - begin;
 					run_errand(box);
-					return;
+					return state;
 				}
 				__builtin_ia32_pause();
 			}
@@ -259,18 +271,17 @@ void stub_ring(struct gate_box *box)
 		}
 		box->waited = 0; /* the doorbell call says that patience was lost */
 		run_errand(box);
-		if (state == GATE_BLOCKED && nap(box))
-			return;
+		if (state == GATE_BLOCKED) {
+			state = nap(box);
+			if (GATE_STATE(state) == GATE_DONE)
+				return state;
+		}
 	}
-	do {
-		doorbell(STUB_GATE_WAIT, 0);
-	} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_DONE);
+	return ring_asleep(box);
 }
 
-static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, int64_t result)
+static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, uint32_t n, int64_t result)
 {
-	uint32_t n = box->nouts;
-
 	for (uint32_t i = 0; i < n && i < GATE_MAX_SEGS; i++) {
 		const struct gate_seg *s = &box->outs[i];
 		uint32_t off = s->off, len = s->len;
@@ -372,7 +383,7 @@ struct shim_result shim_call(struct mailbox *m)
 	const struct gate_local *local = (const struct gate_local *)((uint64_t)m + AREA_LOCAL);
 	struct gate_box *box = box_of(m);
 	struct fill f = {m, box, 0, 0};
-	uint32_t nr = (uint32_t)local->nr;
+	uint32_t nr = (uint32_t)local->nr, state;
 	const struct gate_spec *spec = &ro->spec[nr < GATE_MAX_NR ? nr : GATE_MAX_NR - 1];
 
 	if (spec->class != GATE_CLASS_CALL) {
@@ -392,33 +403,33 @@ struct shim_result shim_call(struct mailbox *m)
 	__asm__ volatile("" ::: "memory"); /* loads stay in order on this machine */
 	fill_segs(&f, spec, local->args);
 	box->kind = GATE_KIND_CALL;
-	box->nr = (int32_t)nr;
+	box->nr = (uint16_t)(nr < GATE_LONG_NR ? nr : GATE_LONG_NR);
+	if (nr >= GATE_LONG_NR)
+		box->long_nr = nr;
 	for (int i = 0; i < 6; i++)
 		box->args[i] = local->args[i];
-	box->ip = local->rcx;
-	box->nsegs = f.n;
-	stub_ring(box);
+	box->nsegs = (uint8_t)f.n;
+	state = stub_ring(box, local->rcx);
 	for (;;) {
-		switch (box->action) {
+		switch (GATE_ACTION(state)) {
 		case GATE_RUN:
 			stub_run_commands(m);
 			box->kind = GATE_KIND_DONE;
-			stub_ring(box);
+			state = stub_ring(box, local->rcx);
 			continue;
 		case GATE_WAIT:
 			box->kind = GATE_KIND_WAIT;
+			box->asked = 0;
 			__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
-			do {
-				doorbell(STUB_GATE_WAIT, 0);
-			} while (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) != GATE_DONE);
+			state = ring_asleep(box);
 			continue;
 		case GATE_JUMP:
-			if (apply_outs(m, box, 0) == 0 && shim_xsave(box->xsave_at) == 0) {
+			if (apply_outs(m, box, GATE_NOUTS(state), 0) == 0 && shim_xsave(box->xsave_at) == 0) {
 				shim_clean_fp(ro->clean_fp);
 				gate_jump(m);
 			}
 			box->kind = GATE_KIND_FAULT;
-			stub_ring(box);
+			state = stub_ring(box, local->rcx);
 			continue;
 		case GATE_RUN_RETURN:
 			stub_run_commands(m);
@@ -426,7 +437,7 @@ struct shim_result shim_call(struct mailbox *m)
 				return (struct shim_result){(int64_t)m->result, 0};
 			/* fall through */
 		default:
-			return (struct shim_result){apply_outs(m, box, box->result), 0};
+			return (struct shim_result){apply_outs(m, box, GATE_NOUTS(state), box->result), 0};
 		}
 	}
 }
@@ -440,8 +451,8 @@ struct shim_result shim_call(struct mailbox *m)
 #define LEAVE "\tmov %gs:0x18,%rsp\n\tmov %gs:0x20,%rcx\n"
 
 /* pending lies in the box: see abi.h; asserted below. */
-#define PENDING_OFF 0x1990
-#define SAVED_OFF 0x1b40
+#define PENDING_OFF 0x1ac0
+#define SAVED_OFF 0x1b80
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x

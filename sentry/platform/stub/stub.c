@@ -185,9 +185,9 @@ static int64_t bell(struct mailbox *m, enum stub_op op, uint64_t arg)
 	struct gate_box *box = (struct gate_box *)((uint64_t)m + GATE_BOX);
 
 	box->kind = GATE_KIND_STUB;
-	box->nr = op;
+	box->nr = (uint16_t)op;
 	box->args[0] = arg;
-	stub_ring(box);
+	stub_ring(box, 0);
 	return box->result;
 }
 

@@ -32,8 +32,8 @@ static inline int64_t doorbell(enum stub_op op, uint64_t arg)
 	return ret;
 }
 
-/* Asks for what the box says and waits for the answer: box->state is GATE_DONE then. shim.c */
-void stub_ring(struct gate_box *box);
+/* Asks for what the box says, from a site before ip, and waits for the answer: box->state as it is then, GATE_DONE. shim.c */
+uint32_t stub_ring(struct gate_box *box, uint64_t ip);
 
 /* Copies guest memory; -1 on a fault. shim.c */
 int64_t shim_copy(void *dst, const void *src, uint64_t n);

@@ -142,7 +142,8 @@ static void hint(struct platform_thread *pt, uint32_t state)
 static bool take(struct platform_thread *pt)
 {
 	const volatile struct gate_box *box = box_of(pt);
-	uint32_t kind = box->kind;
+	uint32_t kind = box->kind, nr = box->nr;
+	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
 	pt->taken_at = __builtin_ia32_rdtsc();
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
@@ -154,7 +155,7 @@ static bool take(struct platform_thread *pt)
 		struct stub_call c = {.id = pt->call_id, .tid = pt->tid, .nr = SYS_getppid};
 
 		c.args[0] = STUB_MAGIC;
-		c.args[1] = (uint64_t)box->nr;
+		c.args[1] = nr;
 		c.args[2] = box->args[0];
 		/* A new thread presents its token by a call. */
 		if (c.args[1] == STUB_TRAP)
@@ -181,7 +182,7 @@ static bool take(struct platform_thread *pt)
 	if (kind == GATE_KIND_FAULT) {
 		/* There was no room for a handler's frame, though there seemed to be. The call's result is lost with it. */
 		thread_set_state(pt, THREAD_GATE);
-		pt->event = (struct platform_event){.kind = PLATFORM_FAULT, .sig = LINUX_SIGSEGV, .code = LINUX_SI_KERNEL, .ip = box->ip};
+		pt->event = (struct platform_event){.kind = PLATFORM_FAULT, .sig = LINUX_SIGSEGV, .code = LINUX_SI_KERNEL, .ip = ip};
 		pt->nsegs = pt->nouts = 0;
 		stubs_deliver(pt);
 		return true;
@@ -195,8 +196,8 @@ static bool take(struct platform_thread *pt)
 	pt->event.kind = PLATFORM_SYSCALL;
 	pt->event.full = false;
 	pt->event.gate = true;
-	pt->event.nr = (int)box->nr;
-	pt->event.ip = box->ip;
+	pt->event.nr = (int)(nr != GATE_LONG_NR ? nr : box->long_nr);
+	pt->event.ip = ip;
 	for (unsigned i = 0; i < 6; i++)
 		pt->event.args[i] = box->args[i];
 	if (pt->event.nr == SYS_futex)
@@ -392,7 +393,8 @@ void gate_gone(struct platform_thread *pt)
 	pt->bell = 0;
 }
 
-void gate_done(struct platform_thread *pt)
+/* word: the box's state. */
+static void done(struct platform_thread *pt, uint32_t word)
 {
 	uint32_t *state = &box_of(pt)->state;
 	bool asleep = false, given = false;
@@ -404,9 +406,9 @@ void gate_done(struct platform_thread *pt)
 		errand_tell(pt);
 	/* An exchange waits for the line, a store doesn't. */
 	if (pt->slept)
-		asleep = __atomic_exchange_n(state, GATE_DONE, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
+		asleep = __atomic_exchange_n(state, word, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
 	else
-		__atomic_store_n(state, GATE_DONE, __ATOMIC_RELEASE);
+		__atomic_store_n(state, word, __ATOMIC_RELEASE);
 	if (asleep) {
 		ro->bells[pt->bell]++; /* [0] is nobody's */
 		place_wake(pt);
@@ -427,14 +429,13 @@ void gate_done(struct platform_thread *pt)
 void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t value, int next_state)
 {
 	struct gate_box *box = box_of(pt);
+	uint32_t nouts = 0;
 
 	box->result = value;
-	box->action = action;
-	box->nouts = 0;
 	if (action == GATE_RETURN || action == GATE_RUN_RETURN || action == GATE_JUMP) {
 		for (uint32_t i = 0; i < pt->nouts; i++)
 			box->outs[i] = pt->outs[i];
-		box->nouts = pt->nouts;
+		nouts = pt->nouts;
 		pt->nsegs = pt->nouts = 0;
 	}
 	pt->event_ready = false;
@@ -445,7 +446,7 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 	else
 		ktimer_cancel(&pt->kick_timer);
-	gate_done(pt);
+	done(pt, GATE_DONE_WITH(action, nouts));
 }
 
 void gate_slow(struct platform_thread *pt)
@@ -467,7 +468,7 @@ void gate_blocked(struct platform_thread *pt)
 void gate_answer(struct platform_thread *pt, int64_t action)
 {
 	box_of(pt)->result = action;
-	gate_done(pt);
+	done(pt, GATE_DONE_WITH(0, 0));
 }
 
 bool gate_to_call(struct platform_thread *pt)
@@ -1041,7 +1042,7 @@ void gate_other_event(void)
 /* How long the thread's last answer took beyond the time it was served in: the CPUs' fault. As its box says, within reason. */
 static uint64_t delay(const struct platform_thread *pt)
 {
-	uint64_t waited = *(volatile uint32_t *)&box_of(pt)->waited;
+	uint64_t waited = (*(volatile uint64_t *)&box_of(pt)->asked >> GATE_IP_BITS) << 6;
 
 	return waited > pt->service ? MIN(waited - pt->service, 8 * SLOW_US * poll_state.ticks_us) : 0;
 }

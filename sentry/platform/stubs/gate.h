@@ -33,8 +33,6 @@ void gate_wakes(struct task *sleeper, const struct task *waker);
 void gate_fresh(struct platform_thread *pt);
 /* Answers the trap door's bell. */
 void gate_answer(struct platform_thread *pt, int64_t action);
-/* The answer is complete: the thread may read it. */
-void gate_done(struct platform_thread *pt);
 /* Makes the waiting thread wait in a doorbell call, so that a descriptor can be passed (sleeps). False if it died. */
 bool gate_to_call(struct platform_thread *pt) must_check;
 

@@ -150,18 +150,19 @@ static void commands(void)
 	m->ncmds = 3;
 }
 
+static uint32_t nouts;
+
 static void out_segment(void)
 {
 	memset(data + 4096, 0xab, BYTES);
 	box->outs[0] = (struct gate_seg){.addr = (uint64_t)target, .len = BYTES, .off = 4096};
-	box->nouts = 1;
+	nouts = 1;
 }
 
 static void finish(uint32_t action, int64_t value)
 {
-	box->action = action;
 	box->result = value;
-	__atomic_store_n(&box->state, GATE_DONE, __ATOMIC_RELEASE);
+	__atomic_store_n(&box->state, GATE_DONE_WITH(action, nouts), __ATOMIC_RELEASE);
 }
 
 /* What the box asks, but for the trap door's bell. */
@@ -169,14 +170,14 @@ static void serve(void)
 {
 	if (box->kind == GATE_KIND_STUB)
 		return;
-	box->nouts = 0;
+	nouts = 0;
 	if (box->kind == GATE_KIND_CALL) {
 		if (pending_call)
 			complain(1, 0, 0);
 		calls++;
 		if (box->nr != (scenario == KNOWN || scenario == UNKNOWN ? NR_ID : scenario == MASK_ASKS ? NR_MASK : NR_PLAIN) ||
-		    box->ip != (uint64_t)gate_site_behind)
-			complain(2, (uint64_t)box->nr, box->ip);
+		    (box->asked & ((1UL << GATE_IP_BITS) - 1)) != (uint64_t)gate_site_behind)
+			complain(2, box->nr, box->asked);
 		for (unsigned i = 0; i < 6; i++) {
 			static const int order[6] = {RDI, RSI, RDX, R10, R8, R9};
 
@@ -314,7 +315,7 @@ static void on_step(int sig, siginfo_t *si, void *ctx)
 		syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTKFLT);
 	}
 	/* Nothing is left to be answered or to be interrupted: it may run. */
-	if (kick_at != 0 && step > kick_at && calls != 0 && !pending_call && box->state == GATE_DONE)
+	if (kick_at != 0 && step > kick_at && calls != 0 && !pending_call && GATE_STATE(box->state) == GATE_DONE)
 		uc->uc_mcontext.gregs[REG_EFL] &= ~0x100;
 	if (step > MAX_STEPS) {
 		static const char text[] = "the call doesn't end\n";
