@@ -255,8 +255,8 @@ static void some_segs(struct gate_box *box)
 {
 	uint8_t n = fuzz_u8(&input);
 
-	box->nsegs = n < 0xf8 ? n % 5 : fuzz_u8(&input);
-	for (unsigned i = 0; i < box->nsegs && i < GATE_MAX_SEGS; i++) {
+	box->nsegs = (uint8_t)(n < 0x60 ? n % 5 : n < 0xf0 ? GATE_IMPLIED : fuzz_u8(&input));
+	for (unsigned i = 0; n < 0xf8 && i < n % 5U && i < GATE_MAX_SEGS; i++) {
 		struct gate_seg *s = &box->segs[i];
 		uint8_t b = fuzz_u8(&input);
 

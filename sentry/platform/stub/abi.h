@@ -172,6 +172,8 @@ enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GA
  * written and the other reads costs as much as a whole system call. In `state` the answer's action and number of out-segments
  * go along with GATE_DONE.
  */
+#define GATE_IMPLIED 0xffU
+#define GATE_NEAR_OUTS 2U
 #define GATE_LONG_NR 0xffffU /* nr that is in long_nr */
 #define GATE_IP_BITS 48      /* of `asked`; above it what the last answer was waited for, in units of 64 ticks */
 #define GATE_DONE_WITH(action, nouts) (GATE_DONE | (uint32_t)(action) << 8 | (uint32_t)(nouts) << 16)
@@ -183,8 +185,11 @@ struct gate_box {
 	/* shim to sentry, but for state, which goes both ways */
 	uint32_t state;
 	uint16_t nr;
-	uint8_t kind, nsegs;
-	uint64_t args[6];
+	uint8_t kind, nsegs; /* GATE_IMPLIED: as the call's gate_spec says */
+	union {
+		uint64_t args[6];
+		struct gate_seg near_outs[GATE_NEAR_OUTS]; /* with an answer: out-segments, if they are no more */
+	};
 	union {
 		uint64_t asked; /* with a request: address behind the site; see GATE_IP_BITS */
 		int64_t result; /* with an answer */
@@ -253,6 +258,27 @@ struct gate_spec {
 		uint16_t size, pad2;
 	} segs[GATE_SPECS];
 };
+
+#define GATE_LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
+#define GATE_STRING_MAX 4096U
+
+/* The call's i-th segment, which begins at *addr and has *len bytes (a path: is to be looked for). Its kind; GATE_NONE: there is
+ * none. The shim fills what this says, and the sentry knows from it what has been filled, without being told. */
+static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, const uint64_t *args, uint64_t *addr, uint64_t *len)
+{
+	unsigned kind = spec->segs[i].kind, ptr = spec->segs[i].ptr, lenarg = spec->segs[i].len;
+	uint64_t count = 1;
+
+	*addr = args[ptr < 6 ? ptr : 0];
+	if (lenarg != GATE_NO_LEN)
+		count = args[lenarg < 6 ? lenarg : 0];
+	if (*addr < GATE_LOWEST || count > GATE_DATA_SIZE)
+		return GATE_NONE;
+	*len = kind == GATE_FDSET ? (count + 63) / 64 * 8 : spec->segs[i].size * count;
+	if (kind == GATE_PATH)
+		return kind;
+	return *len != 0 && *len <= GATE_DATA_SIZE ? kind : GATE_NONE;
+}
 
 #define GATE_MAX_NR 512U
 #define GATE_BELLS 1024U

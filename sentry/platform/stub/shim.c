@@ -24,8 +24,6 @@
 #define EFAULT 14
 #define ENOSYS 38
 #define PAGE 4096UL
-#define STRING_MAX 4096U
-#define LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
 
 /* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
 int64_t shim_string(char *dst, const char *src, uint64_t max);
@@ -54,6 +52,7 @@ struct fill {
 	struct mailbox *m;
 	struct gate_box *box;
 	uint32_t n;    /* segments */
+	uint32_t told; /* they are not what the gate_spec says, or not only */
 	uint64_t used; /* bytes of data */
 };
 
@@ -74,10 +73,11 @@ static void *fill_at(const struct fill *f)
 
 static void add_in(struct fill *f, uint64_t addr, uint64_t len)
 {
-	if (addr < LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used)
+	if (addr < GATE_LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used ||
+	    shim_copy(fill_at(f), (const void *)addr, len) < 0) {
+		f->told = 1;
 		return;
-	if (shim_copy(fill_at(f), (const void *)addr, len) < 0)
-		return;
+	}
 	add_seg(f, addr, len, f->used, 0);
 	f->used += (len + 7) & ~7UL;
 }
@@ -87,22 +87,27 @@ static void add_string(struct fill *f, uint64_t addr)
 	uint64_t room = GATE_DATA_SIZE - f->used;
 	int64_t len;
 
-	if (addr < LOWEST || f->n == GATE_MAX_SEGS)
+	len = f->n == GATE_MAX_SEGS ? -1 : shim_string(fill_at(f), (const char *)addr, room < GATE_STRING_MAX ? room : GATE_STRING_MAX);
+	if (len <= 0) {
+		f->told = 1;
 		return;
-	len = shim_string(fill_at(f), (const char *)addr, room < STRING_MAX ? room : STRING_MAX);
-	if (len <= 0)
-		return;
+	}
 	add_seg(f, addr, (uint64_t)len, f->used, GATE_SEG_STRING);
 	f->used += ((uint64_t)len + 7) & ~7UL;
 }
 
 static void add_out(struct fill *f, uint64_t addr, uint64_t len)
 {
-	if (addr < LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE)
+	if (addr < GATE_LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE) {
+		f->told = 1;
 		return;
-	for (uint64_t at = addr; at < addr + len; at = (at | (PAGE - 1)) + 1)
-		if (shim_probe(at) < 0)
+	}
+	for (uint64_t at = addr; at < addr + len; at = (at | (PAGE - 1)) + 1) {
+		if (shim_probe(at) < 0) {
+			f->told = 1;
 			return;
+		}
+	}
 	add_seg(f, addr, len, 0, GATE_SEG_PROBED);
 }
 
@@ -147,16 +152,10 @@ static int futex_waits(uint64_t op)
 static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64_t *args)
 {
 	for (unsigned i = 0; i < GATE_SPECS && spec->segs[i].kind != GATE_NONE; i++) {
-		unsigned ptr = spec->segs[i].ptr, lenarg = spec->segs[i].len;
-		uint64_t addr = args[ptr < 6 ? ptr : 0], len = spec->segs[i].size, count = 1;
+		uint64_t addr, len;
+		unsigned lenarg = spec->segs[i].len;
 
-		if (lenarg != GATE_NO_LEN) {
-			count = args[lenarg < 6 ? lenarg : 0];
-			if (count > GATE_DATA_SIZE)
-				continue;
-			len *= count;
-		}
-		switch (spec->segs[i].kind) {
+		switch (gate_spec_seg(spec, i, args, &addr, &len)) {
 		case GATE_IN:
 			add_in(f, addr, len);
 			break;
@@ -164,17 +163,17 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 			add_out(f, addr, len);
 			break;
 		case GATE_FDSET:
-			len = (count + 63) / 64 * 8;
-			__attribute__((fallthrough));
 		case GATE_INOUT:
 			add_in(f, addr, len);
 			add_out(f, addr, len);
 			break;
 		case GATE_FUTEX_WORD:
+			f->told = 1;
 			if ((args[1] & 0x7f) == 0 || (args[1] & 0x7f) == 9)
 				add_in(f, addr, len);
 			break;
 		case GATE_FUTEX_TIME:
+			f->told = 1;
 			if (futex_waits(args[1]))
 				add_in(f, addr, len);
 			break;
@@ -182,10 +181,9 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 			add_string(f, addr);
 			break;
 		case GATE_IOV_IN:
-			add_iov(f, addr, count, 1);
-			break;
 		case GATE_IOV_OUT:
-			add_iov(f, addr, count, 0);
+			f->told = 1;
+			add_iov(f, addr, args[lenarg < 6 ? lenarg : 0], spec->segs[i].kind == GATE_IOV_IN);
 			break;
 		default:
 			break;
@@ -283,7 +281,7 @@ uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 static int64_t apply_outs(const struct mailbox *m, const struct gate_box *box, uint32_t n, int64_t result)
 {
 	for (uint32_t i = 0; i < n && i < GATE_MAX_SEGS; i++) {
-		const struct gate_seg *s = &box->outs[i];
+		const struct gate_seg *s = n <= GATE_NEAR_OUTS ? &box->near_outs[i] : &box->outs[i];
 		uint32_t off = s->off, len = s->len;
 
 		if (off > GATE_DATA_SIZE || len > GATE_DATA_SIZE - off)
@@ -306,7 +304,7 @@ static int change_mask(struct gate_box *box, const uint64_t *args)
 	if (args[3] != sizeof(set))
 		return 0;
 	if (args[1] != 0) {
-		if (args[1] < LOWEST || shim_copy(&set, (const void *)args[1], sizeof(set)) < 0)
+		if (args[1] < GATE_LOWEST || shim_copy(&set, (const void *)args[1], sizeof(set)) < 0)
 			return 0;
 		switch ((uint32_t)args[0]) {
 		case 0: /* SIG_BLOCK */
@@ -326,7 +324,7 @@ static int change_mask(struct gate_box *box, const uint64_t *args)
 		if (*(volatile uint64_t *)&box->attention != 0)
 			goto ask;
 	}
-	if (args[2] != 0 && (args[2] < LOWEST || shim_copy((void *)args[2], &old, sizeof(old)) < 0))
+	if (args[2] != 0 && (args[2] < GATE_LOWEST || shim_copy((void *)args[2], &old, sizeof(old)) < 0))
 		goto ask;
 	box->local++;
 	return 1;
@@ -343,7 +341,7 @@ static int tell_action(struct gate_box *box, const uint64_t *args)
 
 	if (args[1] != 0 || args[3] != 8 || sig - 1 >= 64 || (*(volatile uint64_t *)&box->plain_actions >> (sig - 1) & 1) == 0)
 		return 0;
-	if (args[2] != 0 && (args[2] < LOWEST || shim_copy((void *)args[2], zeros, sizeof(zeros)) < 0))
+	if (args[2] != 0 && (args[2] < GATE_LOWEST || shim_copy((void *)args[2], zeros, sizeof(zeros)) < 0))
 		return 0;
 	box->local++;
 	return 1;
@@ -382,7 +380,7 @@ struct shim_result shim_call(struct mailbox *m)
 	const struct gate_ro *ro = (const struct gate_ro *)STUB_RO;
 	const struct gate_local *local = (const struct gate_local *)((uint64_t)m + AREA_LOCAL);
 	struct gate_box *box = box_of(m);
-	struct fill f = {m, box, 0, 0};
+	struct fill f = {.m = m, .box = box};
 	uint32_t nr = (uint32_t)local->nr, state;
 	const struct gate_spec *spec = &ro->spec[nr < GATE_MAX_NR ? nr : GATE_MAX_NR - 1];
 
@@ -408,7 +406,7 @@ struct shim_result shim_call(struct mailbox *m)
 		box->long_nr = nr;
 	for (int i = 0; i < 6; i++)
 		box->args[i] = local->args[i];
-	box->nsegs = (uint8_t)f.n;
+	box->nsegs = f.n == 0 || f.told ? (uint8_t)f.n : GATE_IMPLIED;
 	state = stub_ring(box, local->rcx);
 	for (;;) {
 		switch (GATE_ACTION(state)) {

@@ -92,7 +92,48 @@ fail:
 
 /* ---- requests ---- */
 
-/* What the shim brought, copied and checked: whatever lies in the box later, these offsets stay within the data. */
+/* One more segment, if it makes sense: whatever lies in the box later, its offset stays within the data. */
+static void add_seg(struct platform_thread *pt, const struct gate_seg *seg)
+{
+	if (pt->nsegs == GATE_MAX_SEGS || seg->len == 0 || seg->addr > GUEST_END || seg->len > GUEST_END - seg->addr)
+		return;
+	if ((seg->flags & GATE_SEG_PROBED) == 0) {
+		if (seg->off > GATE_DATA_SIZE || seg->len > GATE_DATA_SIZE - seg->off)
+			return;
+		pt->data_used = MAX(pt->data_used, seg->off + ((seg->len + 7) & ~7U));
+	}
+	pt->segs[pt->nsegs++] = *seg;
+}
+
+/* The shim has filled all that the call's spec says, one behind the other. */
+static void imply_segs(struct platform_thread *pt)
+{
+	const struct gate_spec *spec = &ro->spec[(unsigned)pt->event.nr < GATE_MAX_NR ? (unsigned)pt->event.nr : GATE_MAX_NR - 1];
+
+	for (unsigned i = 0; i < GATE_SPECS && spec->segs[i].kind != GATE_NONE; i++) {
+		uint32_t used = MIN(pt->data_used, (uint32_t)GATE_DATA_SIZE);
+		struct gate_seg seg = {.off = used};
+		uint64_t len;
+		unsigned kind = gate_spec_seg(spec, i, pt->event.args, &seg.addr, &len);
+
+		if (kind == GATE_PATH) {
+			const char *nul = memchr(data_of(pt) + used, '\0', MIN(GATE_STRING_MAX, GATE_DATA_SIZE - used));
+
+			if (nul == NULL)
+				return; /* it has changed it since */
+			len = (uint64_t)(nul - (data_of(pt) + used)) + 1;
+			seg.flags = GATE_SEG_STRING;
+		}
+		seg.len = (uint32_t)len; /* at most GATE_DATA_SIZE */
+		if (kind == GATE_IN || kind == GATE_INOUT || kind == GATE_FDSET || kind == GATE_PATH)
+			add_seg(pt, &seg);
+		seg.flags = GATE_SEG_PROBED;
+		if (kind == GATE_OUT || kind == GATE_INOUT || kind == GATE_FDSET)
+			add_seg(pt, &seg);
+	}
+}
+
+/* What the shim brought, copied and checked. */
 static void take_segs(struct platform_thread *pt, const volatile struct gate_box *box)
 {
 	uint32_t n = box->nsegs;
@@ -100,23 +141,12 @@ static void take_segs(struct platform_thread *pt, const volatile struct gate_box
 	pt->nsegs = 0;
 	pt->data_used = 0;
 	pt->nouts = 0;
-	if (n > GATE_MAX_SEGS)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		struct gate_seg *s = &pt->segs[pt->nsegs];
+	if (n == GATE_IMPLIED)
+		imply_segs(pt);
+	for (uint32_t i = 0; i < n && n <= GATE_MAX_SEGS; i++) {
+		struct gate_seg seg = {box->segs[i].addr, box->segs[i].len, box->segs[i].off, box->segs[i].flags, 0};
 
-		s->addr = box->segs[i].addr;
-		s->len = box->segs[i].len;
-		s->off = box->segs[i].off;
-		s->flags = box->segs[i].flags;
-		if (s->len == 0 || s->addr > GUEST_END || s->len > GUEST_END - s->addr)
-			continue;
-		if ((s->flags & GATE_SEG_PROBED) == 0) {
-			if (s->off > GATE_DATA_SIZE || s->len > GATE_DATA_SIZE - s->off)
-				continue;
-			pt->data_used = MAX(pt->data_used, s->off + ((s->len + 7) & ~7U));
-		}
-		pt->nsegs++;
+		add_seg(pt, &seg);
 	}
 	pt->data_used = MIN(pt->data_used, (uint32_t)GATE_DATA_SIZE);
 }
@@ -433,9 +463,8 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 
 	box->result = value;
 	if (action == GATE_RETURN || action == GATE_RUN_RETURN || action == GATE_JUMP) {
-		for (uint32_t i = 0; i < pt->nouts; i++)
-			box->outs[i] = pt->outs[i];
 		nouts = pt->nouts;
+		memcpy(nouts <= GATE_NEAR_OUTS ? box->near_outs : box->outs, pt->outs, nouts * sizeof(pt->outs[0]));
 		pt->nsegs = pt->nouts = 0;
 	}
 	pt->event_ready = false;

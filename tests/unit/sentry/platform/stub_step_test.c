@@ -155,7 +155,7 @@ static uint32_t nouts;
 static void out_segment(void)
 {
 	memset(data + 4096, 0xab, BYTES);
-	box->outs[0] = (struct gate_seg){.addr = (uint64_t)target, .len = BYTES, .off = 4096};
+	box->near_outs[0] = (struct gate_seg){.addr = (uint64_t)target, .len = BYTES, .off = 4096};
 	nouts = 1;
 }
 
