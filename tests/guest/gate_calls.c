@@ -2,11 +2,14 @@
 /*
  * Calls made so often from one place that a kernel which rewrites text will have rewritten it: what they do to registers, to
  * single steps, to signals that come in between, and to pointers that are good only in part, small and large.
- * covers: read write readv writev getpid getppid
+ * Then what is done without a kernel's help, and who wakes whom.
+ * covers: read write readv writev getpid getppid set_robust_list get_robust_list
  */
 #include "t.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <ucontext.h>
 
@@ -191,4 +194,124 @@ TEST(pointers_good_in_part_small)
 TEST(pointers_good_in_part_large)
 {
 	partial(300000);
+}
+
+/* ---- what is done without the sentry, and by whom threads are woken ---- */
+
+TEST(another_reads_the_robust_list_of_one_that_calls_no_more)
+{
+	static struct robust_list_head heads[2] = {{.list.next = &heads[0].list}, {.list.next = &heads[1].list}};
+	volatile int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct robust_list_head *got;
+	size_t length;
+	pid_t child;
+
+	CHECK(shared != MAP_FAILED);
+	child = MUST(fork());
+	if (child == 0) {
+		/* From one site, often enough that it is a busy one. */
+		for (int i = 0; i < 300; i++)
+			if (syscall(SYS_set_robust_list, &heads[i & 1], sizeof(heads[0])) != 0)
+				_exit(3);
+		shared[0] = 1;
+		while (shared[1] == 0)
+			;
+		if (syscall(SYS_get_robust_list, 0, &got, &length) != 0 || got != &heads[1])
+			_exit(4);
+		_exit(0);
+	}
+	while (shared[0] == 0)
+		sched_yield();
+	CHECK_OK(syscall(SYS_get_robust_list, child, &got, &length));
+	CHECK(got == &heads[1]);
+	CHECK_EQ(length, sizeof(heads[0]));
+	shared[1] = 1;
+	t_reap(child);
+}
+
+/* A token goes round through pipes, and each who has it adds to it. */
+TEST(processes_that_wake_each_other)
+{
+	enum { N = 3, ROUNDS = 1500 };
+	int pipes[N][2];
+	pid_t child[N];
+	uint32_t token = 0;
+
+	for (int i = 0; i < N; i++)
+		CHECK_OK(pipe(pipes[i]));
+	for (int i = 1; i < N; i++) {
+		child[i] = MUST(fork());
+		if (child[i] != 0)
+			continue;
+		for (int r = 0; r < ROUNDS; r++) {
+			if (read(pipes[i - 1][0], &token, 4) != 4)
+				_exit(3);
+			token += (uint32_t)i;
+			if (write(pipes[i][1], &token, 4) != 4)
+				_exit(4);
+		}
+		_exit(0);
+	}
+	for (int r = 0; r < ROUNDS; r++) {
+		CHECK_EQ(write(pipes[0][1], &token, 4), 4);
+		CHECK_EQ(read(pipes[N - 1][0], &token, 4), 4);
+		CHECK_EQ(token, (uint32_t)(r + 1) * 3);
+	}
+	for (int i = 1; i < N; i++)
+		t_reap(child[i]);
+}
+
+static int turn;
+
+static void *takes_turns(void *arg)
+{
+	int me = (int)(long)arg;
+
+	for (int r = 0; r < 800; r++) {
+		int now;
+
+		while ((now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE)) % 3 != me)
+			syscall(SYS_futex, &turn, 0 /* FUTEX_WAIT */, now, NULL, NULL, 0);
+		__atomic_store_n(&turn, now + 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &turn, 1 /* FUTEX_WAKE */, 3, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+TEST(threads_that_wake_each_other)
+{
+	pthread_t threads[3];
+
+	for (int round = 0; round < 3; round++) {
+		turn = 0;
+		for (long i = 0; i < 3; i++)
+			CHECK_OK(pthread_create(&threads[i], NULL, takes_turns, (void *)i));
+		for (int i = 0; i < 3; i++)
+			CHECK_OK(pthread_join(threads[i], NULL));
+		CHECK_EQ(turn, 2400);
+	}
+}
+
+static void *counts(void *arg)
+{
+	__atomic_fetch_add((int *)arg, 1, __ATOMIC_RELAXED);
+	return arg;
+}
+
+/* Host threads that are used again, asleep until then. */
+TEST(threads_one_after_the_other)
+{
+	int count = 0;
+
+	for (int i = 0; i < 400; i++) {
+		pthread_t thread;
+		void *result;
+
+		CHECK_OK(pthread_create(&thread, NULL, counts, &count));
+		CHECK_OK(pthread_join(thread, &result));
+		CHECK(result == &count);
+		if (i % 100 == 99)
+			usleep(30000); /* longer than they sleep on their bells */
+	}
+	CHECK_EQ(count, 400);
 }
