@@ -42,6 +42,22 @@ Test(flows, only_who_was_heard_and_at_that_port)
 	cr_expect_eq(flows->count, 0);
 }
 
+/* Buckets are shared by chance: among so many some share one. */
+Test(flows, who_shares_a_bucket_is_not_mixed_up)
+{
+	struct inet_ep a = ep(1, 5);
+
+	flows_heard(flows, 53, &a, 0);
+	for (uint16_t i = 100; i < 20100; i++) {
+		struct inet_ep port = ep(1, i), addr = {.addr = inet_addr_v4((uint8_t[]){10, 1, (uint8_t)(i >> 8), (uint8_t)i}), .port = 5};
+
+		cr_assert_null(flows_find(flows, 53, &port, 0));
+		cr_assert_null(flows_find(flows, 53, &addr, 0));
+		cr_assert_null(flows_find(flows, i, &a, 0));
+	}
+	cr_expect_not_null(flows_find(flows, 53, &a, 0));
+}
+
 Test(flows, silence_ends_it_and_only_hearing_refreshes)
 {
 	struct inet_ep a = ep(1, 5);
