@@ -64,7 +64,8 @@ struct config_egress {
 /* A port that may be reached from outside. */
 struct config_ingress {
 	uint8_t family;            /* of addr, 4 or 6; 0: none was named, both families' wildcards */
-	uint8_t addr[16];          /* where the monitor listens; network order, IPv4 in the first 4 */
+	uint8_t udp;               /* 1: UDP, 0: TCP */
+	uint8_t addr[16];          /* where the monitor listens or binds; network order, IPv4 in the first 4 */
 	uint16_t port_lo, port_hi; /* host order, inclusive */
 	cfg_str text;              /* as the user wrote it */
 };

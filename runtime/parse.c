@@ -227,11 +227,15 @@ bool parse_egress(const char *text, struct config_egress *e, struct error **err)
 bool parse_ingress(const char *text, struct config_ingress *in, struct error **err)
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	const char *colon = strrchr(text, ':'), *ports = colon != NULL ? colon + 1 : text;
+	const char *colon = strrchr(text, ':'), *from = colon != NULL ? colon + 1 : text, *slash = strchr(from, '/');
 	cleanup_free char *addr = colon != NULL ? xstrndup(text, (size_t)(colon - text)) : xstrdup("");
+	cleanup_free char *ports = slash != NULL ? xstrndup(from, (size_t)(slash - from)) : xstrdup(from);
 	size_t len = strlen(addr);
 
 	memset(in, 0, sizeof(*in));
+	if (slash != NULL && strcmp(slash, "/udp") != 0 && strcmp(slash, "/tcp") != 0)
+		return error_set(err, "\"%s\" is neither /tcp nor /udp: write %s for TCP, %s/udp for UDP", slash, ports, ports);
+	in->udp = slash != NULL && slash[1] == 'u';
 	if (len > 1 && addr[0] == '[' && addr[len - 1] == ']') {
 		addr[len - 1] = '\0';
 		in->family = 6;
@@ -240,7 +244,7 @@ bool parse_ingress(const char *text, struct config_ingress *in, struct error **e
 	}
 	if (in->family != 0 && inet_pton(in->family == 6 ? AF_INET6 : AF_INET, addr + (in->family == 6), in->addr) != 1)
 		return error_set(err,
-				 "\"%s\" is not [ADDR:]PORT[-PORT]: write 8080, 127.0.0.1:8080 or [::1]:8080-8090 "
+				 "\"%s\" is not [ADDR:]PORT[-PORT][/udp]: write 8080, 127.0.0.1:8080 or [::1]:8080-8090/udp "
 				 "(names are not looked up)",
 				 text);
 	if (in->family == 6 && memcmp(in->addr, mapped, sizeof(mapped)) == 0)

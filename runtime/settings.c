@@ -389,9 +389,10 @@ const struct setting settings_table[] = {
 	 "the "
 	 "sandbox",
 	 set_egress},
-	{"ingress-allow", ARG_REQUIRED, true, true, NETWORK, "[ADDR:]PORT[-PORT]",
+	{"ingress-allow", ARG_REQUIRED, true, true, NETWORK, "[ADDR:]PORT[-PORT][/udp]",
 	 "let TCP from outside reach what the program listens on there, at the\nwildcard address: 8080, "
-	 "127.0.0.1:8080, [::1]:80-90. ADDR is the\nhost's; without it all of the host's addresses",
+	 "127.0.0.1:8080, [::1]:80-90. ADDR is the\nhost's; without it all of the host's addresses. 53/udp: what it\n"
+	 "binds for UDP; nothing but replies goes out",
 	 set_ingress},
 	{"json", ARG_NONE, false, false, RESULTS, NULL,
 	 "print one object at the end: exit status or signal, limits reached,\ndenials, stdout, stderr, resources",

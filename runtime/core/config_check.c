@@ -162,6 +162,8 @@ static const char *check_policy(const struct config *c)
 
 		if (in->family != 0 && in->family != 4 && in->family != 6)
 			return "an ingress rule's family is out of range";
+		if (in->udp > 1)
+			return "an ingress rule's protocol is out of range";
 		if (in->port_lo == 0 || in->port_lo > in->port_hi)
 			return "an ingress rule's ports are out of range";
 		if (!str_ok(c, in->text))

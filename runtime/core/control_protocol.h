@@ -132,6 +132,7 @@ struct control_resident {
 #define SENTRY_CONTROL_FD 4
 #define SENTRY_GOFER_FD 5
 #define SENTRY_DIAL_FD 6
+#define SENTRY_UDP_FD 7 /* only if a rule lets UDP in */
 #define GOFER_SOCKET_FD 4
 
 /* The roles, by argv[1] of sentrybox-core. */

@@ -17,6 +17,7 @@
 #include "runtime/config.h"
 #include "runtime/core/dial_protocol.h"
 #include "runtime/core/ingress.h"
+#include "runtime/core/udp_relay.h"
 #include "sentry/net/inet_addr.h"
 
 #include <errno.h>
@@ -195,6 +196,8 @@ int dial_handle(int sock, const struct config *cfg)
 			cancel(rq.id);
 		else if (rq.op == DIAL_LISTEN || rq.op == DIAL_UNLISTEN || rq.op == DIAL_TAKEN)
 			ingress_request(sock, cfg, &rq);
+		else if (rq.op == DIAL_BIND || rq.op == DIAL_UNBIND)
+			udp_relay_request(sock, cfg, &rq);
 	}
 	return 0;
 }

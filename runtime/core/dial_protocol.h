@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the sentry asks the monitor for TCP connections with the world, out and in: fixed-size messages over a
+ * How the sentry asks the monitor for TCP connections with the world, out and in, and for UDP ports: fixed-size messages over a
  * SOCK_SEQPACKET socketpair.
  *
  *   sentry                                  monitor
@@ -16,8 +16,12 @@
  *     DIAL_TAKEN   {id, count}              -->  so many of those that arrived have left the guest's queue
  *     DIAL_UNLISTEN {id}                    -->  stops; what had arrived may still be on its way
  *
- * The monitor believes nothing in a request but its size; an id names a dial, or a port listened on, only within one
- * socketpair. It hands over established sockets only: one that failed could be connected elsewhere with MSG_FASTOPEN, one
+ *     DIAL_BIND    {id, family, port}       -->  binds UDP at the addresses that rules give for the port
+ *              <-- DIAL_LISTENS {id, error}      from now on datagrams travel (udp_protocol.h)
+ *     DIAL_UNBIND  {id}                     -->  stops
+ *
+ * The monitor believes nothing in a request but its size; an id names a dial, or a port listened on or bound, only within
+ * one socketpair. It hands over established sockets only: one that failed could be connected elsewhere with MSG_FASTOPEN, one
  * that listens would take connections that the monitor never saw.
  */
 #ifndef RUNTIME_CORE_DIAL_PROTOCOL_H
@@ -25,12 +29,12 @@
 
 #include <stdint.h>
 
-#define DIAL_VERSION 0x44690002u
+#define DIAL_VERSION 0x44690003u
 #define DIAL_MAX_PENDING 256
 #define DIAL_TIMEOUT_MS 127000 /* what tcp_syn_retries = 6 comes to */
-#define INGRESS_MAX_DOORS 64   /* pairs of family and port listened on at a time */
+#define INGRESS_MAX_DOORS 64   /* pairs of family and port of a protocol at a time */
 
-enum { DIAL_CONNECT = 1, DIAL_CANCEL, DIAL_LISTEN, DIAL_UNLISTEN, DIAL_TAKEN };
+enum { DIAL_CONNECT = 1, DIAL_CANCEL, DIAL_LISTEN, DIAL_UNLISTEN, DIAL_TAKEN, DIAL_BIND, DIAL_UNBIND };
 
 struct dial_request {
 	uint32_t version;

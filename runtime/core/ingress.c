@@ -107,33 +107,41 @@ static void set_backlog(struct door *d, uint32_t backlog)
 	d->window = d->backlog + 1 < WINDOW ? d->backlog + 1 : WINDOW;
 }
 
+socklen_t ingress_sockaddr(struct sockaddr_storage *sa, bool v6, const uint8_t *addr, uint16_t port)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+	struct sockaddr_in *in = (struct sockaddr_in *)sa;
+
+	memset(sa, 0, sizeof *sa);
+	if (v6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		memcpy(&in6->sin6_addr, addr, 16);
+		return sizeof *in6;
+	}
+	in->sin_family = AF_INET;
+	in->sin_port = htons(port);
+	memcpy(&in->sin_addr, addr, 4);
+	return sizeof *in;
+}
+
 /* 0 or a positive errno. */
 static int open_ear(struct door *d, const uint8_t *addr)
 {
-	struct sockaddr_storage sa = {0};
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&sa;
-	struct sockaddr_in *in = (struct sockaddr_in *)&sa;
+	struct sockaddr_storage sa;
 	bool v6 = d->family == 6;
+	socklen_t len = ingress_sockaddr(&sa, v6, addr, d->port);
 	struct ear *e;
 	int fd, one = 1, err = 0;
 
 	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return errno;
-	if (v6) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(d->port);
-		memcpy(&in6->sin6_addr, addr, 16);
-		/* IPv4 has rules and doors of its own. */
-		if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0)
-			err = errno;
-	} else {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(d->port);
-		memcpy(&in->sin_addr, addr, 4);
-	}
+	/* IPv4 has rules and doors of its own. */
+	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0)
+		err = errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (err == 0 && (bind(fd, (struct sockaddr *)&sa, v6 ? sizeof *in6 : sizeof *in) != 0 ||
+	if (err == 0 && (bind(fd, (struct sockaddr *)&sa, len) != 0 ||
 			 listen(fd, (int)d->backlog) != 0))
 		err = errno;
 	e = err == 0 ? free_ear() : NULL;
@@ -156,28 +164,37 @@ static bool have(const uint8_t (*addrs)[16], unsigned n, const uint8_t *addr)
 	return false;
 }
 
-/* Every address that a rule gives for the door, each once; the wildcard alone if it is among them. 0 or a positive errno. */
-static int open_door(struct door *d, const struct config *cfg)
+unsigned ingress_addresses(const struct config *cfg, bool udp, unsigned family, uint16_t port, uint8_t (*addrs)[16],
+			   bool *optional)
 {
 	static const uint8_t any[16];
-	uint8_t addrs[CONFIG_MAX_INGRESS][16];
 	unsigned n = 0;
-	bool optional = true;
 
+	*optional = true;
 	for (int pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < cfg->ningress; i++) {
 			const struct config_ingress *r = &cfg->ingress[i];
 			const uint8_t *addr = r->family == 0 ? any : r->addr;
 
-			if (!ingress_rule_matches(r, d->family, d->port))
+			if (!ingress_rule_matches(r, udp, family, port))
 				continue;
 			if ((memcmp(addr, any, 16) == 0) != (pass == 0))
 				continue;
-			optional &= r->family == 0;
+			*optional &= r->family == 0;
 			if (!have((const uint8_t(*)[16])addrs, n, addr))
 				memcpy(addrs[n++], addr, 16);
 		}
 	}
+	return n;
+}
+
+/* 0 or a positive errno. */
+static int open_door(struct door *d, const struct config *cfg)
+{
+	uint8_t addrs[CONFIG_MAX_INGRESS][16];
+	bool optional;
+	unsigned n = ingress_addresses(cfg, false, d->family, d->port, addrs, &optional);
+
 	if (n == 0)
 		return EACCES;
 	for (unsigned i = 0; i < n; i++) {

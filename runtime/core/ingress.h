@@ -6,11 +6,24 @@
 #ifndef RUNTIME_CORE_INGRESS_H
 #define RUNTIME_CORE_INGRESS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
 struct config;
 struct dial_request;
 struct pollfd;
 
 #define INGRESS_MAX_SOCKETS 128
+
+/*
+ * The addresses that rules give for a port, IPv4 in the first 4 bytes, each once; the wildcard alone if it is among them.
+ * Returns how many. *optional: no rule names an address, so that IPv6 is not missed where there is none.
+ */
+unsigned ingress_addresses(const struct config *cfg, bool udp, unsigned family, uint16_t port, uint8_t (*addrs)[16],
+			   bool *optional);
+/* The host's form of an address for socket calls. Its length. */
+socklen_t ingress_sockaddr(struct sockaddr_storage *sa, bool v6, const uint8_t *addr, uint16_t port);
 
 /* DIAL_LISTEN, DIAL_UNLISTEN or DIAL_TAKEN; the first is answered on sock. */
 void ingress_request(int sock, const struct config *cfg, const struct dial_request *rq);

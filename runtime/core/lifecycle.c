@@ -393,8 +393,8 @@ static bool same_egress(const struct config_egress *a, const struct config_egres
 
 static bool same_ingress(const struct config_ingress *a, const struct config_ingress *b)
 {
-	return a->family == b->family && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 && a->port_lo == b->port_lo &&
-	       a->port_hi == b->port_hi;
+	return a->family == b->family && a->udp == b->udp && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 &&
+	       a->port_lo == b->port_lo && a->port_hi == b->port_hi;
 }
 
 /* The network is the pod's: a container that asks for more than that has, must not seem to have got it. */

@@ -10,7 +10,8 @@
  *
  * It is a child subreaper: stubs whose sentry died come to it, and nothing is left when it ends. Its own end by SIGKILL ends
  * the sentry (PDEATHSIG) and with it every stub. What the sentry says is believed only about the guest's own fate; a dial's
- * address, and a port to listen on, are checked here against the policy before anything is connected or bound.
+ * address, and a port to listen on, are checked here against the policy before anything is connected or bound, and a
+ * datagram leaves only as a reply (udp_relay.c).
  */
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
@@ -22,7 +23,9 @@
 #include "runtime/core/memory_watch.h"
 #include "runtime/core/root_keep.h"
 #include "runtime/core/spawn.h"
+#include "runtime/core/udp_relay.h"
 #include "runtime/gate_cache.h"
+#include "sentry/net/inet_addr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +46,7 @@
 #include <unistd.h>
 
 #define NSEC_PER_MSEC 1000000ULL
-#define MAX_POLLFDS (320 + INGRESS_MAX_SOCKETS + LIFECYCLE_MAX)
+#define MAX_POLLFDS (320 + INGRESS_MAX_SOCKETS + UDP_RELAY_MAX_POLLFDS + LIFECYCLE_MAX)
 
 struct monitor {
 	const struct config *cfg;
@@ -109,18 +112,20 @@ static int make_pair(int out[2])
 static int start_roles(struct monitor *m)
 {
 	const struct config *c = m->cfg;
-	int control[2], gofer[2] = {-1, -1}, dial[2], cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
+	int control[2], gofer[2] = {-1, -1}, dial[2], udp[2] = {-1, -1}, cfg_fd = fcntl(CONFIG_FD, F_DUPFD_CLOEXEC, 256);
 	int sentry_keep[6 + CONFIG_MAX_PRESERVED] = {c->strace_fd,     c->debug_fd,      c->audit_fd,
 						     c->copy_out_fd, c->gate_cache_fd, c->image_fd};
 	bool files = spawn_needs_gofer(c);
 
-	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0)
+	if (cfg_fd < 0 || make_pair(control) < 0 || (files && make_pair(gofer) < 0) || make_pair(dial) < 0 ||
+	    (ingress_has_udp(c->ingress, c->ningress) && make_pair(udp) < 0))
 		return -EMFILE;
+	udp_relay_init(udp[0], udp[1]);
 	memcpy(sentry_keep + 6, c->preserved, c->npreserved * sizeof(c->preserved[0]));
 	m->sentry = spawn_role(&(struct spawn){
 		.role = "sentry",
-		.fds = {cfg_fd, control[1], gofer[0], dial[1]},
-		.nfds = 4,
+		.fds = {cfg_fd, control[1], gofer[0], dial[1], udp[1]},
+		.nfds = 5,
 		.keep = sentry_keep,
 		.nkeep = 6 + c->npreserved,
 		.drop_ids = c->drop_ids,
@@ -140,6 +145,8 @@ static int start_roles(struct monitor *m)
 		close(gofer[1]);
 	}
 	close(dial[1]);
+	if (udp[1] >= 0)
+		close(udp[1]);
 	close(cfg_fd);
 	m->control = control[0];
 	m->dial = dial[0];
@@ -542,13 +549,17 @@ static void run(struct monitor *m)
 {
 	while (!m->sentry_gone || m->gofer > 0 || m->keeper > 0) {
 		struct pollfd fds[MAX_POLLFDS];
-		int n = 0, ndial, nin, nlife, timeout, memory;
+		int n = 0, ndial, nin, nudp, nlife, timeout, memory;
 
 		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
-		if (m->sentry_gone || m->dial < 0)
+		if (m->sentry_gone || m->dial < 0) {
 			ingress_close();
+			udp_relay_close();
+		}
+		nudp = udp_relay_pollfds(fds + n, UDP_RELAY_MAX_POLLFDS);
+		n += nudp;
 		nin = ingress_pollfds(fds + n, INGRESS_MAX_SOCKETS);
 		ndial = dial_pollfds(fds + n + nin, MAX_POLLFDS - LIFECYCLE_MAX - n - nin);
 		nlife = lifecycle_pollfds(fds + n + nin + ndial, MAX_POLLFDS - n - nin - ndial);
@@ -584,6 +595,7 @@ static void run(struct monitor *m)
 			close(m->dial);
 			m->dial = -1;
 		}
+		udp_relay_ready(fds + n - nudp, nudp);
 		ingress_ready(m->dial, fds + n, nin);
 		dial_ready(m->dial, fds + n + nin, ndial);
 		lifecycle_ready(fds + n + nin + ndial, nlife);
@@ -595,6 +607,7 @@ static void run(struct monitor *m)
 		}
 	}
 	ingress_close();
+	udp_relay_close();
 	/* What the sentry could not reap any more. */
 	for (;;) {
 		struct rusage ru;

@@ -230,7 +230,7 @@ int kernel_start(const struct config *c)
 		return -LINUX_ENOMEM;
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
 	dev_init();
-	err = net_init(cfg, SENTRY_DIAL_FD);
+	err = net_init(cfg, SENTRY_DIAL_FD, SENTRY_UDP_FD);
 	if (err < 0)
 		return err;
 	task = task_new_process(cred, files, fs);

@@ -9,7 +9,7 @@
  *
  * Refused means ENETUNREACH at once, as on a host that has lo only and no route, and a line in the audit log. A rule lets
  * TCP out even to loopback addresses, unless the sandbox listens on exactly that address and port itself. UDP never
- * leaves. What comes in from outside, by an ingress rule, is ingress.c's.
+ * leaves but as a reply (udp.c). What comes in from outside, by an ingress rule, is ingress.c's.
  *
  * The guest controls addresses and ports; ports below 1024 (or what a bundle's sysctl says) need CAP_NET_BIND_SERVICE, ephemeral ones are 32768-60999.
  *
@@ -26,6 +26,7 @@
 #include "sentry/net/dial.h"
 #include "sentry/net/ingress.h"
 #include "sentry/net/net.h"
+#include "sentry/net/outside_udp.h"
 #include "sentry/trace/trace.h"
 
 #include <stdio.h>
@@ -39,11 +40,16 @@ static const struct config *config;
 
 /* ---- policy ---- */
 
-int net_init(const struct config *cfg, int dial_fd)
+int net_init(const struct config *cfg, int dial_fd, int udp_fd)
 {
+	int err;
+
 	config = cfg;
 	ingress_init(cfg);
-	return dial_init(dial_fd);
+	err = dial_init(dial_fd);
+	if (err == 0)
+		err = outside_udp_init(ingress_has_udp(cfg->ingress, cfg->ningress) ? udp_fd : -1);
+	return err;
 }
 
 bool net_egress_allowed(const struct inet_ep *ep)

@@ -111,15 +111,24 @@ bool egress_never(const struct inet_addr *a, bool mapped_is_v4)
 	return inet_addr_is_multicast(a) || inet_addr_is_linklocal6(a);
 }
 
-bool ingress_rule_matches(const struct config_ingress *rule, unsigned family, uint16_t port)
+bool ingress_rule_matches(const struct config_ingress *rule, bool udp, unsigned family, uint16_t port)
 {
-	return port != 0 && port >= rule->port_lo && port <= rule->port_hi && (rule->family == 0 || rule->family == family);
+	return (rule->udp != 0) == udp && port != 0 && port >= rule->port_lo && port <= rule->port_hi &&
+	       (rule->family == 0 || rule->family == family);
 }
 
-bool ingress_allowed(const struct config_ingress *rules, unsigned n, unsigned family, uint16_t port)
+bool ingress_allowed(const struct config_ingress *rules, unsigned n, bool udp, unsigned family, uint16_t port)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (ingress_rule_matches(&rules[i], family, port))
+		if (ingress_rule_matches(&rules[i], udp, family, port))
+			return true;
+	return false;
+}
+
+bool ingress_has_udp(const struct config_ingress *rules, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (rules[i].udp != 0)
 			return true;
 	return false;
 }

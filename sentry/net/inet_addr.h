@@ -44,9 +44,11 @@ bool egress_allowed(const struct config_egress *rules, unsigned n, const struct 
 bool egress_never(const struct inet_addr *a, bool mapped_is_v4);
 
 struct config_ingress;
-/* Does the rule let connections of a family (4 or 6) in at the port? */
-bool ingress_rule_matches(const struct config_ingress *rule, unsigned family, uint16_t port);
-bool ingress_allowed(const struct config_ingress *rules, unsigned n, unsigned family, uint16_t port);
+/* Does the rule let connections (udp: datagrams) of a family (4 or 6) in at the port? */
+bool ingress_rule_matches(const struct config_ingress *rule, bool udp, unsigned family, uint16_t port);
+bool ingress_allowed(const struct config_ingress *rules, unsigned n, bool udp, unsigned family, uint16_t port);
+/* Is there a rule for UDP? */
+bool ingress_has_udp(const struct config_ingress *rules, unsigned n);
 
 #define INET_EP_TEXT 64
 /* "127.0.0.1:80", "[::1]:80". Returns buf. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sentry's side of connections from outside.
+ * The sentry's side of connections from outside, and of ports that datagrams come to.
  *
  *   listen, close -> ingress_update: for each family, does a socket listen at the port that outside could reach?
  *                 -> door: asked -> open | failed ... -> closed (DIAL_UNLISTEN)
  *   DIAL_ARRIVED  -> tcp_arrived: an established socket on the listener's ready list -> accept -> DIAL_TAKEN
+ *   UDP's bind, close -> the same with DIAL_BIND and DIAL_UNBIND; what comes and goes is outside_udp.c's
  *
- * A door is a port and a family, however many sockets listen there (SO_REUSEPORT, or one for each of IPv4 and IPv6); which
- * of them gets a connection is decided when it arrives, as for one from inside. What the monitor should do is kept in the
+ * A door is a port, a protocol and a family, however many sockets listen there (SO_REUSEPORT, or one for each of IPv4 and
+ * IPv6); which of them gets a connection or a datagram is decided when it arrives, as for one from inside. What the monitor should do is kept in the
  * doors and told when its socket has room, so nothing is forgotten if it is full.
  *
  * The monitor asks the rules again. The guest controls ports and backlogs; the world controls peers' addresses.
@@ -21,7 +22,9 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 #include "sentry/net/dial.h"
+#include "sentry/net/outside_udp.h"
 #include "sentry/net/tcp.h"
+#include "sentry/net/udp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +35,7 @@ enum door_state { DOOR_NEW, DOOR_ASKED, DOOR_OPEN, DOOR_FAILED };
 
 struct door {
 	bool used, wanted;
-	bool v6;
+	bool v6, udp;
 	uint16_t port;
 	uint32_t id;              /* unique while the sentry lives */
 	enum door_state state;
@@ -57,9 +60,9 @@ bool ingress_ruled(void)
 	return config != NULL && config->ningress != 0;
 }
 
-bool ingress_named(unsigned family, uint16_t port)
+bool ingress_named(bool udp, unsigned family, uint16_t port)
 {
-	return config != NULL && ingress_allowed(config->ingress, config->ningress, family, port);
+	return config != NULL && ingress_allowed(config->ingress, config->ningress, udp, family, port);
 }
 
 void ingress_text(char *buf, size_t size)
@@ -85,20 +88,38 @@ static struct door *by_id(uint32_t id)
 	return NULL;
 }
 
-static struct door *by_port(uint16_t port, bool v6)
+static struct door *by_port(uint16_t port, bool v6, bool udp)
 {
 	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++)
-		if (doors[i].used && doors[i].port == port && doors[i].v6 == v6)
+		if (doors[i].used && doors[i].port == port && doors[i].v6 == v6 && doors[i].udp == udp)
 			return &doors[i];
 	return NULL;
 }
 
-static struct door *new_door(uint16_t port, bool v6)
+uint32_t ingress_udp_door(uint16_t port, bool v6)
+{
+	const struct door *d = by_port(port, v6, true);
+
+	return d != NULL && d->wanted && d->state == DOOR_OPEN ? d->id : 0;
+}
+
+bool ingress_udp_port(uint32_t id, uint16_t *port, bool *v6)
+{
+	const struct door *d = by_id(id);
+
+	if (d == NULL || !d->wanted || !d->udp)
+		return false;
+	*port = d->port;
+	*v6 = d->v6;
+	return true;
+}
+
+static struct door *new_door(uint16_t port, bool v6, bool udp)
 {
 	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++) {
 		if (doors[i].used)
 			continue;
-		doors[i] = (struct door){.used = true, .port = port, .v6 = v6, .id = next_id++};
+		doors[i] = (struct door){.used = true, .port = port, .v6 = v6, .udp = udp, .id = next_id++};
 		if (next_id == 0)
 			next_id = 1;
 		return &doors[i];
@@ -129,13 +150,13 @@ static int flush_door(struct door *d)
 
 	if (!d->wanted) {
 		if (d->state == DOOR_ASKED || d->state == DOOR_OPEN)
-			err = tell(d, DIAL_UNLISTEN, 0);
+			err = tell(d, d->udp ? DIAL_UNBIND : DIAL_UNLISTEN, 0);
 		if (err == 0)
 			d->used = false;
 		return err;
 	}
 	if (d->state == DOOR_NEW || (d->told != d->backlog && d->state != DOOR_FAILED)) {
-		err = tell(d, DIAL_LISTEN, d->backlog);
+		err = tell(d, d->udp ? DIAL_BIND : DIAL_LISTEN, d->backlog);
 		if (err != 0 && err != -LINUX_EAGAIN) { /* there is no monitor */
 			d->state = DOOR_FAILED;
 			d->error = LINUX_ENETDOWN;
@@ -164,21 +185,30 @@ void ingress_flush(void)
 	}
 }
 
-void ingress_update(uint16_t port)
+/* Does a socket of the sandbox want to be reached there? */
+static bool anyone(uint16_t port, bool v6, bool udp, uint32_t *backlog)
+{
+	*backlog = 0;
+	return udp ? udp_bound_outside(port, v6) : tcp_listens_outside(port, v6, backlog);
+}
+
+void ingress_update(uint16_t port, bool udp)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
-		uint32_t backlog = 0;
+		uint32_t backlog;
 		struct door *d;
 		bool wanted;
 
-		if (!ingress_named(v6 ? 6 : 4, port))
+		if (!ingress_named(udp, v6 ? 6 : 4, port))
 			continue;
-		wanted = tcp_listens_outside(port, v6, &backlog);
-		d = by_port(port, v6);
+		wanted = anyone(port, v6, udp, &backlog);
+		d = by_port(port, v6, udp);
 		if (d == NULL && wanted)
-			d = new_door(port, v6);
+			d = new_door(port, v6, udp);
 		if (d == NULL)
 			continue;
+		if (udp && !wanted)
+			outside_udp_closed(port, v6);
 		d->wanted = wanted;
 		if (wanted)
 			d->backlog = backlog;
@@ -186,7 +216,7 @@ void ingress_update(uint16_t port)
 	ingress_flush();
 }
 
-int ingress_wait(struct task *task, uint16_t port)
+int ingress_wait(struct task *task, uint16_t port, bool udp)
 {
 	uint64_t deadline = loop_now() + ANSWER_NS;
 
@@ -194,10 +224,10 @@ int ingress_wait(struct task *task, uint16_t port)
 		bool pending = false;
 
 		for (int v6 = 0; v6 < 2; v6++) {
-			struct door *d = by_port(port, v6);
+			struct door *d = by_port(port, v6, udp);
 			uint32_t backlog;
 
-			if (!ingress_named(v6 ? 6 : 4, port) || !tcp_listens_outside(port, v6, &backlog))
+			if (!ingress_named(udp, v6 ? 6 : 4, port) || !anyone(port, v6, udp, &backlog))
 				continue;
 			if (d == NULL)
 				return -LINUX_ENOBUFS;
@@ -217,7 +247,7 @@ void ingress_taken(uint32_t id)
 {
 	struct door *d = by_id(id);
 
-	if (d == NULL)
+	if (d == NULL || d->udp)
 		return;
 	d->owed++;
 	if (flush_door(d) == -LINUX_EAGAIN)
@@ -243,7 +273,7 @@ void ingress_arrived(uint32_t id, const struct inet_ep *peer, int fd)
 {
 	struct door *d = by_id(id);
 
-	if (d == NULL || !d->wanted) {
+	if (d == NULL || !d->wanted || d->udp) {
 		host_close(fd);
 		return;
 	}

@@ -15,9 +15,9 @@ struct task;
 /*
  * Called once before the first guest task, after the loop exists. cfg gives the egress rules (borrowed for good).
  * dial_fd: the SOCK_SEQPACKET socket to the monitor (runtime/core/dial_protocol.h), -1: nothing can be dialed.
- * 0 or -errno.
+ * udp_fd: the one for datagrams (udp_protocol.h), used if a rule lets UDP in. 0 or -errno.
  */
-int net_init(const struct config *cfg, int dial_fd);
+int net_init(const struct config *cfg, int dial_fd, int udp_fd);
 
 /* Does a rule let TCP go out to ep? */
 bool net_egress_allowed(const struct inet_ep *ep);

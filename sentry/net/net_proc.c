@@ -8,6 +8,7 @@
 #include "sentry/net/net.h"
 #include "sentry/net/netlink.h"
 #include "sentry/net/tcp.h"
+#include "sentry/net/outside_udp.h"
 #include "sentry/net/udp.h"
 #include "sentry/net/unix_internal.h"
 
@@ -268,10 +269,11 @@ static void show_snmp(struct text *t)
 	       "OutSegs RetransSegs InErrs OutRsts InCsumErrors\n");
 	put(t, "Tcp: 1 200 120000 -1 0 0 0 0 %u 0 0 0 0 0 0\n", tcp[0] + tcp[1]);
 	put(t, "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
-	       "Udp: 0 0 0 0 0 0 0 0 0\n"
+	       "Udp: 0 0 0 0 0 %llu 0 0 0\n"
 	       "UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti "
 	       "MemErrors\n"
-	       "UdpLite: 0 0 0 0 0 0 0 0 0\n");
+	       "UdpLite: 0 0 0 0 0 0 0 0 0\n",
+	    (unsigned long long)outside_udp_lost());
 }
 
 static void show_igmp(struct text *t)

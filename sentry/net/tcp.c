@@ -193,7 +193,7 @@ static void stop_listening(struct tcp_socket *t)
 	}
 	if (t->inet.listening) {
 		inet_table_set_listening(&t->inet, false);
-		ingress_update(t->inet.local.port);
+		ingress_update(t->inet.local.port, false);
 	}
 }
 
@@ -275,8 +275,8 @@ static void tell_unnamed(struct task *task, const struct inet_socket *i)
 {
 	char object[INET_EP_TEXT], allowed[256];
 
-	if (!inet_addr_is_any(&i->local.addr) || ingress_named(inet_is_v6(i) ? 6 : 4, i->local.port) ||
-	    (inet_is_v6(i) && !i->v6only && ingress_named(4, i->local.port)))
+	if (!inet_addr_is_any(&i->local.addr) || ingress_named(false, inet_is_v6(i) ? 6 : 4, i->local.port) ||
+	    (inet_is_v6(i) && !i->v6only && ingress_named(false, 4, i->local.port)))
 		return;
 	inet_ep_format(object, &i->local);
 	ingress_text(allowed, sizeof allowed);
@@ -293,13 +293,13 @@ static int listen_outside(struct task *task, struct tcp_socket *t, bool begins)
 	char object[INET_EP_TEXT], allowed[256];
 	int err;
 
-	ingress_update(port);
+	ingress_update(port, false);
 	if (!begins)
 		return 0;
 	tell_unnamed(task, &t->inet);
 	if (!outside_reaches(&t->inet, true) && !outside_reaches(&t->inet, false))
 		return 0;
-	err = ingress_wait(task, port);
+	err = ingress_wait(task, port, false);
 	if (err == 0 || t->state != LINUX_TCP_LISTEN)
 		return 0;
 	inet_ep_format(object, &t->inet.local);

@@ -1,27 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UDP on the sandbox's loopback; and UDP-Lite, which is the same with ports of its own.
+ * UDP on the sandbox's loopback, and at ports that an ingress rule names with the world; and UDP-Lite, which is the same
+ * with ports of its own, inside only.
  *
  *   sendmsg -> destination -> the best receiver of that port -> its rx -> recvmsg
  *                          -> nobody: a connected sender gets ECONNREFUSED with its next call (ICMP port unreachable)
- *                          -> not loopback: ENETUNREACH, recorded; UDP never leaves the sandbox
+ *                          -> outside, has sent to our port lately: outside_udp.c
+ *                          -> not loopback: ENETUNREACH, recorded; nothing but replies leaves the sandbox
+ *   bind -> at the wildcard, the port named by a rule: the monitor binds it outside (ingress.c) -> udp_arrived -> rx
  *
  * A receiver's queue is bounded by SO_RCVBUF; what comes when it is full is dropped silently, as UDP does. Sending never
- * waits.
+ * waits. The sandbox's own address as outside sees it is outbound.c's: the host's isn't shown.
  *
  * The guest controls addresses, sizes (65507 bytes at most), control messages (IP_PKTINFO and IPV6_PKTINFO choose a
  * loopback source; TTL, TOS, hop limit and traffic class travel with the datagram).
  *
  * Left out: MSG_MORE and UDP_CORK (each call sends), multicast, broadcast beyond the loopback network, UDP_SEGMENT and
- * UDP_GRO, IP_RECVERR's queue (the errors themselves are told).
+ * UDP_GRO, IP_RECVERR's queue (the errors themselves are told; outside's ICMP isn't), TTL and TOS outside.
  */
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/net/inet.h"
+#include "sentry/net/ingress.h"
 #include "sentry/net/net.h"
+#include "sentry/net/outside_udp.h"
 #include "sentry/net/packet.h"
+#include "sentry/net/tcp.h"
 #include "sentry/net/udp.h"
+#include "sentry/trace/trace.h"
 
 #include <string.h>
 
@@ -53,19 +60,30 @@ static void udp_destroy(struct socket *s)
 	kfree(u);
 }
 
+/* Off the table of ports; outside too, if nobody else is there. */
+static void leave_port(struct udp_socket *u)
+{
+	inet_table_remove(&u->inet);
+	if (u->outside) {
+		u->outside = false;
+		ingress_update(u->inet.local.port, true);
+	}
+}
+
 static void udp_close(struct socket *s)
 {
 	struct udp_socket *u = udp_of(s);
 
 	if (u->inet.bound)
-		inet_table_remove(&u->inet);
+		leave_port(u);
 	packet_queue_flush(&u->rx);
 	sock_wake(s, 0);
 }
 
 /* ---- who receives ---- */
 
-static struct udp_socket *find_receiver(struct port_table *table, const struct inet_ep *to, const struct inet_ep *from)
+static struct udp_socket *find_receiver(struct port_table *table, const struct inet_ep *to, const struct inet_ep *from,
+					bool outside)
 {
 	struct inet_socket *i, *best = NULL;
 	int best_score = 0;
@@ -74,7 +92,7 @@ static struct udp_socket *find_receiver(struct port_table *table, const struct i
 	list_for_each(i, port_bucket(table, to->port), port_link) {
 		int score;
 
-		if (i->local.port != to->port)
+		if (i->local.port != to->port || (outside && !container_of(i, struct udp_socket, inet)->outside))
 			continue;
 		score = inet_match(i, &to->addr);
 		if (score == 0)
@@ -96,9 +114,21 @@ static struct udp_socket *find_receiver(struct port_table *table, const struct i
 }
 
 /* Takes p. */
+static void queue(struct udp_socket *to, struct packet *p)
+{
+	if ((to->inet.sock.shut & SOCK_SHUT_RCV) != 0 || to->rx.charged + p->charge > to->inet.sock.rcvbuf) {
+		to->dropped++;
+		packet_free(p);
+		return;
+	}
+	packet_append(&to->rx, p);
+	sock_wake(&to->inet.sock, SOCK_IN);
+}
+
+/* Takes p. */
 static void deliver(struct udp_socket *from, struct packet *p)
 {
-	struct udp_socket *to = find_receiver(inet_table(&from->inet), &p->to, &p->from);
+	struct udp_socket *to = find_receiver(inet_table(&from->inet), &p->to, &p->from, false);
 
 	if (to == NULL) {
 		if (from->inet.remote.port != 0 || inet_opt(&from->inet, LINUX_SOL_IP, LINUX_IP_RECVERR) != 0 ||
@@ -109,13 +139,109 @@ static void deliver(struct udp_socket *from, struct packet *p)
 		packet_free(p);
 		return;
 	}
-	if ((to->inet.sock.shut & SOCK_SHUT_RCV) != 0 || to->rx.charged + p->charge > to->inet.sock.rcvbuf) {
-		to->dropped++;
-		packet_free(p);
+	if (to->outside)
+		outside_udp_inside_spoke(to->inet.local.port, &p->from);
+	queue(to, p);
+}
+
+/* ---- outside ---- */
+
+bool udp_bound_outside(uint16_t port, bool v6)
+{
+	struct inet_socket *i;
+
+	list_for_each(i, port_bucket(&udp_ports, port), port_link) {
+		if (i->local.port != port || !container_of(i, struct udp_socket, inet)->outside)
+			continue;
+		/* One that has connected hears IPv4 or IPv6 alone, as before: the port was bound for both. */
+		if (inet_is_v6(i) ? v6 || !i->v6only : !v6)
+			return true;
+	}
+	return false;
+}
+
+void udp_arrived(uint16_t port, const struct inet_ep *from, const uint8_t *data, uint32_t len, uint32_t lost)
+{
+	struct inet_ep to = {.addr = outbound_source(&from->addr), .port = port};
+	struct udp_socket *u = find_receiver(&udp_ports, &to, from, true);
+	struct packet *p;
+
+	if (u == NULL)
+		return;
+	u->dropped += lost;
+	p = packet_new(len);
+	if (p == NULL) {
+		u->dropped++;
 		return;
 	}
-	packet_append(&to->rx, p);
-	sock_wake(&to->inet.sock, SOCK_IN);
+	memcpy(p->data, data, len);
+	p->len = len;
+	p->from = *from;
+	p->to = to;
+	p->ttl = 64;
+	p->stamp = vfs_now();
+	queue(u, p);
+}
+
+/* What a send or connect to ep is: 0: stays inside; 1: a reply to outside; -errno: refused, and recorded. */
+static int udp_route(struct task *task, struct udp_socket *u, struct inet_ep *ep, const char *what)
+{
+	char object[INET_EP_TEXT], allowed[256];
+
+	ep->addr = inet_addr_target(&ep->addr);
+	if (u->outside && outside_udp_may_answer(u->inet.local.port, ep))
+		return 1;
+	if (!u->outside || inet_addr_is_loopback(&ep->addr))
+		return inet_route(task, &u->inet, ep, what);
+	inet_ep_format(object, ep);
+	ingress_text(allowed, sizeof allowed);
+	audit_deny(task, what, object, "ingress", "UDP leaves only to who has sent to this port in the last minutes", allowed);
+	return -LINUX_ENETUNREACH;
+}
+
+/* A socket that only the inside reaches, though by its address it could be meant for all. */
+static void tell_unnamed(struct task *task, const struct inet_socket *i)
+{
+	char object[INET_EP_TEXT], allowed[256];
+
+	if (!ingress_ruled() || !i->port_chosen || !inet_addr_is_any(&i->local.addr))
+		return;
+	inet_ep_format(object, &i->local);
+	ingress_text(allowed, sizeof allowed);
+	audit_deny(task, "bind", object, "ingress", "no rule names the port for UDP: it is reached from inside only", allowed);
+}
+
+/* When bind(2) returns, others can send. If the host's port is taken, or isn't ours to have, it fails as without a sandbox. */
+static int udp_bind(struct task *task, struct socket *s, const struct sockname *name)
+{
+	struct udp_socket *u = udp_of(s);
+	struct inet_socket *i = &u->inet;
+	char object[INET_EP_TEXT], allowed[256];
+	uint16_t port;
+	int err;
+
+	err = inet_bind(task, s, name);
+	if (err != 0 || s->protocol == LINUX_IPPROTO_UDPLITE || !inet_addr_is_any(&i->local.addr))
+		return err;
+	port = i->local.port;
+	if (!(inet_is_v6(i) && ingress_named(true, 6, port)) && !((!inet_is_v6(i) || !i->v6only) && ingress_named(true, 4, port))) {
+		tell_unnamed(task, i);
+		return 0;
+	}
+	u->outside = true;
+	ingress_update(port, true);
+	err = ingress_wait(task, port, true);
+	/* Another thread may have closed or disconnected it meanwhile. */
+	if (err == 0 || !u->outside || i->local.port != port)
+		return 0;
+	inet_ep_format(object, &i->local);
+	ingress_text(allowed, sizeof allowed);
+	audit_deny(task, "bind", object, "ingress",
+		   err == -LINUX_EADDRINUSE ? "the port is in use on the host" : "the host refuses to bind there", allowed);
+	leave_port(u);
+	i->local = (struct inet_ep){.addr = inet_is_v6(i) ? inet_any6 : inet_any4};
+	i->port_chosen = false;
+	return err;
 }
 
 /* ---- sending ---- */
@@ -201,8 +327,6 @@ static int read_control(const struct sock_msg *msg, struct route_choice *choice)
 			return -LINUX_EINVAL;
 		}
 	}
-	if (more == 0 && !inet_addr_is_any(source) && !inet_addr_is_loopback(source))
-		return -LINUX_EINVAL;
 	return more;
 }
 
@@ -224,6 +348,18 @@ static bool is_net_broadcast(const struct inet_addr *a)
 	return inet_addr_is_broadcast(a) || (inet_addr_is_v4(a) && memcmp(a->b + 12, "\x7f\xff\xff\xff", 4) == 0);
 }
 
+/* Only an address that is the sandbox's own as the receiver sees it; in the other world there is no way from it. */
+static bool source_fits(const struct inet_addr *source, const struct inet_addr *to, bool out)
+{
+	struct inet_addr outside = outbound_source(to);
+
+	if (inet_addr_is_any(source))
+		return true;
+	return out ? inet_addr_equal(source, &outside) || (inet_addr_is_loopback(source) && inet_addr_is_loopback(to))
+		   : inet_addr_is_loopback(source);
+}
+
+/* 0: inside, 1: outside, or -errno. */
 static int find_destination(struct task *task, struct udp_socket *u, struct sock_msg *msg, struct inet_ep *to)
 {
 	struct inet_socket *i = &u->inet;
@@ -241,14 +377,14 @@ static int find_destination(struct task *task, struct udp_socket *u, struct sock
 		if (i->remote.port == 0)
 			return -LINUX_EDESTADDRREQ;
 		*to = i->remote;
-		return 0;
+		return u->outside ? udp_route(task, u, to, "sendto") : 0;
 	}
 	err = inet_parse(i, msg->name, true, to);
 	if (err != 0)
 		return err == -LINUX_EAFNOSUPPORT && inet_is_v6(i) && i->v6only ? -LINUX_ENETUNREACH : err;
 	if (to->port == 0)
 		return -LINUX_EINVAL;
-	err = inet_route(task, i, to, "sendto");
+	err = udp_route(task, u, to, "sendto");
 	if (err == 0 && is_net_broadcast(&to->addr) && !i->sock.broadcast)
 		err = -LINUX_EACCES;
 	return err;
@@ -259,10 +395,12 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 	struct udp_socket *u = udp_of(s);
 	struct inet_socket *i = &u->inet;
 	uint64_t len = msg->buf->left;
-	struct route_choice choice = {.source = i->local.addr};
+	/* An address that connect(2) has picked is no choice: it may be the inside's, and this goes out. */
+	struct route_choice choice = {.source = i->addr_chosen ? i->local.addr : inet_any6};
 	struct inet_addr source;
 	struct packet *p;
 	struct inet_ep to;
+	bool out;
 	int err;
 
 	if (len > 0xffff)
@@ -270,10 +408,13 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 	if ((msg->flags & LINUX_MSG_OOB) != 0)
 		return -LINUX_EOPNOTSUPP;
 	err = find_destination(task, u, msg, &to);
-	if (err == 0) {
+	out = err > 0;
+	if (err >= 0) {
 		default_choice(i, &to.addr, &choice);
 		err = read_control(msg, &choice);
 		source = choice.source;
+		if (err == 0 && !source_fits(&source, &to.addr, out))
+			err = -LINUX_EINVAL;
 	}
 	if (err == 0)
 		err = inet_autobind(i);
@@ -293,6 +434,11 @@ static int64_t udp_sendmsg(struct task *task, struct socket *s, struct sock_msg 
 	if (err != 0) {
 		packet_free(p);
 		return err;
+	}
+	if (out) {
+		outside_udp_send(i->local.port, &to, packet_bytes(p), p->len);
+		packet_free(p);
+		return (int64_t)len;
 	}
 	p->from.addr = inet_addr_is_any(&source) || inet_addr_is_v4(&source) != inet_addr_is_v4(&to.addr)
 			       ? inet_source(&to.addr)
@@ -406,20 +552,20 @@ static int udp_connect(struct task *task, struct socket *s, const struct socknam
 		if (!i->addr_chosen)
 			i->local.addr = i->remote.addr;
 		if (!i->port_chosen && i->bound) {
-			inet_table_remove(i);
+			leave_port(udp_of(s));
 			i->local.port = 0;
 		}
 		return 0;
 	}
 	err = inet_parse(i, name, true, &to);
 	if (err == 0)
-		err = inet_route(task, i, &to, "connect");
+		err = udp_route(task, udp_of(s), &to, "connect");
 	if (err == 0 && is_net_broadcast(&to.addr) && !s->broadcast)
 		err = -LINUX_EACCES;
-	if (err != 0)
+	if (err < 0)
 		return err;
-	if (inet_addr_is_any(&i->local.addr))
-		i->local.addr = inet_source(&to.addr);
+	if (inet_addr_is_any(&i->local.addr) || (udp_of(s)->outside && !i->addr_chosen))
+		i->local.addr = err > 0 ? outbound_source(&to.addr) : inet_source(&to.addr);
 	err = inet_autobind(i);
 	if (err != 0)
 		return -LINUX_EAGAIN;
@@ -473,7 +619,7 @@ static int64_t udp_ioctl(struct task *task, struct socket *s, unsigned cmd, uint
 }
 
 static const struct socket_ops udp_ops = {
-	.bind = inet_bind,
+	.bind = udp_bind,
 	.connect = udp_connect,
 	.getname = udp_getname,
 	.sendmsg = udp_sendmsg,

@@ -10,6 +10,7 @@ struct udp_socket {
 	struct inet_socket inet;
 	struct packet_queue rx;
 	uint64_t dropped;
+	bool outside;          /* bound by bind(2) to the wildcard, at a port that a rule names: reached from outside */
 	struct list all_link;
 };
 
@@ -19,5 +20,10 @@ static inline struct udp_socket *udp_of(struct socket *s)
 }
 
 extern struct list udp_all;
+
+/* For ingress.c: is a socket bound to the port that datagrams of the family from outside should come to? */
+bool udp_bound_outside(uint16_t port, bool v6);
+/* For outside_udp.c: a datagram from outside; `lost` others were lost before it. */
+void udp_arrived(uint16_t port, const struct inet_ep *from, const uint8_t *data, uint32_t len, uint32_t lost);
 
 #endif

@@ -99,7 +99,8 @@ struct fuzz_host {
 	ssize_t (*libc_recv)(int fd, void *buf, size_t len, int flags);       /* -1, EAGAIN */
 	ssize_t (*libc_sendmsg)(int fd, const struct msghdr *msg, int flags); /* all of it is sent */
 	void (*connected)(const uint8_t *addr, bool v6, uint16_t port);       /* looks at what connect(2) was given */
-	void (*bound)(const uint8_t *addr, bool v6, uint16_t port);           /* looks at what bind(2) was given */
+	ssize_t (*libc_recvmsg)(int fd, struct msghdr *msg, int flags);       /* -1, EAGAIN */
+	void (*bound)(int fd, const uint8_t *addr, bool v6, uint16_t port);   /* looks at what bind(2) was given */
 	int (*libc_accept)(struct sockaddr *addr, socklen_t *len);            /* -1, EAGAIN */
 	uint64_t last_random;  /* the last 8 bytes that host_getrandom gave at once */
 	uint64_t now;          /* all clocks; a microsecond goes by whenever one is read */

@@ -129,6 +129,14 @@ WRAPS(ssize_t, recv, int fd, void *buf, size_t len, int flags)
 	return -1;
 }
 
+WRAPS(ssize_t, recvmsg, int fd, struct msghdr *msg, int flags)
+{
+	if (fuzz_host.libc_recvmsg != NULL)
+		return fuzz_host.libc_recvmsg(fd, msg, flags);
+	errno = EAGAIN;
+	return -1;
+}
+
 WRAPS(ssize_t, sendmsg, int fd, const struct msghdr *msg, int flags)
 {
 	return fuzz_host.libc_sendmsg != NULL ? fuzz_host.libc_sendmsg(fd, msg, flags) : (ssize_t)total(msg);
@@ -163,10 +171,9 @@ WRAPS(int, bind, int fd, const struct sockaddr *addr, socklen_t len)
 	const uint8_t *b = (const uint8_t *)addr;
 	bool v6 = addr->sa_family == AF_INET6;
 
-	(void)fd;
 	FUZZ_CHECK(len == (v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)));
 	if (fuzz_host.bound != NULL)
-		fuzz_host.bound(b + (v6 ? 8 : 4), v6, (uint16_t)(b[2] << 8 | b[3]));
+		fuzz_host.bound(fd, b + (v6 ? 8 : 4), v6, (uint16_t)(b[2] << 8 | b[3]));
 	if ((b[3] & 7) > 1)
 		return 0;
 	errno = (b[3] & 7) == 0 ? EADDRINUSE : EADDRNOTAVAIL;

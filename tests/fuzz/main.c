@@ -6,7 +6,7 @@
 
 #define TARGETS(X)                                                                                                     \
 	X(config_check) X(config_json) X(control) X(dial) X(elf) X(erofs) X(files_read) X(files_write) X(gate_cache) X(gofer)    \
-	X(lower) X(mailbox) X(path_walk) X(syscalls) X(text_reloc) X(text_site)
+	X(lower) X(mailbox) X(path_walk) X(syscalls) X(text_reloc) X(text_site) X(udp)
 #define DECLARE(name) extern const struct fuzz_target fuzz_##name;
 TARGETS(DECLARE)
 

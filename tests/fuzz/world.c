@@ -410,7 +410,7 @@ void world_init(bool full)
 	dev_init();
 	cfg.negress = 1;
 	cfg.egress[0] = (struct config_egress){.family = 4, .prefix = 8, .addr = {10}, .port_lo = 1, .port_hi = 0xffff};
-	FUZZ_CHECK(net_init(&cfg, -1) == 0);
+	FUZZ_CHECK(net_init(&cfg, -1, -1) == 0);
 	if (full) {
 		mount_at("/proc", proc_new_superblock());
 		mount_at("/sys", sys_new_superblock());

@@ -113,7 +113,8 @@ Test(parse, ingress)
 {
 	static const char *const bad[] = {"",	      "0",	     "65536",	"80-79",      "80-",	      ":80",	    "[]:80",
 					  "[::1]",    "::1:80",	     "1.2.3:80", "localhost:80", "[1.2.3.4]:80", "80x",
-					  "[::ffff:1.2.3.4]:80", "[fe80::1]:80", "1.2.3.4:", "[::1:80", "10.0.0.0/8:80"};
+					  "[::ffff:1.2.3.4]:80", "[fe80::1]:80", "1.2.3.4:", "[::1:80", "10.0.0.0/8:80",
+					  "53/sctp", "53/", "53/udp/udp", "/udp", "1.2.3.4/udp", "53/UDP", "[::1]/udp:53", "53-52/udp"};
 	struct config_ingress in;
 	struct error *err = NULL;
 
@@ -124,7 +125,13 @@ Test(parse, ingress)
 	cr_assert(parse_ingress("[::1]:443", &in, &err));
 	cr_expect(in.family == 6 && in.addr[0] == 0 && in.addr[15] == 1 && in.port_lo == 443);
 	cr_assert(parse_ingress("[::]:443", &in, &err));
-	cr_expect(in.family == 6 && in.addr[15] == 0);
+	cr_expect(in.family == 6 && in.addr[15] == 0 && in.udp == 0);
+	cr_assert(parse_ingress("53/udp", &in, &err));
+	cr_expect(in.family == 0 && in.port_lo == 53 && in.port_hi == 53 && in.udp == 1);
+	cr_assert(parse_ingress("[::1]:53-54/udp", &in, &err));
+	cr_expect(in.family == 6 && in.addr[15] == 1 && in.port_hi == 54 && in.udp == 1);
+	cr_assert(parse_ingress("127.0.0.1:53/tcp", &in, &err));
+	cr_expect(in.family == 4 && in.port_lo == 53 && in.udp == 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err = NULL;
 		cr_expect_not(parse_ingress(bad[i], &in, &err), "\"%s\" was taken", bad[i]);

@@ -93,6 +93,7 @@ Test(config_check, damaged)
 	REFUSED(c->ningress = CONFIG_MAX_INGRESS + 1);
 	REFUSED((c->ningress = 1, c->ingress[0].family = 5, c->ingress[0].port_lo = c->ingress[0].port_hi = 1));
 	REFUSED((c->ningress = 1, c->ingress[0].port_hi = 1));
+	REFUSED((c->ningress = 1, c->ingress[0].port_lo = c->ingress[0].port_hi = 1, c->ingress[0].text = 11, c->ingress[0].udp = 2));
 	REFUSED((c->ningress = 1, c->ingress[0].port_lo = 2, c->ingress[0].port_hi = 1));
 	REFUSED((c->ncopy_out = 1, c->copy_out[0] = 1));
 	REFUSED(c->platform = 9);
