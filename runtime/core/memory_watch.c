@@ -187,6 +187,16 @@ uint64_t memory_watch_limit(const struct config *c)
 	return limit_changed ? new_limit : c->memory_bytes;
 }
 
+void memory_watch_again(void)
+{
+	next_ms = 0;
+}
+
+uint64_t memory_watch_last(void)
+{
+	return last_sum;
+}
+
 bool memory_watch_is_over(const struct config *c)
 {
 	return memory_watch_limit(c) != 0 && last_sum > memory_watch_limit(c);

@@ -241,6 +241,24 @@ static bool keeping_too_long(const struct monitor *m, uint64_t now)
 	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
 }
 
+static void out_of_memory(struct monitor *m);
+
+/* The sentry is about to fill memory. */
+static void tell_held(struct monitor *m)
+{
+	struct control_held held = {.type = CONTROL_HELD};
+
+	if (m->finish_ns == 0 && !m->keeping && !m->ended) {
+		memory_watch_again();
+		if (memory_watch(m->cfg, m->sentry) < 0)
+			out_of_memory(m);
+		held.bytes = memory_watch_last();
+		held.limit = memory_watch_limit(m->cfg);
+	}
+	if (m->control >= 0)
+		send(m->control, &held, sizeof(held), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -287,6 +305,9 @@ static void control_ready(struct monitor *m)
 		send(m->control, &resident, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		break;
 	}
+	case CONTROL_WANT_HELD:
+		tell_held(m);
+		break;
 	case CONTROL_KEEP:
 		begin_keeping(m, msg.status);
 		break;
