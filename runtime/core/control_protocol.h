@@ -34,6 +34,7 @@ enum control_type {
 	CONTROL_USAGE,             /* a control_usage: the answer to CONTROL_WANT_USAGE */
 	CONTROL_WANT_HELD,         /* the limit on memory may be near: look now. Answered by a control_held, behind the CONTROL_OOM if it
 				    * is passed */
+	CONTROL_SHARED,            /* a control_held: bytes in files and segments that are memfds, whether they are mapped or not */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */
@@ -121,6 +122,7 @@ union control_any {
 	struct control_processes processes;
 	struct control_gate gate;
 	struct control_sites sites;
+	struct control_held held;
 };
 
 /* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */

@@ -15,6 +15,8 @@ struct control_resident;
 int memory_watch(const struct config *c, pid_t sentry);
 /* It is time, whenever the last sample was. */
 void memory_watch_again(void);
+/* The sentry's word: bytes that are in memory without being anybody's page. */
+void memory_watch_told(uint64_t bytes);
 /* What the last sample saw, bytes. */
 uint64_t memory_watch_last(void);
 /* Fills in what each of the sentry's children holds; the length of the message. */

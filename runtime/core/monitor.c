@@ -278,6 +278,10 @@ static void control_ready(struct monitor *m)
 		take_sites(m, &any.sites, (size_t)n);
 		return;
 	}
+	if (n == (ssize_t)sizeof(any.held) && any.held.type == CONTROL_SHARED) {
+		memory_watch_told(any.held.bytes);
+		return;
+	}
 	if (n == (ssize_t)sizeof(any.gate) && any.gate.type == CONTROL_GATE)
 		take_gate(m, &any.gate);
 	if (n != (ssize_t)sizeof(msg))

@@ -29,6 +29,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/mm/memory_pace.h"
+#include "sentry/kernel/shared_watch.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/internal.h"
 #include "sentry/trace/inspect.h"
@@ -66,10 +67,18 @@ static void send_control(const struct control_message *msg)
 	send_any(msg, sizeof(*msg));
 }
 
+static void tell_shared(uint64_t bytes)
+{
+	struct control_held held = {.type = CONTROL_SHARED, .bytes = bytes};
+
+	send_any(&held, sizeof(held));
+}
+
 static void ask_held(void)
 {
 	struct control_message msg = {.type = CONTROL_WANT_HELD};
 
+	shared_watch_now();
 	send_control(&msg);
 }
 
@@ -374,6 +383,7 @@ static void update_limits(const struct control_update *u)
 	cpu_limit_change(u->cpu_permille);
 	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
 	memory_pace_limit(u->memory_bytes, NULL);
+	shared_watch_limit(u->memory_bytes, NULL);
 	if (u->memory_bytes != 0)
 		kernel.memory_limit = u->memory_bytes;
 }
@@ -693,6 +703,7 @@ int sentry_main(void)
 	if (cfg->memory_bytes != 0)
 		alloc_set_limit(cfg->memory_bytes);
 	memory_pace_limit(cfg->memory_bytes, ask_held);
+	shared_watch_limit(cfg->memory_bytes, tell_shared);
 	watch_activity(cfg->idle_timeout_ms);
 	if (cfg->fail_alloc != 0)
 		alloc_fail_nth(cfg->fail_alloc);

@@ -31,7 +31,7 @@ struct memory_pace memory_pace = {.budget = UINT64_MAX};
 
 static struct waitq answer = {LIST_INIT(answer.waiters)};
 static void (*ask_monitor)(void);
-static uint64_t asked_ns, answers;
+static uint64_t asked_ns, asked, answers; /* asked: as many answers as there were when it was */
 static bool over;
 
 static void new_budget(uint64_t bytes)
@@ -69,12 +69,14 @@ void memory_pace_wait(struct task *task)
 			new_budget(SMALLEST);
 			return;
 		}
-		/* Many tasks may wait for one answer. */
-		if (now - asked_ns >= AGAIN) {
+		/* Many tasks may wait for one answer, and no second question is put behind one that waits: a monitor that is
+		 * stopped would have its socket filled. */
+		if (now - asked_ns >= (asked != answers || asked_ns == 0 ? AGAIN : PATIENCE)) {
 			asked_ns = now;
+			asked = answers;
 			ask_monitor();
 		}
-		(void)!task_wait_until(task, &answer, 0, WAIT_KILLABLE, MIN(give_up, asked_ns + AGAIN));
+		(void)!task_wait_until(task, &answer, 0, WAIT_KILLABLE, MIN(give_up, now + AGAIN));
 		now = loop_now();
 	}
 }
