@@ -20,6 +20,7 @@
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
+#include "runtime/core/owed.h"
 #include "runtime/core/root_keep.h"
 #include "runtime/core/spawn.h"
 #include "runtime/gate_cache.h"
@@ -570,7 +571,7 @@ static void run(struct monitor *m)
 		int n = 0, ndial, nin, nlife, timeout, memory;
 
 		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
-		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
+		fds[n++] = (struct pollfd){m->control, owed_any() && !m->sentry_gone ? POLLIN | POLLOUT : POLLIN, 0};
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
 		if (m->sentry_gone || m->dial < 0)
 			ingress_close();
@@ -603,7 +604,9 @@ static void run(struct monitor *m)
 		poll(fds, (nfds_t)(n + nin + ndial + nlife), timeout);
 		if (fds[0].revents != 0)
 			signals_ready(m);
-		if (fds[1].revents != 0)
+		if (fds[1].revents & POLLOUT)
+			(void)owed_pay(m->control);
+		if (fds[1].revents & ~POLLOUT)
 			control_ready(m);
 		if (fds[2].revents != 0 && dial_handle(m->dial, m->cfg) < 0) {
 			close(m->dial);
