@@ -671,6 +671,9 @@ void mem_data_free(struct mem_node *n)
 	struct mem_data *d = &n->data;
 
 	if (d->memfd >= 0) {
+		/* No mapping that we know of shows it any more. What a guest may have kept against our word (a munmap or a close that
+		 * its stub was made to leave out) isn't to hold memory that nobody counts. */
+		(void)host_ftruncate(d->memfd, 0);
 		host_close(d->memfd);
 		list_del(&d->memfd_link);
 		nmemfds--;

@@ -61,6 +61,7 @@ void shared_mem_put(struct shared_mem *s)
 	if (!ref_put(&s->ref))
 		return;
 	list_del(&s->link);
+	(void)host_ftruncate(s->host_fd, 0); /* as in mem_data_free: whatever a guest has kept of it */
 	host_close(s->host_fd);
 	kfree(s);
 }
