@@ -706,7 +706,7 @@ Test(memfs, a_file_that_is_gone_holds_nothing)
 	struct file *f;
 	int err, kept;
 
-	fixture_root(true);
+	fixture_root(false);
 	cr_assert_eq(fx_write_file("/gone", "contents"), 0);
 	f = fx_open("/gone", LINUX_O_RDWR, 0, &err);
 	cr_assert_not_null(f);
