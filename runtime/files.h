@@ -103,6 +103,10 @@ int files_place_go(struct files_place *p, const char *name, size_t len);
 void files_place_done(struct files_place *p);
 /* The directory of name's last part, and that in *last. */
 int files_place_of(struct files_place *p, const char *name, const char **last);
+/* chmod of name in dir, following nothing; one_mount: and of nothing that is mounted there (EXDEV). 0, or -1 with errno. */
+int files_chmod(int dir, const char *name, mode_t mode, bool one_mount);
+/* ... of an open file, by a descriptor of any kind (O_PATH). */
+int files_chmod_fd(int fd, mode_t mode);
 /* Removes the name in dir with all that is beneath it, following nothing and entering no other mount (EXDEV, EBUSY). 0, also if
  * there is none; or -1 and errno: what came before it is gone. */
 int files_remove(int dir, const char *last);
