@@ -344,6 +344,12 @@ static void resume(void)
 			members[i].kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 }
 
+void lifecycle_resume(void)
+{
+	if (state == STATE_PAUSED)
+		resume();
+}
+
 /* ---- further containers ---- */
 
 static void tell_ooms(uint32_t container, uint32_t ooms)

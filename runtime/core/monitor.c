@@ -445,14 +445,13 @@ static void reap(struct monitor *m)
 /* The sandbox ends: at once, or when what --copy-out names is out. That is the sentry's to do, so it gets some seconds. */
 static void stop_by_limit(struct monitor *m, uint32_t limit)
 {
-	struct control_message msg = {.type = CONTROL_FINISH};
-
 	if (m->keeping)
 		return;
 	m->result.limits |= limit;
 	if ((m->cfg->ncopy_out != 0 || m->cfg->root_keep) && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
-	    send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg)) {
+	    owed_tell(m->control, CONTROL_FINISH, 0, 0, 0, true)) {
 		m->finish_ns = now_ns() + FINISH_NS;
+		lifecycle_resume(); /* who is paused does nothing, and what was to be kept would be lost */
 		return;
 	}
 	m->result.status = SIGKILL;
