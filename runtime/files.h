@@ -43,7 +43,8 @@ bool files_send(struct files_stream *s, struct files_record *r, enum files_kind 
 
 /* ---- sinks ---- */
 
-#define FILES_XATTRS_MAX 64
+/* The longest extended header that an entry can need: what files_tar.c writes is what files_untar.c takes. */
+#define FILES_PAX_MAX (FILES_XATTRS_MAX * (FILES_XATTR_MAX + 512U) + 2 * (FILES_NAME_MAX + 512U) + 4096U)
 struct files_xattr {
 	char *name, *value;
 	size_t size;
