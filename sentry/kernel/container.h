@@ -13,6 +13,7 @@
 struct gofer_client;
 struct mount;
 struct pid_space;
+struct pty_set;
 struct task;
 struct thread_group;
 struct tty;
@@ -25,6 +26,7 @@ struct container {
 	struct pid_space *pids;
 	bool shares_pids;            /* with another container */
 	struct thread_group *init;   /* its first process, borrowed; NULL before and after */
+	struct pty_set *ptys;        /* fs/devpts.c; NULL: none yet, or another's by now */
 	struct tty *console;         /* counted: what /dev/console opens; the first's is dev.c's */
 	uint32_t ntasks;             /* threads, zombies' leaders included */
 	uint32_t max_tasks;          /* 0: no limit but the sandbox's */
