@@ -43,7 +43,8 @@ bool files_send(struct files_stream *s, struct files_record *r, enum files_kind 
 
 /* ---- sinks ---- */
 
-#define FILES_XATTRS_MAX 64
+/* The longest extended header that an entry can need: what files_tar.c writes is what files_untar.c takes. */
+#define FILES_PAX_MAX (FILES_XATTRS_MAX * (FILES_XATTR_MAX + 512U) + 2 * (FILES_NAME_MAX + 512U) + 4096U)
 struct files_xattr {
 	char *name, *value;
 	size_t size;
@@ -103,6 +104,10 @@ int files_place_go(struct files_place *p, const char *name, size_t len);
 void files_place_done(struct files_place *p);
 /* The directory of name's last part, and that in *last. */
 int files_place_of(struct files_place *p, const char *name, const char **last);
+/* chmod of name in dir, following nothing; one_mount: and of nothing that is mounted there (EXDEV). 0, or -1 with errno. */
+int files_chmod(int dir, const char *name, mode_t mode, bool one_mount);
+/* ... of an open file, by a descriptor of any kind (O_PATH). */
+int files_chmod_fd(int fd, mode_t mode);
 /* Removes the name in dir with all that is beneath it, following nothing and entering no other mount (EXDEV, EBUSY). 0, also if
  * there is none; or -1 and errno: what came before it is gone. */
 int files_remove(int dir, const char *last);

@@ -298,6 +298,15 @@ static bool host_data(struct files_sink *s, uint64_t offset, const char *bytes, 
 
 /* ---- the rest ---- */
 
+/*
+ * A directory of a layer has its mode at once, and not only when it is done with, so that a keeper that is killed in between leaves
+ * no directory shut that others need. Open to its owner until the end says otherwise: we have things to make in it.
+ */
+static int early_mode(struct host_sink *h, int dir, const char *last, const struct files_record *r)
+{
+	return h->layer ? files_chmod(dir, last, mode_of(h, r, false) | 0700, true) : 0;
+}
+
 static int make_dir(struct host_sink *h, int dir, const char *last, const struct files_entry *e)
 {
 	struct open_how how = {0};
@@ -309,15 +318,12 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 	if (h->layer && ((e->r.flags & FILES_OPAQUE) != 0 || (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))) &&
 	    clear_way(h, dir, last) < 0)
 		return -1;
-	if (mkdirat(dir, last, 0700) < 0) {
-		if (errno != EEXIST)
-			return -1;
-		/* For an ordinary user: what it may be shut to is said at the end. */
-		if (h->layer && !h->owners && fchmodat(dir, last, 0700, AT_SYMLINK_NOFOLLOW) < 0)
-			return -1;
-	}
-	how.flags = (uint64_t)(unsigned)((e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (mkdirat(dir, last, 0700) < 0 && errno != EEXIST)
+		return -1;
 	how.resolve = RESOLVE_NO_SYMLINKS | (h->layer ? RESOLVE_BENEATH | RESOLVE_NO_XDEV : 0);
+	if (early_mode(h, dir, last, &e->r) < 0)
+		return -1;
+	how.flags = (uint64_t)(unsigned)((e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	made = (int)syscall(SYS_openat2, dir, last, &how, sizeof(how));
 	if (made < 0)
 		return -1;
@@ -361,7 +367,7 @@ static int make_fifo(struct host_sink *h, int dir, const char *last, const struc
 	if (mkfifoat(dir, last, 0600) < 0 || set_owner(h, dir, last, &e->r, &given) < 0 ||
 	    utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	return fchmodat(dir, last, mode_of(h, &e->r, given), AT_SYMLINK_NOFOLLOW);
+	return files_chmod(dir, last, mode_of(h, &e->r, given), h->layer);
 }
 
 static int make_link(struct host_sink *h, const struct files_entry *e)
@@ -468,7 +474,7 @@ static bool end_dir(struct host_sink *h, const struct made *m, struct error **er
 
 	times_of(&m->r, times);
 	if (dir < 0 || set_owner(h, dir, last, &m->r, &given) < 0 || utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(dir, last, mode_of(h, &m->r, given), AT_SYMLINK_NOFOLLOW) < 0)
+	    files_chmod(dir, last, mode_of(h, &m->r, given), h->layer) < 0)
 		return passed_over(h, m->name) || fail(h, m->name, err);
 	return true;
 }

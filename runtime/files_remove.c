@@ -28,14 +28,17 @@ static DIR *enter(int dir, const char *name)
 	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
 	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	struct stat st;
 	DIR *d;
 
 	/* An ordinary user's own directory may be shut to it. */
-	if (fd < 0 && errno == EACCES && fchmodat(dir, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fd < 0 && errno == EACCES && files_chmod(dir, name, 0700, true) == 0)
 		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	if (fd < 0)
 		return NULL;
-	fchmod(fd, 0700); /* the same, for what is in it; it goes anyway */
+	/* The same, for what is in it; it goes anyway. */
+	if (fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
+		fchmod(fd, 0700);
 	d = fdopendir(fd);
 	if (d == NULL)
 		close(fd);

@@ -6,7 +6,7 @@
  *	header (checksum!) --> x, g, L, K: for what follows | an entry --> ENTRY, DATA
  *
  * The archive may be anybody's. Names lose a leading "/" and "./"; one with ".." is an error, and so is a number that is none,
- * a header whose sum is wrong, an extended header of more than EXTRA_MAX. Links are as harmless as in the container itself:
+ * a header whose sum is wrong, an extended header of more than FILES_PAX_MAX. Links are as harmless as in the container itself:
  * the sentry follows none while it makes files.
  */
 #include "runtime/files.h"
@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 
 #define BLOCK 512
-#define EXTRA_MAX (1U << 20)
 
 struct pax {
 	char *path, *link;
@@ -195,7 +194,7 @@ static bool pax_parse(struct pax *p, char *text, size_t len, struct error **err)
 		char *key = text, *value;
 		size_t n = 0;
 
-		while (*key >= '0' && *key <= '9' && n < EXTRA_MAX)
+		while (*key >= '0' && *key <= '9' && n < FILES_PAX_MAX)
 			n = n * 10 + (size_t)(*key++ - '0');
 		if (*key++ != ' ' || n > len || n <= (size_t)(key - text) || text[n - 1] != '\n')
 			return bad(err, "an extended header makes no sense");
@@ -218,7 +217,7 @@ static bool extra(struct untar *u, char type, uint64_t size, struct error **err)
 	cleanup_free char *text = NULL;
 	bool ok;
 
-	if (size > EXTRA_MAX)
+	if (size > FILES_PAX_MAX)
 		return bad(err, "an extended header is too long");
 	text = xcalloc(1, (size_t)size + 1);
 	if (!get(u, text, (size_t)size, err) || !skip(u, (BLOCK - size % BLOCK) % BLOCK, err))

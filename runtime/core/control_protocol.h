@@ -32,6 +32,9 @@ enum control_type {
 	CONTROL_CONTAINER_CREATED, /* a further container's CONTROL_CREATED: id. Then it is told of as of a process from outside */
 	CONTROL_CONTAINER_OOM,     /* container: one of its processes ended for its limit on memory */
 	CONTROL_USAGE,             /* a control_usage: the answer to CONTROL_WANT_USAGE */
+	CONTROL_WANT_HELD,         /* the limit on memory may be near: look now. Answered by a control_held, behind the CONTROL_OOM if it
+				    * is passed */
+	CONTROL_SHARED,            /* a control_held: bytes in files and segments that are memfds, whether they are mapped or not */
 	/* From the monitor: a signal to pass on to the guest's init (its number, below 64), or */
 	CONTROL_OOM = 0x100, /* the memory limit is passed: end the guest process whose host pid is `status` */
 	CONTROL_FINISH = 0x103, /* a limit ends the sandbox: end the guest, and copy out what was asked for */
@@ -107,12 +110,19 @@ struct control_usage {
 	uint64_t memory_bytes, memory_peak, memory_limit, cpu_user_ns, cpu_sys_ns;
 	uint32_t tasks, ooms;
 };
+/* From the monitor: what the sandbox holds, and may; bytes, limit 0: none. */
+#define CONTROL_HELD 0x10e
+struct control_held {
+	uint32_t type, pad;
+	uint64_t bytes, limit;
+};
 union control_any {
 	struct control_usage usage;
 	struct control_message msg;
 	struct control_processes processes;
 	struct control_gate gate;
 	struct control_sites sites;
+	struct control_held held;
 };
 
 /* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */

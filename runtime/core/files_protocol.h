@@ -33,6 +33,7 @@
 #define FILES_NAME_MAX 65535
 #define FILES_DATA_MAX 65536
 #define FILES_XATTR_MAX 65536      /* a value */
+#define FILES_XATTRS_MAX 64        /* of one entry; what a file has beyond that stays behind, and is told */
 #define FILES_PART_MAX 255
 
 enum files_kind {

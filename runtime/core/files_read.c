@@ -139,9 +139,10 @@ static void put_xattr(struct walk *w, const struct path *path, const char *name)
 }
 
 /* The user's own only: others mean something to a host. */
-static void put_xattrs(struct walk *w, const struct path *path)
+static void put_xattrs(struct walk *w, const struct path *path, const char *name)
 {
 	int64_t n = vfs_listxattr(w->j->task, path, NULL, 0);
+	unsigned sent = 0;
 	char *names;
 
 	if (n <= 0 || n > FILES_XATTR_MAX)
@@ -150,9 +151,15 @@ static void put_xattrs(struct walk *w, const struct path *path)
 	if (names == NULL)
 		return;
 	n = vfs_listxattr(w->j->task, path, names, (size_t)n);
-	for (int64_t at = 0; at < n; at += (int64_t)strlen(names + at) + 1)
-		if (strncmp(names + at, "user.", 5) == 0)
-			put_xattr(w, path, names + at);
+	for (int64_t at = 0; at < n; at += (int64_t)strlen(names + at) + 1) {
+		if (strncmp(names + at, "user.", 5) != 0)
+			continue;
+		if (sent++ == FILES_XATTRS_MAX) {
+			job_note(w->j, name, "extended attributes, but for the first 64");
+			break;
+		}
+		put_xattr(w, path, names + at);
+	}
 	kfree(names);
 }
 
@@ -241,7 +248,7 @@ static int put_regular(struct walk *w, const struct path *path, const char *name
 	if (st.nlink > 1)
 		r.flags |= FILES_LINKED;
 	if (w->contents)
-		put_xattrs(w, path);
+		put_xattrs(w, path, name);
 	job_put(j, &r, FILES_ENTRY, name, NULL, 0);
 	if (w->contents)
 		err = put_contents(j, file, st.size);
@@ -263,7 +270,7 @@ static int put_other(struct walk *w, const struct path *path, const struct kstat
 		if (err < 0)
 			return err;
 	} else if (w->contents && (st->mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
-		put_xattrs(w, path);
+		put_xattrs(w, path, name);
 	}
 	job_put(w->j, &r, FILES_ENTRY, name, target, target != NULL ? strlen(target) : 0);
 	kfree(target);

@@ -23,7 +23,6 @@
 
 #include <string.h>
 
-#define XATTRS_WAITING 64 /* of one entry */
 
 struct late_times { /* a directory's, which what is made in it would change */
 	struct list link;
@@ -186,7 +185,7 @@ static int keep_xattr(struct writer *w)
 	struct files_job *j = w->j;
 	struct xattr *x;
 
-	if (strncmp(j->name, "user.", 5) != 0 || strlen(j->name) > 255 || w->nxattrs == XATTRS_WAITING)
+	if (strncmp(j->name, "user.", 5) != 0 || strlen(j->name) > 255 || w->nxattrs == FILES_XATTRS_MAX)
 		return -LINUX_EINVAL;
 	x = kmalloc(sizeof(*x) + j->rec.len);
 	if (x == NULL)

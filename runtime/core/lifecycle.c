@@ -25,6 +25,7 @@
 #include "runtime/core/host_cgroup.h"
 #include "runtime/core/lifecycle_protocol.h"
 #include "runtime/core/memory_watch.h"
+#include "runtime/core/owed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,7 @@ struct member {
 	uint32_t ooms; /* as told to those that wait for events */
 };
 #define MEMBERS_MAX 64
+#define NOT_LISTENING "the sandbox does not listen"
 
 static const struct config *cfg;
 static int control = -1, sync_fd = -1;
@@ -155,16 +157,22 @@ static int to_sentry(void)
 	return sentry > 0 ? control : -1;
 }
 
+/* A question, or what whoever wants it may try again. */
 static bool tell_about(uint32_t type, uint32_t container, uint32_t id, int status)
 {
 	struct control_message msg = {.type = type, .id = id, .container = container, .status = status};
 
-	return send(to_sentry(), &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
+	return owed_pay(to_sentry()) && send(to_sentry(), &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg);
 }
 
 static bool tell_sentry(uint32_t type, uint32_t id, int status)
 {
 	return tell_about(type, 0, id, status);
+}
+
+static bool tell_signal(uint32_t container, uint32_t id, int sig)
+{
+	return owed_tell(to_sentry(), CONTROL_SIGNAL, container, id, sig, false);
 }
 
 static bool send_fds(const struct control_message *msg, const int *fds, unsigned nfds)
@@ -183,7 +191,7 @@ static bool send_fds(const struct control_message *msg, const int *fds, unsigned
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
-	return sendmsg(to_sentry(), &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
+	return owed_pay(to_sentry()) && sendmsg(to_sentry(), &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*msg);
 }
 
 /* ---- to commands ---- */
@@ -195,7 +203,7 @@ static void drop(struct connection *c)
 	uint32_t gone = c->life_line ? c->container : 0;
 
 	if (c->exec != 0 && state != STATE_STOPPED)
-		tell_sentry(CONTROL_EXEC_KILL, c->exec, 0);
+		owed_tell(to_sentry(), CONTROL_EXEC_KILL, 0, c->exec, 0, true);
 	close(c->fd);
 	*c = connections[--nconnections];
 	if (gone != 0)
@@ -336,6 +344,12 @@ static void resume(void)
 			members[i].kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 }
 
+void lifecycle_resume(void)
+{
+	if (state == STATE_PAUSED)
+		resume();
+}
+
 /* ---- further containers ---- */
 
 static void tell_ooms(uint32_t container, uint32_t ooms)
@@ -472,7 +486,7 @@ static void do_container(struct connection *c, const struct lifecycle_request *r
 	if (bad == NULL) {
 		msg.id = next_id();
 		if (!send_fds(&msg, fds, nfds))
-			bad = "the sandbox does not listen";
+			bad = NOT_LISTENING;
 	}
 	if (bad != NULL) {
 		reply_error(c, 0, bad);
@@ -494,7 +508,7 @@ static void start_member(struct connection *c, struct member *m)
 	else if (m->state != STATE_CREATED || m->start_sent)
 		reply_error(c, 0, "cannot start an already running container");
 	else if (!tell_sentry(CONTROL_START, m->id, 0))
-		reply_error(c, 0, "the sandbox does not listen");
+		reply_error(c, 0, NOT_LISTENING);
 	else {
 		m->start_sent = true;
 		c->waits = LC_START;
@@ -512,10 +526,11 @@ static void kill_member(struct connection *c, struct member *m, const struct lif
 		return;
 	}
 	if (rq->signal != 0) {
-		if (rq->flags & LC_ALL)
-			tell_about(CONTROL_SIGNAL, m->id, CONTROL_EVERYBODY, rq->signal);
-		else
-			tell_sentry(CONTROL_SIGNAL, m->id, rq->signal);
+		if (!((rq->flags & LC_ALL) ? tell_signal(m->id, CONTROL_EVERYBODY, rq->signal) : tell_signal(0, m->id, rq->signal)) &&
+		    rq->signal != SIGKILL) {
+			reply_error(c, 0, NOT_LISTENING);
+			return;
+		}
 		if (rq->signal == SIGKILL && m->kill_at_ms == 0)
 			m->kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 	}
@@ -532,7 +547,7 @@ static void pause_member(struct connection *c, struct member *m, bool on)
 	else if (m->paused == on)
 		reply_error(c, 0, on ? "the container is paused already" : "the container is not paused");
 	else if (!tell_about(CONTROL_FREEZE, m->id, 0, on))
-		reply_error(c, 0, "the sandbox does not listen");
+		reply_error(c, 0, NOT_LISTENING);
 	else {
 		m->paused = on;
 		reply_ok(c);
@@ -552,7 +567,7 @@ static void do_start(struct connection *c)
 	else if (state != STATE_CREATED || start_sent)
 		reply_error(c, 0, "cannot start an already running container");
 	else if (!tell_sentry(CONTROL_START, 0, 0))
-		reply_error(c, 0, "the sandbox does not listen");
+		reply_error(c, 0, NOT_LISTENING);
 	else {
 		start_sent = true;
 		c->waits = LC_START;
@@ -574,7 +589,10 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 	if (rq->signal == SIGKILL && state == STATE_PAUSED) {
 		overdue = true;
 	} else if (rq->signal != 0) {
-		tell_sentry(CONTROL_SIGNAL, (rq->flags & LC_ALL) ? CONTROL_EVERYBODY : 0, rq->signal);
+		if (!tell_signal(0, (rq->flags & LC_ALL) ? CONTROL_EVERYBODY : 0, rq->signal) && rq->signal != SIGKILL) {
+			reply_error(c, 0, NOT_LISTENING);
+			return;
+		}
 		if (rq->signal == SIGKILL && kill_at_ms == 0)
 			kill_at_ms = now_ms() + KILL_DEADLINE_MS;
 	}
@@ -608,7 +626,7 @@ static void do_exec(struct connection *c, const int *fds, unsigned nfds)
 	if (bad == NULL) {
 		msg.id = next_id();
 		if (!send_fds(&msg, fds, nfds))
-			bad = "the sandbox does not listen";
+			bad = NOT_LISTENING;
 	}
 	if (bad != NULL) {
 		reply_error(c, 0, bad);
@@ -630,7 +648,7 @@ static void do_files(struct connection *c, const int *fds, unsigned nfds)
 	else if (is != STATE_RUNNING && is != STATE_CREATED)
 		reply_error(c, 0, "the container is not there yet, or not any more");
 	else if (!send_fds(&msg, fds, nfds))
-		reply_error(c, 0, "the sandbox does not listen");
+		reply_error(c, 0, NOT_LISTENING);
 	else
 		reply_ok(c);
 }
@@ -645,7 +663,7 @@ static void do_stats(struct connection *c)
 		else if (tell_about(CONTROL_WANT_USAGE, c->container, 0, 0))
 			c->waits = LC_STATS;
 		else
-			reply_error(c, 0, "the sandbox does not listen");
+			reply_error(c, 0, NOT_LISTENING);
 		return;
 	}
 	r.memory_bytes = memory_watch_now(sentry);
@@ -665,7 +683,7 @@ static void do_update(struct connection *c, const struct lifecycle_request *rq)
 				   .memory_bytes = rq->memory_bytes};
 
 	if (send(to_sentry(), &u, sizeof(u), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(u)) {
-		reply_error(c, 0, "the sandbox does not listen");
+		reply_error(c, 0, NOT_LISTENING);
 		return;
 	}
 	if (c->container == 0)
@@ -728,7 +746,7 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 		break;
 	case LC_EXEC_SIGNAL:
 		if (c->exec != 0 && rq->signal >= 1 && rq->signal <= 64)
-			tell_sentry(CONTROL_SIGNAL, c->exec, rq->signal);
+			tell_signal(0, c->exec, rq->signal);
 		break;
 	case LC_WAIT:
 	case LC_EVENTS:
@@ -742,7 +760,7 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 		else if (tell_sentry(CONTROL_LIST, 0, 0))
 			c->waits = LC_PS;
 		else
-			reply_error(c, 0, "the sandbox does not listen");
+			reply_error(c, 0, NOT_LISTENING);
 		break;
 	case LC_PAUSE:
 	case LC_RESUME:

@@ -28,6 +28,7 @@ int lifecycle_timeout_ms(void);
 bool lifecycle_overdue(void);
 /* The sandbox stands still: no time limit but the wall's makes sense of it. */
 bool lifecycle_paused(void);
+void lifecycle_resume(void); /* if it is paused */
 void lifecycle_ending(void); /* init has ended, and the sentry has still something to do */
 /* A process had to end for the sandbox's limit on memory. */
 void lifecycle_oom(void);

@@ -2,9 +2,18 @@
 /*
  * The memory limit without a cgroup: the monitor sums what the sentry and its stubs hold.
  *
- * Anonymous and shared pages of every process count (statm: resident less file-backed); shared memory appears in each
- * process that maps it, so the sum is an upper bound. Samples come every 10 ms while the sum moves and up to every 100 ms
- * while it rests, so a guest can overshoot by what it touches in one interval; where a cgroup is given that is exact.
+ *	sum = private pages + page tables + the larger of: shared pages of all processes | what the sentry tells of memfds
+ *
+ * Private pages of every process come from statm (resident less file-backed) with each sample. Page tables, what is swapped
+ * out and shared pages are only in status, which costs more: they are read every FULL_MS, and always before the limit is
+ * said to be passed. Page tables count because a guest can have as many as it likes of them over memory that it only reads.
+ *
+ * Shared pages appear in each process that maps them, so their sum is an upper bound of those; of memory that nobody maps at
+ * the moment (a System V segment, a file of which parts were mapped one after the other) only the sentry knows, which tells
+ * what its memfds have for blocks (sentry/kernel/shared_watch.c). It can lie, and was then taken over.
+ *
+ * Samples come every 10 ms while the sum moves and up to every 100 ms while it rests, so a guest can overshoot by what it
+ * touches in one interval; where a cgroup is given that is exact.
  */
 #include "runtime/core/memory_watch.h"
 
@@ -22,8 +31,11 @@
 #define PAGE 4096ULL
 #define FAST_MS 10
 #define SLOW_MS 100
+#define FULL_MS 50
 
 static uint64_t peak, last_sum, next_ms;
+static uint64_t full_ms; /* the last full look */
+static uint64_t told;    /* by the sentry: bytes in memfds */
 static uint64_t new_limit;
 static bool limit_changed;
 static unsigned interval = FAST_MS;
@@ -91,34 +103,40 @@ static bool statm_of(pid_t pid, struct statm *s)
 	return found;
 }
 
-static uint64_t held_by(pid_t pid)
+/* What one process holds, or all; bytes. */
+struct held {
+	uint64_t alone;         /* private pages */
+	uint64_t shared, other; /* shared pages; page tables and what is swapped out: only by a full look */
+	uint64_t most;          /* the largest process that was added, of all kinds */
+	bool full;
+};
+
+static struct held last;
+
+/* "NAME:   N kB" of a status file. 0 if it isn't there. */
+static uint64_t status_bytes(const char *status, const char *name)
 {
+	const char *p = strstr(status, name);
+
+	return p != NULL ? strtoull(p + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static struct held held_by(pid_t pid, bool full)
+{
+	static char status[4096];
+	struct held h = {0};
 	char path[80];
-	unsigned long long resident, file;
 	struct statm s;
 
 	if (!statm_of(pid, &s))
-		return 0;
-	resident = s.resident;
-	file = s.file;
-	/* "file" counts shared memory too; RssShmem is only in status, which costs more: ask it only when it matters. */
-	if (file * PAGE > 16ULL << 20) {
-		static char status[4096];
-		const char *p;
-
-		snprintf(path, sizeof(path), "%s/status", s.dir);
-		if (read_file(path, status, sizeof(status)) > 0) {
-			for (p = status; *p != '\0'; p++) {
-				unsigned long long kib;
-
-				if (sscanf(p, "RssShmem: %llu kB", &kib) == 1)
-					return (resident - file) * PAGE + kib * 1024;
-				while (*p != '\n' && p[1] != '\0')
-					p++;
-			}
-		}
+		return h;
+	h.alone = (s.resident > s.file ? s.resident - s.file : 0) * PAGE;
+	snprintf(path, sizeof(path), "%s/status", s.dir);
+	if (full && read_file(path, status, sizeof(status)) > 0) {
+		h.shared = status_bytes(status, "\nRssShmem:");
+		h.other = status_bytes(status, "\nVmPTE:") + status_bytes(status, "\nVmSwap:");
 	}
-	return (resident > file ? resident - file : 0) * PAGE;
+	return h;
 }
 
 /* Calls fn for each child of the sentry. */
@@ -159,20 +177,39 @@ size_t memory_watch_resident(pid_t sentry, struct control_resident *out)
 	return offsetof(struct control_resident, entry) + out->count * sizeof(out->entry[0]);
 }
 
-struct sum {
-	uint64_t bytes, most;
-};
-
 static void add_held(pid_t pid, void *arg)
 {
-	struct sum *sum = arg;
-	uint64_t held = held_by(pid);
+	struct held *sum = arg, h = held_by(pid, sum->full);
+	uint64_t all = h.alone + h.shared + h.other;
 
-	sum->bytes += held;
-	if (held > sum->most) {
-		sum->most = held;
+	sum->alone += h.alone;
+	sum->shared += h.shared;
+	sum->other += h.other;
+	if (all > sum->most) {
+		sum->most = all;
 		largest = pid;
 	}
+}
+
+/* Looks at all. What isn't looked at now is as it was. */
+static uint64_t look(pid_t sentry, bool full)
+{
+	struct held h = held_by(sentry, full);
+
+	h.full = full;
+	each_stub(sentry, add_held, &h);
+	if (!full) {
+		h.shared = last.shared;
+		h.other = last.other;
+	}
+	last = h;
+	return h.alone + h.other + (h.shared > told ? h.shared : told);
+}
+
+void memory_watch_told(uint64_t bytes)
+{
+	told = bytes < 1ULL << 50 ? bytes : 1ULL << 50;
+	next_ms = 0;
 }
 
 void memory_watch_set_limit(uint64_t bytes)
@@ -187,6 +224,16 @@ uint64_t memory_watch_limit(const struct config *c)
 	return limit_changed ? new_limit : c->memory_bytes;
 }
 
+void memory_watch_again(void)
+{
+	next_ms = 0;
+}
+
+uint64_t memory_watch_last(void)
+{
+	return last_sum;
+}
+
 bool memory_watch_is_over(const struct config *c)
 {
 	return memory_watch_limit(c) != 0 && last_sum > memory_watch_limit(c);
@@ -195,12 +242,11 @@ bool memory_watch_is_over(const struct config *c)
 uint64_t memory_watch_now(pid_t sentry)
 {
 	pid_t old = largest;
-	struct sum held = {.bytes = held_by(sentry)};
+	uint64_t sum = look(sentry, true);
 
-	each_stub(sentry, add_held, &held);
 	largest = old;
-	peak = held.bytes > peak ? held.bytes : peak;
-	return held.bytes;
+	peak = sum > peak ? sum : peak;
+	return sum;
 }
 
 struct times {
@@ -239,9 +285,9 @@ void memory_watch_times(pid_t sentry, pid_t gofer, uint64_t *user_ns, uint64_t *
 int memory_watch(const struct config *c, pid_t sentry)
 {
 	uint64_t limit = memory_watch_limit(c);
-	struct sum held = {0};
 	struct timespec ts;
 	uint64_t now, sum;
+	bool full;
 
 	if ((limit == 0 && !c->stats) || sentry <= 0)
 		return 0;
@@ -250,9 +296,15 @@ int memory_watch(const struct config *c, pid_t sentry)
 	if (now < next_ms)
 		return (int)(next_ms - now);
 	largest = 0;
-	held.bytes = held_by(sentry);
-	each_stub(sentry, add_held, &held);
-	sum = held.bytes;
+	full = now >= full_ms + FULL_MS;
+	sum = look(sentry, full);
+	if (!full && limit != 0 && sum > limit) {
+		full = true;
+		largest = 0;
+		sum = look(sentry, true);
+	}
+	if (full)
+		full_ms = now;
 	if (sum > peak)
 		peak = sum;
 	interval = sum > last_sum + (1 << 20) || (limit != 0 && sum > limit / 2) ? FAST_MS :

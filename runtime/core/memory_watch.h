@@ -13,6 +13,12 @@ struct control_resident;
 
 /* Samples if it is time. Milliseconds until the next sample, 0 if there is no limit, -1 if the limit is passed. */
 int memory_watch(const struct config *c, pid_t sentry);
+/* It is time, whenever the last sample was. */
+void memory_watch_again(void);
+/* The sentry's word: bytes that are in memory without being anybody's page. */
+void memory_watch_told(uint64_t bytes);
+/* What the last sample saw, bytes. */
+uint64_t memory_watch_last(void);
 /* Fills in what each of the sentry's children holds; the length of the message. */
 size_t memory_watch_resident(pid_t sentry, struct control_resident *out);
 /* The stub that held most at the last sample, 0 if there was none. */

@@ -21,6 +21,7 @@
 #include "runtime/core/inspector.h"
 #include "runtime/core/lifecycle.h"
 #include "runtime/core/memory_watch.h"
+#include "runtime/core/owed.h"
 #include "runtime/core/root_keep.h"
 #include "runtime/core/spawn.h"
 #include "runtime/core/udp_relay.h"
@@ -248,6 +249,24 @@ static bool keeping_too_long(const struct monitor *m, uint64_t now)
 	return now >= m->keep_until_ns || (limit != 0 && m->sentry > 0 && memory_watch_now(m->sentry) / 2 > limit);
 }
 
+static void out_of_memory(struct monitor *m);
+
+/* The sentry is about to fill memory. */
+static void tell_held(struct monitor *m)
+{
+	struct control_held held = {.type = CONTROL_HELD};
+
+	if (m->finish_ns == 0 && !m->keeping && !m->ended) {
+		memory_watch_again();
+		if (memory_watch(m->cfg, m->sentry) < 0)
+			out_of_memory(m);
+		held.bytes = memory_watch_last();
+		held.limit = memory_watch_limit(m->cfg);
+	}
+	if (m->control >= 0)
+		send(m->control, &held, sizeof(held), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -265,6 +284,10 @@ static void control_ready(struct monitor *m)
 		return;
 	if (n >= (ssize_t)sizeof(any.sites.type) && any.sites.type == CONTROL_SITES) {
 		take_sites(m, &any.sites, (size_t)n);
+		return;
+	}
+	if (n == (ssize_t)sizeof(any.held) && any.held.type == CONTROL_SHARED) {
+		memory_watch_told(any.held.bytes);
 		return;
 	}
 	if (n == (ssize_t)sizeof(any.gate) && any.gate.type == CONTROL_GATE)
@@ -294,6 +317,9 @@ static void control_ready(struct monitor *m)
 		send(m->control, &resident, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		break;
 	}
+	case CONTROL_WANT_HELD:
+		tell_held(m);
+		break;
 	case CONTROL_KEEP:
 		begin_keeping(m, msg.status);
 		break;
@@ -426,14 +452,13 @@ static void reap(struct monitor *m)
 /* The sandbox ends: at once, or when what --copy-out names is out. That is the sentry's to do, so it gets some seconds. */
 static void stop_by_limit(struct monitor *m, uint32_t limit)
 {
-	struct control_message msg = {.type = CONTROL_FINISH};
-
 	if (m->keeping)
 		return;
 	m->result.limits |= limit;
 	if ((m->cfg->ncopy_out != 0 || m->cfg->root_keep) && m->result.started && m->finish_ns == 0 && m->control >= 0 &&
-	    send(m->control, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(msg)) {
+	    owed_tell(m->control, CONTROL_FINISH, 0, 0, 0, true)) {
 		m->finish_ns = now_ns() + FINISH_NS;
+		lifecycle_resume(); /* who is paused does nothing, and what was to be kept would be lost */
 		return;
 	}
 	m->result.status = SIGKILL;
@@ -552,7 +577,7 @@ static void run(struct monitor *m)
 		int n = 0, ndial, nin, nudp, nlife, timeout, memory;
 
 		fds[n++] = (struct pollfd){m->signals, POLLIN, 0};
-		fds[n++] = (struct pollfd){m->control, POLLIN, 0};
+		fds[n++] = (struct pollfd){m->control, owed_any() && !m->sentry_gone ? POLLIN | POLLOUT : POLLIN, 0};
 		fds[n++] = (struct pollfd){m->sentry_gone ? -1 : m->dial, POLLIN, 0};
 		if (m->sentry_gone || m->dial < 0) {
 			ingress_close();
@@ -589,7 +614,9 @@ static void run(struct monitor *m)
 		poll(fds, (nfds_t)(n + nin + ndial + nlife), timeout);
 		if (fds[0].revents != 0)
 			signals_ready(m);
-		if (fds[1].revents != 0)
+		if (fds[1].revents & POLLOUT)
+			(void)owed_pay(m->control);
+		if (fds[1].revents & ~POLLOUT)
 			control_ready(m);
 		if (fds[2].revents != 0 && dial_handle(m->dial, m->cfg) < 0) {
 			close(m->dial);

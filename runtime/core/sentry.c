@@ -28,6 +28,8 @@
 #include "sentry/kernel/outside.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/tty.h"
+#include "sentry/mm/memory_pace.h"
+#include "sentry/kernel/shared_watch.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/internal.h"
 #include "sentry/trace/inspect.h"
@@ -63,6 +65,21 @@ static void send_any(const void *msg, size_t len)
 static void send_control(const struct control_message *msg)
 {
 	send_any(msg, sizeof(*msg));
+}
+
+static void tell_shared(uint64_t bytes)
+{
+	struct control_held held = {.type = CONTROL_SHARED, .bytes = bytes};
+
+	send_any(&held, sizeof(held));
+}
+
+static void ask_held(void)
+{
+	struct control_message msg = {.type = CONTROL_WANT_HELD};
+
+	shared_watch_now();
+	send_control(&msg);
 }
 
 void control_started(void)
@@ -365,6 +382,8 @@ static void update_limits(const struct control_update *u)
 	kernel.cpu_permille = u->cpu_permille;
 	cpu_limit_change(u->cpu_permille);
 	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
+	memory_pace_limit(u->memory_bytes, NULL);
+	shared_watch_limit(u->memory_bytes, NULL);
 	if (u->memory_bytes != 0)
 		kernel.memory_limit = u->memory_bytes;
 }
@@ -468,6 +487,7 @@ static void control_receive(void)
 		struct control_message msg;
 		struct control_resident resident;
 		struct control_update update;
+		struct control_held held;
 	} in;
 	int fds[CONTROL_MAX_FDS];
 	unsigned nfds;
@@ -505,6 +525,8 @@ static void control_receive(void)
 			stubs_set_resident(in.resident.entry[i].pid, (uint64_t)in.resident.entry[i].pages * PAGE_SIZE);
 		resident_came = true;
 		container_memory_look();
+	} else if (n == (int64_t)sizeof(in.held) && in.msg.type == CONTROL_HELD) {
+		memory_pace_told(in.held.bytes, in.held.limit);
 	} else if (n == (int64_t)sizeof(in.update) && in.update.type == CONTROL_UPDATE) {
 		update_limits(&in.update);
 	} else if (n == (int64_t)sizeof(in.msg)) {
@@ -680,6 +702,8 @@ int sentry_main(void)
 	alloc_limit_hit = memory_limit_hit;
 	if (cfg->memory_bytes != 0)
 		alloc_set_limit(cfg->memory_bytes);
+	memory_pace_limit(cfg->memory_bytes, ask_held);
+	shared_watch_limit(cfg->memory_bytes, tell_shared);
 	watch_activity(cfg->idle_timeout_ms);
 	if (cfg->fail_alloc != 0)
 		alloc_fail_nth(cfg->fail_alloc);

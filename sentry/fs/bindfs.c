@@ -28,7 +28,7 @@
 #include <string.h>
 
 #define ID_BUCKETS 256U
-#define PIECE (16 * MiB)
+#define PIECE (2 * MiB)
 
 struct bind_sb {
 	struct superblock sb;

@@ -9,9 +9,11 @@
  * slave (descriptors, a session); the node goes with the master, and the slave is hung up then. When the last slave
  * descriptor closes, the master reads what is left and then EIO, until the slave is opened again.
  *
- * There is one set of ptys and of numbers, whatever is mounted where; but a pty is its container's, the one of who opened ptmx:
- * others don't see its node, and can't open the slave by any name (what was passed to them open stays open).
- * The guest controls the number of ptys (at most PTY_MAX), and all that goes through them: the ring is RING bytes.
+ * Each container has a set of ptys, with numbers and a filesystem of its own, wherever that is mounted; a pty belongs to the
+ * container of who opened ptmx. Others don't see its node, and can't open the slave by any name (what was passed to them open
+ * stays open). A set is never freed, since files may name its filesystem; the next container takes that of one that has ended,
+ * if nobody holds anything of it any more.
+ * The guest controls the number of ptys (at most PTY_MAX in a container), and all that goes through them: the ring is RING bytes.
  */
 #include "sentry/fs/devpts.h"
 
@@ -39,7 +41,7 @@
 struct pty {
 	struct tty slave;      /* its reference count is the pair's: the master holds one */
 	uint32_t index;
-	struct container *container; /* whose it is; containers are never freed */
+	struct pty_set *set;
 	struct inode *inode;   /* the node in /dev/pts, counted; NULL once the master is closed */
 	bool locked;           /* until unlockpt(3) */
 	uint32_t slave_opens;  /* descriptions of the slave */
@@ -51,8 +53,65 @@ struct pty {
 	uint8_t ring[RING];
 };
 
-static struct pty *ptys[PTY_MAX];
-uint32_t pty_count;
+struct pty_set {
+	struct list link;            /* all of them */
+	struct container *container; /* whose it is; containers are never freed */
+	struct pty **ptys;           /* by number; grows */
+	uint32_t cap, count;
+	struct superblock sb;        /* its root is there once it was mounted */
+	struct inode *ptmx_node;
+};
+static struct list sets = LIST_INIT(sets);
+static const char pts_type[] = "devpts";
+
+static struct pty *find_pty(const struct pty_set *set, uint32_t index)
+{
+	return index < set->cap ? set->ptys[index] : NULL;
+}
+
+/* One that nobody can know of any more: its container has ended, and it is held by no mount, no file and no terminal. */
+static bool is_free(const struct pty_set *set)
+{
+	return set->container->ended && set->count == 0 && (set->sb.root == NULL || set->sb.root->ref.count == 1);
+}
+
+/* The running task's container's, made if need be; NULL: memory is out. */
+static struct pty_set *own_set(void)
+{
+	struct container *c = container_here();
+	struct pty_set *set, *found = NULL;
+
+	if (c->ptys != NULL)
+		return c->ptys;
+	list_for_each(set, &sets, link)
+		if (found == NULL && is_free(set))
+			found = set;
+	if (found == NULL) {
+		found = kzalloc(sizeof(*found));
+		if (found == NULL)
+			return NULL;
+		found->sb = (struct superblock){.fs_type = pts_type, .magic = LINUX_DEVPTS_SUPER_MAGIC, .nocache = true};
+		list_add_tail(&sets, &found->link);
+	} else {
+		found->container->ptys = NULL;
+	}
+	found->container = c;
+	c->ptys = found;
+	return found;
+}
+
+/* The set whose filesystem the node is in; for a node that somebody made elsewhere, that of who looks. May be NULL. */
+static struct pty_set *set_of(const struct inode *inode)
+{
+	return inode->sb->fs_type == pts_type ? container_of(inode->sb, struct pty_set, sb) : container_here()->ptys;
+}
+
+uint32_t pty_count(void)
+{
+	const struct pty_set *set = container_here()->ptys;
+
+	return set != NULL ? set->count : 0;
+}
 
 static const struct file_ops master_ops, slave_ops;
 static const struct file_ops unopened_ops;
@@ -155,9 +214,10 @@ static const struct tty_ops pty_tty_ops = {
 static int slave_open(struct task *task, struct inode *inode, struct file *file)
 {
 	uint32_t index = LINUX_MINOR(inode->rdev);
-	struct pty *pty = index < PTY_MAX ? ptys[index] : NULL;
+	struct pty_set *set = set_of(inode);
+	struct pty *pty = set != NULL && set->container == container_here() ? find_pty(set, index) : NULL;
 
-	if (pty == NULL || pty->locked || pty->container != container_here())
+	if (pty == NULL || pty->locked)
 		return -LINUX_EIO;
 	if (pty->slave.exclusive && !task_capable(task, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EBUSY;
@@ -206,20 +266,40 @@ static const struct file_ops slave_ops = {
 
 /* ---- the master ---- */
 
-static struct superblock pts_sb;
 static const struct inode_ops node_iops;
+
+/* The lowest number that is free, and room for it. PTY_MAX: there is none. */
+static int free_index(struct pty_set *set, uint32_t *index)
+{
+	uint32_t i, cap = MIN(MAX(set->cap * 2, 16U), (uint32_t)PTY_MAX);
+	struct pty **more;
+
+	for (i = 0; i < set->cap && set->ptys[i] != NULL; i++)
+		;
+	*index = i;
+	if (i < set->cap)
+		return 0;
+	if (i == PTY_MAX)
+		return -LINUX_ENOSPC;
+	more = krealloc(set->ptys, cap * sizeof(struct pty *));
+	if (more == NULL)
+		return -LINUX_ENOMEM;
+	memset(more + set->cap, 0, (cap - set->cap) * sizeof(struct pty *));
+	set->ptys = more;
+	set->cap = cap;
+	return 0;
+}
 
 /* Makes a pair with its node. Returns one reference, the master's. */
 static struct pty *pty_new(struct task *task, int *err)
 {
+	struct pty_set *set = own_set();
 	struct pty *pty;
 	char name[24];
 	uint32_t i;
 
-	for (i = 0; i < PTY_MAX && ptys[i] != NULL; i++)
-		;
-	*err = -LINUX_ENOSPC;
-	if (i == PTY_MAX)
+	*err = set != NULL ? free_index(set, &i) : -LINUX_ENOMEM;
+	if (*err != 0)
 		return NULL;
 	*err = -LINUX_ENOMEM;
 	pty = kmalloc(sizeof(*pty));
@@ -230,10 +310,10 @@ static struct pty *pty_new(struct task *task, int *err)
 	tty_init(&pty->slave, &pty_tty_ops, name, LINUX_MKDEV(PTS_MAJOR, i));
 	pty->slave.is_pty = true;
 	pty->index = i;
-	pty->container = container_here();
+	pty->set = set;
 	pty->locked = true;
 	waitq_init(&pty->waitq);
-	pty->inode = inode_new(&pts_sb, i + 3, LINUX_S_IFCHR | 0620, &node_iops, &slave_ops);
+	pty->inode = inode_new(&set->sb, i + 3, LINUX_S_IFCHR | 0620, &node_iops, &slave_ops);
 	if (pty->inode == NULL) {
 		kfree(pty);
 		return NULL;
@@ -241,8 +321,8 @@ static struct pty *pty_new(struct task *task, int *err)
 	pty->inode->rdev = pty->slave.dev;
 	pty->inode->uid = task->cred->fsuid;
 	pty->inode->gid = TTY_GID;
-	ptys[i] = pty;
-	pty_count++;
+	set->ptys[i] = pty;
+	set->count++;
 	*err = 0;
 	return pty;
 }
@@ -265,8 +345,8 @@ static void master_release(struct file *file)
 	struct pty *pty = file->private_data;
 	struct inode *inode = pty->inode;
 
-	ptys[pty->index] = NULL;
-	pty_count--;
+	pty->set->ptys[pty->index] = NULL;
+	pty->set->count--;
 	pty->inode = NULL;
 	inode->nlink = 0;
 	inode_put(inode);
@@ -395,7 +475,7 @@ static bool slave_path(const struct task *task, struct pty *pty, struct path *ou
 
 	snprintf(name, sizeof(name), "%u", pty->index);
 	list_for_each(m, &mount_list, link) {
-		if (m->sb != &pts_sb || !is_below(m, task->fs->root.mount))
+		if (m->sb != &pty->set->sb || !is_below(m, task->fs->root.mount))
 			continue;
 		d = dentry_find(m->root, name, strlen(name));
 		if (d != NULL && d->inode != pty->inode) {
@@ -517,16 +597,15 @@ static const struct file_ops master_ops = {
 
 static const struct inode_ops node_iops; /* a device node: the registry opens it */
 
-static struct inode *ptmx_node;
-
-static int root_lookup(unused_arg struct task *task, unused_arg struct inode *dir, struct dentry *dentry,
-		       struct inode **out)
+static int root_lookup(unused_arg struct task *task, struct inode *dir, struct dentry *dentry, struct inode **out)
 {
+	const struct pty_set *set = container_of(dir->sb, struct pty_set, sb);
+	struct pty *pty;
 	const char *s = dentry->name;
 	uint32_t n = 0;
 
 	if (strcmp(s, "ptmx") == 0) {
-		*out = inode_get(ptmx_node);
+		*out = inode_get(set->ptmx_node);
 		return 0;
 	}
 	if (*s == '\0' || (*s == '0' && s[1] != '\0'))
@@ -538,12 +617,13 @@ static int root_lookup(unused_arg struct task *task, unused_arg struct inode *di
 		if (n >= PTY_MAX)
 			return -LINUX_ENOENT;
 	}
-	if (ptys[n] == NULL)
+	pty = find_pty(set, n);
+	if (pty == NULL)
 		return -LINUX_ENOENT;
 	/* Not ENOENT: that would take the owner's dentry out of the cache, and what it has open had no name any more. */
-	if (ptys[n]->container != container_here())
+	if (set->container != container_here())
 		return -LINUX_EACCES;
-	*out = inode_get(ptys[n]->inode);
+	*out = inode_get(pty->inode);
 	return 0;
 }
 
@@ -555,6 +635,7 @@ static int root_iterate(unused_arg struct task *task, struct file *file, struct 
 		uint64_t ino;
 		uint32_t type;
 	} fixed[] = {{".", 1, LINUX_DT_DIR}, {"..", 1, LINUX_DT_DIR}, {"ptmx", 2, LINUX_DT_CHR}};
+	const struct pty_set *set = container_of(file->inode->sb, struct pty_set, sb);
 	char name[16];
 
 	for (; file->pos >= 0 && file->pos < (int64_t)ARRAY_LEN(fixed); file->pos++) {
@@ -563,10 +644,10 @@ static int root_iterate(unused_arg struct task *task, struct file *file, struct 
 		if (!emit->add(emit, n, strlen(n), fixed[file->pos].ino, fixed[file->pos].type, file->pos + 1))
 			return 0;
 	}
-	for (; file->pos >= 3 && file->pos - 3 < PTY_MAX; file->pos++) {
+	for (; set->container == container_here() && file->pos >= 3 && file->pos - 3 < (int64_t)set->cap; file->pos++) {
 		int64_t i = file->pos - 3;
 
-		if (ptys[i] == NULL || ptys[i]->container != container_here())
+		if (set->ptys[i] == NULL)
 			continue;
 		snprintf(name, sizeof(name), "%lld", (long long)i);
 		if (!emit->add(emit, name, strlen(name), (uint64_t)i + 3, LINUX_DT_CHR, file->pos + 1))
@@ -578,27 +659,27 @@ static int root_iterate(unused_arg struct task *task, struct file *file, struct 
 static const struct inode_ops root_iops = {.lookup = root_lookup};
 static const struct file_ops root_fops = {.iterate = root_iterate};
 
-static struct superblock pts_sb = {
-	.fs_type = "devpts",
-	.magic = LINUX_DEVPTS_SUPER_MAGIC,
-	.nocache = true,
-};
-
 struct superblock *devpts_new_superblock(void)
 {
+	struct pty_set *set = own_set();
+	struct superblock *sb;
 	struct inode *root;
 
-	if (pts_sb.root != NULL)
-		return &pts_sb;
-	ptmx_node = inode_new(&pts_sb, 2, LINUX_S_IFCHR | 0666, &node_iops, NULL);
-	if (ptmx_node == NULL)
+	if (set == NULL)
 		return NULL;
-	ptmx_node->rdev = LINUX_MKDEV(5, 2);
-	root = inode_new(&pts_sb, 1, LINUX_S_IFDIR | 0755, &root_iops, &root_fops);
+	sb = &set->sb;
+	if (sb->root != NULL)
+		return sb;
+	if (set->ptmx_node == NULL)
+		set->ptmx_node = inode_new(sb, 2, LINUX_S_IFCHR | 0666, &node_iops, NULL);
+	if (set->ptmx_node == NULL)
+		return NULL;
+	set->ptmx_node->rdev = LINUX_MKDEV(5, 2);
+	root = inode_new(sb, 1, LINUX_S_IFDIR | 0755, &root_iops, &root_fops);
 	if (root == NULL)
 		return NULL;
 	root->nlink = 2;
-	return superblock_set_root(&pts_sb, root) == 0 ? &pts_sb : NULL;
+	return superblock_set_root(sb, root) == 0 ? sb : NULL;
 }
 
 int devpts_init(void)

@@ -797,29 +797,53 @@ int memfs_mount_root(const struct memfs_options *o, uint64_t mount_flags, const 
 
 /* ---- the end of a container ---- */
 
-/* All names below top that are in memory go, leaves first. */
-static void empty_tree(struct inode *top)
+#define EMPTY_STEPS 1000 /* names, then others may run */
+
+/* task NULL: it isn't one's own time that is taken, and all is done at once. */
+static void empty_yield(struct task *task, unsigned *steps)
+{
+	if (task != NULL && ++*steps % EMPTY_STEPS == 0)
+		task_yield(task);
+}
+
+/*
+ * All names below top that are in memory go, leaves first. Whoever holds one of the directories from elsewhere may change what
+ * is around the place while others run: what was removed is no place any more, and who climbs past top begins anew.
+ */
+static void empty_tree(struct task *task, struct inode *top, unsigned *steps)
 {
 	struct inode *dir = top;
-	struct dentry *at = NULL; /* dir's, once it isn't top any more; borrowed: its name is still there */
+	struct dentry *at = NULL; /* dir's, once it isn't top any more; counted */
 
 	for (;;) {
-		struct mem_entry *e = RB_MIN(mem_entry_tree, &mem_node(dir)->dir.entries);
-		struct dentry *d = e != NULL ? e->dentry : NULL;
+		struct mem_entry *e;
+		struct dentry *d;
 
-		if (d != NULL && inode_is_dir(d->inode) && !RB_EMPTY(&mem_node(d->inode)->dir.entries)) {
+		empty_yield(task, steps);
+		if (at != NULL && (at->unhashed || at->parent == at)) {
+			dentry_put(at);
+			at = NULL;
+			dir = top;
+		}
+		e = RB_MIN(mem_entry_tree, &mem_node(dir)->dir.entries);
+		d = e != NULL ? e->dentry : NULL;
+		if (d == NULL && dir == top)
+			break;
+		if (d == NULL) {
+			d = dentry_get(at->parent);
+			dentry_put(at);
 			at = d;
 			dir = d->inode;
 			continue;
 		}
-		if (d == NULL) {
-			if (dir == top)
-				return;
-			at = at->parent;
-			dir = at->inode;
+		dentry_get(d);
+		if (inode_is_dir(d->inode) && !RB_EMPTY(&mem_node(d->inode)->dir.entries)) {
+			if (at != NULL)
+				dentry_put(at);
+			at = d;
+			dir = d->inode;
 			continue;
 		}
-		dentry_get(d);
 		kfree(take_name(dir, d));
 		if (inode_is_dir(d->inode))
 			count_subdir(dir, -1);
@@ -827,6 +851,8 @@ static void empty_tree(struct inode *top)
 		dentry_drop(d);
 		dentry_put(d);
 	}
+	if (at != NULL)
+		dentry_put(at);
 }
 
 struct left_over {
@@ -845,15 +871,15 @@ static int find_left_over(void *arg, struct mem_node *n)
 	return 1;
 }
 
-void memfs_empty(struct superblock *s)
+void memfs_empty(struct superblock *s, struct task *task)
 {
 	struct left_over l = {.sb = s};
-	unsigned at;
+	unsigned at, steps = 0;
 	bool any;
 
 	if (s->ops != &mem_sops)
 		return;
-	empty_tree(s->root->inode);
+	empty_tree(task, s->root->inode, &steps);
 	/* Not from the start for each: there may be very many. What this makes one of, behind the place, the next round finds. */
 	do {
 		any = false;
@@ -861,9 +887,10 @@ void memfs_empty(struct superblock *s)
 			struct inode *inode = inode_get(l.found->inode);
 
 			if (inode_is_dir(inode))
-				empty_tree(inode);
+				empty_tree(task, inode, &steps);
 			drop_link(l.found, UINT32_MAX);
 			inode_put(inode);
+			empty_yield(task, &steps);
 		}
 	} while (any);
 	/* What is still in use is not kept when it is put: an open lower file would keep the host's mount busy. */

@@ -35,8 +35,9 @@ struct superblock *memfs_new_superblock(const struct memfs_options *o, int *err)
 int memfs_mount_root(const struct memfs_options *o, uint64_t mount_flags, const char *source, const char *options) must_check;
 
 /* Drops all that was written to it (other filesystems: nothing): its container has ended, and its superblock stays. What somebody
- * still has open keeps its contents. */
-void memfs_empty(struct superblock *sb);
+ * still has open keeps its contents. There may be a million names: task lets others run now and then; NULL: it doesn't. The
+ * caller holds sb. */
+void memfs_empty(struct superblock *sb, struct task *task);
 
 /*
  * Makes a node in parent, of any kind by mode (target: a symlink's), with owner uid:gid; task NULL at start. If the name
@@ -60,6 +61,8 @@ void memfs_set_fd_budget(unsigned n);
 /* Counts the blocks of mapped files anew (guests fill holes by storing to them). Call it as often as limits are looked
  * at; cheap if no file is mapped. */
 void memfs_sample(void);
+/* Bytes in the memfds that files have become to be mapped. *any is set if guests can fill some of them. */
+uint64_t memfs_memfd_bytes(bool *any);
 /* Bytes of file data in all memory filesystems, and whether kernel.disk_limit ever refused some. */
 uint64_t memfs_disk_used(void);
 extern bool memfs_disk_limit_hit;

@@ -28,12 +28,13 @@
 #include "sentry/fs/image.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
+#include "sentry/kernel/shared_watch.h"
 #include "sentry/kernel/task.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
 
-#define PIECE (16 * MiB) /* a longer transfer lets others run in between */
+#define PIECE (2 * MiB) /* a longer transfer lets others run in between, and looks at the limit on memory */
 
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
@@ -331,10 +332,23 @@ static void memfd_count(struct mem_node *n)
 	}
 }
 
+/* Counts, and ends the sandbox if that is more memory than it may have: what is there can't be refused any more, and belongs
+ * to no process. */
+static void memfd_look(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	memfd_count(n);
+	if (d->memfd_bytes < d->npages * PAGE_SIZE && kernel.init != NULL) {
+		audit_limit("memory");
+		group_exit(kernel.init, LINUX_SIGKILL);
+	}
+}
+
 /*
- * While guests have files mapped that they can store to, the blocks are counted every now and then: soon after they grew,
- * less and less often while they don't. Memory that goes over the limit in this way can't be refused any more, and
- * belongs to no process: the sandbox ends.
+ * While guests have files mapped whose holes they can fill (a page that is only read becomes one of the memfd too), the blocks
+ * are counted every now and then: soon after they grew, less and less often while they don't. With a limit on memory
+ * shared_watch.c calls for it more often.
  */
 static void sample(struct ktimer *t)
 {
@@ -344,19 +358,30 @@ static void sample(struct ktimer *t)
 	list_for_each(d, &memfds, memfd_link) {
 		uint64_t before = d->npages;
 
-		if (!d->stored_to)
+		if (!d->filled)
 			continue;
 		any = true;
-		memfd_count(container_of(d, struct mem_node, data));
+		memfd_look(container_of(d, struct mem_node, data));
 		grew |= d->npages != before;
-		if (d->memfd_bytes < d->npages * PAGE_SIZE && kernel.init != NULL) {
-			audit_limit("memory");
-			group_exit(kernel.init, LINUX_SIGKILL);
-		}
 	}
 	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, SAMPLE_MAX_NS);
 	if (any)
 		ktimer_set(t, loop_now() + sample_ns);
+}
+
+uint64_t memfs_memfd_bytes(bool *any)
+{
+	struct mem_data *d;
+	uint64_t pages = 0;
+
+	list_for_each(d, &memfds, memfd_link) {
+		if (d->filled) {
+			memfd_look(container_of(d, struct mem_node, data));
+			*any = true;
+		}
+		pages += d->npages;
+	}
+	return pages * PAGE_SIZE;
 }
 
 static void sample_soon(void)
@@ -365,6 +390,27 @@ static void sample_soon(void)
 		ktimer_init(&sampler, sample);
 	sample_ns = SAMPLE_MIN_NS;
 	ktimer_set(&sampler, loop_now() + sample_ns);
+	shared_watch_soon();
+}
+
+/* Mappings of it may have come, or holes within those there are. */
+static void memfd_mapped(struct mem_data *d, bool writer)
+{
+	const struct mem_node *n = container_of(d, struct mem_node, data);
+
+	if (d->filled || !(writer || d->npages * PAGE_SIZE < n->inode->size))
+		return;
+	d->filled = true;
+	sample_soon();
+}
+
+/* May so much be added to memfds? */
+static bool memory_room(uint64_t bytes)
+{
+	if (!alloc_charge(bytes))
+		return false;
+	alloc_uncharge(bytes);
+	return true;
 }
 
 void memfs_sample(void)
@@ -402,6 +448,8 @@ static uint64_t memfd_room(struct mem_node *n, uint64_t pos, uint64_t len)
 	if (pos + len <= paid)
 		return len;
 	pages = MIN((PAGE_ALIGN(pos + len) - start) / PAGE_SIZE, mem_room(mem_sb(n->inode)));
+	if (!memory_room(pages * PAGE_SIZE))
+		pages = 0;
 	end = start + pages * PAGE_SIZE;
 	return end > pos ? MIN(len, end - pos) : 0;
 }
@@ -438,7 +486,7 @@ static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 	/* Over pages that are there nothing is new. */
 	if (pos + done > n->inode->size || n->data.kept_size || n->data.npages * PAGE_SIZE < n->inode->size) {
 		grow_size(n->inode, pos + done);
-		memfd_count(n);
+		memfd_look(n);
 	}
 	return done != 0 ? (int64_t)done : err;
 }
@@ -623,6 +671,9 @@ void mem_data_free(struct mem_node *n)
 	struct mem_data *d = &n->data;
 
 	if (d->memfd >= 0) {
+		/* No mapping that we know of shows it any more. What a guest may have kept against our word (a munmap or a close that
+		 * its stub was made to leave out) isn't to hold memory that nobody counts. */
+		(void)host_ftruncate(d->memfd, 0);
 		host_close(d->memfd);
 		list_del(&d->memfd_link);
 		nmemfds--;
@@ -713,6 +764,8 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 			return err;
 		inode->size = size;
 		memfd_count(n);
+		if (d->handed_out)
+			memfd_mapped(d, false);
 		return 0;
 	}
 	if (size < inode->size) {
@@ -814,8 +867,10 @@ static int allocate(struct task *task, struct mem_node *n, uint64_t off, uint64_
 		if (!mem_charge(mem_sb(n->inode), pages))
 			return -LINUX_ENOSPC;
 		mem_uncharge(mem_sb(n->inode), pages);
+		if (!memory_room(pages * PAGE_SIZE))
+			return -LINUX_ENOSPC;
 		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off, (int64_t)(end - off));
-		memfd_count(n);
+		memfd_look(n);
 		return err;
 	}
 	end = PAGE_ALIGN(end);
@@ -1062,10 +1117,8 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t 
 		return err;
 	out->host_fd = d->memfd;
 	d->handed_out = true;
-	if (writer) {
-		d->stored_to = true;
-		sample_soon();
-	}
+	d->stored_to |= writer;
+	memfd_mapped(d, writer);
 	list_move_tail(&memfds, &d->memfd_link);
 	return 0;
 }
@@ -1084,9 +1137,10 @@ static void mem_release(struct file *file)
 	if (--d->opens != 0)
 		return;
 	d->handed_out = false;
-	if (d->stored_to) {
-		memfd_count(container_of(d, struct mem_node, data));
-		d->stored_to = false;
+	d->stored_to = false;
+	if (d->filled) {
+		memfd_look(container_of(d, struct mem_node, data));
+		d->filled = false;
 	}
 }
 

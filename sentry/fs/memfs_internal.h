@@ -43,7 +43,9 @@ struct mem_data {
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */
 	int lower_fd;         /* -1: not open */
-	bool stored_to;       /* a mapping may write to the memfd: its blocks are counted now and then */
+	bool stored_to;       /* a mapping may write to the memfd: the file may have changed */
+	bool filled;          /* a mapping may fill holes of the memfd, by storing or by reading: its blocks are counted now and
+			       * then */
 	bool kept_size;       /* pages may lie beyond the end of the file */
 	bool handed_out;      /* a mapping may show memfd or lower_fd: they stay while `opens` isn't 0 */
 	struct list lower_link; /* open lower files, least recently used first */

@@ -169,7 +169,7 @@ static const struct pseudo_dir keys_dir = PSEUDO_DIR(keys_entries);
 
 static int pty_nr_show(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
-	text_printf(b, "%u\n", pty_count);
+	text_printf(b, "%u\n", pty_count());
 	return 0;
 }
 

@@ -100,16 +100,13 @@ static bool any_left(const struct container *c)
 	return false;
 }
 
-static void finish(struct container *c)
+void container_finish(struct container *c, struct task *task)
 {
-	c->ended = true;
-	if (c->frozen)
-		containers_frozen--;
-	c->frozen = false;
-	list_del(&c->link);
-	if (c->root != NULL)
-		vfs_drop_root(c->root, memfs_empty);
+	struct mount *root = c->root;
+
 	c->root = NULL;
+	if (root != NULL)
+		vfs_drop_root(root, task, memfs_empty);
 	if (c->gofer != NULL)
 		gofer_client_stop(c->gofer);
 	if (c->console != NULL)
@@ -130,21 +127,27 @@ void container_count_times(const struct thread_group *group)
 	group->container->ended_stime += stime;
 }
 
-void container_group_ended(struct container *c, bool first, int status)
+bool container_group_ended(struct container *c, bool first, int status)
 {
 	if (c == NULL || c == &container_first || c->ended)
-		return;
+		return false;
 	if (first && !c->ending) {
 		c->ending = true;
 		c->init = NULL;
 		c->status = status;
 	}
 	if (!c->ending)
-		return;
-	if (any_left(c))
+		return false;
+	if (any_left(c)) {
 		container_kill(c); /* once more: a fork that was on its way may have added one */
-	else
-		finish(c);
+		return false;
+	}
+	c->ended = true;
+	if (c->frozen)
+		containers_frozen--;
+	c->frozen = false;
+	list_del(&c->link);
+	return true;
 }
 
 /* ---- pausing ---- */

@@ -13,6 +13,7 @@
 struct gofer_client;
 struct mount;
 struct pid_space;
+struct pty_set;
 struct task;
 struct thread_group;
 struct tty;
@@ -25,6 +26,7 @@ struct container {
 	struct pid_space *pids;
 	bool shares_pids;            /* with another container */
 	struct thread_group *init;   /* its first process, borrowed; NULL before and after */
+	struct pty_set *ptys;        /* fs/devpts.c; NULL: none yet, or another's by now */
 	struct tty *console;         /* counted: what /dev/console opens; the first's is dev.c's */
 	uint32_t ntasks;             /* threads, zombies' leaders included */
 	uint32_t max_tasks;          /* 0: no limit but the sandbox's */
@@ -52,8 +54,11 @@ struct container *container_here(void);
 /* Every process of it is told to end. Those that are about to be made end too (container_group_ended looks again). */
 void container_kill(struct container *c);
 void container_signal(struct container *c, int sig);
-/* kernel/exit.c: a process of c has ended; first: the one it was made for. */
-void container_group_ended(struct container *c, bool first, int status);
+/* kernel/exit.c: a process of c has ended; first: the one it was made for. True: it was the last, and container_finish is to be
+ * called, once. */
+bool container_group_ended(struct container *c, bool first, int status) must_check;
+/* What it had goes, and its end is told. task: whose time this takes, others run in between; NULL: nobody's, all at once. */
+void container_finish(struct container *c, struct task *task);
 /* ... and this is what it has used. */
 void container_count_times(const struct thread_group *group);
 /* Nothing of it runs until it is thawed; death comes through. */

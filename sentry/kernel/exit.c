@@ -200,7 +200,8 @@ static void kill_the_rest(void)
 		signal_kill_group(g);
 }
 
-static void group_ended(struct thread_group *group)
+/* The container that has ended with it, whose end isn't finished: or NULL. */
+static struct container *group_ended(struct thread_group *group)
 {
 	struct session *session = group->pgrp->session;
 	struct container *container;
@@ -224,7 +225,7 @@ static void group_ended(struct thread_group *group)
 	if (group == kernel.init) {
 		kill_the_rest();
 		kernel_shutdown(group->exit_status);
-		return;
+		return NULL;
 	}
 	container = group->container;
 	container_count_times(group);
@@ -234,7 +235,7 @@ static void group_ended(struct thread_group *group)
 		pid_space_set_init(group->pids, NULL);
 	if (group_notify_exit(group))
 		group_reap(group);
-	container_group_ended(container, first, status);
+	return container_group_ended(container, first, status) ? container : NULL;
 }
 
 void task_unlink(struct task *task)
@@ -288,6 +289,7 @@ static void release_objects(struct task *task)
 void task_exit_thread(struct task *task, int status)
 {
 	struct thread_group *g = task->group;
+	struct container *ended = NULL;
 
 	invariant(task == task_current() && !task->exiting);
 	group_get(g);
@@ -316,11 +318,14 @@ void task_exit_thread(struct task *task, int status)
 	memset(&task->usage, 0, sizeof(task->usage));
 	task_unlink(task);
 	if (g->nthreads == 0)
-		group_ended(g);
+		ended = group_ended(g);
 	else
 		children_to_sibling(task);
 	if (g->exec_task != NULL && g->nthreads <= 1)
 		task_wake(g->exec_task);
+	/* Nobody sees the task any more, but it can still let others run. */
+	if (ended != NULL)
+		container_finish(ended, task);
 	group_put(g);
 	sched_remove(task);
 	task->co = NULL;

@@ -104,6 +104,6 @@ int msg_info(int cmd, struct linux_msginfo *info);
 void msg_proc_show(struct text_buf *b);
 
 #define PTY_MAX 4096
-extern uint32_t pty_count; /* ptys in use (fs/devpts.c) */
+uint32_t pty_count(void); /* ptys in use in the running task's container (fs/devpts.c) */
 
 #endif

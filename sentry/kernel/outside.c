@@ -390,7 +390,8 @@ void outside_container(uint32_t id, uint32_t root, uint32_t pids_of, const int *
 	if (task == NULL) {
 		control_exec_failed(id, 0, bad);
 		c->told = c->ending = true;
-		container_group_ended(c, false, 0); /* nobody is there: what it has goes */
+		if (container_group_ended(c, false, 0)) /* nobody is there: what it has goes */
+			container_finish(c, NULL);
 		outside_free(o);
 		return;
 	}

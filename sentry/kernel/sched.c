@@ -17,6 +17,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/vsyscall.h"
+#include "sentry/mm/memory_pace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
@@ -81,6 +82,8 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	if (!ev->gate)
 		text_arrival(task, ev->nr, ev->ip, !ev->full);
 	ret = task_syscall(task, ev->nr, ev->args);
+	if (__builtin_expect(memory_pace_due(), 0))
+		memory_pace_wait(task);
 	if (ev->gate && !trace_on && task->seccomp_mode == 0)
 		platform->know(task, ev->nr, ret);
 	if (__builtin_expect(audit_waiting, 0))
@@ -271,6 +274,8 @@ void task_yield(struct task *task)
 	invariant(task == running);
 	sched_ready(task);
 	coroutine_suspend();
+	if (__builtin_expect(memory_pace_due(), 0))
+		memory_pace_wait(task);
 }
 
 /* ---- wait queues ---- */

@@ -68,7 +68,8 @@ void task_wake(struct task *task);
 /* Adds a waiter to q, sleeps, removes it. Results as task_block. */
 int task_wait(struct task *task, struct waitq *q, enum wait_mode mode) must_check;
 int task_wait_until(struct task *task, struct waitq *q, uint32_t events, enum wait_mode mode, uint64_t deadline_ns) must_check;
-/* Lets other tasks run, then goes on. Long work calls it every MiB or thousand entries. Never fails. */
+/* Lets other tasks run, then goes on, and not before the sandbox holds less than its limit on memory (mm/memory_pace.h).
+ * Long work calls it every MiB or thousand entries. Never fails. */
 void task_yield(struct task *task);
 
 #endif

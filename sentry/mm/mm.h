@@ -159,6 +159,7 @@ bool mm_shared_key(struct mm *mm, uint64_t addr, uint64_t *object, uint64_t *off
 bool mm_fault_grow(struct task *task, uint64_t addr) must_check;
 /* Bytes of all shared_mem that the host really holds, for the memory limit. */
 uint64_t mm_shared_bytes(void);
+bool mm_any_shared(void);
 
 /*
  * execve: loads file (borrowed) and its interpreter into a clean address space and makes it the task's. On success the

@@ -11,6 +11,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/shared_watch.h"
 #include "sentry/mm/vma.h"
 
 #include <stdio.h>
@@ -44,6 +45,7 @@ int shared_mem_new(uint64_t size, const char *name, struct shared_mem **out)
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	list_init(&s->link);
 	list_add_tail(&all_shared, &s->link);
+	shared_watch_soon();
 	*out = s;
 	return 0;
 
@@ -59,8 +61,14 @@ void shared_mem_put(struct shared_mem *s)
 	if (!ref_put(&s->ref))
 		return;
 	list_del(&s->link);
+	(void)host_ftruncate(s->host_fd, 0); /* as in mem_data_free: whatever a guest has kept of it */
 	host_close(s->host_fd);
 	kfree(s);
+}
+
+bool mm_any_shared(void)
+{
+	return !list_empty(&all_shared);
 }
 
 uint64_t mm_shared_bytes(void)

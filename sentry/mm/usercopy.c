@@ -21,6 +21,7 @@
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/memory_pace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/platform.h"
@@ -71,6 +72,7 @@ static size_t write_bytes(struct platform_mm *pmm, uint64_t addr, const void *sr
 {
 	if (pmm == NULL || len == 0)
 		return 0;
+	memory_pace_count(len);
 	return platform->mm_write(pmm, addr, src, len);
 }
 

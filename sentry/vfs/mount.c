@@ -166,23 +166,27 @@ static bool is_below(const struct mount *m, const struct mount *top)
 	return false;
 }
 
-void vfs_drop_root(struct mount *root, void (*gone)(struct superblock *sb))
+void vfs_drop_root(struct mount *root, struct task *task, void (*gone)(struct superblock *sb, struct task *task))
 {
-	struct mount *m, *tmp, *victim;
+	struct mount *m, *victim;
 
 	invariant(root != mount_root && root->parent == NULL);
 	/* the last in the list first: children stand behind their parents */
 	do {
 		victim = NULL;
-		list_for_each_safe(m, tmp, &mount_list, link)
+		list_for_each(m, &mount_list, link)
 			if (is_below(m, root))
 				victim = m;
-		if (victim != NULL) {
-			gone(victim->sb);
+		if (victim == NULL)
+			break;
+		/* It may sleep, and somebody who still holds a file there unmount it meanwhile. */
+		mount_get(victim);
+		gone(victim->sb, task);
+		if (!list_empty(&victim->link))
 			detach(victim);
-		}
-	} while (victim != NULL);
-	gone(root->sb);
+		mount_put(victim);
+	} while (true);
+	gone(root->sb, task);
 	list_del(&root->link);
 	nmounts--;
 	mount_put(root);

@@ -343,8 +343,9 @@ int vfs_path_name(struct task *task, const struct path *path, bool mark_deleted,
 int vfs_mount_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
 /* The root of a further container, which nothing leads to from the first: the table's reference (borrowed), NULL if memory is out. */
 struct mount *vfs_new_root(struct superblock *sb, uint64_t flags, const char *source, const char *options) must_check;
-/* Takes such a root and all mounts below it off the table; who still uses one keeps it. gone is called for each. */
-void vfs_drop_root(struct mount *root, void (*gone)(struct superblock *sb));
+/* Takes such a root and all mounts below it off the table; who still uses one keeps it. gone is called for each, and
+ * may sleep if task isn't NULL. */
+void vfs_drop_root(struct mount *root, struct task *task, void (*gone)(struct superblock *sb, struct task *task));
 /* The topmost mount on d in `parent`, or NULL. Borrowed. */
 struct mount *mount_find(const struct mount *parent, const struct dentry *d);
 extern struct mount *mount_root;

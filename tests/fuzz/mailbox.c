@@ -636,9 +636,20 @@ static void zygote_turn(void)
 	stubs_call(&c);
 }
 
+/* Whoever is in guest code and still has a descriptor to close may never be heard of again: it has a deadline. */
+static void check_closes(void)
+{
+	for (unsigned i = 0; i < SIMS; i++) {
+		const struct platform_thread *pt = sims[i].life != UNUSED ? thread_find(sims[i].tid) : NULL;
+
+		FUZZ_CHECK(pt == NULL || pt->state != THREAD_GUEST || !stubs_owes_close(pt) || pt->kick_timer.armed);
+	}
+}
+
 /* The loop would sleep: the host's side acts. */
 static int on_poll(int64_t timeout)
 {
+	check_closes();
 	reap();
 	zygote_turn();
 	if (fuzz_more(&input) && steps++ < STEPS) {

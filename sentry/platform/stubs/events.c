@@ -89,6 +89,9 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++) {
 		if (equals(&pt->expected[i], c)) {
 			pt->expected_next = i + 1;
+			/* The last close, of a thread that is in guest code from then on. */
+			if (i + 1 == pt->nexpected && pt->state == THREAD_GUEST && !pt->kicked)
+				ktimer_cancel(&pt->kick_timer);
 			return true;
 		}
 		if (c->nr != SYS_close || pt->expected[i].nr == SYS_close)
@@ -97,16 +100,23 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 	return false;
 }
 
+bool stubs_owes_close(const struct platform_thread *pt)
+{
+	bool open = false;
+
+	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
+		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
+	return open;
+}
+
 /*
  * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
  * that did (by overwriting its stack) would keep our file, and its memory, in its table.
  */
 bool stubs_forget_expected(struct platform_thread *pt)
 {
-	bool open = false;
+	bool open = stubs_owes_close(pt);
 
-	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
 	pt->expected_next = pt->nexpected = 0;
 	return !open;
 }
@@ -139,6 +149,9 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 	pt->event_ready = false;
 	/* Its stack can be overwritten by another thread while it works for us: it may never come back. */
 	if (state == THREAD_RUNNING || state == THREAD_CLONING)
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
+	/* It goes on to guest code by itself, and may never be heard of again. */
+	else if (state == THREAD_GUEST && !pt->kicked && stubs_owes_close(pt))
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else if (!pt->kicked)
 		ktimer_cancel(&pt->kick_timer);

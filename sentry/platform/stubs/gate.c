@@ -473,6 +473,8 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else if (pt->kicked)
 		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+	else if (next_state == THREAD_GUEST && stubs_owes_close(pt)) /* as in stubs_action */
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else
 		ktimer_cancel(&pt->kick_timer);
 	done(pt, GATE_DONE_WITH(action, nouts));

@@ -7,7 +7,10 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char dir[64], dest[128], outside[128];
 static char *stream;
@@ -42,6 +45,16 @@ static ssize_t in_pieces(struct files_stream *s, void *p, size_t len)
 
 	(void)s;
 	n = n < have - at ? n : have - at;
+	memcpy(p, stream + at, n);
+	at += n;
+	return (ssize_t)n;
+}
+
+static ssize_t in_whole(struct files_stream *s, void *p, size_t len)
+{
+	size_t n = len < have - at ? len : have - at;
+
+	(void)s;
 	memcpy(p, stream + at, n);
 	at += n;
 	return (ssize_t)n;
@@ -220,6 +233,56 @@ Test(files_in_out, hard_links_to_what_was_there)
 	cr_expect(receive());
 	cr_assert_eq(lstat(link, &st), 0);
 	cr_expect(S_ISREG(st.st_mode));
+}
+
+/* As many and as big as an entry may have: the archive that is made of it is one that is taken. */
+Test(files_in_out, attributes_through_an_archive)
+{
+	cleanup_free char *big = xcalloc(1, FILES_XATTR_MAX + 1), *long_name = xcalloc(1, 8000);
+	struct files_stream s = {.fd = -1, .read = in_whole};
+	cleanup_error struct error *err = NULL;
+	FILE *tar = tmpfile();
+	unsigned notes = 0;
+	struct files_sink *sink = files_tar_sink(tar, "item", false, &notes);
+	int sv[2], status;
+	pid_t pid;
+
+	memset(big, 'x', FILES_XATTR_MAX);
+	for (int i = 0; i < 30; i++)
+		memset(long_name + i * 201, i % 2 ? 'a' : 'b', 200), long_name[i * 201 + 200] = i < 28 ? '/' : 0;
+	DIR_("");
+	for (int i = 0; i < FILES_XATTRS_MAX; i++) {
+		cleanup_free char *name = xasprintf("user.%0250d", i);
+
+		rec(FILES_XATTR, 0, 0, name, big, 0);
+	}
+	FILE_(long_name, 0);
+	END();
+	cr_assert(files_receive(&s, sink, &err));
+	files_tar_free(sink);
+	files_stream_close(&s);
+	have = at = 0;
+	rewind(tar);
+	cr_assert_eq(fflush(tar), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	pid = fork();
+	if (pid == 0) {
+		static char buf[65536];
+		size_t total = 0;
+		ssize_t n;
+
+		close(sv[0]);
+		while ((n = read(sv[1], buf, sizeof(buf))) > 0)
+			total += (size_t)n;
+		_exit(total > (size_t)FILES_XATTRS_MAX * FILES_XATTR_MAX ? 0 : 1);
+	}
+	close(sv[1]);
+	s = (struct files_stream){.fd = sv[0]};
+	cr_expect(files_source_tar(&s, tar, false, &err));
+	files_stream_close(&s);
+	fclose(tar);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect_eq(status, 0);
 }
 
 Test(files_in_out, bytes_that_belong_nowhere)

@@ -699,6 +699,29 @@ Test(bindfs, names_match_the_host)
 	cr_assert_eq(err, 0);
 }
 
+Test(memfs, a_file_that_is_gone_holds_nothing)
+{
+	struct map_backing map;
+	struct stat st;
+	struct file *f;
+	int err, kept;
+
+	fixture_root(false);
+	cr_assert_eq(fx_write_file("/gone", "contents"), 0);
+	f = fx_open("/gone", LINUX_O_RDWR, 0, &err);
+	cr_assert_not_null(f);
+	cr_assert_eq(f->ops->map(boot, f, 0, PAGE_SIZE, LINUX_PROT_READ, false, &map), 0);
+	kept = dup(map.host_fd); /* as a guest's process may, or a mapping of its own */
+	cr_assert_geq(kept, 0);
+	cr_assert_eq(fstat(kept, &st), 0);
+	cr_assert_gt(st.st_blocks, 0);
+	file_put(f);
+	cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, "/gone"), 0);
+	cr_assert_eq(fstat(kept, &st), 0);
+	cr_assert_eq(st.st_blocks, 0);
+	close(kept);
+}
+
 Test(bindfs, what_the_host_changes_is_seen)
 {
 	const char *dir = fixture_dir();

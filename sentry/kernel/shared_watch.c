@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory that is no process's: the memfds behind files that were mapped, MAP_SHARED | MAP_ANONYMOUS and System V segments.
+ *
+ * Guests fill them natively, and what they have filled stays when nobody maps it any more: a segment after shmdt(), a file of
+ * which one part after the other was mapped, pages that MADV_DONTNEED took from a process and not from the file. The host
+ * shows it in no process's resident size. So the sentry, which owns the memfds, counts their blocks and tells the monitor:
+ *
+ *	something new can be filled --> every MIN_NS, less and less often while nothing changes, at least every MAX_NS
+ *	    --> blocks of all memfds --> changed? --> CONTROL_SHARED --> the monitor's sum (runtime/core/memory_watch.c)
+ *
+ * Only while there is a limit, and only while there are such memfds: an idle sandbox without them has no ticks. The guest
+ * controls how many there are, by its descriptors' number, and overshoots by what it fills within MAX_NS.
+ */
+#include "sentry/kernel/shared_watch.h"
+
+#include "sentry/fs/memfs.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/mm/mm.h"
+
+#define MIN_NS (10 * NSEC_PER_MSEC)
+#define MAX_NS (100 * NSEC_PER_MSEC)
+#define WORTH (64 * KiB)
+
+static struct ktimer timer;
+static void (*tell_monitor)(uint64_t bytes);
+static uint64_t last_told, interval = MIN_NS;
+static bool limited;
+
+/* True if it has changed; *any: there is something to look at. */
+static bool look(bool *any)
+{
+	uint64_t bytes;
+	bool changed;
+
+	*any = mm_any_shared();
+	bytes = memfs_memfd_bytes(any) + mm_shared_bytes();
+	changed = bytes > last_told + WORTH || bytes + WORTH < last_told;
+	if (changed || (bytes == 0 && last_told != 0)) {
+		last_told = bytes;
+		tell_monitor(bytes);
+	}
+	return changed;
+}
+
+static void tick(struct ktimer *t)
+{
+	bool any;
+
+	if (!limited)
+		return;
+	interval = look(&any) ? MIN_NS : MIN(interval * 2, MAX_NS);
+	if (any)
+		ktimer_set(t, loop_now() + interval);
+}
+
+void shared_watch_soon(void)
+{
+	if (!limited || (timer.armed && interval == MIN_NS))
+		return;
+	interval = MIN_NS;
+	ktimer_init(&timer, tick);
+	ktimer_set(&timer, loop_now() + interval);
+}
+
+void shared_watch_now(void)
+{
+	bool any;
+
+	if (limited)
+		(void)look(&any);
+}
+
+void shared_watch_limit(uint64_t limit, void (*tell)(uint64_t bytes))
+{
+	if (tell != NULL)
+		tell_monitor = tell;
+	limited = limit != 0 && tell_monitor != NULL;
+	shared_watch_soon();
+}
