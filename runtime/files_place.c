@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 void files_place_done(struct files_place *p)
@@ -87,6 +88,17 @@ int files_place_go(struct files_place *p, const char *name, size_t len)
 		files_place_done(p);
 		errno = saved;
 		return -1;
+	}
+	if (p->ids != NULL) {
+		struct stat st;
+
+		if (fstat(dir, &st) < 0 || !idmaps_reach(p->ids, st.st_uid, st.st_gid, st.st_mode, MAY_W | MAY_X)) {
+			close(dir);
+			free(copy);
+			files_place_done(p);
+			errno = EACCES;
+			return -1;
+		}
 	}
 	files_place_done(p);
 	p->dir = dir;
