@@ -242,7 +242,7 @@ bool idmap_of_namespace(const char *path, const char *where, struct idmap_pair *
 
 	out->nuids = out->ngids = 0;
 	if (fd < 0)
-		return error_errno(err, errno, "%s.path: can't open %s", where, path);
+		return error_errno(err, errno, "%s.path: can't open the user namespace %s", where, path);
 	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWUSER)
 		return error_set(err, "%s.path: %s is not a user namespace", where, path);
 	if (same_file(path, "/proc/self/ns/user"))

@@ -246,6 +246,10 @@ int main(int argc, char **argv)
 	TRY(truncate("theirs", 0));
 	TRY(truncate("all", 0));
 	TRY(setxattr("theirs", "user.x", "1", 1, 0));
+	TRY(setxattr("all", "user.x", "1", 1, 0));
+	TRY(setxattr("ours", "user.x", "1", 1, 0));
+	TRY(getxattr("ours", "user.x", NULL, 0));
+	TRY(removexattr("ours", "user.x"));
 	TRY(link("theirs", "linked-theirs"));
 	TRY(link("all", "linked-all"));
 	TRY(list_of("shut"));
