@@ -29,7 +29,7 @@ CORE_ASM = $(wildcard sentry/kernel/*.S sentry/platform/*.S)
 CORE_OBJ = $(CORE_SRC:%.c=$B/core/%.o) $(CORE_ASM:%.S=$B/core/%.o)
 
 # What both sides must say alike is compiled into both.
-CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/result.c runtime/core/gate_cache.c \
+CMD_SRC = $(wildcard runtime/*.c) runtime/core/config_check.c runtime/core/idmap.c runtime/core/result.c runtime/core/gate_cache.c \
           runtime/core/gate_cache_store.c runtime/core/erofs.c runtime/core/seal.c
 CMD_OBJ = $(CMD_SRC:%.c=$B/cmd/%.o)
 CMD_CFLAGS = $(CSTD) $(OPT) $(WARN) $(SAN)

@@ -8,6 +8,7 @@
  */
 #include "runtime/build.h"
 #include "runtime/cleanup.h"
+#include "runtime/idmap_spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -437,6 +438,8 @@ bool build_finish(struct build *b, struct error **err)
 {
 	const char *bad;
 
+	if (!idmap_finish(b, err))
+		return false;
 	if (b->full)
 		return error_set(err, "arguments and environment are longer than %u KiB together", CONFIG_POOL >> 10);
 	b->c->pool_len = b->pool_used;

@@ -13,7 +13,7 @@
 #define BUILD_MAX_FDS 256
 #define BUILD_DIRS 8
 
-enum build_joins { JOIN_NETWORK, JOIN_IPC, JOIN_UTS, JOIN_PID, JOIN_KINDS };
+enum build_joins { JOIN_NETWORK, JOIN_IPC, JOIN_UTS, JOIN_PID, JOIN_USER, JOIN_KINDS };
 
 struct build {
 	struct config *c;
@@ -40,6 +40,7 @@ struct build {
 	struct build_join {
 		char *path, *where;
 	} join[JOIN_KINDS];
+	bool idmap_whole[CONFIG_MAX_MOUNTS]; /* mounts with option idmap and no maps: the container's */
 };
 
 void build_init(struct build *b);

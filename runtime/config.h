@@ -9,6 +9,8 @@
 #ifndef RUNTIME_CONFIG_H
 #define RUNTIME_CONFIG_H
 
+#include "runtime/core/idmap.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +27,7 @@
 #define CONFIG_MAX_PRESERVED 64
 #define CONFIG_MAX_COPY_OUT 16
 #define CONFIG_MAX_SECCOMP 4096 /* instructions, as in Linux */
+#define CONFIG_MAX_IDRANGES 2048 /* of all maps of ids together */
 #define CONFIG_POOL (2u << 20)
 
 typedef uint32_t cfg_str; /* offset in pool */
@@ -43,6 +46,11 @@ enum config_mount_kind {
 	MOUNT_SHM,
 };
 
+/* Maps of ids, in config.idranges: n ranges from first on; 0: each id is itself. Both or neither. */
+struct config_idmaps {
+	uint32_t uid_first, uid_n, gid_first, gid_n;
+};
+
 struct config_mount {
 	enum config_mount_kind kind;
 	cfg_str source, target, options; /* options as /proc/mounts shows them */
@@ -51,6 +59,7 @@ struct config_mount {
 	uint32_t mode;                   /* tmpfs root's mode, 0: default */
 	int32_t dir_fd;                  /* MOUNT_BIND: inherited descriptor (O_PATH) for the gofer */
 	bool source_is_file;
+	struct config_idmaps idmaps;     /* MOUNT_BIND: from the ids of its files on the host to those inside */
 };
 
 struct config_egress {
@@ -94,7 +103,7 @@ struct config {
 	cfg_str argv, envv; /* first string; the others follow in the pool, each NUL-terminated */
 	cfg_str cwd;        /* absolute */
 	bool cwd_create;    /* make it if it is missing (bundles); else that is an error before start */
-	uint32_t uid, gid, umask;
+	uint32_t uid, gid, umask;          /* ids are the inside's */
 	uint32_t ngroups, groups[CONFIG_MAX_GROUPS];
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	bool no_new_privs;
@@ -121,6 +130,11 @@ struct config {
 	uint32_t nmounts, npaths;
 	struct config_mount mounts[CONFIG_MAX_MOUNTS];
 	struct config_path paths[CONFIG_MAX_PATHS];
+
+	/* ids: the container's maps, which are the root's too (runtime/core/idmap.h); those of mounts are in them */
+	struct config_idmaps idmaps;
+	uint32_t nidranges;
+	struct idmap_range idranges[CONFIG_MAX_IDRANGES];
 
 	/* limits; 0: none */
 	uint64_t memory_bytes, disk_bytes;
@@ -192,6 +206,11 @@ const char *config_check_process(const struct config *c);
 static inline const char *config_str(const struct config *c, cfg_str off)
 {
 	return c->pool + off;
+}
+
+static inline struct idmaps config_idmaps(const struct config *c, const struct config_idmaps *m)
+{
+	return (struct idmaps){{c->idranges + m->uid_first, m->uid_n}, {c->idranges + m->gid_first, m->gid_n}};
 }
 
 /* The i-th of the strings that follow each other from `first` on (argv, envv); i within the count. */

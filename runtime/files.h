@@ -12,6 +12,7 @@
 #define RUNTIME_FILES_H
 
 #include "runtime/core/files_protocol.h"
+#include "runtime/core/idmap.h"
 #include "runtime/error.h"
 
 #include <stdio.h>
@@ -80,8 +81,8 @@ struct files_sink *files_host_sink(const char *dest, const char *base, bool owne
 struct files_sink *files_list_sink(bool json);
 void files_list_free(struct files_sink *s);
 /* What a run changed (a DIFF), done to the directory root itself, which stays the caller's: an engine's layer. owners, set_ids:
- * keep them. Nothing beneath root is followed, written through or entered if it is a mount of its own. */
-struct files_sink *files_layer_sink(int root, bool owners, bool set_ids);
+ * keep them. ids: what the records' owners are on the host, borrowed; NULL: the same. Nothing beneath root is followed, written through or entered if it is a mount of its own. */
+struct files_sink *files_layer_sink(int root, bool owners, bool set_ids, const struct idmaps *ids);
 void files_tar_free(struct files_sink *s);
 void files_host_free(struct files_sink *s); /* a layer's too */
 
@@ -97,6 +98,7 @@ struct files_place {
 	int root;   /* O_PATH; borrowed */
 	int dir;    /* where `name` is; -1: nowhere yet */
 	char *name;
+	const struct idmaps *ids; /* only directories that somebody in these maps may write to; NULL: any */
 	bool one_mount; /* what is mounted beneath root is not gone into: EXDEV */
 };
 /* The directory `name` (len bytes, relative) beneath root, no link followed: borrowed until the next call. -1, errno. */

@@ -30,12 +30,14 @@ struct made { /* a directory, or a file that may be linked to */
 	struct files_record r;
 	dev_t dev;
 	ino_t ino;
+	bool theirs; /* of a layer: a directory that was there, of an owner who isn't in the maps: it stays as it is */
 };
 
 struct host_sink {
 	struct files_sink sink;
 	char *dest, *base; /* base NULL: the contents are wanted */
 	bool owners, layer, set_ids;
+	const struct idmaps *ids; /* of a layer: from the records' ids to the host's; NULL: they are the same */
 	int parent;        /* O_PATH: where the item itself is made */
 	char *last;        /* its name there; NULL: it is `parent` itself */
 	struct files_place place; /* beneath the item, a directory; root -1 until it is there */
@@ -156,10 +158,21 @@ static int owner_result(struct host_sink *h, int result, const char *name, bool 
 	return result;
 }
 
+/* An id that the container doesn't have (a record may say so) is the nearest that it has: never one outside of its maps. */
+static uid_t host_uid(const struct host_sink *h, uint32_t uid)
+{
+	return h->ids != NULL ? idmap_host_or_nearest(&h->ids->uids, uid) : uid;
+}
+
+static gid_t host_gid(const struct host_sink *h, uint32_t gid)
+{
+	return h->ids != NULL ? idmap_host_or_nearest(&h->ids->gids, gid) : gid;
+}
+
 static int set_owner(struct host_sink *h, int dir, const char *last, const struct files_record *r, bool *given)
 {
 	*given = false;
-	return h->owners ? owner_result(h, fchownat(dir, last, r->uid, r->gid, AT_SYMLINK_NOFOLLOW), last, given) : 0;
+	return h->owners ? owner_result(h, fchownat(dir, last, host_uid(h, r->uid), host_gid(h, r->gid), AT_SYMLINK_NOFOLLOW), last, given) : 0;
 }
 
 static void times_of(const struct files_record *r, struct timespec times[2])
@@ -271,7 +284,8 @@ static bool end_file(struct host_sink *h, struct error **err)
 		return true;
 	times_of(&h->rec, times);
 	/* The owner first: changing it may take mode bits away. */
-	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || (h->owners && owner_result(h, fchown(h->file, h->rec.uid, h->rec.gid), h->file_name, &given) < 0) ||
+	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || 
+	    (h->owners && owner_result(h, fchown(h->file, host_uid(h, h->rec.uid), host_gid(h, h->rec.gid)), h->file_name, &given) < 0) ||
 	    fchmod(h->file, mode_of(h, &h->rec, given)) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
 		return lose_file(h, err);
 	if (h->rec.flags & FILES_LINKED)
@@ -312,22 +326,28 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 	struct open_how how = {0};
 	struct made *m;
 	struct stat st;
+	bool theirs = false, given;
 	int made;
 
 	/* In the layer a directory stays what it is, unless another one took its place. */
 	if (h->layer && ((e->r.flags & FILES_OPAQUE) != 0 || (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))) &&
 	    clear_way(h, dir, last) < 0)
 		return -1;
-	if (mkdirat(dir, last, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(dir, last, 0700) < 0) {
+		if (errno != EEXIST)
+			return -1;
+		theirs = h->ids != NULL && (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || idmap_inside(&h->ids->uids, st.st_uid) == ID_NONE);
+	} else if (h->ids != NULL && set_owner(h, dir, last, &e->r, &given) < 0) { /* at once: what is made in it asks whose it is */
 		return -1;
+	}
 	how.resolve = RESOLVE_NO_SYMLINKS | (h->layer ? RESOLVE_BENEATH | RESOLVE_NO_XDEV : 0);
-	if (early_mode(h, dir, last, &e->r) < 0)
+	if (!theirs && early_mode(h, dir, last, &e->r) < 0)
 		return -1;
 	how.flags = (uint64_t)(unsigned)((e->nxattrs != 0 ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	made = (int)syscall(SYS_openat2, dir, last, &how, sizeof(how));
 	if (made < 0)
 		return -1;
-	if (set_xattrs(h, made, e) < 0) {
+	if (!theirs && set_xattrs(h, made, e) < 0) {
 		close(made);
 		return -1;
 	}
@@ -338,7 +358,7 @@ static int make_dir(struct host_sink *h, int dir, const char *last, const struct
 	if (h->ndirs % 64 == 0)
 		h->dirs = xrealloc(h->dirs, h->ndirs + 64, sizeof(*h->dirs));
 	m = &h->dirs[h->ndirs++];
-	*m = (struct made){.name = xstrdup(e->name), .r = e->r};
+	*m = (struct made){.name = xstrdup(e->name), .r = e->r, .theirs = theirs};
 	return 0;
 }
 
@@ -469,9 +489,11 @@ static bool end_dir(struct host_sink *h, const struct made *m, struct error **er
 {
 	struct timespec times[2];
 	const char *last = h->last;
-	int dir = *m->name == '\0' ? h->parent : files_place_of(&h->place, m->name, &last);
+	int dir = m->theirs ? -1 : *m->name == '\0' ? h->parent : files_place_of(&h->place, m->name, &last);
 	bool given;
 
+	if (m->theirs)
+		return true;
 	times_of(&m->r, times);
 	if (dir < 0 || set_owner(h, dir, last, &m->r, &given) < 0 || utimensat(dir, last, times, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    files_chmod(dir, last, mode_of(h, &m->r, given), h->layer) < 0)
@@ -508,7 +530,7 @@ struct files_sink *files_host_sink(const char *dest, const char *base, bool owne
 	return &h->sink;
 }
 
-struct files_sink *files_layer_sink(int root, bool owners, bool set_ids)
+struct files_sink *files_layer_sink(int root, bool owners, bool set_ids, const struct idmaps *ids)
 {
 	struct host_sink *h = xcalloc(1, sizeof(*h));
 
@@ -517,6 +539,7 @@ struct files_sink *files_layer_sink(int root, bool owners, bool set_ids)
 	h->layer = h->begun = true;
 	h->owners = owners;
 	h->set_ids = set_ids;
+	h->ids = h->place.ids = ids;
 	h->place.one_mount = true;
 	h->place.root = fcntl(root, F_DUPFD_CLOEXEC, 3);
 	h->parent = h->file = h->file_dir = h->place.dir = -1;

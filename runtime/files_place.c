@@ -92,6 +92,17 @@ int files_place_go(struct files_place *p, const char *name, size_t len)
 		errno = saved;
 		return -1;
 	}
+	if (p->ids != NULL) {
+		struct stat st;
+
+		if (fstat(dir, &st) < 0 || !idmaps_reach(p->ids, st.st_uid, st.st_gid, st.st_mode, MAY_W | MAY_X)) {
+			close(dir);
+			free(copy);
+			files_place_done(p);
+			errno = EACCES;
+			return -1;
+		}
+	}
 	files_place_done(p);
 	p->dir = dir;
 	p->name = copy;

@@ -15,6 +15,7 @@
  */
 #include "runtime/pod.h"
 #include "runtime/cleanup.h"
+#include "runtime/idmap_spec.h"
 #include "runtime/json_get.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 #define ANNOTATION_TYPE "io.kubernetes.cri.container-type"
 #define ANNOTATION_POD "io.kubernetes.cri.sandbox-id"
 
-static const char *const ns_names[JOIN_KINDS] = {[JOIN_NETWORK] = "net", [JOIN_IPC] = "ipc", [JOIN_UTS] = "uts", [JOIN_PID] = "pid"};
+static const char *const ns_names[JOIN_KINDS] = {[JOIN_USER] = "user", [JOIN_NETWORK] = "net", [JOIN_IPC] = "ipc", [JOIN_UTS] = "uts", [JOIN_PID] = "pid"};
 
 /* The monitor joins it; the program's own network is the sandbox's all the same. */
 static bool join_network(struct build *b, struct error **err)
@@ -79,6 +80,51 @@ static bool find_pid(pid_t pid, struct container *found, struct error **err)
 	}
 	free(names);
 	return there;
+}
+
+/* The maps of a container of ours, by what its own bundle says. */
+static bool maps_of_container(const struct container *c, const struct build_join *j, struct idmap_pair *out, struct error **err)
+{
+	json_object *spec = container_file_json(c, "config.json"), *os;
+	bool ok;
+
+	if (spec == NULL)
+		return error_set(err, "%s.path: the config.json of container %s is not there any more", j->where, c->id);
+	ok = json_get(spec, "", "linux", json_type_object, &os, err) && idmap_read(os, "linux", &idmap_caller, out, err);
+	json_object_put(spec);
+	return ok;
+}
+
+/*
+ * A user namespace by its path gives its maps: those of a container of ours, which has none on the host, or those of a real one. A
+ * bundle that says them as well must say the same.
+ */
+static bool join_user(struct build *b, struct error **err)
+{
+	const struct build_join *j = &b->join[JOIN_USER];
+	pid_t pid = j->path != NULL ? pid_in_path(j->path, "user") : 0;
+	const struct idmaps own = config_idmaps(b->c, &b->c->idmaps);
+	struct idmap_pair theirs, ours = {.nuids = own.uids.n, .ngids = own.gids.n};
+	struct container c;
+	bool ok;
+
+	if (j->path == NULL)
+		return true;
+	if (pid != 0 && find_pid(pid, &c, err)) {
+		ok = maps_of_container(&c, j, &theirs, err);
+		container_close(&c);
+	} else {
+		ok = *err == NULL && idmap_of_namespace(j->path, j->where, &theirs, err);
+	}
+	if (!ok)
+		return false;
+	memcpy(ours.uids, own.uids.ranges, own.uids.n * sizeof(ours.uids[0]));
+	memcpy(ours.gids, own.gids.ranges, own.gids.n * sizeof(ours.gids[0]));
+	if (ours.nuids == 0)
+		return idmap_store(b, &theirs, err);
+	return idmap_pair_same(&ours, &theirs) ||
+	       error_set(err, "%s.path: the maps of the user namespace %s are not those of linux.uidMappings and gidMappings: leave these out, or say the same",
+			 j->where, j->path);
 }
 
 /* The pod that a container is in, itself if it is the sandbox. */
@@ -187,7 +233,7 @@ bool pod_find(struct container *c, struct build *b, json_object *spec, struct er
 	cleanup_free char *pod = NULL;
 	uint32_t ignored;
 
-	if (!annotated_pod(spec, &pod, err) || !check_paths(b, err))
+	if (!annotated_pod(spec, &pod, err) || !check_paths(b, err) || !join_user(b, err))
 		return false;
 	if (pod == NULL && b->join[JOIN_IPC].path == NULL)
 		return join_network(b, err);

@@ -22,6 +22,9 @@
  * Set-id bits are kept where only we can get to the directory: an image needs them (sudo, su), and an engine's storage is
  * closed to others. Where it isn't (no directory above is ours and closed to others and other groups), they stay behind.
  *
+ * Where the container has maps of ids (runtime/core/idmap.h), an owner in a record is one inside; on the host nothing gets an owner that
+ * isn't in the maps, and directories that nobody in them may write to stay as they are.
+ *
  * Left out: attributes of the root itself, attributes other than user.* (file capabilities too), times of access.
  */
 #include "runtime/cleanup.h"
@@ -36,6 +39,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -47,6 +51,7 @@ struct keeper {
 	struct files_stream s;
 	int spool, spool_errno;
 	bool replay; /* step 2 */
+	struct idmaps ids;
 	size_t at, have;
 	char buf[65536];
 };
@@ -185,6 +190,27 @@ static int open_spool(int root)
 	return fd;
 }
 
+/* The maps are needed to the end: the configuration stays mapped. */
+static bool take_maps(struct keeper *k, struct error **err)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	const struct config *c;
+	const char *bad;
+	struct stat st;
+
+	if (fstat(KEEP_CONFIG_FD, &st) < 0 || st.st_size != (off_t)sizeof(*c) || (fcntl(KEEP_CONFIG_FD, F_GET_SEALS) & seals) != seals)
+		return error_set(err, "the configuration is not a sealed memfd of the right size");
+	c = mmap(NULL, sizeof(*c), PROT_READ, MAP_PRIVATE, KEEP_CONFIG_FD, 0);
+	if (c == MAP_FAILED)
+		return error_errno(err, errno, "the configuration can't be mapped");
+	close(KEEP_CONFIG_FD);
+	bad = config_check(c);
+	if (bad != NULL)
+		return error_set(err, "the configuration is not valid: %s", bad);
+	k->ids = config_idmaps(c, &c->idmaps);
+	return true;
+}
+
 static bool keep(struct keeper *k, struct error **err)
 {
 	struct files_sink check = {any_entry, any_data, any_name, no_more}, *layer;
@@ -206,7 +232,7 @@ static bool keep(struct keeper *k, struct error **err)
 		return error_errno(err, errno, "can't read what was kept");
 	k->replay = true;
 	k->at = k->have = 0;
-	layer = files_layer_sink(KEEP_ROOT_FD, as_root, set_ids);
+	layer = files_layer_sink(KEEP_ROOT_FD, as_root, set_ids, k->ids.uids.n != 0 ? &k->ids : NULL);
 	ok = files_receive(&k->s, layer, err) || error_wrap(err, "not all of what the container wrote is kept");
 	files_host_free(layer);
 	return ok;
@@ -239,7 +265,7 @@ int verb_root_keep(int argc, char **argv)
 		files.rlim_cur = files.rlim_max; /* a level of a tree that goes is a descriptor */
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (keep(&k, &err))
+	if (take_maps(&k, &err) && keep(&k, &err))
 		return 0;
 	error_wrap(&err, "root-writes");
 	return error_report(err);

@@ -19,7 +19,7 @@
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
 #include "runtime/hooks.h"
-#include "runtime/idmap.h"
+#include "runtime/idmap_spec.h"
 #include "runtime/json_get.h"
 #include "runtime/seccomp_profile.h"
 
@@ -308,6 +308,7 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 /* ---- mounts ---- */
 
 struct mount_options {
+	bool idmap;
 	uint64_t flags, size;
 	uint32_t mode;
 	bool bind;
@@ -398,6 +399,10 @@ static bool one_option(struct mount_options *o, const char *opt, const char *whe
 		o->bind = true;
 		return true;
 	}
+	if (strcmp(opt, "idmap") == 0 || strcmp(opt, "ridmap") == 0) {
+		o->idmap = true;
+		return true;
+	}
 	if (starts(opt, "mode=")) {
 		char *end;
 		unsigned long mode = strtoul(opt + 5, &end, 8);
@@ -463,7 +468,7 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 
 	if (!json_object_is_type(m, json_type_object))
 		return error_set(err, "%s is not an object", where);
-	if (!idmap_check(m, where, err) || !json_get_string(m, where, "destination", &target, err) ||
+	if (!json_get_string(m, where, "destination", &target, err) ||
 	    !json_get_string(m, where, "type", &type, err) || !json_get_string(m, where, "source", &source, err) ||
 	    !json_get_strings(m, where, "options", &options, &n, err))
 		return false;
@@ -482,8 +487,9 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 		if (!build_bind(b, full, target, o.flags, err))
 			return error_wrap(err, "%s", where);
 		show_options(&o);
-		b->c->mounts[b->c->nmounts - 1].options = build_str(b, o.shown);
-		return true;
+		cm = &b->c->mounts[b->c->nmounts - 1];
+		cm->options = build_str(b, o.shown);
+		return idmap_read_mount(b, m, where, cm, o.idmap, err);
 	}
 	if (type == NULL || !mount_kind(type, target, &kind))
 		return error_set(err, "%s.type: a mount of type \"%s\" can't be had in a sandbox", where,
@@ -494,7 +500,7 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 		return false;
 	cm->size = o.size;
 	cm->mode = o.mode;
-	return true;
+	return idmap_read_mount(b, m, where, cm, o.idmap, err);
 }
 
 static bool parse_mounts(struct build *b, json_object *spec, const char *bundle, struct error **err)
@@ -519,7 +525,7 @@ static bool parse_mounts(struct build *b, json_object *spec, const char *bundle,
 
 /* ---- linux ---- */
 
-static const char *const joined[JOIN_KINDS] = {[JOIN_NETWORK] = "network", [JOIN_IPC] = "ipc", [JOIN_UTS] = "uts", [JOIN_PID] = "pid"};
+static const char *const joined[JOIN_KINDS] = {[JOIN_USER] = "user", [JOIN_NETWORK] = "network", [JOIN_IPC] = "ipc", [JOIN_UTS] = "uts", [JOIN_PID] = "pid"};
 
 /* Kept for pod.c, which looks whose they are. */
 static bool join(struct build *b, const char *where, const char *type, const char *path, struct error **err)
@@ -536,7 +542,7 @@ static bool join(struct build *b, const char *where, const char *type, const cha
 	return error_set(err, "%s.path: a sandbox can't join the %s namespace %s", where, type, path);
 }
 
-static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, struct error **err)
+static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, bool *user, struct error **err)
 {
 	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", NULL};
 	json_object *list;
@@ -558,6 +564,7 @@ static bool parse_namespaces(struct build *b, json_object *spec, json_object *os
 		if (known[k] == NULL)
 			return error_set(err, "%s.type: there is no namespace \"%s\" for a sandbox", where,
 					 type != NULL ? type : "");
+		*user |= strcmp(type, "user") == 0;
 		if (path != NULL && *path != '\0') {
 			if (!join(b, where, type, path, err))
 				return false;
@@ -715,19 +722,31 @@ static bool parse_paths(struct build *b, json_object *os, const char *key, enum 
 	return true;
 }
 
+static bool parse_ids(struct build *b, json_object *os, bool user, struct error **err)
+{
+	struct idmap_pair p;
+
+	if (!idmap_read(os, "linux", &idmap_caller, &p, err))
+		return false;
+	if (p.nuids != 0 && !user)
+		return error_set(err, "linux.uidMappings: there is no user namespace in linux.namespaces that they could be of: say {\"type\": \"user\"} there");
+	return idmap_store(b, &p, err);
+}
+
 static bool parse_linux(struct build *b, json_object *spec, struct error **err)
 {
 	static const char *const refused[] = {"timeOffsets", "intelRdt", "netDevices",  "memoryPolicy", NULL};
 	json_object *os, *personality;
 	const char *domain;
+	bool user = false;
 
-	if (!json_get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) || !idmap_check(os, "linux", err) ||
+	if (!json_get(spec, "", "linux", json_type_object, &os, err) || !refuse(os, "linux", refused, err) ||
 	    !json_get(os, "linux", "personality", json_type_object, &personality, err) ||
 	    !json_get_string(personality, "linux.personality", "domain", &domain, err))
 		return false;
 	if (domain != NULL && strcmp(domain, "LINUX") != 0)
 		return error_set(err, "linux.personality.domain: \"%s\" can't be had, only LINUX (64 bit)", domain);
-	return parse_namespaces(b, spec, os, err) && parse_devices(os, err) && parse_sysctl(b->c, os, err) &&
+	return parse_namespaces(b, spec, os, &user, err) && parse_ids(b, os, user, err) && parse_devices(os, err) && parse_sysctl(b->c, os, err) &&
 	       parse_resources(b->c, os, err) && seccomp_profile(b->c, os, err) &&
 	       parse_paths(b, os, "maskedPaths", PATH_MASK, err) &&
 	       parse_paths(b, os, "readonlyPaths", PATH_READONLY, err);
@@ -846,11 +865,16 @@ char *spec_read(const char *bundle, size_t *len, struct error **err)
 bool spec_process(struct build *b, json_object *process, json_object *container, struct error **err)
 {
 	cleanup_json json_object *spec = json_object_new_object();
+	struct idmap_pair p;
+	struct idmaps maps;
 	json_object *os;
 
 	json_object_object_add(spec, "process", json_object_get(process));
 	if (!parse_process(b, spec, err) || !json_get(container, "", "linux", json_type_object, &os, err) ||
-	    !seccomp_profile(b->c, os, err))
+	    !seccomp_profile(b->c, os, err) || !idmap_read(os, "linux", NULL, &p, err))
+		return false;
+	maps = (struct idmaps){{p.uids, p.nuids}, {p.gids, p.ngids}};
+	if (!idmap_check_process(b->c, &maps, err))
 		return false;
 	b->c->cwd_create = false;
 	b->c->container_init = false;

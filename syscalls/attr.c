@@ -6,6 +6,7 @@
 #include "syscalls/define.h"
 
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/vfs/modify.h"
 
 #include <string.h>
@@ -122,6 +123,8 @@ static int64_t chown_target(struct task *task, struct target *t, uint32_t uid, u
 {
 	struct iattr attr = {.valid = ATTR_CTIME, .uid = uid, .gid = gid, .ctime = vfs_now()};
 
+	if ((uid != UINT32_MAX && !uid_mapped(uid)) || (gid != UINT32_MAX && !gid_mapped(gid)))
+		return -LINUX_EINVAL;
 	if (uid != UINT32_MAX)
 		attr.valid |= ATTR_UID;
 	if (gid != UINT32_MAX)

@@ -2,6 +2,7 @@
 /* User and group ids, groups, capabilities (credentials(7), capabilities(7)); the rules are sentry/kernel/cred.c's. */
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 #include "syscalls/define.h"
 
@@ -119,7 +120,7 @@ SYSCALL_DEFINE2(setgroups, int, size, gva_t, list)
 		err = copy_from_guest(task, groups, list, (size_t)size * sizeof(*groups));
 	}
 	for (i = 0; !err && i < size; i++)
-		if (groups[i] == CRED_KEEP)
+		if (!gid_mapped(groups[i]))
 			err = -LINUX_EINVAL;
 	if (!err)
 		err = cred_setgroups(task, groups, (uint32_t)size);

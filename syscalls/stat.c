@@ -9,6 +9,7 @@
 
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/vfs/vfs.h"
 
 #include <string.h>
@@ -77,8 +78,8 @@ static int64_t put_stat(struct task *task, gva_t dst, const struct kstat *k)
 		.ino = k->ino,
 		.nlink = k->nlink,
 		.mode = k->mode,
-		.uid = k->uid,
-		.gid = k->gid,
+		.uid = uid_shown(k->uid),
+		.gid = gid_shown(k->gid),
 		.rdev = k->rdev,
 		.size = (int64_t)k->size,
 		.blksize = k->blksize,
@@ -157,8 +158,8 @@ static int64_t put_statx(struct task *task, gva_t dst, const struct kstat *k)
 		.blksize = k->blksize,
 		.attributes = k->attributes,
 		.nlink = k->nlink,
-		.uid = k->uid,
-		.gid = k->gid,
+		.uid = uid_shown(k->uid),
+		.gid = gid_shown(k->gid),
 		.mode = (uint16_t)k->mode,
 		.ino = k->ino,
 		.size = k->size,

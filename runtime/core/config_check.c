@@ -110,6 +110,40 @@ static const char *check_program(const struct config *c)
 	return NULL;
 }
 
+static const char *check_map(const struct config *c, uint32_t first, uint32_t n)
+{
+	const struct idmap m = {c->idranges + first, n};
+	uint32_t which, other;
+
+	if (n > IDMAP_RANGES_MAX || first > c->nidranges || n > c->nidranges - first)
+		return "a map of ids is not in the table of ranges";
+	return idmap_bad(&m, &which, &other) != NULL ? "a map of ids has an empty or endless range, or ids that two ranges have" : NULL;
+}
+
+static const char *check_maps(const struct config *c, const struct config_idmaps *m)
+{
+	const char *bad = check_map(c, m->uid_first, m->uid_n);
+
+	if (bad == NULL)
+		bad = check_map(c, m->gid_first, m->gid_n);
+	if (bad == NULL && (m->uid_n == 0) != (m->gid_n == 0))
+		bad = "there is a map of users without one of groups, or the other way round";
+	return bad;
+}
+
+/* Of a container with maps, every bind has some: a gofer that hands out the host's own numbers would do it for a mistake of ours. */
+static const char *check_ids(const struct config *c)
+{
+	const char *bad = c->nidranges > CONFIG_MAX_IDRANGES ? "too many ranges of ids" : check_maps(c, &c->idmaps);
+
+	for (uint32_t i = 0; bad == NULL && i < c->nmounts; i++) {
+		bad = check_maps(c, &c->mounts[i].idmaps);
+		if (bad == NULL && c->mounts[i].kind == MOUNT_BIND && c->idmaps.uid_n != 0 && c->mounts[i].idmaps.uid_n == 0)
+			bad = "the container has maps of ids, and one of its mounts has none";
+	}
+	return bad;
+}
+
 static const char *check_files(const struct config *c)
 {
 	if (c->image_fd == -1 ? !fd_given(c->root_fd) : !fd_given(c->image_fd) || c->root_fd != -1)
@@ -239,6 +273,8 @@ const char *config_check(const struct config *c)
 		bad = check_program(c);
 	if (bad == NULL)
 		bad = check_files(c);
+	if (bad == NULL)
+		bad = check_ids(c); /* behind check_files: the number of mounts */
 	if (bad == NULL)
 		bad = check_policy(c);
 	if (bad == NULL)

@@ -346,6 +346,7 @@ bool copy_out_start(const struct config *c, int status)
 	if (cred == NULL || files == NULL || fs == NULL)
 		return false;
 	cred->cap_effective = cred->cap_permitted = LINUX_CAP_ALL;
+	cred->all_ids = true;
 	root.dentry = mount_root->root;
 	fs_set_root(fs, &root);
 	fs_set_cwd(fs, &root);

@@ -273,6 +273,7 @@ static struct task *new_task(struct container *c)
 	if (cred == NULL || files == NULL || fs == NULL)
 		return NULL; /* memory is out: what is lost here is little */
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
+	cred->all_ids = true;
 	fs->umask = 0;
 	path_get(&root);
 	fs_set_root(fs, &root);

@@ -21,6 +21,7 @@
 #include "sentry/base/tree.h"
 #include "sentry/fs/memfs_changes.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 #include "sentry/trace/names.h"
 
@@ -118,8 +119,8 @@ static struct dir *dir_push(struct walk *w, struct list *to, struct dir *parent,
 static void fill(struct files_record *r, const struct kstat *st)
 {
 	*r = (struct files_record){.mode = st->mode,
-				   .uid = st->uid,
-				   .gid = st->gid,
+				   .uid = uid_shown(st->uid),
+				   .gid = gid_shown(st->gid),
 				   .rdev_major = LINUX_MAJOR(st->rdev),
 				   .rdev_minor = LINUX_MINOR(st->rdev),
 				   .mtime_sec = st->mtime.sec,

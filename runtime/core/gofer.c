@@ -12,7 +12,9 @@
  *	- only regular files are opened for the sentry, looked at before (a device or FIFO acts when it is opened) and after;
  *	- proc, sys and their kind are empty, unless such a filesystem was given as a root itself;
  *	- a read-only root refuses every operation behind GOFER_WRITING, and its descriptors are opened for reading only;
- *	- hidden paths don't exist, by name and by what they were at start.
+ *	- hidden paths don't exist, by name and by what they were at start;
+ *	- of a root with maps of ids (idmap.h), owners are told as the ids they are inside, or as none; directories and files that
+ *	  nobody in the maps could get at are refused (gofer_reaches), though we might.
  * It keeps nothing between requests but one open directory, so nothing can be used up.
  *
  * The sentry controls every byte of a request. The host's files may change under us: then an answer is old, no more.
@@ -53,6 +55,31 @@ static struct {
 	size_t len;
 	char path[512];
 } recent = {.fd = -1};
+
+/* ---- ids ---- */
+
+bool gofer_owner_mapped(const struct gofer_root *root, const struct stat *st)
+{
+	return idmap_inside(&root->ids.uids, st->st_uid) != ID_NONE;
+}
+
+bool gofer_reaches(const struct gofer_root *root, const struct stat *st, unsigned want)
+{
+	return idmaps_reach(&root->ids, st->st_uid, st->st_gid, st->st_mode, want);
+}
+
+static bool has_maps(const struct gofer_root *root)
+{
+	return root->ids.uids.n != 0;
+}
+
+/* Can a directory that is on the way be gone through? */
+static bool may_search(const struct gofer_root *root, int fd)
+{
+	struct stat st;
+
+	return !has_maps(root) || (fstat(fd, &st) == 0 && gofer_reaches(root, &st, MAY_X));
+}
 
 /* ---- paths ---- */
 
@@ -183,9 +210,18 @@ static int open_dir(const struct gofer_root *root, const char *path, size_t len,
 		size_t n = len;
 		int next;
 
-		if (n > PIECE_MAX) {
+		if (has_maps(root)) {
+			const char *slash = memchr(path, '/', len); /* each directory is looked at */
+
+			n = slash != NULL ? (size_t)(slash - path) : len;
+		} else if (n > PIECE_MAX) {
 			for (n = PIECE_MAX; path[n] != '/'; n--)
 				; /* components are at most 255 bytes: there is one */
+		}
+		if (!may_search(root, dir)) {
+			if (dir != root->fd)
+				close(dir);
+			return -EACCES;
 		}
 		memcpy(piece, path, n);
 		piece[n] = '\0';
@@ -223,6 +259,10 @@ static int take_dir(struct gofer_root *root, const char *path, size_t len, struc
 	fd = open_dir(root, path, len, OPEN_DIR_FLAGS);
 	if (fd < 0)
 		return fd;
+	if (!may_search(root, fd)) { /* a name in it is what is wanted */
+		close(fd);
+		return -EACCES;
+	}
 	out->fd = fd;
 	if (!root->writable && len < sizeof(recent.path)) {
 		if (recent.fd >= 0)
@@ -322,6 +362,13 @@ static uint64_t linux_dev(dev_t dev)
 	return (min & 0xff) | ((maj & 0xfff) << 8) | ((min & ~0xffULL) << 12);
 }
 
+static void record_owner(const struct gofer_root *root, struct gofer_record *r, const struct stat *st)
+{
+	r->uid = idmap_inside(&root->ids.uids, st->st_uid);
+	r->gid = idmap_inside(&root->ids.gids, st->st_gid);
+}
+
+/* But for its owner, which is the host's to name (record_owner). */
 static void record_from(struct gofer_record *r, const struct stat *st)
 {
 	memset(r, 0, sizeof(*r));
@@ -338,8 +385,6 @@ static void record_from(struct gofer_record *r, const struct stat *st)
 	r->ctime_nsec = (uint32_t)st->st_ctim.tv_nsec;
 	r->mode = st->st_mode;
 	r->nlink = st->st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st->st_nlink;
-	r->uid = st->st_uid;
-	r->gid = st->st_gid;
 	r->btime_sec = r->ctime_sec;
 	r->btime_nsec = r->ctime_nsec;
 }
@@ -389,6 +434,7 @@ static int answer_typed(struct answer *a, struct gofer_root *root, int dir, cons
 		return err;
 	if (stat_hidden(root, &st))
 		return -ENOENT;
+	record_owner(root, &r, &st);
 	r.name_len = (uint16_t)strlen(name);
 	if (S_ISLNK(st.st_mode)) {
 		ssize_t n = readlinkat(dir, name, target, sizeof(target));
@@ -430,6 +476,7 @@ static int do_lookup(struct answer *a)
 		if (fstat(gofer_ask.root->fd, &st) < 0)
 			return -errno;
 		record_from(&r, &st);
+		record_owner(gofer_ask.root, &r, &st);
 		return add_record(a, &r, "", "");
 	}
 	err = gofer_open_parent(gofer_ask.root, gofer_ask.path, &p);
@@ -494,6 +541,12 @@ static int list_names(struct answer *a, int fd, const char *dir)
 		const char *h = gofer_ask.root->hidden[i].path;
 
 		may_hide |= strncmp(h, dir, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
+	}
+	if (has_maps(gofer_ask.root)) {
+		struct stat st;
+
+		if (fstat(fd, &st) < 0 || !gofer_reaches(gofer_ask.root, &st, MAY_R))
+			return -EACCES;
 	}
 	if (fchdir(fd) < 0)
 		return -errno;
@@ -612,6 +665,10 @@ int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int f
 		return -ENOENT;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	/* What may be executed is read to do so. */
+	if (!gofer_reaches(root, &st, (flags & O_ACCMODE) == O_RDONLY ? 0 : MAY_W) ||
+	    ((flags & O_ACCMODE) != O_WRONLY && !gofer_reaches(root, &st, MAY_R) && !gofer_reaches(root, &st, MAY_X)))
+		return -EACCES;
 	if (ino != 0 && (st.st_ino != ino || st.st_dev != dev))
 		return -ESTALE;
 	fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -717,7 +774,7 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 	if (!S_ISDIR(st.st_mode) || last)
 		return 0;
 	next = openat(*dir, name, OPEN_DIR_FLAGS);
-	if (next < 0 || dir_forbidden(gofer_ask.root, next)) {
+	if (next < 0 || dir_forbidden(gofer_ask.root, next) || !may_search(gofer_ask.root, next)) {
 		if (next >= 0)
 			close(next);
 		return 0;
@@ -778,6 +835,9 @@ static int do_open(struct answer *a)
 	if (write && !gofer_ask.root->writable)
 		return -EROFS;
 	if (gofer_ask.root->is_file) {
+		if (fstat(gofer_ask.root->fd, &st) < 0 || !gofer_reaches(gofer_ask.root, &st, write ? MAY_R | MAY_W : 0) ||
+		    (!gofer_reaches(gofer_ask.root, &st, MAY_R) && !gofer_reaches(gofer_ask.root, &st, MAY_X)))
+			return -EACCES;
 		fd = gofer_ask.path[0] == '\0' && gofer_ask.root->file_fd >= 0 ? fcntl(gofer_ask.root->file_fd, F_DUPFD_CLOEXEC, 0) :
 										 -1;
 		if (fd < 0)
@@ -971,6 +1031,7 @@ void gofer_root_init(struct gofer_root *root, int fd, bool writable)
 	root->fd = fd;
 	root->file_fd = -1;
 	root->writable = writable;
+	root->self = geteuid();
 	if (fd < 0)
 		return;
 	if (fstatfs(fd, &sf) == 0)

@@ -3,6 +3,8 @@
 #ifndef RUNTIME_CORE_GOFER_H
 #define RUNTIME_CORE_GOFER_H
 
+#include "runtime/core/idmap.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +18,8 @@ struct gofer_root {
 	int fd;            /* O_PATH: a directory, or a regular file; -1: no such root */
 	bool is_file;
 	bool writable;
+	uint32_t self;     /* who owns what we make: our own user, asked before sealing */
+	struct idmaps ids; /* of the host's files and those that the sentry speaks of; none: they are the same */
 	int file_fd;       /* is_file: open for reading, and for writing if writable; -1: it couldn't be */
 	uint64_t fs_type;  /* of the root itself: statfs */
 	struct gofer_hidden *hidden;

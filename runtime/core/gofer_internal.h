@@ -39,6 +39,11 @@ extern struct ask gofer_ask;
 
 /* ---- gofer.c ---- */
 
+/* Could anybody in the root's maps do this with a file? idmaps_reach. */
+bool gofer_reaches(const struct gofer_root *root, const struct stat *st, unsigned want);
+/* Is its owner in the root's maps? */
+bool gofer_owner_mapped(const struct gofer_root *root, const struct stat *st);
+
 /* No component is empty, "." or "..", or holds a NUL. */
 bool gofer_path_ok(const char *path, size_t len);
 /* Opens a checked path's directory, beneath the root. 0 or -errno (a hidden one isn't there). */

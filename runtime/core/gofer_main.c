@@ -27,12 +27,14 @@ int gofer_main(void)
 			signal(sig, SIG_IGN);
 	umask(0);
 	gofer_root_init(&roots[0], c->root_fd, false);
+	roots[0].ids = config_idmaps(c, &c->idmaps);
 	for (uint32_t i = 0; i < c->nmounts; i++) {
 		const struct config_mount *m = &c->mounts[i];
 
 		if (m->kind != MOUNT_BIND)
 			continue;
 		gofer_root_init(&roots[n], m->dir_fd, !(m->flags & 1 /* MS_RDONLY */));
+		roots[n].ids = config_idmaps(c, &m->idmaps);
 		writes |= roots[n++].writable;
 	}
 	for (uint32_t i = 0; i < c->npaths; i++) {

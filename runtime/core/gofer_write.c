@@ -9,6 +9,10 @@
  *
  * The sentry controls the operation, both paths, modes, owners, times and attributes. It gets: no set-user-ID bits on files, no
  * devices, no attributes but user.*, owners only where the gofer may give files away.
+ *
+ * Of a root with maps of ids it gets no more than who is in them: an id that isn't in them is EINVAL before anything is done; what
+ * is made has an owner and a group that are, or is gone again; modes and owners of files whose owner isn't in them don't change,
+ * and directories and files that none of them may write to stay as they are (gofer_reaches).
  */
 #include "runtime/core/gofer_internal.h"
 
@@ -27,17 +31,72 @@ static mode_t host_mode(mode_t mode, bool dir)
 	return mode & (dir ? 07777 : 01777);
 }
 
-/* A new node gets the guest's owner, where the gofer may give files away. Its record is the answer. */
-static int made(struct answer *a, struct parent *p)
+static bool has_maps(void)
+{
+	return gofer_ask.root->ids.uids.n != 0;
+}
+
+/* The owner that the request names, on the host; -1: it names none. 0, or -EINVAL: one that can't be had. */
+static int owner_asked(uid_t *uid, gid_t *gid)
 {
 	const struct gofer_request *q = &gofer_ask.req;
-	uid_t uid = (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1;
-	gid_t gid = (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1;
 
-	if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(p->fd, p->name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    errno != EPERM)
+	*uid = (q->valid & GOFER_ATTR_UID) ? idmap_host(&gofer_ask.root->ids.uids, q->uid) : (uid_t)-1;
+	*gid = (q->valid & GOFER_ATTR_GID) ? idmap_host(&gofer_ask.root->ids.gids, q->gid) : (gid_t)-1;
+	return ((q->valid & GOFER_ATTR_UID) && *uid == (uid_t)-1) || ((q->valid & GOFER_ATTR_GID) && *gid == (gid_t)-1) ? -EINVAL : 0;
+}
+
+/* May names in the directory change? And of a new one: will it have an owner in the maps, and a group in them or the directory's? */
+static int dir_changes(int dir, bool new)
+{
+	const struct gofer_request *q = &gofer_ask.req;
+	struct stat st;
+
+	if (!has_maps())
+		return 0;
+	if (fstat(dir, &st) < 0)
 		return -errno;
-	return gofer_answer_name(a, gofer_ask.root, p->fd, p->name, false);
+	if (!gofer_reaches(gofer_ask.root, &st, MAY_W | MAY_X))
+		return -EACCES;
+	if (new && (!(q->valid & GOFER_ATTR_UID) || (!(q->valid & GOFER_ATTR_GID) && !(st.st_mode & S_ISGID))))
+		return -EINVAL;
+	return 0;
+}
+
+/* May this name go? In a directory with the sticky bit only who owns one of the two removes it. */
+static int victim_goes(int dir, const char *name)
+{
+	struct stat st, victim;
+
+	if (!has_maps())
+		return 0;
+	if (fstat(dir, &st) < 0 || fstatat(dir, name, &victim, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return (st.st_mode & S_ISVTX) && !gofer_owner_mapped(gofer_ask.root, &st) && !gofer_owner_mapped(gofer_ask.root, &victim) ? -EPERM : 0;
+}
+
+/*
+ * A new node gets the guest's owner, where the gofer may give files away. Its record is the answer. fd: the node itself, if it is
+ * open. Who may not give files away (an ordinary user) leaves it as it is; of a root with maps it is gone then.
+ */
+static int made(struct answer *a, struct parent *p, int fd)
+{
+	int node = fd >= 0 ? fd : openat(p->fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC), err;
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	err = node < 0 ? -errno : owner_asked(&uid, &gid);
+	if (err == 0 && has_maps() && (fstat(node, &st) < 0 || st.st_uid != gofer_ask.root->self))
+		err = -ESTALE; /* it isn't what was made: somebody else has changed the name's meaning */
+	else if (err == 0 && (uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(node, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 &&
+		 (errno != EPERM || has_maps())) {
+		err = -errno;
+		unlinkat(p->fd, p->name, gofer_ask.req.op == GOFER_MKDIR ? AT_REMOVEDIR : 0);
+	}
+	if (node >= 0 && node != fd)
+		close(node);
+	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, p->fd, p->name, false);
 }
 
 static int do_create(struct answer *a, struct parent *p)
@@ -48,7 +107,7 @@ static int do_create(struct answer *a, struct parent *p)
 	if (fd < 0)
 		return -errno;
 	a->fd = fd;
-	return made(a, p);
+	return made(a, p, fd);
 }
 
 static int do_mknod(struct answer *a, struct parent *p)
@@ -59,7 +118,7 @@ static int do_mknod(struct answer *a, struct parent *p)
 		return -EPERM;
 	if (mknodat(p->fd, p->name, type | host_mode(gofer_ask.req.mode, false), 0) < 0)
 		return -errno;
-	return made(a, p);
+	return made(a, p, -1);
 }
 
 static int do_symlink(struct answer *a, struct parent *p)
@@ -70,7 +129,7 @@ static int do_symlink(struct answer *a, struct parent *p)
 		return -EINVAL;
 	if (symlinkat(gofer_ask.arg, p->fd, p->name) < 0)
 		return -errno;
-	return made(a, p);
+	return made(a, p, -1);
 }
 
 /* link and rename: the argument is a path of the same root. */
@@ -82,6 +141,21 @@ static int open_other(struct parent *other)
 	return gofer_open_parent(gofer_ask.root, gofer_ask.arg, other);
 }
 
+/* A file of an id that isn't mapped: only if it could be read and written anyway, as protected_hardlinks has it. */
+static int may_link(const struct parent *p)
+{
+	struct stat st;
+
+	if (!has_maps())
+		return 0;
+	if (fstatat(p->fd, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return gofer_owner_mapped(gofer_ask.root, &st) ||
+			       (S_ISREG(st.st_mode) && !(st.st_mode & 06000) && gofer_reaches(gofer_ask.root, &st, MAY_R | MAY_W)) ?
+		       0 :
+		       -EPERM;
+}
+
 static int do_link(struct answer *a, struct parent *p)
 {
 	struct parent to;
@@ -89,8 +163,12 @@ static int do_link(struct answer *a, struct parent *p)
 
 	if (err != 0)
 		return err;
-	err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno :
-								  gofer_answer_name(a, gofer_ask.root, to.fd, to.name, false);
+	err = dir_changes(to.fd, false);
+	if (err == 0)
+		err = may_link(p);
+	if (err == 0)
+		err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno :
+								      gofer_answer_name(a, gofer_ask.root, to.fd, to.name, false);
 	gofer_put_parent(&to);
 	return err;
 }
@@ -105,14 +183,20 @@ static int do_rename(struct parent *p)
 	err = open_other(&to);
 	if (err != 0)
 		return err;
-	err = syscall(SYS_renameat2, p->fd, p->name, to.fd, to.name, gofer_ask.req.flags) < 0 ? -errno : 0;
+	err = dir_changes(to.fd, false);
+	if (err == 0)
+		err = victim_goes(p->fd, p->name);
+	if (err == 0 && victim_goes(to.fd, to.name) == -EPERM)
+		err = -EPERM;
+	if (err == 0)
+		err = syscall(SYS_renameat2, p->fd, p->name, to.fd, to.name, gofer_ask.req.flags) < 0 ? -errno : 0;
 	gofer_put_parent(&to);
 	return err;
 }
 
 /* chmod by name follows links, and names may change under us (another sandbox with the same writable directory): the
  * thing itself is held by O_PATH, and its mode changed by way of /proc/self/fd. */
-static int change_mode(int dir, const char *name, mode_t mode)
+static int change_mode(int dir, const char *name, const struct stat *was, mode_t mode)
 {
 	char self[40];
 	struct stat st;
@@ -122,11 +206,27 @@ static int change_mode(int dir, const char *name, mode_t mode)
 	if (fd < 0)
 		return -errno;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (fstat(fd, &st) < 0)
-		err = -errno;
+	if (fstat(fd, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev)
+		err = -ESTALE;
 	else if (S_ISLNK(st.st_mode))
 		err = -EOPNOTSUPP;
 	else if (fchmodat(AT_FDCWD, self, mode, 0) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Owners: of what was looked at, whatever the name means by now. */
+static int change_owner(int dir, const char *name, const struct stat *was, uid_t uid, gid_t gid)
+{
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev || (has_maps() && !gofer_owner_mapped(gofer_ask.root, &st)))
+		err = -ESTALE;
+	else if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -140,8 +240,12 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 		{.tv_sec = q->mtime_sec, .tv_nsec = (q->valid & GOFER_ATTR_MTIME) ? (long)q->mtime_nsec : UTIME_OMIT},
 	};
 	struct stat st;
-	int err = 0;
+	uid_t uid;
+	gid_t gid;
+	int err = owner_asked(&uid, &gid);
 
+	if (err != 0)
+		return err;
 	if ((q->valid & ~GOFER_ATTR_ALL) || ((q->valid & GOFER_ATTR_ATIME) && q->atime_nsec > 999999999) ||
 	    ((q->valid & GOFER_ATTR_MTIME) && q->mtime_nsec > 999999999))
 		return -EINVAL;
@@ -149,13 +253,15 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 		return -errno;
 	if (q->ino != 0 && (st.st_ino != q->ino || st.st_dev != q->dev))
 		return -ESTALE;
+	if ((q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID | GOFER_ATTR_MODE)) && has_maps() && !gofer_owner_mapped(gofer_ask.root, &st))
+		return -EPERM;
+	if ((q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) && !gofer_owner_mapped(gofer_ask.root, &st) &&
+	    !gofer_reaches(gofer_ask.root, &st, MAY_W))
+		return -EPERM;
 	if (q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID))
-		err = fchownat(dir, name, (q->valid & GOFER_ATTR_UID) ? q->uid : (uid_t)-1,
-			       (q->valid & GOFER_ATTR_GID) ? q->gid : (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0
-			      ? -errno
-			      : 0;
+		err = change_owner(dir, name, &st, uid, gid);
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
-		err = change_mode(dir, name, host_mode(q->mode, S_ISDIR(st.st_mode)));
+		err = change_mode(dir, name, &st, host_mode(q->mode, S_ISDIR(st.st_mode)));
 	if (err == 0 && (q->valid & GOFER_ATTR_SIZE)) {
 		struct stat now;
 		int fd = q->size <= INT64_MAX ? gofer_open_regular(gofer_ask.root, dir, name, O_WRONLY, 0, 0, &now) : -EINVAL;
@@ -177,6 +283,7 @@ static int change_xattr(void)
 {
 	size_t name_len = strnlen(gofer_ask.arg, gofer_ask.req.arg_len);
 	const char *file;
+	struct stat st;
 	int err;
 
 	if (name_len == gofer_ask.req.arg_len || name_len > 255)
@@ -186,6 +293,11 @@ static int change_xattr(void)
 	err = gofer_enter_parent(&file);
 	if (err != 0)
 		return err;
+	/* With the second flag it isn't lstat, by another number, in libc. */
+	if (has_maps() && fstatat(AT_FDCWD, file, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+		return -errno;
+	if (has_maps() && !gofer_reaches(gofer_ask.root, &st, MAY_W))
+		return -EACCES;
 	if (gofer_ask.req.op == GOFER_REMOVEXATTR)
 		return lremovexattr(file, gofer_ask.arg) < 0 ? -errno : 0;
 	if (gofer_ask.req.flags & ~3U)
@@ -196,15 +308,34 @@ static int change_xattr(void)
 		       : 0;
 }
 
+static int may_do(struct parent *p)
+{
+	unsigned op = gofer_ask.req.op;
+	bool new = op == GOFER_CREATE || op == GOFER_MKDIR || op == GOFER_MKNOD || op == GOFER_SYMLINK;
+	uid_t uid;
+	gid_t gid;
+	int err = new ? owner_asked(&uid, &gid) : 0;
+
+	if (err == 0 && op != GOFER_SETATTR && op != GOFER_LINK)
+		err = dir_changes(p->fd, new);
+	if (err == 0 && (op == GOFER_UNLINK || op == GOFER_RMDIR))
+		err = victim_goes(p->fd, p->name);
+	return err;
+}
+
 static int do_named(struct answer *a, struct parent *p)
 {
+	int err = may_do(p);
+
+	if (err != 0)
+		return err;
 	switch (gofer_ask.req.op) {
 	case GOFER_CREATE:
 		return do_create(a, p);
 	case GOFER_MKDIR:
 		if (mkdirat(p->fd, p->name, host_mode(gofer_ask.req.mode, true)) < 0)
 			return -errno;
-		return made(a, p);
+		return made(a, p, -1);
 	case GOFER_MKNOD:
 		return do_mknod(a, p);
 	case GOFER_SYMLINK:

@@ -429,6 +429,16 @@ static const char *check_network(const struct config *c)
 	return NULL;
 }
 
+/* Its ids too: inside they are one kernel's. */
+static const char *check_ids(const struct config *c)
+{
+	const struct idmaps theirs = config_idmaps(c, &c->idmaps), ours = config_idmaps(cfg, &cfg->idmaps);
+
+	return idmap_same(&theirs.uids, &ours.uids) && idmap_same(&theirs.gids, &ours.gids) ?
+		       NULL :
+		       "linux.uidMappings, gidMappings: they are not those of the pod's sandbox: the containers of a pod have one map of ids";
+}
+
 static const struct config *map_sealed(int fd, const char **bad)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -453,6 +463,8 @@ static const char *check_container(const int *fds, unsigned nfds)
 	bad = config_check(c);
 	if (bad == NULL)
 		bad = check_network(c);
+	if (bad == NULL)
+		bad = check_ids(c);
 	munmap((void *)(uintptr_t)c, sizeof(*c));
 	return bad;
 }

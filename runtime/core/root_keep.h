@@ -17,6 +17,7 @@
 /* Descriptors of the keeper. */
 #define KEEP_STREAM_FD 3
 #define KEEP_ROOT_FD 4
+#define KEEP_CONFIG_FD 5 /* the sandbox's sealed configuration, for its maps of ids */
 #define KEEP_ROLE "root-keep"
 
 /* ---- the sentry ---- */

@@ -3,7 +3,7 @@
  * The monitor's part of root-writes=keep: starting the keeper.
  *
  * The keeper is executed anew from the command's program, whose descriptor the command left us, with an empty environment, the
- * root's directory, and one end of a socketpair whose other end goes to the sentry. As root it has what changing files as root
+ * root's directory, the configuration (for its maps of ids), and one end of a socketpair whose other end goes to the sentry. As root it has what changing files as root
  * takes, and no other capability. It is started once, at the end: an idle sandbox has no process more.
  */
 #include "runtime/core/root_keep.h"
@@ -34,8 +34,8 @@ static pid_t spawn_keeper(const struct config *cfg, int *ours)
 	pid = spawn_role(&(struct spawn){
 		.role = KEEP_ROLE,
 		.program_fd = program,
-		.fds = {pair[1], cfg->root_fd},
-		.nfds = 2,
+		.fds = {pair[1], cfg->root_fd, CONFIG_FD},
+		.nfds = 3,
 		.keep_caps = geteuid() == 0 ? CAPS_OF_FILES : 0,
 	});
 	close(program);

@@ -23,6 +23,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/fs/lower.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 
 #include <string.h>
@@ -261,6 +262,9 @@ static void own(struct task *task, const struct inode *dir, struct gofer_request
 	req->valid = GOFER_ATTR_UID | GOFER_ATTR_GID;
 	req->uid = task->cred->fsuid;
 	req->gid = (dir->mode & LINUX_S_ISGID) ? dir->gid : task->cred->fsgid;
+	/* A group that isn't mapped has no number here; the host gives it on as well. */
+	if (req->gid == ID_NONE)
+		req->valid &= ~GOFER_ATTR_GID;
 }
 
 static int bind_create(struct task *task, struct inode *dir, struct dentry *dentry, uint32_t mode, struct inode **out)

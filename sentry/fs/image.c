@@ -29,6 +29,7 @@
 #include "sentry/base/panic.h"
 #include "runtime/erofs.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"
 
@@ -179,8 +180,8 @@ static int put_record(struct answering *a, const struct erofs_inode *i, const ch
 	r->atime_nsec = r->mtime_nsec = r->ctime_nsec = r->btime_nsec = i->mtime_nsec;
 	r->mode = i->mode;
 	r->nlink = i->nlink;
-	r->uid = i->uid;
-	r->gid = i->gid;
+	r->uid = idmap_inside(&id_maps.uids, i->uid); /* as of files on the host */
+	r->gid = idmap_inside(&id_maps.gids, i->gid);
 	r->name_len = (uint16_t)name_len;
 	r->target_len = (uint16_t)target_len;
 	r->flags = i->xattrs_len != 0 ? GOFER_HAS_XATTRS : 0;

@@ -11,6 +11,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/fs/proc_internal.h"
 #include "sentry/fs/pseudo_mounts.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/mm/mm.h"
 
 #include <stdio.h>
@@ -144,6 +145,30 @@ static int ignore_store(unused_arg struct task *task, unused_arg struct pseudo_n
 	return 0;
 }
 
+/* With the host's ids as the bundle's maps have them, as from inside a user namespace. */
+static void show_map(const struct idmap *m, struct text_buf *b)
+{
+	static const struct idmap_range all = {0, 0, UINT32_MAX};
+
+	for (uint32_t i = 0; i < MAX(m->n, 1U); i++) {
+		const struct idmap_range *r = m->n != 0 ? &m->ranges[i] : &all;
+
+		text_printf(b, "%10u %10u %10u\n", r->inside, r->host, r->count);
+	}
+}
+
+static int show_uid_map(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
+{
+	show_map(&id_maps.uids, b);
+	return 0;
+}
+
+static int show_gid_map(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
+{
+	show_map(&id_maps.gids, b);
+	return 0;
+}
+
 static int refuse_store(unused_arg struct task *task, unused_arg struct pseudo_node *node, unused_arg char *data,
 			unused_arg size_t len)
 {
@@ -232,7 +257,7 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_LINK("exe", proc_exe_readlink, .follow = proc_exe_follow, .check = proc_check_access),                       \
 	P_DIR("fd", 0500, &proc_fd_dir, .check = proc_check_access),                                                   \
 	P_DIR("fdinfo", 0555, &proc_fdinfo_dir, .check = proc_check_access),                                           \
-	P_TEXT("gid_map", "         0          0 4294967295\n"),                                                       \
+	P_FILE("gid_map", 0444, show_gid_map),                                                                         \
 	P_FILE("io", 0400, pseudo_show_text, .check = proc_check_access,                                               \
 	       .text = "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"                       \
 		       "cancelled_write_bytes: 0\n"),                                                                  \
@@ -260,7 +285,7 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_FILE("stat", 0444, proc_pid_stat),                                                                           \
 	P_FILE("statm", 0444, proc_pid_statm),                                                                         \
 	P_FILE("status", 0444, proc_pid_status),                                                                       \
-	P_TEXT("uid_map", "         0          0 4294967295\n"),                                                       \
+	P_FILE("uid_map", 0444, show_uid_map),                                                       \
 	P_FILE("wchan", 0444, wchan_show)
 
 static const struct pseudo_entry pid_entries[] = {

@@ -5,8 +5,8 @@
  * A cred is immutable once a task has it: every change copies it, checks, alters the copy, and installs it with
  * task_set_cred. Open files keep the opener's.
  *
- * There is one user namespace, so ids are what the guest sees. What it may do with capabilities is bounded by what the
- * sentry lets anybody do: none of them reaches the host.
+ * There is one user namespace, so ids are what the guest sees; those that its mappings don't have can't be had (ids.h). What it
+ * may do with capabilities is bounded by what the sentry lets anybody do: none of them reaches the host.
  *
  * Left out: file capabilities (security.capability attributes give nothing), user namespaces.
  */
@@ -15,6 +15,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/platform.h"
 #include "sentry/mm/mm.h"
@@ -169,11 +170,21 @@ static int refuse(struct cred *c, int err)
 	return err;
 }
 
+static bool uid_ok(kuid_t uid)
+{
+	return uid == CRED_KEEP || uid_mapped(uid);
+}
+
+static bool gid_ok(kgid_t gid)
+{
+	return gid == CRED_KEEP || gid_mapped(gid);
+}
+
 int cred_setuid(struct task *task, kuid_t uid)
 {
 	struct cred *c;
 
-	if (uid == CRED_KEEP)
+	if (!uid_mapped(uid))
 		return -LINUX_EINVAL;
 	c = cred_dup(task->cred);
 	if (c == NULL)
@@ -190,7 +201,7 @@ int cred_setgid(struct task *task, kgid_t gid)
 {
 	struct cred *c;
 
-	if (gid == CRED_KEEP)
+	if (!gid_mapped(gid))
 		return -LINUX_EINVAL;
 	c = cred_dup(task->cred);
 	if (c == NULL)
@@ -208,8 +219,11 @@ int cred_setreuid(struct task *task, kuid_t ruid, kuid_t euid)
 {
 	const struct cred *old = task->cred;
 	bool cap = task_capable(task, LINUX_CAP_SETUID);
-	struct cred *c = cred_dup(old);
+	struct cred *c;
 
+	if (!uid_ok(ruid) || !uid_ok(euid))
+		return -LINUX_EINVAL;
+	c = cred_dup(old);
 	if (c == NULL)
 		return -LINUX_ENOMEM;
 	if (ruid != CRED_KEEP) {
@@ -232,8 +246,11 @@ int cred_setregid(struct task *task, kgid_t rgid, kgid_t egid)
 {
 	const struct cred *old = task->cred;
 	bool cap = task_capable(task, LINUX_CAP_SETGID);
-	struct cred *c = cred_dup(old);
+	struct cred *c;
 
+	if (!gid_ok(rgid) || !gid_ok(egid))
+		return -LINUX_EINVAL;
+	c = cred_dup(old);
 	if (c == NULL)
 		return -LINUX_ENOMEM;
 	if (rgid != CRED_KEEP) {
@@ -263,6 +280,8 @@ int cred_setresuid(struct task *task, kuid_t ruid, kuid_t euid, kuid_t suid)
 	const struct cred *old = task->cred;
 	struct cred *c;
 
+	if (!uid_ok(ruid) || !uid_ok(euid) || !uid_ok(suid))
+		return -LINUX_EINVAL;
 	if (!task_capable(task, LINUX_CAP_SETUID) &&
 	    !(one_of(ruid, old->uid, old->euid, old->suid) && one_of(euid, old->uid, old->euid, old->suid) &&
 	      one_of(suid, old->uid, old->euid, old->suid)))
@@ -282,6 +301,8 @@ int cred_setresgid(struct task *task, kgid_t rgid, kgid_t egid, kgid_t sgid)
 	const struct cred *old = task->cred;
 	struct cred *c;
 
+	if (!gid_ok(rgid) || !gid_ok(egid) || !gid_ok(sgid))
+		return -LINUX_EINVAL;
 	if (!task_capable(task, LINUX_CAP_SETGID) &&
 	    !(one_of(rgid, old->gid, old->egid, old->sgid) && one_of(egid, old->gid, old->egid, old->sgid) &&
 	      one_of(sgid, old->gid, old->egid, old->sgid)))
@@ -304,7 +325,7 @@ kuid_t cred_setfsuid(struct task *task, kuid_t uid)
 	kuid_t was = old->fsuid;
 	struct cred *c;
 
-	if (uid == CRED_KEEP || uid == was)
+	if (!uid_mapped(uid) || uid == was)
 		return was;
 	if (uid != old->uid && uid != old->euid && uid != old->suid && !task_capable(task, LINUX_CAP_SETUID))
 		return was;
@@ -323,7 +344,7 @@ kgid_t cred_setfsgid(struct task *task, kgid_t gid)
 	kgid_t was = old->fsgid;
 	struct cred *c;
 
-	if (gid == CRED_KEEP || gid == was)
+	if (!gid_mapped(gid) || gid == was)
 		return was;
 	if (gid != old->gid && gid != old->egid && gid != old->sgid && !task_capable(task, LINUX_CAP_SETGID))
 		return was;
@@ -458,7 +479,7 @@ static void exec_setid_bits(const struct task *task, const struct file *exe, str
 	const uint32_t sgid_exec = LINUX_S_ISGID | 010;
 
 	if (task->no_new_privs || inode == NULL ||
-	    (exe->path.mount != NULL && (exe->path.mount->flags & LINUX_MS_NOSUID)))
+	    (exe->path.mount != NULL && (exe->path.mount->flags & LINUX_MS_NOSUID)) || !uid_mapped(inode->uid) || !gid_mapped(inode->gid))
 		return;
 	if (inode->mode & LINUX_S_ISUID)
 		c->euid = inode->uid;

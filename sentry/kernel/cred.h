@@ -14,6 +14,7 @@ struct cred {
 	kgid_t gid, egid, sgid, fsgid;
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	uint32_t securebits;
+	bool all_ids;     /* the sandbox's own work, not a program's: capabilities count whatever ids a file has */
 	uint32_t ngroups; /* <= LINUX_NGROUPS_MAX */
 	kgid_t *groups;   /* sorted; NULL if ngroups is 0 */
 };

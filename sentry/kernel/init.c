@@ -27,6 +27,7 @@
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/cpu_limit.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/mounts.h"
 #include "sentry/kernel/process_setup.h"
@@ -60,6 +61,7 @@ void kernel_prepare(const struct config *c)
 	cpu_set_t set;
 
 	cfg = c;
+	ids_init(c);
 	CPU_ZERO(&set);
 	kernel.ncpus = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 	host_cpus = kernel.ncpus;
@@ -229,6 +231,7 @@ int kernel_start(const struct config *c)
 	if (cred == NULL || files == NULL || fs == NULL)
 		return -LINUX_ENOMEM;
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
+	cred->all_ids = true;
 	dev_init();
 	err = net_init(cfg, SENTRY_DIAL_FD, SENTRY_UDP_FD);
 	if (err < 0)

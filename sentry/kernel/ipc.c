@@ -5,6 +5,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 
 #include <string.h>
@@ -128,9 +129,12 @@ int ipc_may_control(const struct task *task, const struct ipc_object *o)
 	return -LINUX_EPERM;
 }
 
-void ipc_set_owner(struct ipc_object *o, const struct linux_ipc_perm *perm)
+int ipc_set_owner(struct ipc_object *o, const struct linux_ipc_perm *perm)
 {
+	if (!uid_mapped(perm->uid) || !gid_mapped(perm->gid))
+		return -LINUX_EINVAL;
 	o->perm.uid = perm->uid;
 	o->perm.gid = perm->gid;
 	o->perm.mode = (o->perm.mode & ~0777U) | (perm->mode & 0777);
+	return 0;
 }

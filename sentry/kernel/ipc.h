@@ -46,7 +46,7 @@ int ipc_highest(const struct ipc_ids *ids);
 int ipc_permission(const struct task *task, const struct ipc_object *o, int flags) must_check;
 /* IPC_SET and IPC_RMID: owner, creator or CAP_SYS_ADMIN. 0 or -LINUX_EPERM. */
 int ipc_may_control(const struct task *task, const struct ipc_object *o) must_check;
-void ipc_set_owner(struct ipc_object *o, const struct linux_ipc_perm *perm);
+int ipc_set_owner(struct ipc_object *o, const struct linux_ipc_perm *perm) must_check;
 
 /* semget(2): semaphores a set, in all, operations a call, sets; largest value. */
 #define SEM_MSL 32000

@@ -306,7 +306,9 @@ int msg_set(struct task *task, int32_t id, const struct linux_msqid_ds *ds)
 		return err;
 	if (ds->qbytes > MSG_MNB && !task_capable(task, LINUX_CAP_SYS_RESOURCE))
 		return -LINUX_EPERM;
-	ipc_set_owner(&q->ipc, &ds->perm);
+	err = ipc_set_owner(&q->ipc, &ds->perm);
+	if (err != 0)
+		return err;
 	q->max_bytes = ds->qbytes;
 	q->ctime = vfs_now().sec;
 	waitq_wake(&q->senders, 0);

@@ -259,6 +259,7 @@ static struct task *new_task(struct container *c)
 	if (cred == NULL || files == NULL || fs == NULL)
 		return NULL; /* memory is out: the sandbox is about to end, what is lost here is little */
 	cred->cap_effective = cred->cap_permitted = cred->cap_bounding = LINUX_CAP_ALL;
+	cred->all_ids = true;
 	if (c != &container_first && c->root != NULL) {
 		struct path top = {.mount = c->root, .dentry = c->root->root};
 

@@ -11,6 +11,7 @@
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -34,12 +35,25 @@ int process_open_host_fd(struct task *task, int host_fd, int fd, struct tty **tt
 	return got < 0 ? got : 0;
 }
 
+static bool ids_mapped(const struct config *cfg)
+{
+	bool all = uid_mapped(cfg->uid) && gid_mapped(cfg->gid);
+
+	for (uint32_t i = 0; i < cfg->ngroups; i++)
+		all &= gid_mapped(cfg->groups[i]);
+	return all;
+}
+
 int process_become_user(struct task *task, const struct config *cfg)
 {
-	struct cred *c = cred_dup(task->cred);
+	struct cred *c;
 
+	if (!ids_mapped(cfg))
+		return -LINUX_EINVAL;
+	c = cred_dup(task->cred);
 	if (c == NULL)
 		return -LINUX_ENOMEM;
+	c->all_ids = false;
 	c->uid = c->euid = c->suid = c->fsuid = cfg->uid;
 	c->gid = c->egid = c->sgid = c->fsgid = cfg->gid;
 	c->cap_effective = cfg->cap_effective;

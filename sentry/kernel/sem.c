@@ -473,7 +473,9 @@ int sem_set(struct task *task, int32_t id, const struct linux_semid_ds *ds)
 	err = ipc_may_control(task, o);
 	if (err != 0)
 		return err;
-	ipc_set_owner(o, &ds->perm);
+	err = ipc_set_owner(o, &ds->perm);
+	if (err != 0)
+		return err;
 	set_of(o)->ctime = vfs_now().sec;
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/text.h"
 #include "sentry/mm/vma.h"
@@ -338,7 +339,7 @@ int64_t shm_control(struct task *task, int id, int cmd, struct linux_shmid_ds *d
 	case LINUX_IPC_SET:
 		if (!is_owner(task, s))
 			return -LINUX_EPERM;
-		if (ds->perm.uid == UINT32_MAX || ds->perm.gid == UINT32_MAX)
+		if (!uid_mapped(ds->perm.uid) || !gid_mapped(ds->perm.gid))
 			return -LINUX_EINVAL;
 		s->ds.perm.uid = ds->perm.uid;
 		s->ds.perm.gid = ds->perm.gid;

@@ -20,6 +20,7 @@
  */
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/usercopy.h"
@@ -229,7 +230,7 @@ static int scm_check_cred(const struct task *task, const struct linux_ucred *cre
 {
 	const struct cred *c = task->cred;
 
-	if (cred->uid == UINT32_MAX || cred->gid == UINT32_MAX)
+	if (!uid_mapped(cred->uid) || !gid_mapped(cred->gid))
 		return -LINUX_EINVAL;
 	if (cred->pid != task->group->pid && !task_capable(task, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;

@@ -71,6 +71,7 @@ struct task *vfs_boot_task(void)
 		.cap_effective = LINUX_CAP_ALL,
 		.cap_permitted = LINUX_CAP_ALL,
 		.cap_bounding = LINUX_CAP_ALL,
+		.all_ids = true,
 	};
 	static struct fs_context fs = {.ref = {1}};
 	static struct thread_group group = {.ref = {1}};

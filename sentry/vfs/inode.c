@@ -18,6 +18,7 @@
 #include "sentry/abi/signal.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/text.h"
 #include "sentry/vfs/inotify.h"
@@ -102,7 +103,13 @@ void inode_touch(struct inode *inode, uint32_t which)
 
 bool inode_owner_or_capable(struct task *task, const struct inode *inode)
 {
-	return task->cred->fsuid == inode->uid || task_capable(task, LINUX_CAP_FOWNER);
+	return task->cred->fsuid == inode->uid ||
+	       (task_capable(task, LINUX_CAP_FOWNER) && (uid_mapped(inode->uid) || task->cred->all_ids));
+}
+
+bool inode_capable(const struct task *task, const struct inode *inode, int cap)
+{
+	return task_capable(task, cap) && ((uid_mapped(inode->uid) && gid_mapped(inode->gid)) || task->cred->all_ids);
 }
 
 void inode_init_owner(struct task *task, const struct inode *dir, struct inode *inode)
@@ -115,7 +122,7 @@ void inode_init_owner(struct task *task, const struct inode *dir, struct inode *
 	if (inode_is_dir(inode))
 		inode->mode |= LINUX_S_ISGID;
 	else if ((inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010) && !cred_in_group(task->cred, dir->gid) &&
-		 !task_capable(task, LINUX_CAP_FSETID))
+		 !inode_capable(task, dir, LINUX_CAP_FSETID))
 		inode->mode &= ~LINUX_S_ISGID;
 }
 
@@ -135,10 +142,10 @@ static bool capability_allows(struct task *task, const struct inode *inode, int 
 {
 	bool dir = inode_is_dir(inode);
 
-	if ((dir || !(mask & MAY_EXEC) || (inode->mode & 0111)) && task_capable(task, LINUX_CAP_DAC_OVERRIDE))
+	if ((dir || !(mask & MAY_EXEC) || (inode->mode & 0111)) && inode_capable(task, inode, LINUX_CAP_DAC_OVERRIDE))
 		return true;
 	if (dir ? !(mask & MAY_WRITE) : mask == MAY_READ)
-		return task_capable(task, LINUX_CAP_DAC_READ_SEARCH);
+		return inode_capable(task, inode, LINUX_CAP_DAC_READ_SEARCH);
 	return false;
 }
 
@@ -250,17 +257,20 @@ static int setattr_allowed(struct task *task, struct inode *inode, struct iattr 
 	const struct cred *cred = task->cred;
 	bool owner = cred->fsuid == inode->uid;
 
-	if ((attr->valid & ATTR_UID) && !(owner && attr->uid == inode->uid) && !task_capable(task, LINUX_CAP_CHOWN))
+	if (((attr->valid & ATTR_UID) && !uid_mapped(attr->uid)) || ((attr->valid & ATTR_GID) && !gid_mapped(attr->gid)))
+		return -LINUX_EINVAL;
+	if ((attr->valid & ATTR_UID) && !(owner && attr->uid == inode->uid) && !inode_capable(task, inode, LINUX_CAP_CHOWN))
 		return -LINUX_EPERM;
 	if ((attr->valid & ATTR_GID) &&
-	    !(owner && (attr->gid == inode->gid || cred_in_group(cred, attr->gid))) && !task_capable(task, LINUX_CAP_CHOWN))
+	    !(owner && (attr->gid == inode->gid || cred_in_group(cred, attr->gid))) &&
+	    !inode_capable(task, inode, LINUX_CAP_CHOWN))
 		return -LINUX_EPERM;
 	if (attr->valid & ATTR_MODE) {
 		kgid_t gid = (attr->valid & ATTR_GID) ? attr->gid : inode->gid;
 
 		if (!inode_owner_or_capable(task, inode))
 			return -LINUX_EPERM;
-		if (!cred_in_group(cred, gid) && !task_capable(task, LINUX_CAP_FSETID))
+		if (!cred_in_group(cred, gid) && !inode_capable(task, inode, LINUX_CAP_FSETID))
 			attr->mode &= ~LINUX_S_ISGID;
 	}
 	if (attr->valid & ATTR_TIMES_SET) {
@@ -282,7 +292,7 @@ static void kill_setid(struct task *task, const struct inode *inode, struct iatt
 	if (inode_is_dir(inode))
 		return;
 	if ((mode & LINUX_S_ISGID) &&
-	    ((mode & 010) || (!cred_in_group(task->cred, inode->gid) && !task_capable(task, LINUX_CAP_FSETID))))
+	    ((mode & 010) || (!cred_in_group(task->cred, inode->gid) && !inode_capable(task, inode, LINUX_CAP_FSETID))))
 		drop |= LINUX_S_ISGID;
 	if (drop != 0) {
 		attr->valid |= ATTR_MODE;

@@ -19,6 +19,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/ids.h"
 #include "sentry/kernel/task.h"
 
 #include <string.h>
@@ -470,7 +471,7 @@ int may_delete(struct task *task, const struct dentry *victim, bool is_dir)
 	if (err != 0)
 		return err;
 	if ((dir->mode & LINUX_S_ISVTX) && task->cred->fsuid != inode->uid && task->cred->fsuid != dir->uid &&
-	    !task_capable(task, LINUX_CAP_FOWNER))
+	    !inode_capable(task, inode, LINUX_CAP_FOWNER))
 		return -LINUX_EPERM;
 	if (is_dir) {
 		if (!inode_is_dir(inode))

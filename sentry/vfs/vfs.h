@@ -156,6 +156,8 @@ void inode_put(struct inode *i);
 /* 0 or -LINUX_EACCES / -LINUX_EROFS... */
 int inode_permission(struct task *task, struct inode *inode, int mask) must_check;
 bool inode_owner_or_capable(struct task *task, const struct inode *inode);
+/* Has the task the capability, and does it count over this inode? Not if its owner or group isn't mapped (ids.h). */
+bool inode_capable(const struct task *task, const struct inode *inode, int cap);
 /* Owner and mode of a new inode in dir: fsuid, fsgid or a setgid directory's group. */
 void inode_init_owner(struct task *task, const struct inode *dir, struct inode *inode);
 void inode_touch(struct inode *inode, uint32_t which); /* ATTR_ATIME | ATTR_MTIME | ATTR_CTIME = now */

@@ -72,6 +72,7 @@ static const struct attempt {
 	{"mknodat:char", SYS_mknodat, {-1, 0, 0020600}},
 	{"mknodat:block", SYS_mknodat, {-1, 0, 0060600}},
 	{"fchownat:nofollow", SYS_fchownat, {-1, 0, -1, -1, AT_SYMLINK_NOFOLLOW}},
+	{"fchownat:itself", SYS_fchownat, {-1, 0, -1, -1, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH}},
 	{"fchownat:follow", SYS_fchownat, {-1, 0, -1, -1, 0}},
 	{"linkat:follow", SYS_linkat, {-1, 0, -1, 0, AT_SYMLINK_FOLLOW}},
 };

@@ -63,7 +63,7 @@ static bool receive(bool set_ids)
 	cleanup_free char *root = xasprintf("%s/root", dir);
 	cleanup_close int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_error struct error *err = NULL;
-	struct files_sink *sink = files_layer_sink(fd, geteuid() == 0, set_ids);
+	struct files_sink *sink = files_layer_sink(fd, geteuid() == 0, set_ids, NULL);
 	bool ok = files_receive(&s, sink, &err);
 
 	cr_expect_eq(ok, err == NULL);

@@ -99,3 +99,40 @@ Test(config_check, damaged)
 	REFUSED(c->platform = 9);
 	REFUSED((c->drop_ids = true, c->sandbox_uid = 0));
 }
+
+/* ---- maps of ids ---- */
+
+static void maps(void)
+{
+	c->nidranges = 3;
+	c->idranges[0] = (struct idmap_range){0, 100000, 1000};
+	c->idranges[1] = (struct idmap_range){0, 200000, 1000};
+	c->idranges[2] = (struct idmap_range){500, 200999, 2};
+	c->idmaps = (struct config_idmaps){0, 1, 1, 1};
+	c->nmounts = 1;
+	c->mounts[0] = (struct config_mount){.kind = MOUNT_BIND, .dir_fd = 11, .target = 11, .idmaps = c->idmaps};
+}
+
+Test(config_check, maps_of_ids)
+{
+	maps();
+	cr_assert_null(config_check(c), "%s", config_check(c));
+	REFUSED(c->nidranges = CONFIG_MAX_IDRANGES + 1);
+	REFUSED(c->idmaps.uid_first = 4);
+	REFUSED(c->idmaps.uid_first = UINT32_MAX);
+	REFUSED(c->idmaps.uid_n = 4);
+	REFUSED(c->idmaps.uid_n = UINT32_MAX);
+	REFUSED(c->idmaps.uid_n = 0);
+	REFUSED(c->idmaps.gid_n = 0);
+	REFUSED(c->idmaps.gid_n = 2); /* they overlap */
+	REFUSED(c->idranges[0].count = 0);
+	REFUSED(c->idranges[0].host = UINT32_MAX - 5);
+	REFUSED(c->mounts[0].idmaps = (struct config_idmaps){0}); /* it would show, and take, the host's own numbers */
+	REFUSED(c->mounts[0].idmaps.gid_first = 3);
+	c->nidranges = CONFIG_MAX_IDRANGES;
+	for (uint32_t i = 0; i < CONFIG_MAX_IDRANGES; i++)
+		c->idranges[i] = (struct idmap_range){i, i, 1};
+	c->idmaps = c->mounts[0].idmaps = (struct config_idmaps){0, IDMAP_RANGES_MAX, 0, IDMAP_RANGES_MAX};
+	cr_expect_null(config_check(c));
+	REFUSED(c->idmaps.uid_n = IDMAP_RANGES_MAX + 1);
+}

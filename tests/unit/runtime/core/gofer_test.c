@@ -32,7 +32,8 @@ static void clean(void)
 /* A gofer for the directories as they are. */
 static void serve(void)
 {
-	static struct gofer_root roots[3];
+	static const struct idmap_range uids[] = {{0, 50000, 10}}, gids[] = {{0, 60000, 10}};
+	static struct gofer_root roots[4];
 	char path[96];
 	int pair[2];
 
@@ -42,16 +43,20 @@ static void serve(void)
 	snprintf(path, sizeof(path), "%s/rw", dir);
 	gofer_root_init(&roots[1], open(path, O_PATH | O_CLOEXEC), true);
 	roots[2].fd = -1;
+	snprintf(path, sizeof(path), "%s/mapped", dir);
+	gofer_root_init(&roots[3], open(path, O_PATH | O_CLOEXEC), true);
+	roots[3].ids = (struct idmaps){{uids, 1}, {gids, 1}};
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
-		_exit(gofer_serve(pair[1], roots, 3) == 0 ? 0 : 1);
+		_exit(gofer_serve(pair[1], roots, 4) == 0 ? 0 : 1);
 	}
 	close(pair[1]);
 	close(roots[0].fd);
 	close(roots[1].fd);
+	close(roots[3].fd);
 	sock = pair[0];
 }
 
@@ -66,7 +71,7 @@ static void start(void)
 	snprintf(cmd, sizeof(cmd),
 		 "cd %s && mkdir -p ro/d rw/d secret && echo inside >ro/d/f && echo inside >rw/d/f && echo secret >secret/f && "
 		 "ln -s ../secret ro/out && ln -s ../secret rw/out && ln -s /etc/passwd rw/abs && mkfifo ro/fifo && "
-		 "ln -s ../../secret/f rw/d/file-link && mkdir ro/hidden && echo h >ro/hidden/f && ln ro/hidden/f ro/other",
+		 "ln -s ../../secret/f rw/d/file-link && mkdir ro/hidden && echo h >ro/hidden/f && ln ro/hidden/f ro/other && mkdir mapped",
 		 dir);
 	cr_assert_eq(system(cmd), 0);
 	serve();
@@ -341,4 +346,142 @@ Test(gofer, random_requests)
 	}
 	snprintf(cmd, sizeof(cmd), "cd %s && [ $(cat secret/f) = secret ] && [ $(ls secret) = f ] && [ $(cat ro/d/f) = inside ]", dir);
 	cr_assert_eq(system(cmd), 0);
+}
+
+/* ---- a root with maps of ids: 0 to 9 inside are 50000 and 60000 on the host. Only root can make such files. ---- */
+
+static struct gofer_record record; /* the last one */
+
+static void shell(const char *script)
+{
+	char cmd[1024];
+
+	snprintf(cmd, sizeof(cmd), "cd %s/mapped && %s", dir, script);
+	cr_assert_eq(system(cmd), 0, "%s", script);
+}
+
+static bool have_root(void)
+{
+	if (geteuid() != 0)
+		cr_skip_test("only root makes files of others");
+	shell("echo m >mine && chown 50003:60004 mine && chmod 600 mine && echo t >theirs && chmod 644 theirs && echo s >secret && "
+	      "chmod 600 secret && mkdir shut open sticky && chmod 700 shut && echo x >shut/f && chmod 644 shut/f && chmod 777 open && chmod 1777 sticky && "
+	      "echo x >sticky/f && mkdir group && chown 0:60000 group && chmod 2775 group && mkdir in && chown 50000:60000 in && echo w >in/all && "
+	      "chmod 666 in/all && chown 50000:60000 . && echo h >half && chown 50001:0 half && chmod 400 half");
+	return true;
+}
+
+static int ask_as(int op, const char *path, const char *arg, uint32_t valid, uint32_t uid, uint32_t gid)
+{
+	struct gofer_request q = {.op = (uint16_t)op, .root = 3, .mode = op == GOFER_MKNOD ? S_IFIFO | 0644 : 0644, .valid = valid, .uid = uid, .gid = gid};
+
+	q.path_len = (uint32_t)strlen(path);
+	q.arg_len = (uint32_t)strlen(arg);
+	return ask_raw(&q, path, strlen(path), arg, strlen(arg), NULL);
+}
+
+/* uid:gid as it is on the host; 0: there is no such file. */
+static uint64_t owner_of(const char *name)
+{
+	char path[160];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/mapped/%s", dir, name);
+	return lstat(path, &st) == 0 ? ((uint64_t)st.st_uid << 32 | st.st_gid) : 1;
+}
+
+#define OWNER(uid, gid) ((uint64_t)(uid) << 32 | (gid))
+#define BOTH (GOFER_ATTR_UID | GOFER_ATTR_GID)
+
+static void look(const char *name)
+{
+	struct gofer_request q = {.op = GOFER_LOOKUP, .root = 3, .path_len = (uint32_t)strlen(name)};
+	static uint8_t message[4096];
+	ssize_t n;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), name, strlen(name));
+	cr_assert(send(sock, message, sizeof(q) + strlen(name), MSG_NOSIGNAL) > 0);
+	n = recv(sock, message, sizeof(message), 0);
+	cr_assert(n >= (ssize_t)(sizeof(struct gofer_reply) + sizeof(record)), "%s", name);
+	memcpy(&record, message + sizeof(struct gofer_reply), sizeof(record));
+}
+
+Test(gofer, owners_are_told_as_ids_inside)
+{
+	have_root();
+	look("mine");
+	cr_expect(record.uid == 3 && record.gid == 4);
+	look("theirs");
+	cr_expect(record.uid == ID_NONE && record.gid == ID_NONE);
+	look("half");
+	cr_expect(record.uid == 1 && record.gid == ID_NONE);
+	look("");
+	cr_expect(record.uid == 0 && record.gid == 0);
+}
+
+Test(gofer, what_is_made_has_an_owner_in_the_maps)
+{
+	have_root();
+	cr_expect_eq(ask_as(GOFER_CREATE, "new", "", BOTH, 9, 8), 0);
+	cr_expect_eq(owner_of("new"), OWNER(50009, 60008));
+	cr_expect_eq(ask_as(GOFER_MKDIR, "newdir", "", BOTH, 0, 0), 0);
+	cr_expect_eq(owner_of("newdir"), OWNER(50000, 60000));
+	cr_expect_eq(ask_as(GOFER_SYMLINK, "newlink", "x", BOTH, 1, 1), 0);
+	cr_expect_eq(owner_of("newlink"), OWNER(50001, 60001));
+	cr_expect_eq(ask_as(GOFER_MKNOD, "fifo", "", BOTH, 2, 2), 0);
+	cr_expect_eq(owner_of("fifo"), OWNER(50002, 60002));
+	for (int op = GOFER_CREATE; op <= GOFER_SYMLINK; op++) {
+		cr_expect_eq(ask_as(op, "no", "x", BOTH, 10, 0), -EINVAL, "%d", op);
+		cr_expect_eq(ask_as(op, "no", "x", BOTH, 0, 50000), -EINVAL, "%d: a number of the host's is none", op);
+		cr_expect_eq(ask_as(op, "no", "x", BOTH, ID_NONE, 0), -EINVAL, "%d", op);
+		cr_expect_eq(ask_as(op, "no", "x", 0, 0, 0), -EINVAL, "%d: it would be ours", op);
+		cr_expect_eq(ask_as(op, "no", "x", GOFER_ATTR_UID, 0, 0), -EINVAL, "%d: its group would be ours", op);
+		cr_expect_eq(owner_of("no"), 1, "%d", op);
+	}
+	cr_expect_eq(ask_as(GOFER_CREATE, "group/new", "", GOFER_ATTR_UID, 5, 0), 0, "the directory's");
+	cr_expect_eq(owner_of("group/new"), OWNER(50005, 60000));
+}
+
+Test(gofer, owners_change_within_the_maps)
+{
+	have_root();
+	cr_expect_eq(ask_as(GOFER_SETATTR, "mine", "", BOTH, 7, 7), 0);
+	cr_expect_eq(owner_of("mine"), OWNER(50007, 60007));
+	cr_expect_eq(ask_as(GOFER_SETATTR, "mine", "", GOFER_ATTR_UID, 10, 0), -EINVAL);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "mine", "", GOFER_ATTR_GID, 0, ID_NONE), -EINVAL);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_UID, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_MODE, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_MTIME, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_SIZE, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_SETATTR, "in/all", "", GOFER_ATTR_MTIME | GOFER_ATTR_SIZE, 0, 0), 0, "all may write to it");
+	cr_expect_eq(ask_as(GOFER_SETATTR, "half", "", GOFER_ATTR_GID, 0, 3), 0, "its owner may");
+	cr_expect_eq(owner_of("half"), OWNER(50001, 60003));
+	cr_expect_eq(owner_of("theirs"), OWNER(0, 0));
+	cr_expect_eq(owner_of("mine"), OWNER(50007, 60007));
+}
+
+Test(gofer, nobody_in_the_maps_gets_further_than_he_would)
+{
+	have_root();
+	cr_expect_eq(ask_as(GOFER_OPEN, "mine", "", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_OPEN, "theirs", "", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_OPEN, "secret", "", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_READ, "", "secret", 0, 0, 0), 0); /* what can't be opened is left out */
+	cr_expect_eq(ask_as(GOFER_LOOKUP, "shut", "", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_LOOKUP, "shut/f", "", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_OPEN, "shut/f", "", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_LIST, "shut", "", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_WALK, "shut", "f", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_UNLINK, "shut/f", "", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_CREATE, "shut/g", "", BOTH, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_RENAME, "mine", "shut/mine", 0, 0, 0), -EACCES);
+	cr_expect_eq(ask_as(GOFER_LINK, "theirs", "linked", 0, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_LINK, "in/all", "linked", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_UNLINK, "sticky/f", "", 0, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_RENAME, "sticky/f", "open/f", 0, 0, 0), -EPERM);
+	cr_expect_eq(ask_as(GOFER_CREATE, "sticky/mine", "", BOTH, 1, 1), 0);
+	cr_expect_eq(ask_as(GOFER_UNLINK, "sticky/mine", "", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_RENAME, "theirs", "open/theirs", 0, 0, 0), 0, "the directories may change");
+	cr_expect_eq(ask_as(GOFER_UNLINK, "secret", "", 0, 0, 0), 0);
 }
