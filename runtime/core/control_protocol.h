@@ -105,6 +105,7 @@ struct control_update {
 struct control_usage {
 	uint32_t type, container;
 	uint64_t memory_bytes, memory_peak, memory_limit, cpu_user_ns, cpu_sys_ns;
+	uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_ns; /* of its limit on CPU time; 0: it has had none */
 	uint32_t tasks, ooms;
 };
 union control_any {

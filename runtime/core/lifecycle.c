@@ -992,6 +992,9 @@ static void take_usage(const struct control_usage *u)
 				    .memory_limit = u->memory_limit,
 				    .cpu_user_ns = u->cpu_user_ns,
 				    .cpu_sys_ns = u->cpu_sys_ns,
+				    .cpu_periods = u->cpu_periods,
+				    .cpu_throttled_periods = u->cpu_throttled_periods,
+				    .cpu_throttled_ns = u->cpu_throttled_ns,
 				    .ooms = u->ooms};
 
 	for (unsigned i = 0; i < nconnections; i++) {

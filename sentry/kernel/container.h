@@ -8,6 +8,7 @@
 
 #include "sentry/base/list.h"
 #include "sentry/base/types.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/waitq.h"
 
 struct gofer_client;
@@ -31,6 +32,7 @@ struct container {
 	uint64_t memory_limit;       /* bytes that its processes may hold; 0: none but the sandbox's */
 	uint64_t resident, peak;     /* as sampled last */
 	uint32_t oom_kills;
+	struct cpu_limit cpu;        /* on its processes; the first one's is the whole sandbox's */
 	uint64_t ended_utime, ended_stime; /* of its processes that have gone */
 	bool start_wanted;           /* the word to start its program has come */
 	bool ending;                 /* its first process has ended; the rest is told to */
@@ -56,6 +58,8 @@ void container_signal(struct container *c, int sig);
 void container_group_ended(struct container *c, bool first, int status);
 /* ... and this is what it has used. */
 void container_count_times(const struct thread_group *group);
+/* CPU time of all its processes so far, those that have gone too, and of the sentry for them as far as that is known. In ns. */
+void container_times(struct container *c, uint64_t *utime, uint64_t *stime);
 /* Nothing of it runs until it is thawed; death comes through. */
 void container_freeze(struct container *c, bool on);
 extern uint32_t containers_frozen; /* how many are */

@@ -351,6 +351,7 @@ static const char *take_container(struct outside *o, struct container *c, uint32
 		return bad;
 	c->max_tasks = o->cfg->max_tasks;
 	c->memory_limit = o->cfg->memory_bytes;
+	cpu_limit_init(&c->cpu, o->cfg->cpu_permille);
 	(void)nfds;
 	return kernel.init == NULL || kernel.init->exiting ? "the sandbox is ending" : NULL;
 }
