@@ -19,6 +19,7 @@
 
 #include "sentry/abi/signal.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/kernel/init.h"
@@ -113,6 +114,8 @@ static void finish(struct container *c)
 	c->root = NULL;
 	if (c->gofer != NULL)
 		gofer_client_stop(c->gofer);
+	if (c->image != NULL)
+		image_stop(c->image);
 	if (c->console != NULL)
 		tty_put(c->console);
 	c->console = NULL;

@@ -12,6 +12,7 @@
 #include "sentry/kernel/waitq.h"
 
 struct gofer_client;
+struct lower_image;
 struct mount;
 struct pid_space;
 struct task;
@@ -23,6 +24,7 @@ struct container {
 	uint32_t id;                 /* the monitor's number for it; 0: the first */
 	struct mount *root;          /* the table's reference; NULL: not yet, or not any more. The first's is mount_root */
 	struct gofer_client *gofer;  /* of its own; NULL: none, or the first */
+	struct lower_image *image;   /* its root, if that is one; NULL for the first, too (image_root) */
 	struct pid_space *pids;
 	bool shares_pids;            /* with another container */
 	struct thread_group *init;   /* its first process, borrowed; NULL before and after */
