@@ -5,7 +5,7 @@
  *	state directory, locked --> config.json --> struct config --> monitor, sentry, gofer: all but the program's start
  *	     <-- "created" on the sync socket
  *	hooks prestart, createRuntime, createContainer --> state.json --> pid file --> "go" on the sync socket
- *	     ... start: hooks startContainer --> LC_START --> hooks poststart
+ *	     ... start: hooks startContainer (inside) --> LC_START --> hooks poststart
  *
  * Until "go" the container is ours alone: if we end before it, for whatever reason, the monitor ends everything. After it,
  * the state directory tells all that another command needs, and the monitor is what an engine waits for: its pid is in the
@@ -404,13 +404,20 @@ static bool start(struct container *c, json_object *spec, struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_START};
 	cleanup_error struct error *later = NULL;
-	json_object *state = container_state_json(c, STATE_CREATED, false);
 	struct lifecycle_reply r;
-	bool ok = hooks_run(spec, "startContainer", state, err) && container_ask(c, &rq, &r, err);
+	json_object *state;
 
-	json_object_put(state);
-	if (!ok || !hooks_any(spec, "poststart"))
-		return ok;
+	if (!hooks_inside(c, spec, err)) {
+		/* The container has had its start, by the specification, and it failed. */
+		rq.type = LC_KILL;
+		rq.signal = SIGKILL;
+		container_ask(c, &rq, &r, &later);
+		return false;
+	}
+	if (!container_ask(c, &rq, &r, err))
+		return false;
+	if (!hooks_any(spec, "poststart"))
+		return true;
 	/* The program runs: what fails now is said, and no more. */
 	state = container_state_json(c, STATE_RUNNING, false);
 	if (!hooks_run(spec, "poststart", state, &later))
