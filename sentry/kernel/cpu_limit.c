@@ -51,6 +51,23 @@ static bool is_whole(const struct cpu_limit *l)
 	return l == &container_first.cpu;
 }
 
+/*
+ * Is a thread of it in guest code? Such a one may stay there, and nothing but the tick would look at it again: that it used
+ * nothing for a while only says that the host had no CPU for it.
+ */
+static bool any_runs(struct cpu_limit *l)
+{
+	const struct thread_group *g;
+	const struct task *t;
+
+	list_for_each(g, &kernel.groups, all_link)
+		if ((is_whole(l) || g->container == container_of_limit(l)) && g->stop == GROUP_RUNNING && !g->zombie)
+			list_for_each(t, &g->threads, group_link)
+				if (!t->blocked && !t->exiting)
+					return true;
+	return false;
+}
+
 static void kick_all(struct cpu_limit *l)
 {
 	struct thread_group *g;
@@ -110,7 +127,7 @@ static void tick(struct ktimer *t)
 		l->throttled_ns += l->held_until - now;
 		kick_all(l);
 	}
-	if (l->quiet < QUIET_TICKS)
+	if (l->quiet < QUIET_TICKS || any_runs(l))
 		ktimer_set(t, MAX(now + TICK_NS, l->held_until));
 }
 
