@@ -101,6 +101,7 @@ struct config {
 	/* the program */
 	uint32_t argc, envc;
 	cfg_str argv, envv; /* first string; the others follow in the pool, each NUL-terminated */
+	cfg_str program;    /* the file, absolute; 0: it is looked for by the first of argv */
 	cfg_str cwd;        /* absolute */
 	bool cwd_create;    /* make it if it is missing (bundles); else that is an error before start */
 	uint32_t uid, gid, umask;          /* ids are the inside's */

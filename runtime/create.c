@@ -5,11 +5,14 @@
  *	state directory, locked --> config.json --> struct config --> monitor, sentry, gofer: all but the program's start
  *	     <-- "created" on the sync socket
  *	hooks prestart, createRuntime, createContainer --> state.json --> pid file --> "go" on the sync socket
- *	     ... start: hooks startContainer --> LC_START --> hooks poststart
+ *	     ... start: hooks startContainer (inside) --> LC_START --> hooks poststart
  *
  * Until "go" the container is ours alone: if we end before it, for whatever reason, the monitor ends everything. After it,
  * the state directory tells all that another command needs, and the monitor is what an engine waits for: its pid is in the
  * pid file, it has the caller's stdio (or the console socket's terminal), and it ends as the program ends.
+ *
+ * Setting up takes milliseconds, or as long as the host's files do; but a pod's sandbox may be stopped, by whoever may, and a
+ * filesystem hang. So waiting for "created" has an end (--create-timeout), which is ours and so the container's.
  *
  * `run` does both steps; in the foreground it stays, passes signals on and takes the container away at the end.
  */
@@ -30,6 +33,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
@@ -39,10 +43,13 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#define PATIENCE_MS 60000 /* engines have two minutes for a call, and more than that isn't to be expected of any machine */
+
 struct making {
 	const char *verb, *bundle, *pid_file, *console_socket;
 	unsigned preserve;
 	bool foreground, detach, keep;
+	uint64_t patience_ms; /* until it is there; hooks have their own */
 	struct container c;
 	struct build b;
 	struct settings s;
@@ -58,6 +65,7 @@ static void flags_help(void)
 	     "      --console-socket S  send the terminal's master to this unix socket (process.terminal)\n"
 	     "      --preserve-fds N  let the program have our descriptors 3 to 2+N\n"
 	     "      --root-writes keep|discard   keep: at the end, what was written to the root goes to its directory\n"
+	     "      --create-timeout T  how long setting up the container may take (60s)\n"
 	     "      --no-pivot, --no-new-keyring   accepted: they have no meaning here\n"
 	     "      --strace[=FILE]   write every system call as strace does (stderr)\n"
 	     "      --debug-log[=FILE]  write what the sandbox's kernel has to say (stderr)\n"
@@ -116,7 +124,7 @@ static bool inside_flag(struct settings *s, const char *name, const char *value,
 	return true;
 }
 
-enum { INSIDE = 1, PID_FILE, CONSOLE, PRESERVE, KEEP, ACCEPTED, RUN_ONLY };
+enum { INSIDE = 1, PID_FILE, CONSOLE, PRESERVE, KEEP, ACCEPTED, RUN_ONLY, CREATE_TIMEOUT };
 
 static bool one_flag(struct making *m, int c, const char *name, struct error **err)
 {
@@ -143,6 +151,8 @@ static bool one_flag(struct making *m, int c, const char *name, struct error **e
 			return error_wrap(err, "--preserve-fds");
 		m->preserve = (unsigned)n;
 		return true;
+	case CREATE_TIMEOUT:
+		return parse_duration(optarg, &m->patience_ms, err) || error_wrap(err, "--create-timeout");
 	case INSIDE:
 		return inside_flag(&m->s, name, optarg, err);
 	default:
@@ -163,6 +173,7 @@ static bool parse_flags(struct making *m, int argc, char **argv, const char **id
 		{"pid-file", required_argument, NULL, PID_FILE},
 		{"console-socket", required_argument, NULL, CONSOLE},
 		{"preserve-fds", required_argument, NULL, PRESERVE},
+		{"create-timeout", required_argument, NULL, CREATE_TIMEOUT},
 		{"no-pivot", no_argument, NULL, ACCEPTED},
 		{"no-new-keyring", no_argument, NULL, ACCEPTED},
 		{"no-subreaper", no_argument, NULL, ACCEPTED},
@@ -371,11 +382,40 @@ static bool created_hooks(struct making *m, struct error **err)
 	return ok;
 }
 
+/* Something is to be read on the sync socket, if only its end. */
+static bool heard(const struct making *m, struct error **err)
+{
+	struct timespec ts;
+	int64_t end, now;
+	int got = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	end = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + (int64_t)m->patience_ms;
+	do {
+		struct pollfd p = {m->sync, POLLIN, 0};
+
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+		got = poll(&p, 1, now >= end ? 0 : end - now > INT32_MAX ? INT32_MAX : (int)(end - now));
+	} while (got <= 0 && now < end);
+	if (got > 0)
+		return true;
+	if (container_pod(&m->c) != NULL)
+		return error_set(err, "the sandbox of pod %s has not set up the container within %.3g s (--create-timeout): it is stopped, or "
+				      "what serves its files hangs",
+				 container_pod(&m->c), (double)m->patience_ms / 1000);
+	return error_set(err, "the sandbox was not set up within %.3g s (--create-timeout): the machine is too busy, or a filesystem of its "
+			      "root or mounts hangs",
+			 (double)m->patience_ms / 1000);
+}
+
 static bool created(pid_t pid, void *arg, struct error **err)
 {
 	struct making *m = arg;
 	struct lifecycle_reply r;
 
+	if (!heard(m, err))
+		return false;
 	if (!monitor_receive(m->sync, &r, -1, err)) {
 		if ((*err)->status == 125 && strcmp((*err)->text, "container not running") == 0)
 			error_set(err, "the sandbox's monitor ended before the container was there");
@@ -404,13 +444,20 @@ static bool start(struct container *c, json_object *spec, struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_START};
 	cleanup_error struct error *later = NULL;
-	json_object *state = container_state_json(c, STATE_CREATED, false);
 	struct lifecycle_reply r;
-	bool ok = hooks_run(spec, "startContainer", state, err) && container_ask(c, &rq, &r, err);
+	json_object *state;
 
-	json_object_put(state);
-	if (!ok || !hooks_any(spec, "poststart"))
-		return ok;
+	if (!hooks_inside(c, spec, err)) {
+		/* The container has had its start, by the specification, and it failed. */
+		rq.type = LC_KILL;
+		rq.signal = SIGKILL;
+		container_ask(c, &rq, &r, &later);
+		return false;
+	}
+	if (!container_ask(c, &rq, &r, err))
+		return false;
+	if (!hooks_any(spec, "poststart"))
+		return true;
 	/* The program runs: what fails now is said, and no more. */
 	state = container_state_json(c, STATE_RUNNING, false);
 	if (!hooks_run(spec, "poststart", state, &later))
@@ -504,7 +551,7 @@ static int make(struct making *m, const char *id, struct error **err)
 
 static int make_verb(const char *verb, int argc, char **argv)
 {
-	struct making m = {.verb = verb, .bundle = ".", .sync = -1, .tty = -1};
+	struct making m = {.verb = verb, .bundle = ".", .sync = -1, .tty = -1, .patience_ms = PATIENCE_MS};
 	cleanup_error struct error *err = NULL;
 	const char *id = NULL;
 	bool help = false;

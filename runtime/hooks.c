@@ -3,16 +3,17 @@
  * Hooks: programs of the host that the bundle's author wants run at points of a container's life.
  *
  *	prestart, createRuntime, createContainer   at create, when the monitor is there and before the program may start
- *	startContainer                             at start, just before the program starts
+ *	startContainer                             at start, just before the program starts: in the sandbox (hooks_inside.c)
  *	poststart                                  when it runs
  *	poststop                                   at delete
  *
  * Each gets the container's state as JSON on its stdin, its own args and environment and nothing of ours, and as long as its
- * timeout says; what it leaves in its process group is killed with it then. All of them run on the host with the caller's
- * rights, also those that the specification has run in the container's namespaces: a sandbox has none that a program of the
- * host could enter. Their paths are therefore the host's.
+ * timeout says; what it leaves in its process group is killed with it then. All but startContainer run on the host with the
+ * caller's rights: createContainer too, whose path is the host's by the specification, and for which a sandbox has no namespaces
+ * that a program of the host could enter.
  *
- * A hook is trusted as much as whoever may call us with the bundle.
+ * A hook is trusted as much as whoever may call us with the bundle; but one that runs in the sandbox is the image's program,
+ * and trusted no more than that.
  */
 #include "runtime/hooks.h"
 #include "runtime/cleanup.h"
@@ -32,7 +33,7 @@
 static const char *const kinds[] = {"prestart",	      "createRuntime", "createContainer",
 				    "startContainer", "poststart",     "poststop"};
 
-static bool hooks_of(json_object *spec, const char *kind, json_object **list, struct error **err)
+bool hooks_of(json_object *spec, const char *kind, json_object **list, struct error **err)
 {
 	json_object *hooks;
 
@@ -41,14 +42,7 @@ static bool hooks_of(json_object *spec, const char *kind, json_object **list, st
 	       json_get(hooks, "hooks", kind, json_type_array, list, err);
 }
 
-struct hook {
-	const char *path;
-	const char **args, **env;
-	size_t nargs, nenv;
-	int64_t timeout; /* seconds; 0: none */
-};
-
-static bool parse(json_object *o, const char *where, struct hook *h, struct error **err)
+bool hook_parse(json_object *o, const char *where, struct hook *h, struct error **err)
 {
 	memset(h, 0, sizeof(*h));
 	if (!json_object_is_type(o, json_type_object))
@@ -63,7 +57,7 @@ static bool parse(json_object *o, const char *where, struct hook *h, struct erro
 	return true;
 }
 
-static void hook_free(struct hook *h)
+void hook_free(struct hook *h)
 {
 	free(h->args);
 	free(h->env);
@@ -79,7 +73,7 @@ bool hooks_check(json_object *spec, struct error **err)
 		for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 			cleanup_free char *where = xasprintf("hooks.%s[%zu]", kinds[k], i);
 			struct hook h;
-			bool ok = parse(json_object_array_get_idx(list, i), where, &h, err);
+			bool ok = hook_parse(json_object_array_get_idx(list, i), where, &h, err);
 
 			hook_free(&h);
 			if (!ok)
@@ -184,7 +178,7 @@ bool hooks_run(json_object *spec, const char *kind, json_object *state, struct e
 	for (size_t i = 0; list != NULL && i < json_object_array_length(list); i++) {
 		cleanup_free char *where = xasprintf("hooks.%s[%zu]", kind, i);
 		struct hook h;
-		bool ok = parse(json_object_array_get_idx(list, i), where, &h, err) && run(&h, where, text, err);
+		bool ok = hook_parse(json_object_array_get_idx(list, i), where, &h, err) && run(&h, where, text, err);
 
 		hook_free(&h);
 		if (!ok)

@@ -395,6 +395,29 @@ bool container_threads(struct container *c, uint64_t *n, struct error **err)
 	return each_process(c, count_threads, n, err);
 }
 
+struct first {
+	uint32_t number;
+	int64_t pid;
+};
+
+static void find_first(const struct control_process *e, pid_t host, void *arg)
+{
+	struct first *f = arg;
+
+	(void)host;
+	if (e->ppid == 0 && e->id == f->number)
+		f->pid = e->pid;
+}
+
+bool container_first_pid(struct container *c, int64_t *pid, struct error **err)
+{
+	struct first f = {.number = container_number(c)};
+	bool ok = each_process(c, find_first, &f, err);
+
+	*pid = f.pid;
+	return ok;
+}
+
 static int do_events(struct words *w, struct error **err)
 {
 	uint64_t ms = 5000;

@@ -70,8 +70,14 @@ static void add_cpu(json_object *data, const struct cgroup_usage *u, const struc
 	number(usage, "kernel", u->cpu ? u->cpu_sys_ns : r->cpu_sys_ns);
 	number(usage, "user", u->cpu ? u->cpu_user_ns : r->cpu_user_ns);
 	throttling = object_in(cpu, "throttling");
-	if (!u->cpu)
+	if (!u->cpu && r->cpu_periods == 0)
 		return;
+	if (!u->cpu) {
+		number(throttling, "periods", r->cpu_periods);
+		number(throttling, "throttledPeriods", r->cpu_throttled_periods);
+		number(throttling, "throttledTime", r->cpu_throttled_ns);
+		return;
+	}
 	number(throttling, "periods", u->periods);
 	number(throttling, "throttledPeriods", u->throttled_periods);
 	number(throttling, "throttledTime", u->throttled_ns);
@@ -114,7 +120,11 @@ bool stats_print(struct container *c, struct error **err)
 	if (!counted && r.state != STATE_PAUSED)
 		return error_set(err, "%s", paused != NULL ? paused->text : "container not running");
 	cgroup_of_state(&cg, c->state);
-	cgroup_usage(&cg, &use);
+	/* A container of a pod has a cgroup for what stands for it on the host; its processes are the sandbox's, and the sentry knows. */
+	if (container_pod(c) != NULL)
+		memset(&use, 0, sizeof(use));
+	else
+		cgroup_usage(&cg, &use);
 	o = event(c, "stats");
 	data = object_in(o, "data");
 	add_cpu(data, &use, &r);

@@ -13,7 +13,9 @@ bool events_print(struct container *c, uint64_t interval_ms, struct error **err)
 json_object *resources_read(const char *file, struct error **err);
 /* Sets what it names, on the host and in the sandbox. */
 bool resources_update(struct container *c, json_object *resources, struct error **err);
-/* lifecycle.c: how many threads run inside. */
+/* lifecycle.c: the number of its first process as it knows itself; 0 if that isn't known. */
+bool container_first_pid(struct container *c, int64_t *pid, struct error **err);
+/* How many threads run inside. */
 bool container_threads(struct container *c, uint64_t *n, struct error **err);
 
 #endif

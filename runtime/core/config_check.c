@@ -86,6 +86,8 @@ static const char *check_program(const struct config *c)
 		return "the program's arguments are missing or not in the pool";
 	if (!strings_ok(c, c->envv, c->envc))
 		return "the environment is not in the pool";
+	if (c->program != 0 && !absolute(c, c->program))
+		return "the program's file is not an absolute path";
 	if (!absolute(c, c->cwd))
 		return "the working directory is not an absolute path";
 	if (c->ngroups > CONFIG_MAX_GROUPS)

@@ -2,14 +2,14 @@
 /*
  * What stands on the host for a container that joined a pod: its own process, made by its own `create`.
  *
- *	create --fork, exec--> us --LC_CONTAINER: configuration, gofer's socket, stdio--> the pod's monitor --> its sentry
+ *	create --fork, exec--> us --LC_CONTAINER: configuration, gofer's socket, image, stdio--> the pod's monitor --> its sentry
  *	create <--sync: "created", number-- us <--LC_OK--
  *	engine --signals--> us --LC_EXEC_SIGNAL--> monitor --> sentry --> the container's first process
  *	engine <--exit----- us <--LC_ENDED-------- monitor <-- sentry <-- its end, and that of all its others
  *
  * The container's files are served by a gofer of its own, our child, which holds its directories and no others; the sentry has
  * the other end of its socket. So what a container may read of the host is decided by its own configuration, whatever the
- * others of the pod may.
+ * others of the pod may. A root that is an image is handed over itself, and needs no gofer unless there are binds.
  *
  * Our end, whatever its reason, closes the connection, and the monitor ends the container; the gofer dies with us. The
  * monitor's end is the pod's, and ours. Until `create` says "go", its end is ours, too. What comes over the connection is the
@@ -75,12 +75,13 @@ static void failed(struct host *h, const char *what, int err)
 
 /* ---- joining ---- */
 
-static bool send_container(const struct host *h, int root, uint32_t kind)
+/* gofer: a socket to it, or -1. */
+static bool send_container(const struct host *h, int gofer)
 {
 	const struct config *c = h->cfg;
-	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_CONTAINER, .flags = kind, .container = c->pod_pids, .signal = getpid()};
-	int fds[CONTROL_MAX_FDS] = {CONFIG_FD, root, 0, 1, 2};
-	unsigned n = 5;
+	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_CONTAINER, .container = c->pod_pids, .signal = getpid()};
+	int fds[CONTROL_MAX_FDS] = {CONFIG_FD};
+	unsigned n = 1;
 	union {
 		char bytes[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
 		struct cmsghdr align;
@@ -89,6 +90,16 @@ static bool send_container(const struct host *h, int root, uint32_t kind)
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.bytes};
 	struct cmsghdr *head;
 
+	if (gofer >= 0) {
+		rq.flags |= CONTAINER_ROOT_GOFER;
+		fds[n++] = gofer;
+	}
+	if (c->image_fd >= 0) {
+		rq.flags |= CONTAINER_ROOT_IMAGE;
+		fds[n++] = c->image_fd;
+	}
+	for (int fd = 0; fd < 3; fd++)
+		fds[n++] = fd;
 	for (uint32_t i = 0; i < c->npreserved && n < CONTROL_MAX_FDS; i++)
 		fds[n++] = c->preserved[i];
 	m.msg_controllen = CMSG_SPACE(n * sizeof(int));
@@ -103,35 +114,34 @@ static bool send_container(const struct host *h, int root, uint32_t kind)
 static void join(struct host *h)
 {
 	const struct config *c = h->cfg;
-	int pair[2], err;
+	int pair[2] = {-1, -1}, err;
 
-	if (c->npreserved > CONTROL_MAX_FDS - 5) {
-		failed(h, "a container of a pod can have 15 preserved descriptors at most", E2BIG);
-		return;
-	}
-	if (c->image_fd >= 0) {
-		failed(h, "root.path: an image can't be the root of a container that joins a pod: unpack it", ENOTSUP);
+	if (c->npreserved > CONTROL_MAX_FDS - 6) {
+		failed(h, "a container of a pod can have 14 preserved descriptors at most", E2BIG);
 		return;
 	}
 	if (c->root_keep) {
 		failed(h, "root-writes=keep: what a container that joins a pod writes can't be kept", ENOTSUP);
 		return;
 	}
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		failed(h, "cannot start the container's gofer", errno);
-		return;
+	if (spawn_needs_gofer(c)) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+			failed(h, "cannot start the container's gofer", errno);
+			return;
+		}
+		h->gofer = spawn_gofer(c, CONFIG_FD, pair[1]);
+		close(pair[1]);
 	}
-	h->gofer = spawn_gofer(c, CONFIG_FD, pair[1]);
-	close(pair[1]);
 	host_cgroup_leave(c);
 	if (h->gofer < 0) {
 		err = -h->gofer;
 		h->gofer = 0;
 		failed(h, "cannot start the container's gofer", err);
-	} else if (!send_container(h, pair[0], CONTAINER_ROOT_GOFER)) {
+	} else if (!send_container(h, pair[0])) {
 		failed(h, "the pod's sandbox does not listen", errno);
 	}
-	close(pair[0]);
+	if (pair[0] >= 0)
+		close(pair[0]);
 }
 
 /* ---- its life ---- */

@@ -69,8 +69,9 @@ struct control_message {
 #define CONTROL_EVERYBODY UINT32_MAX /* in the container */
 #define CONTROL_KEEPER 1
 #define CONTAINER_OWN_PIDS UINT32_MAX
-#define CONTAINER_ROOT_GOFER 1 /* a socket to a gofer, behind the configuration, for the root and the binds */
-#define CONTAINER_ROOT_IMAGE 2 /* an image, behind that */
+/* What a container's root and binds are served from; one or both, in this order behind the configuration. */
+#define CONTAINER_ROOT_GOFER 1U /* a socket to a gofer, for a root that is a directory, and for binds */
+#define CONTAINER_ROOT_IMAGE 2U /* an image, open for reading, for the root */
 #define CONTROL_MAX_FDS 20 /* with one message: a configuration, stdio, preserved descriptors */
 
 /* Told by its type, as all that follow. */
@@ -108,6 +109,7 @@ struct control_update {
 struct control_usage {
 	uint32_t type, container;
 	uint64_t memory_bytes, memory_peak, memory_limit, cpu_user_ns, cpu_sys_ns;
+	uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_ns; /* of its limit on CPU time; 0: it has had none */
 	uint32_t tasks, ooms;
 };
 /* From the monitor: what the sandbox holds, and may; bytes, limit 0: none. */

@@ -453,11 +453,15 @@ static const struct config *map_sealed(int fd, const char **bad)
 	return c != MAP_FAILED ? c : NULL;
 }
 
-static const char *check_container(const int *fds, unsigned nfds)
+static const char *check_container(uint32_t root, const int *fds, unsigned nfds)
 {
+	const unsigned roots = ((root & CONTAINER_ROOT_GOFER) != 0) + ((root & CONTAINER_ROOT_IMAGE) != 0);
 	const char *bad = "descriptors are missing";
-	const struct config *c = nfds >= 5 ? map_sealed(fds[0], &bad) : NULL;
+	const struct config *c;
 
+	if (roots == 0 || (root & ~(CONTAINER_ROOT_GOFER | CONTAINER_ROOT_IMAGE)))
+		return "there is no such kind of root";
+	c = nfds >= 1 + roots + 3 ? map_sealed(fds[0], &bad) : NULL;
 	if (c == NULL)
 		return bad;
 	bad = config_check(c);
@@ -478,7 +482,7 @@ static uint32_t next_id(void)
 static void do_container(struct connection *c, const struct lifecycle_request *rq, const int *fds, unsigned nfds)
 {
 	struct control_message msg = {.type = CONTROL_CONTAINER, .status = (int32_t)rq->flags, .container = rq->container};
-	const char *bad = check_container(fds, nfds);
+	const char *bad = check_container(rq->flags, fds, nfds);
 	struct member *m = members;
 
 	while (m < members + MEMBERS_MAX && m->id != 0)
@@ -491,8 +495,6 @@ static void do_container(struct connection *c, const struct lifecycle_request *r
 		bad = "one container a connection";
 	if (bad == NULL && m == members + MEMBERS_MAX)
 		bad = "the pod has as many containers as it may have (64)";
-	if (bad == NULL && rq->flags != CONTAINER_ROOT_GOFER && rq->flags != CONTAINER_ROOT_IMAGE)
-		bad = "there is no such kind of root";
 	if (bad == NULL && rq->container != 0 && rq->container != CONTAINER_OWN_PIDS && state_of(rq->container) == STATE_STOPPED)
 		bad = "the container whose processes it is to share has ended";
 	if (bad == NULL) {
@@ -1022,6 +1024,9 @@ static void take_usage(const struct control_usage *u)
 				    .memory_limit = u->memory_limit,
 				    .cpu_user_ns = u->cpu_user_ns,
 				    .cpu_sys_ns = u->cpu_sys_ns,
+				    .cpu_periods = u->cpu_periods,
+				    .cpu_throttled_periods = u->cpu_throttled_periods,
+				    .cpu_throttled_ns = u->cpu_throttled_ns,
 				    .ooms = u->ooms};
 
 	for (unsigned i = 0; i < nconnections; i++) {

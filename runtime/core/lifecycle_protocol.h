@@ -62,6 +62,7 @@ struct lifecycle_reply {
 	int32_t status, start_errno;
 	uint64_t memory_bytes, memory_peak, memory_limit; /* LC_STATS */
 	uint64_t cpu_user_ns, cpu_sys_ns;
+	uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_ns; /* LC_STATS, of a further container */
 	uint32_t ooms, pad; /* LC_STATS, LC_OOM: so far */
 	char text[480];
 };

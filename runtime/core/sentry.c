@@ -340,6 +340,7 @@ static void update_container(const struct control_update *u)
 		return;
 	c->max_tasks = u->max_tasks;
 	c->memory_limit = u->memory_bytes;
+	cpu_limit_change(&c->cpu, u->cpu_permille);
 	watch_containers();
 }
 
@@ -347,7 +348,6 @@ static void tell_usage(uint32_t id)
 {
 	struct control_usage usage = {.type = CONTROL_USAGE, .container = id};
 	struct container *c = container_find(id);
-	struct thread_group *g;
 
 	control_refresh_resident();
 	if (c != NULL) {
@@ -357,17 +357,10 @@ static void tell_usage(uint32_t id)
 		usage.memory_limit = c->memory_limit;
 		usage.tasks = c->ntasks;
 		usage.ooms = c->oom_kills;
-		usage.cpu_user_ns = c->ended_utime;
-		usage.cpu_sys_ns = c->ended_stime;
-		list_for_each(g, &kernel.groups, all_link) {
-			uint64_t utime, stime;
-
-			if (g->container != c || g->leader == NULL || g->zombie)
-				continue;
-			group_times(g, &utime, &stime);
-			usage.cpu_user_ns += utime;
-			usage.cpu_sys_ns += stime;
-		}
+		container_times(c, &usage.cpu_user_ns, &usage.cpu_sys_ns);
+		usage.cpu_periods = c->cpu.periods;
+		usage.cpu_throttled_periods = c->cpu.throttled_periods;
+		usage.cpu_throttled_ns = c->cpu.throttled_ns;
 	}
 	send_any(&usage, sizeof(usage));
 }
@@ -380,7 +373,7 @@ static void update_limits(const struct control_update *u)
 	}
 	kernel.max_tasks = u->max_tasks != 0 ? u->max_tasks : kernel.max_tasks;
 	kernel.cpu_permille = u->cpu_permille;
-	cpu_limit_change(u->cpu_permille);
+	cpu_limit_change(&container_first.cpu, u->cpu_permille);
 	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
 	memory_pace_limit(u->memory_bytes, NULL);
 	shared_watch_limit(u->memory_bytes, NULL);

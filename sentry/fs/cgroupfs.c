@@ -58,20 +58,28 @@ static int memory_events(unused_arg struct task *task, unused_arg struct pseudo_
 /* Quota and period in us. */
 static int cpu_max(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
-	if (kernel.cpu_permille == 0)
+	const struct container *c = container_here();
+	uint32_t permille = c != &container_first && c->cpu.permille != 0 ? c->cpu.permille : kernel.cpu_permille;
+
+	if (permille == 0)
 		text_puts(b, "max 100000\n");
 	else
-		text_printf(b, "%u 100000\n", kernel.cpu_permille * 100);
+		text_printf(b, "%llu 100000\n", U(permille) * 100);
 	return 0;
 }
 
 static int cpu_stat(unused_arg struct task *task, unused_arg struct pseudo_node *node, struct text_buf *b)
 {
+	struct container *c = container_here();
 	uint64_t user, sys;
 
-	usage_all_times(&user, &sys);
-	text_printf(b, "usage_usec %llu\nuser_usec %llu\nsystem_usec %llu\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n",
-		    U((user + sys) / 1000), U(user / 1000), U(sys / 1000));
+	if (c != &container_first)
+		container_times(c, &user, &sys);
+	else
+		usage_all_times(&user, &sys);
+	text_printf(b, "usage_usec %llu\nuser_usec %llu\nsystem_usec %llu\nnr_periods %llu\nnr_throttled %llu\nthrottled_usec %llu\n",
+		    U((user + sys) / 1000), U(user / 1000), U(sys / 1000), U(c->cpu.periods), U(c->cpu.throttled_periods),
+		    U(c->cpu.throttled_ns / 1000));
 	return 0;
 }
 

@@ -15,9 +15,15 @@
  * and only for files whose pages are theirs alone. For others (tails behind inodes, chunks out of order, ptrace) memfs
  * copies the file into a memfd, as it does for files that are written.
  *
+ * Further containers of a pod may have images of their own (image_new). Then each process maps the pages of its own container's
+ * only, which is what the guard relies on; of a file of another's, which it may have been passed, it gets a copy. When the
+ * container ends its image goes (image_stop): the descriptor is closed, and the map is covered by empty pages, not unmapped,
+ * because a reader who sleeps may hold a pointer into it. What asks afterwards gets EIO.
+ *
  * The image is its maker's: what is in it is checked (erofs.c), and what is wrong gives EIO for that file or directory. Who can
  * write to it can change what the sandbox sees, as with a root directory; who can cut it off makes reading it fault. The
- * command refuses images that others may write to, and for the rest, explain() says why the sandbox ended.
+ * command refuses images that others may write to, and for the rest, explain() says why the sandbox ended: all of a pod, if it
+ * was one container's.
  *
  * What the guest controls: which names are asked for. Answers are counted memory, bounded by the image's own size.
  */
@@ -26,9 +32,11 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
+#include "sentry/base/list.h"
 #include "sentry/base/panic.h"
 #include "runtime/erofs.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/ids.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/vfs.h"
@@ -45,11 +53,8 @@
 #define NAMES_MAX (2U << 20)    /* in one directory */
 #define XATTRS_MAX (1 * MiB)    /* of one file */
 
-struct lower_image {
-	struct erofs_image erofs;
-	int fd;
-	uint64_t *hidden; /* inode numbers */
-	unsigned nhidden;
+/* Where the last question led. */
+struct way {
 	/* the directory that was asked about last: most questions are about the same one again */
 	uint64_t last_nid;
 	char last_path[512]; /* "": none; the root is found without it */
@@ -58,8 +63,20 @@ struct lower_image {
 	unsigned depth;
 };
 
-static struct lower_image image;
+struct lower_image {
+	struct erofs_image erofs;
+	int fd;
+	uint64_t *hidden; /* inode numbers */
+	unsigned nhidden;
+	struct way *way;
+	bool guarded;     /* the platform knows the descriptor */
+	bool stopped;     /* nothing of it is there any more: no field but this means anything */
+	struct list link; /* on images */
+};
+
+static struct lower_image first = {.fd = -1, .link = LIST_INIT(first.link)}; /* the sandbox's own */
 static bool mounted;
+static struct list images = LIST_INIT(images); /* those that are mapped */
 
 /* ---- at start ---- */
 
@@ -67,23 +84,41 @@ static bool mounted;
 static const char *explain(int sig, const void *address)
 {
 	const uint8_t *at = address;
+	const struct lower_image *im;
 
-	if (sig != SIGBUS || at < image.erofs.base || at >= image.erofs.base + image.erofs.size)
+	if (sig != SIGBUS)
 		return NULL;
-	return "a part of the root image can't be read any more: the file was cut off or its disk failed";
+	list_for_each(im, &images, link)
+		if (at >= im->erofs.base && at < im->erofs.base + im->erofs.size)
+			return im == &first ? "a part of the root image can't be read any more: the file was cut off or its disk failed" :
+					      "a part of a container's root image can't be read any more: the file was cut off or its disk failed";
+	return NULL;
+}
+
+/* base and fd are its own from here on, also if it fails. */
+static const char *begin(struct lower_image *im, const void *base, uint64_t size, int fd)
+{
+	im->fd = fd;
+	im->erofs.base = base;
+	im->erofs.size = size;
+	im->way = kzalloc(sizeof(*im->way));
+	if (im->way == NULL)
+		return "memory is out";
+	list_add_tail(&images, &im->link);
+	panic_explain = explain; /* already the first look may fault */
+	return erofs_open(&im->erofs, base, size);
 }
 
 const char *image_open(const void *base, uint64_t size, int fd)
 {
 	const char *why;
 
-	kfree(image.hidden);
-	memset(&image, 0, sizeof(image));
-	image.fd = fd;
-	image.erofs.base = base;
-	image.erofs.size = size;
-	panic_explain = explain; /* already the first look may fault */
-	why = erofs_open(&image.erofs, base, size);
+	kfree(first.hidden);
+	kfree(first.way);
+	list_del(&first.link);
+	memset(&first, 0, sizeof(first));
+	list_init(&first.link);
+	why = begin(&first, base, size, fd);
 	mounted = why == NULL;
 	return why;
 }
@@ -93,11 +128,12 @@ const char *image_mount(int fd)
 	static char text[160];
 	struct stat st;
 	void *base;
+	int err;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
+	if (host_fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
 		return "it is not a regular file with something in it";
-	base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED) {
+	base = host_mmap((size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0, &err);
+	if (base == NULL) {
 		snprintf(text, sizeof(text), "it can't be mapped (%llu bytes): raise the limit on address space",
 			 (unsigned long long)st.st_size);
 		return text;
@@ -107,7 +143,53 @@ const char *image_mount(int fd)
 
 struct lower_image *image_root(void)
 {
-	return mounted ? &image : NULL;
+	return mounted ? &first : NULL;
+}
+
+struct lower_image *image_new(int fd, const char **why)
+{
+	struct lower_image *im = kzalloc(sizeof(*im));
+	struct stat st;
+	void *base = NULL;
+	int err;
+
+	*why = "memory is out";
+	if (im != NULL) {
+		list_init(&im->link);
+		*why = "it is not a regular file with something in it, or can't be mapped";
+		if (host_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+			base = host_mmap((size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0, &err);
+	}
+	if (base == NULL) {
+		host_close(fd);
+		kfree(im);
+		return NULL;
+	}
+	*why = begin(im, base, (uint64_t)st.st_size, fd);
+	if (*why == NULL)
+		return im;
+	image_stop(im);
+	kfree(im);
+	return NULL;
+}
+
+void image_stop(struct lower_image *im)
+{
+	if (im->stopped)
+		return;
+	if (im->guarded)
+		(void)platform->guard_fd(im->fd, false);
+	im->stopped = true;
+	list_del(&im->link);
+	/* Nobody but us maps it: if that fails, it stays until the sandbox ends. */
+	(void)!host_blank((void *)(uintptr_t)im->erofs.base, PAGE_ALIGN(im->erofs.size));
+	host_close(im->fd);
+	im->fd = -1;
+	kfree(im->hidden);
+	kfree(im->way);
+	im->hidden = NULL;
+	im->way = NULL;
+	im->nhidden = 0;
 }
 
 static bool is_hidden(const struct lower_image *im, uint64_t nid)
@@ -212,12 +294,12 @@ static int put_name(void *arg, const char *name, size_t len, uint64_t nid)
 /* Goes down into a directory. One that contains itself has no way in, as in Linux: who walks through the tree comes to an end. */
 static int descend(struct lower_image *im, uint64_t nid)
 {
-	for (unsigned i = 0; i < im->depth; i++)
-		if (im->above[i] == nid)
+	for (unsigned i = 0; i < im->way->depth; i++)
+		if (im->way->above[i] == nid)
 			return -LINUX_ELOOP;
-	if (im->depth == DEPTH_MAX)
+	if (im->way->depth == DEPTH_MAX)
 		return -LINUX_ENAMETOOLONG;
-	im->above[im->depth++] = nid;
+	im->way->above[im->way->depth++] = nid;
 	return 0;
 }
 
@@ -228,13 +310,13 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 	uint64_t nid = im->erofs.root_nid;
 	int err;
 
-	if (*path == '\0' || strcmp(path, im->last_path) != 0) {
-		im->depth = 0;
-		im->last_path[0] = '\0';
+	if (*path == '\0' || strcmp(path, im->way->last_path) != 0) {
+		im->way->depth = 0;
+		im->way->last_path[0] = '\0';
 		(void)descend(im, nid);
 	}
-	if (*path != '\0' && strcmp(path, im->last_path) == 0) {
-		nid = im->last_nid;
+	if (*path != '\0' && strcmp(path, im->way->last_path) == 0) {
+		nid = im->way->last_nid;
 		p = "";
 	}
 	err = erofs_inode(&im->erofs, nid, i);
@@ -248,9 +330,9 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 			err = descend(im, nid);
 		p += len + (p[len] == '/');
 	}
-	if (err == 0 && strlen(path) < sizeof(im->last_path) && (i->mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
-		strcpy(im->last_path, path);
-		im->last_nid = nid;
+	if (err == 0 && strlen(path) < sizeof(im->way->last_path) && (i->mode & LINUX_S_IFMT) == LINUX_S_IFDIR) {
+		strcpy(im->way->last_path, path);
+		im->way->last_nid = nid;
 	}
 	return err;
 }
@@ -259,7 +341,7 @@ static int find(struct lower_image *im, const char *path, struct erofs_inode *i)
 static int walk(struct answering *a, struct erofs_inode *dir, const char *names, size_t names_len)
 {
 	struct erofs_image *img = &a->image->erofs;
-	unsigned depth = a->image->depth;
+	unsigned depth = a->image->way->depth;
 	size_t len;
 	int err = 0;
 
@@ -287,7 +369,7 @@ static int walk(struct answering *a, struct erofs_inode *dir, const char *names,
 		if (err == 0 && ((dir->mode & LINUX_S_IFMT) != LINUX_S_IFDIR || descend(a->image, nid) != 0))
 			break; /* into a loop goes nobody: who asks for it by its path will hear so */
 	}
-	a->image->depth = depth;
+	a->image->way->depth = depth;
 	return err;
 }
 
@@ -331,7 +413,7 @@ int image_answer(struct lower_image *im, const struct gofer_request *req, const 
 {
 	struct answering a = {.image = im, .out = out};
 	struct erofs_inode i;
-	int err = find(im, path, &i);
+	int err = im->stopped ? -LINUX_EIO : find(im, path, &i);
 
 	if (err != 0)
 		return err;
@@ -366,7 +448,7 @@ int image_run(struct lower_image *im, uint64_t ino, uint64_t pos, const uint8_t 
 {
 	struct erofs_inode i;
 	uint64_t run;
-	int err = erofs_inode(&im->erofs, ino, &i);
+	int err = im->stopped ? -LINUX_EIO : erofs_inode(&im->erofs, ino, &i);
 
 	if (err == 0 && (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG)
 		err = -LINUX_EIO;
@@ -387,18 +469,28 @@ static int empty_file(void)
 	return fd;
 }
 
+/* The image of the container that the running task is in? In its processes no other is ever guarded. */
+static bool is_own(const struct lower_image *im)
+{
+	const struct container *c = container_here();
+
+	return im == (c == &container_first ? image_root() : c->image);
+}
+
 bool image_pages(struct lower_image *im, uint64_t ino, uint64_t pos, uint64_t len, struct map_backing *out)
 {
 	struct erofs_inode i;
 	uint64_t there, off;
 
-	if (im->fd < 0 || platform == NULL || platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 || (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
+	if (im->stopped || im->fd < 0 || !is_own(im) || platform == NULL || platform->guard_fd == NULL || erofs_inode(&im->erofs, ino, &i) != 0 || (i.mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
 	    pos >= i.size)
 		return false;
 	there = MIN(len, PAGE_ALIGN(i.size) - pos);
 	if (!erofs_in_pages(&im->erofs, &i, pos, there, &off) || (there < len && empty_file() < 0))
 		return false;
-	platform->guard_fd(im->fd);
+	if (!im->guarded && !platform->guard_fd(im->fd, true))
+		return false;
+	im->guarded = true;
 	out->host_fd = im->fd;
 	out->host_off = off;
 	if (there < len) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sandbox's root as an image file in our own memory: see image.c. */
+/* Root filesystems as image files in our own memory, the sandbox's and those of a pod's containers: see image.c. */
 #ifndef SENTRY_FS_IMAGE_H
 #define SENTRY_FS_IMAGE_H
 
@@ -14,6 +14,10 @@ const char *image_mount(int fd) must_check;
 const char *image_open(const void *base, uint64_t size, int fd) must_check;
 /* What was mounted, or NULL. */
 struct lower_image *image_root(void);
+/* One of a further container's, at any time: takes the descriptor. NULL, and *why says what is wrong. */
+struct lower_image *image_new(int fd, const char **why) must_check;
+/* Its container has ended: the file is let go, and every question gives -LINUX_EIO from now on. What is left is never freed. */
+void image_stop(struct lower_image *image);
 /* From now on what lies at path (symbolic links followed, and the last one also not) doesn't exist. 0, or -LINUX_ENOMEM. */
 int image_hide(struct lower_image *image, const char *path) must_check;
 
@@ -22,7 +26,7 @@ int image_answer(struct lower_image *image, const struct gofer_request *req, con
 		 size_t arg_len, struct gofer_answer *out) must_check;
 /* A run of the contents of file ino (a record's) at pos: at most *len of them, borrowed for ever; NULL: zeros. */
 int image_run(struct lower_image *image, uint64_t ino, uint64_t pos, const uint8_t **data, uint64_t *len) must_check;
-/* May [pos, pos + len) of the file be mapped from the image itself? Then out says how. */
+/* May the running task map [pos, pos + len) of the file from the image itself? Then out says how. */
 bool image_pages(struct lower_image *image, uint64_t ino, uint64_t pos, uint64_t len, struct map_backing *out);
 
 #endif

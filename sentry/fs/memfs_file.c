@@ -1098,7 +1098,7 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t 
 	out->host_off = off;
 	out->force_private = !writer;
 	if (is_clean(n) && image_below(d) != NULL) {
-		if (image_pages(image_below(d), n->lower_ino, off, len, out)) /* that descriptor stays open for ever */
+		if (image_pages(image_below(d), n->lower_ino, off, len, out)) /* that descriptor stays open as long as the container lives */
 			return 0;
 	} else if (is_clean(n)) {
 		err = mem_lower_open(task, n);

@@ -152,6 +152,13 @@ int host_munmap(void *addr, size_t len)
 	return RESULT(munmap(addr, len));
 }
 
+int host_blank(void *addr, size_t len)
+{
+	void *p = mmap(addr, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	return p == MAP_FAILED ? -errno : 0;
+}
+
 int host_mprotect(void *addr, size_t len, int prot)
 {
 	return RESULT(mprotect(addr, len, prot));

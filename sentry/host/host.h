@@ -41,6 +41,8 @@ int64_t host_lseek(int fd, int64_t off, int whence);
 /* NULL and *err = -errno on failure. Never PROT_EXEC (the filter refuses). */
 void *host_mmap(size_t len, int prot, int flags, int fd, int64_t off, int *err);
 int host_munmap(void *addr, size_t len);
+/* Covers what is mapped there by empty pages that can only be read. */
+int host_blank(void *addr, size_t len);
 int host_mprotect(void *addr, size_t len, int prot);
 int host_madvise(void *addr, size_t len, int advice);
 int64_t host_process_vm_readv(int pid, const struct iovec *local, int nlocal, const struct iovec *remote, int nremote);

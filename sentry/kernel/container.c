@@ -6,7 +6,7 @@
  *	first process ends --> every other one is told to --> the last is gone --> mounts and gofer go, "ended" is told
  *
  * A pod is one sandbox. Its containers share one network, one set of IPC objects, one host name, and the sandbox's own limits;
- * each has a root, mounts, descriptors, limits on tasks and memory, and process numbers of its own (or another's, if its
+ * each has a root, mounts, descriptors, limits on tasks, memory and CPU time, and process numbers of its own (or another's, if its
  * bundle says so). Which container a process belongs to is set when it is made and never changes: what it forks is of the same.
  *
  * What keeps them apart: no path leads from one root to another (vfs/mount.c); no number names a process of another space
@@ -19,6 +19,7 @@
 
 #include "sentry/abi/signal.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/kernel/init.h"
@@ -109,6 +110,8 @@ void container_finish(struct container *c, struct task *task)
 		vfs_drop_root(root, task, memfs_empty);
 	if (c->gofer != NULL)
 		gofer_client_stop(c->gofer);
+	if (c->image != NULL)
+		image_stop(c->image);
 	if (c->console != NULL)
 		tty_put(c->console);
 	c->console = NULL;
@@ -125,6 +128,23 @@ void container_count_times(const struct thread_group *group)
 	group_times(group, &utime, &stime);
 	group->container->ended_utime += utime;
 	group->container->ended_stime += stime;
+}
+
+void container_times(struct container *c, uint64_t *utime, uint64_t *stime)
+{
+	const struct thread_group *g;
+
+	*utime = c->ended_utime;
+	*stime = c->ended_stime + c->cpu.sentry_ns;
+	list_for_each(g, &kernel.groups, all_link) {
+		uint64_t u, s;
+
+		if (g->container != c || g->leader == NULL || g->zombie)
+			continue;
+		group_times(g, &u, &s);
+		*utime += u;
+		*stime += s;
+	}
 }
 
 bool container_group_ended(struct container *c, bool first, int status)
@@ -146,6 +166,7 @@ bool container_group_ended(struct container *c, bool first, int status)
 	if (c->frozen)
 		containers_frozen--;
 	c->frozen = false;
+	cpu_limit_end(&c->cpu);
 	list_del(&c->link);
 	return true;
 }

@@ -8,9 +8,11 @@
 
 #include "sentry/base/list.h"
 #include "sentry/base/types.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/waitq.h"
 
 struct gofer_client;
+struct lower_image;
 struct mount;
 struct pid_space;
 struct pty_set;
@@ -23,6 +25,7 @@ struct container {
 	uint32_t id;                 /* the monitor's number for it; 0: the first */
 	struct mount *root;          /* the table's reference; NULL: not yet, or not any more. The first's is mount_root */
 	struct gofer_client *gofer;  /* of its own; NULL: none, or the first */
+	struct lower_image *image;   /* its root, if that is one; NULL for the first, too (image_root) */
 	struct pid_space *pids;
 	bool shares_pids;            /* with another container */
 	struct thread_group *init;   /* its first process, borrowed; NULL before and after */
@@ -33,6 +36,7 @@ struct container {
 	uint64_t memory_limit;       /* bytes that its processes may hold; 0: none but the sandbox's */
 	uint64_t resident, peak;     /* as sampled last */
 	uint32_t oom_kills;
+	struct cpu_limit cpu;        /* on its processes; the first one's is the whole sandbox's */
 	uint64_t ended_utime, ended_stime; /* of its processes that have gone */
 	bool start_wanted;           /* the word to start its program has come */
 	bool ending;                 /* its first process has ended; the rest is told to */
@@ -61,6 +65,8 @@ bool container_group_ended(struct container *c, bool first, int status) must_che
 void container_finish(struct container *c, struct task *task);
 /* ... and this is what it has used. */
 void container_count_times(const struct thread_group *group);
+/* CPU time of all its processes so far, those that have gone too, and of the sentry for them as far as that is known. In ns. */
+void container_times(struct container *c, uint64_t *utime, uint64_t *stime);
 /* Nothing of it runs until it is thawed; death comes through. */
 void container_freeze(struct container *c, bool on);
 extern uint32_t containers_frozen; /* how many are */

@@ -25,6 +25,7 @@
 #include "sentry/fs/memfs_changes.h"
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/ids.h"
@@ -69,7 +70,7 @@ void kernel_prepare(const struct config *c)
 		kernel.ncpus = MAX(1U, MIN(kernel.ncpus, (c->cpu_permille + 999) / 1000));
 	kernel.cpu_permille = c->cpu_permille;
 	if (c->cpu_permille < 1000 * host_cpus)
-		cpu_limit_init(c->cpu_permille);
+		cpu_limit_init(&container_first.cpu, c->cpu_permille);
 	kernel.memory_limit = c->memory_bytes;
 	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
 		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;

@@ -6,7 +6,7 @@
  *	        descriptors, directory, ids, filter, program --> "started" | "failed"
  *	        ... exit_hook --> "ended", and it is reaped at once: nobody in the sandbox waits for it
  *
- *	monitor --CONTROL_CONTAINER, memfd, gofer's socket, descriptors--> outside_container --> a container (container.c), and in
+ *	monitor --CONTROL_CONTAINER, memfd, gofer's socket, image, descriptors--> outside_container --> a container (container.c), and in
  *	        it a process without a parent --> its own coroutine: root, mounts, then as above --> "created" | "failed"
  *	        ... CONTROL_START --> program --> "started" ... the last of the container has gone --> "ended"
  *
@@ -22,6 +22,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/fs/image.h"
 #include "sentry/fs/lower.h"
 #include "sentry/fs/memfs.h"
 #include "sentry/host/host.h"
@@ -168,13 +169,21 @@ static void boot(struct task *task)
 /* ---- a container's first process ---- */
 
 /* The root directory is on no path of any other container's. */
-static int make_root(struct task *task, struct container *c)
+static int make_root(struct task *task, const struct config *cfg, struct container *c)
 {
 	struct memfs_options root = {.fs_type = "overlay", .lower = lower_tree_of(c->gofer, 0)};
 	struct superblock *sb;
 	struct path top;
-	int err = -LINUX_ENOMEM;
+	int err = 0;
 
+	for (uint32_t i = 0; c->image != NULL && err == 0 && i < cfg->npaths; i++)
+		if (cfg->paths[i].kind == PATH_HIDE)
+			err = image_hide(c->image, config_str(cfg, cfg->paths[i].path));
+	if (err < 0)
+		return err;
+	err = -LINUX_ENOMEM;
+	if (root.lower != NULL)
+		root.lower->image = c->image;
 	sb = root.lower != NULL ? memfs_new_superblock(&root, &err) : NULL;
 	if (sb == NULL)
 		return err;
@@ -199,7 +208,7 @@ static void boot_container(struct task *task)
 
 	if (o == NULL || task_dying(task))
 		task_exit_thread(task, task->group->exit_status);
-	err = make_root(task, c);
+	err = make_root(task, o->cfg, c);
 	if (err == 0)
 		err = mounts_make(task, o->cfg, c->gofer, what, sizeof(what));
 	if (err == 0) {
@@ -328,31 +337,66 @@ void outside_exec(uint32_t id, uint32_t container, const int *fds, unsigned nfds
 	task_start_with(task, boot);
 }
 
+/* What the root and the binds are served from: the first of the descriptors, which it takes. NULL, or what is wrong. */
+static const char *take_root(struct outside *o, struct container *c, uint32_t root)
+{
+	static char text[240];
+	const char *why;
+	unsigned n = 0;
+
+	if (root & CONTAINER_ROOT_GOFER) {
+		c->gofer = gofer_client_new(o->fds[n]);
+		if (c->gofer == NULL)
+			return "memory is out";
+		o->fds[n++] = -1; /* the client's */
+	}
+	if (root & CONTAINER_ROOT_IMAGE) {
+		c->image = image_new(o->fds[n], &why);
+		o->fds[n++] = -1;
+		if (c->image == NULL) {
+			snprintf(text, sizeof(text), "the root image: %s", why);
+			return text;
+		}
+	}
+	/* What is left are its stdio and what was preserved. */
+	o->nfds -= n;
+	memmove(o->fds, o->fds + n, o->nfds * sizeof(*o->fds));
+	return NULL;
+}
+
+/* Does the configuration need what came along, and no more? Else a bind might be looked for at somebody else's gofer. */
+static bool root_fits(const struct config *cfg, uint32_t root)
+{
+	bool gofer = cfg->image_fd < 0;
+
+	for (uint32_t i = 0; i < cfg->nmounts; i++)
+		gofer |= cfg->mounts[i].kind == MOUNT_BIND;
+	return root == ((gofer ? CONTAINER_ROOT_GOFER : 0U) | (cfg->image_fd >= 0 ? CONTAINER_ROOT_IMAGE : 0U));
+}
+
 /* Takes what came along into o and the container. NULL, or what is wrong. */
-static const char *take_container(struct outside *o, struct container *c, uint32_t root, uint32_t pids_of, const int *fds,
-				  unsigned nfds)
+static const char *take_container(struct outside *o, struct container *c, uint32_t root, uint32_t pids_of, int cfg_fd)
 {
 	struct container *other = pids_of == CONTAINER_OWN_PIDS ? NULL : container_find(pids_of);
-	const char *bad = "memory is out";
+	const char *bad;
 
-	if (root != CONTAINER_ROOT_GOFER)
-		return "a root of this kind can't be had in a pod";
-	c->gofer = gofer_client_new(fds[1]);
-	if (c->gofer == NULL)
+	o->cfg = map_config(cfg_fd, true, &bad);
+	if (o->cfg == NULL)
 		return bad;
-	o->fds[0] = -1; /* the client's */
+	if (!root_fits(o->cfg, root))
+		return "its root is not what the configuration says";
+	bad = take_root(o, c, root);
+	if (bad != NULL)
+		return bad;
 	if (pids_of != CONTAINER_OWN_PIDS && (other == NULL || other->ending))
 		return "the container whose processes it is to share has ended";
 	c->shares_pids = other != NULL;
 	c->pids = other == NULL ? pid_space_new() : other == &container_first ? pid_space_first() : other->pids;
 	if (c->pids == NULL)
-		return bad;
-	o->cfg = map_config(fds[0], true, &bad);
-	if (o->cfg == NULL)
-		return bad;
+		return "memory is out";
 	c->max_tasks = o->cfg->max_tasks;
 	c->memory_limit = o->cfg->memory_bytes;
-	(void)nfds;
+	cpu_limit_init(&c->cpu, o->cfg->cpu_permille);
 	return kernel.init == NULL || kernel.init->exiting ? "the sandbox is ending" : NULL;
 }
 
@@ -376,13 +420,8 @@ void outside_container(uint32_t id, uint32_t root, uint32_t pids_of, const int *
 	o->container = c;
 	o->nfds = nfds - 1;
 	memcpy(o->fds, fds + 1, o->nfds * sizeof(*fds));
-	bad = take_container(o, c, root, pids_of, fds, nfds);
+	bad = take_container(o, c, root, pids_of, fds[0]);
 	host_close(fds[0]);
-	if (o->fds[0] >= 0)
-		host_close(o->fds[0]);
-	/* What is left are its stdio and what was preserved. */
-	o->nfds--;
-	memmove(o->fds, o->fds + 1, o->nfds * sizeof(*o->fds));
 	if (bad == NULL) {
 		task = new_task(c);
 		if (task == NULL)

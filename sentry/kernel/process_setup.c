@@ -125,11 +125,16 @@ static const char *path_of(const struct config *cfg)
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+static const char *name_of(const struct config *cfg)
+{
+	return config_str(cfg, cfg->program != 0 ? cfg->program : cfg->argv);
+}
+
 int process_find_program(struct task *task, const struct config *cfg)
 {
 	struct file *file;
 	char *path;
-	int err = exec_find_in_path(task, config_str(cfg, cfg->argv), path_of(cfg), &file, &path);
+	int err = exec_find_in_path(task, name_of(cfg), path_of(cfg), &file, &path);
 
 	if (err)
 		return err;
@@ -144,7 +149,7 @@ int process_exec(struct task *task, const struct config *cfg)
 	int err = -LINUX_ENOMEM;
 
 	if (argv != NULL && envp != NULL)
-		err = kernel_exec_first(task, argv[0], path_of(cfg), argv, envp);
+		err = kernel_exec_first(task, name_of(cfg), path_of(cfg), argv, envp);
 	kfree(argv);
 	kfree(envp);
 	return err;

@@ -13,6 +13,8 @@
 #include "sentry/kernel/sched.h"
 
 #include "sentry/abi/errno.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
@@ -23,6 +25,8 @@
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
+
+#include <time.h>
 
 static struct list run_queue = LIST_INIT(run_queue);
 static struct task *running;
@@ -48,6 +52,16 @@ void sched_remove(struct task *task)
 	list_del(&task->run_link);
 }
 
+/* Somebody has a limit on CPU time of its own, and the sentry's work for it counts (cpu_limit.c). */
+static void resume_timed(struct task *task)
+{
+	struct container *c = task->group->container; /* never freed; the task may be gone afterwards */
+	uint64_t began = host_clock_ns(CLOCK_MONOTONIC);
+
+	coroutine_resume(task->co);
+	c->cpu.served_ns += host_clock_ns(CLOCK_MONOTONIC) - began;
+}
+
 bool sched_run(void)
 {
 	struct list batch = LIST_INIT(batch);
@@ -60,7 +74,10 @@ bool sched_run(void)
 
 		list_del(&task->run_link);
 		running = task;
-		coroutine_resume(task->co);
+		if (__builtin_expect(cpu_limited_containers != 0, 0))
+			resume_timed(task);
+		else
+			coroutine_resume(task->co);
 		running = NULL;
 	}
 	return true;

@@ -103,11 +103,11 @@ struct platform_ops {
 	/* Queues a native memory call in pt's address space; full events only. -LINUX_ENOMEM if the queue can't grow. */
 	int (*mm_queue)(struct platform_thread *pt, const struct platform_mm_cmd *cmd);
 	/*
-	 * From now on this descriptor of ours is mapped only as it was commanded, byte for byte: no stub can map another part
-	 * of its file while it has it. One descriptor in a sandbox. Optional: where it is NULL, a stub may map all of what it
-	 * is handed.
+	 * From now on (on) this descriptor of ours is mapped only as it was commanded, byte for byte: no stub can map another
+	 * part of its file while it has it. One such descriptor for all mappings of an address space. False: there are too many.
+	 * Off: it is about to be closed, and no stub has it. Optional: where it is NULL, a stub may map all of what it is handed.
 	 */
-	void (*guard_fd)(int fd);
+	bool (*guard_fd)(int fd, bool on);
 	/* Carries out what is queued, now (sleeps). 0, the first error, or -LINUX_ESRCH if the thread died. */
 	int (*mm_flush)(struct task *task, struct platform_thread *pt);
 

@@ -6,9 +6,10 @@
  * filter notifies those that could do harm (descriptors, the stub region); each is compared with what is expected here.
  * A host descriptor is put into the stub's (empty) table for the batch only: ADDFD, the call, close.
  *
- * The guarded descriptor (a root image: it shows more than this process may read) goes to a number at which the filter
- * lets no mapping pass unasked: only what was commanded can be mapped through it, whichever thread tries. Those numbers
- * never hold anything else, so one that is used twice at the same time is the same file.
+ * A guarded descriptor (a root image: it shows more than this process may read) goes to a number at which the filter
+ * lets no mapping pass unasked: only what was commanded can be mapped through it, whichever thread tries. In one process those
+ * numbers never hold anything else (sentry/fs/image.c maps no other container's image), so one that is used twice at the same
+ * time is the same file.
  */
 #include "sentry/platform/stubs/stubs.h"
 
@@ -161,11 +162,31 @@ bool native_needs_call(const struct platform_thread *pt)
 	return false;
 }
 
-static int guarded_fd = -1;
+#define GUARDED_MAX 80 /* a pod's containers have an image each, at most */
+static int guarded[GUARDED_MAX];
+static unsigned nguarded;
 
-void native_guard_fd(int fd)
+static bool is_guarded(int fd)
 {
-	guarded_fd = fd;
+	for (unsigned i = 0; i < nguarded; i++)
+		if (guarded[i] == fd)
+			return true;
+	return false;
+}
+
+bool native_guard_fd(int fd, bool on)
+{
+	unsigned i = 0;
+
+	while (i < nguarded && guarded[i] != fd)
+		i++;
+	if (on && i == GUARDED_MAX)
+		return false;
+	if (on && i == nguarded)
+		guarded[nguarded++] = fd;
+	else if (!on && i < nguarded)
+		guarded[i] = guarded[--nguarded];
+	return true;
 }
 
 static bool in_guarded_range(int number)
@@ -177,13 +198,13 @@ static bool in_guarded_range(int number)
 static int pass(struct platform_thread *pt, int host_fd, int *use)
 {
 	static unsigned next;
-	bool guard = guarded_fd >= 0 && host_fd == guarded_fd;
+	bool guard = is_guarded(host_fd);
 	int at = guard ? (int)(STUB_GUARDED_LO + next++ % (STUB_GUARDED_HI - STUB_GUARDED_LO)) : -1;
 	int number = transport->pass_fd(pt->call_id, host_fd, at, false);
 
 	*use = number;
-	/* Another file may not be there (so many are on their way at once), nor the guarded one elsewhere. */
-	if (number < 0 || (guarded_fd >= 0 && in_guarded_range(number) != guard))
+	/* Another file may not be there (so many are on their way at once), nor a guarded one elsewhere. */
+	if (number < 0 || (nguarded != 0 && in_guarded_range(number) != guard))
 		*use = 0x7fffffff; /* the call then fails by itself */
 	return number;
 }

@@ -286,7 +286,7 @@ bool native_fits(const struct platform_thread *pt);
 bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
-void native_guard_fd(int fd);
+bool native_guard_fd(int fd, bool on);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);

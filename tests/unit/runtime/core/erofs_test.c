@@ -8,8 +8,11 @@
 #include "tests/lib/erofs_image.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static uint8_t *img;
 static struct erofs_image e;
@@ -301,4 +304,38 @@ Test(erofs, answers)
 	gofer_answer_done(&a);
 	req.op = GOFER_OPEN;
 	cr_expect_eq(image_answer(image_root(), &req, "x", NULL, 0, &a), -LINUX_EROFS);
+}
+
+/* A further container's: apart from the sandbox's own, and gone with its container while a reader still has a pointer into it. */
+Test(erofs, images_of_containers)
+{
+	struct gofer_request req = {.op = GOFER_LOOKUP};
+	int fd = memfd_create("image", MFD_CLOEXEC), bad = memfd_create("bad", MFD_CLOEXEC);
+	struct gofer_answer a = {.fd = -1};
+	struct lower_image *im;
+	const uint8_t *data;
+	uint64_t len = 16;
+	const char *why;
+
+	ei_make(img);
+	cr_assert_null(image_open(img, EI_SIZE, -1));
+	cr_assert(fd >= 0 && write(fd, img, EI_SIZE) == EI_SIZE);
+	im = image_new(fd, &why);
+	cr_assert(im != NULL && im != image_root(), "%s", why);
+	cr_assert_eq(image_hide(im, "/x"), 0);
+	cr_expect_eq(image_answer(im, &req, "x", NULL, 0, &a), -LINUX_ENOENT);
+	cr_assert_eq(image_answer(image_root(), &req, "x", NULL, 0, &a), 0);
+	gofer_answer_done(&a);
+	cr_assert(image_run(im, EI_A, 0, &data, &len) == 0 && data != NULL);
+	image_stop(im);
+	image_stop(im);
+	cr_expect_eq(fcntl(fd, F_GETFD), -1);
+	cr_expect_eq(*(const volatile uint8_t *)data, 0, "covered, not unmapped");
+	cr_expect_eq(image_answer(im, &req, "x", NULL, 0, &a), -LINUX_EIO);
+	cr_expect_eq(image_run(im, EI_A, 0, &data, &len), -LINUX_EIO);
+	cr_assert_eq(image_answer(image_root(), &req, "x", NULL, 0, &a), 0);
+	gofer_answer_done(&a);
+	cr_assert(write(bad, "nothing", 7) == 7);
+	cr_expect(image_new(bad, &why) == NULL && why != NULL);
+	cr_expect_eq(fcntl(bad, F_GETFD), -1);
 }
