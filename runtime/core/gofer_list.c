@@ -2,7 +2,7 @@
 /*
  * The gofer's directories: what is in one, and in those below it, and the attributes of some of its names.
  *
- *	GOFER_LIST   --> getdents --> a record each --> the same of directories below, as many as were asked for
+ *	GOFER_LIST   --> getdents --> a record each --> the same of directories below and of those named, as many as were asked for
  *	GOFER_ATTRS  --> names --> a record each
  *
  * Attributes cost a call a name, and a walk that looks at names alone (find -name, grep -r) needs them for directories only. So a
@@ -90,12 +90,19 @@ static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, siz
 	return 0;
 }
 
+/* There is no *at() form of this: the name is looked up in the current directory. */
+static uint32_t xattr_flag(const char *name)
+{
+	return llistxattr(name, NULL, 0) > 0 ? GOFER_HAS_XATTRS : GOFER_NO_XATTRS;
+}
+
 static int list_names(struct answer *a, int fd, const char *dir)
 {
 	static char buf[32768] __attribute__((aligned(8)));
 	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
 	const struct gofer_root *root = gofer_ask.root;
 	bool bare = (gofer_ask.req.flags & GOFER_LIST_BARE) != 0, may_hide = false;
+	bool xattrs = (gofer_ask.req.flags & GOFER_LIST_XATTRS) != 0;
 	size_t dir_len = strlen(dir);
 	unsigned first = ahead.n;
 	struct stat st;
@@ -106,7 +113,7 @@ static int list_names(struct answer *a, int fd, const char *dir)
 
 		may_hide |= strncmp(h, dir, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
 	}
-	if (bare && fstat(fd, &st) < 0)
+	if ((bare && fstat(fd, &st) < 0) || (xattrs && fchdir(fd) < 0))
 		return -errno;
 	memcpy(full, dir, dir_len);
 	if (dir_len != 0)
@@ -127,7 +134,7 @@ static int list_names(struct answer *a, int fd, const char *dir)
 			if (bare && d->type == DT_REG && !gofer_ino_hidden(root, d->ino))
 				err = bare_name(a, st.st_dev, d, len);
 			else
-				err = gofer_answer_typed(a, root, fd, d->name, 0, &mode);
+				err = gofer_answer_typed(a, root, fd, d->name, xattrs ? xattr_flag(d->name) : 0, &mode);
 			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)
 				return err;
 			/* any other: a name that went while we looked, or one that can't be told */
@@ -182,6 +189,28 @@ static int list_ahead(struct answer *a)
 	return err;
 }
 
+/* Those that the sentry named come when all below the listed one are done. */
+static int ahead_given(void)
+{
+	char *path = gofer_ask.arg, *next;
+
+	for (; path[0] != '\0'; path = next) {
+		next = strstr(path, "//");
+		if (next != NULL) {
+			*next = '\0';
+			next += 2;
+		} else {
+			next = path + strlen(path);
+		}
+		if (path[0] == '\0' || !gofer_path_ok(path, strlen(path)))
+			return -EINVAL;
+		if (!gofer_path_hidden(gofer_ask.root, path, strlen(path)))
+			ahead_push(path, 0);
+	}
+	ahead_turn(0);
+	return 0;
+}
+
 int gofer_list(struct answer *a)
 {
 	int fd, err;
@@ -207,15 +236,11 @@ int gofer_list(struct answer *a)
 	ahead.n = 0;
 	ahead.used = 0;
 	ahead.left = gofer_ask.req.size < GOFER_AHEAD_MAX ? (unsigned)gofer_ask.req.size : GOFER_AHEAD_MAX;
-	err = list_names(a, fd, gofer_ask.path);
+	err = ahead_given();
+	if (err == 0)
+		err = list_names(a, fd, gofer_ask.path);
 	close(fd);
 	return err != 0 ? err : list_ahead(a);
-}
-
-/* There is no *at() form of this: the name is looked up in the current directory. */
-static uint32_t xattr_flag(const char *name)
-{
-	return llistxattr(name, NULL, 0) > 0 ? GOFER_HAS_XATTRS : GOFER_NO_XATTRS;
 }
 
 int gofer_attrs(struct answer *a)

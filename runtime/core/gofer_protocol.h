@@ -27,7 +27,8 @@
 enum gofer_op {
 	GOFER_LOOKUP = 1, /* one record */
 	GOFER_LIST,       /* a directory: its records, "." and ".." left out; then, in messages with GOFER_REPLY_DIRS, listings of up to
-			   * `size` directories below it, in the order of a walk through all of them. flags: GOFER_LIST_BARE */
+			   * `size` directories below it, in the order of a walk through all of them, and then in and below those whose
+			   * paths the argument has, "//" between two. flags: GOFER_LIST_* */
 	GOFER_ATTRS,      /* argument: names in the directory, by slashes, GOFER_ATTRS_MAX at most: a record for each that is there.
 			   * flags: GOFER_ATTRS_XATTRS */
 	GOFER_OPEN,       /* a regular file: a descriptor; flags. dev and ino, if ino isn't 0, must be the file's */
@@ -62,6 +63,7 @@ enum gofer_op {
 #define GOFER_CONTENT_MAX 61440U
 
 #define GOFER_LIST_BARE 1U    /* of regular files only what the directory itself tells: GOFER_BARE */
+#define GOFER_LIST_XATTRS 2U  /* of what isn't bare, as ATTRS_XATTRS */
 #define GOFER_ATTRS_XATTRS 1U /* tell which have extended attributes, too: GOFER_HAS_XATTRS or GOFER_NO_XATTRS */
 #define GOFER_ATTRS_MAX 256U
 

@@ -25,12 +25,12 @@
 
 #define ATTRS_EACH 4U           /* names that a step of the window stands for */
 #define ATTRS_BYTES (16 * KiB)  /* of names in one request */
-#define AHEAD_BYTES (256 * KiB) /* contents asked for at once */
+#define AHEAD_BYTES MIN(768 * KiB, mem_content_room() / 4) /* contents asked for at once */
 #define AHEAD_PATHS (16 * KiB)  /* their names */
 #define AHEAD_LOOK 1024U        /* names looked at in a directory */
 
 struct mem_window lower_attr_window = {.size = 1};
-static struct mem_window xattr_window = {.size = 1};
+struct mem_window lower_xattr_window = {.size = 1};
 
 /* ---- attributes ---- */
 
@@ -113,15 +113,14 @@ static int fill_attrs(struct task *task, struct mem_node *dir, uint32_t i, const
 
 /* ---- contents ---- */
 
-/* The directory that lists n, if it is known whole. Borrowed. */
-static struct mem_node *listed_in(struct mem_node *n)
+struct mem_node *lower_listed_in(struct mem_node *n)
 {
 	struct dentry *d = n->inode->alias;
 	const char *slash = strrchr(n->lower_path, '/');
 	size_t len = slash != NULL ? (size_t)(slash - n->lower_path) : 0;
 	struct mem_node *dir;
 
-	if (d == NULL || d->parent->inode->ops != &mem_dir_iops)
+	if (d == NULL || n->lower_path[0] == '\0' || d->parent->inode->ops != &mem_dir_iops)
 		return NULL;
 	dir = mem_node(d->parent->inode);
 	if (dir->lower_path == NULL || dir->dir.lower == NULL || !dir->dir.lower->complete)
@@ -292,7 +291,7 @@ static int read_path(struct task *task, struct lower_tree *tree, char *path, str
 int lower_read(struct task *task, struct mem_node *n, struct gofer_answer *a)
 {
 	struct gofer_request req = {.dev = n->lower_dev, .ino = n->lower_ino};
-	struct mem_node *dir = listed_in(n);
+	struct mem_node *dir = lower_listed_in(n);
 	struct inode *held = dir != NULL ? inode_get(dir->inode) : NULL;
 	int err = read_path(task, mem_sb(n->inode)->lower, kstrdup(n->lower_path), dir, &req, a);
 
@@ -329,7 +328,7 @@ int lower_has_xattrs(struct task *task, struct mem_node *n, bool *has)
 {
 	struct lower_tree *tree = mem_sb(n->inode)->lower;
 	struct gofer_request req = {.op = GOFER_ATTRS, .flags = GOFER_ATTRS_XATTRS};
-	struct mem_node *dir = tree->image == NULL ? listed_in(n) : NULL;
+	struct mem_node *dir = tree->image == NULL ? lower_listed_in(n) : NULL;
 	const char *slash = strrchr(n->lower_path, '/'), *name = slash != NULL ? slash + 1 : n->lower_path;
 	struct gofer_record *known = NULL;
 	const struct gofer_record *r;
@@ -345,11 +344,12 @@ int lower_has_xattrs(struct task *task, struct mem_node *n, bool *has)
 		return 0;
 	known = lower_record(dir->dir.lower, (uint32_t)i);
 	if (!xattrs_unknown(known)) {
-		xattr_window.used++;
+		lower_xattr_window.used += (known->flags & LOWER_XAHEAD) != 0;
+		known->flags &= ~LOWER_XAHEAD;
 		*has = !(known->flags & GOFER_NO_XATTRS);
 		return 0;
 	}
-	names = names_from(dir->dir.lower, (uint32_t)i, mem_window_next(&xattr_window) * ATTRS_EACH, xattrs_unknown, &len);
+	names = names_from(dir->dir.lower, (uint32_t)i, mem_window_next(&lower_xattr_window) * ATTRS_EACH, xattrs_unknown, &len);
 	if (names == NULL)
 		return -LINUX_ENOMEM;
 	held = inode_get(dir->inode);
@@ -364,7 +364,10 @@ int lower_has_xattrs(struct task *task, struct mem_node *n, bool *has)
 		known = lower_record(ld, (uint32_t)i);
 		if (xattrs_unknown(known)) {
 			known->flags |= r->flags & (GOFER_HAS_XATTRS | GOFER_NO_XATTRS);
-			xattr_window.sent++;
+			if (strlen(name) == r->name_len && memcmp(gofer_record_name(r), name, r->name_len) == 0)
+				continue;
+			known->flags |= LOWER_XAHEAD;
+			lower_xattr_window.sent++;
 		}
 	}
 	if (err == 0) {

@@ -87,16 +87,22 @@ static void drop_oldest(void)
 	*link = e->next;
 }
 
-/* The ring has len bytes at *at. False if that is more memory than there is. */
-static bool make_room(uint32_t len, uint64_t *at)
+uint64_t mem_content_room(void)
 {
-	uint64_t end;
-
 	if (ring_size == 0) {
 		uint64_t limit = kernel.memory_limit != 0 ? kernel.memory_limit / LIMIT_SHARE : UINT64_MAX;
 
 		ring_size = PAGE_DOWN(MAX(MIN((uint64_t)RING_MAX, limit), 4UL * GOFER_CONTENT_MAX));
 	}
+	return ring_size;
+}
+
+/* The ring has len bytes at *at. False if that is more memory than there is. */
+static bool make_room(uint32_t len, uint64_t *at)
+{
+	uint64_t end;
+
+	(void)mem_content_room();
 	*at = put_bytes;
 	if (*at % ring_size + len > ring_size) /* in one piece */
 		*at += ring_size - *at % ring_size;

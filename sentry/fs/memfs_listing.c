@@ -191,10 +191,10 @@ static void note_attrs(struct gofer_record *r, bool bare)
 	bool is_file = (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG;
 
 	r->flags &= GOFER_HAS_XATTRS | GOFER_NO_XATTRS | (bare && is_file ? GOFER_BARE : 0U);
-	if (!bare && is_file) {
+	if (!bare && is_file)
 		r->flags |= LOWER_AHEAD;
-		lower_attr_window.sent++;
-	}
+	if (!bare && (r->flags & (GOFER_HAS_XATTRS | GOFER_NO_XATTRS)))
+		r->flags |= LOWER_XAHEAD;
 }
 
 /* A listing of what the gofer answered, bare or not; takes the answer's data. NULL if memory is out. */
@@ -229,12 +229,16 @@ fail:
 
 /* They wait by path, because their directories' inodes need not exist yet. */
 #define ATTRS_ALONG 8U /* lower_attr_window.size from which attributes come with a listing */
+#define NEXT_BYTES (16 * KiB) /* of paths of directories to list along with one */
+#define NEXT_LOOK 1024U       /* names looked at in a directory for them */
+#define DISORDER 16U          /* from which on directories beside the listed one aren't asked for */
 #define KEPT_MAX 128U
 #define KEPT_BYTES (4 * MiB)
 
 struct list lower_kept = LIST_INIT(lower_kept);
 static unsigned nkept;
 static size_t kept_bytes;
+static unsigned disorder; /* how often kept listings were used in another order than they were told in (ls -R sorts) */
 static struct mem_window list_window = {.size = 1};
 
 static struct lower_dir *kept_remove(struct kept_listing *k)
@@ -307,11 +311,15 @@ static void take_listings(void *arg, const uint8_t *data, size_t len)
 		keep_listing(lc->tree, path, d->path_len, records, d->len, lc->bare);
 }
 
-/* What was learned of dir name by name gives way to the listing ld, which is taken. */
+/* What was learned of dir name by name gives way to the listing ld, which is taken. What came along with it counts from now on. */
 static void install(struct mem_node *dir, struct lower_dir *ld)
 {
 	struct lower_dir *old = dir->dir.lower;
 
+	for (uint32_t i = 0; i < ld->n; i++) {
+		lower_attr_window.sent += (lower_record(ld, i)->flags & LOWER_AHEAD) != 0;
+		lower_xattr_window.sent += (lower_record(ld, i)->flags & LOWER_XAHEAD) != 0;
+	}
 	for (uint32_t i = 0; old != NULL && i < old->n; i++) {
 		const struct gofer_record *r = lower_record(old, i);
 		int64_t at = lower_dir_find(ld, gofer_record_name(r), r->name_len);
@@ -339,16 +347,60 @@ bool lower_listed(struct mem_node *dir)
 	if (k == NULL)
 		return false;
 	list_window.used++;
+	if (k == list_first(&lower_kept, struct kept_listing, link))
+		disorder -= disorder != 0;
+	else
+		disorder = MIN(disorder + 2, 2 * DISORDER);
 	install(dir, kept_remove(k));
 	return true;
 }
 
-/* Do whoever reads directories look at the attributes of their files? */
-static bool attrs_wanted(void)
+/* Do those who read directories look at what the window w is about? */
+static bool wanted_along(struct mem_window *w)
 {
-	if (lower_attr_window.sent != 0)
-		(void)mem_window_next(&lower_attr_window);
-	return lower_attr_window.size >= ATTRS_ALONG;
+	if (w->sent != 0)
+		(void)mem_window_next(w);
+	return w->size >= ATTRS_ALONG;
+}
+
+/*
+ * The directories that a walk comes to behind dir and all below it: those that follow in its parent's listing, in the parent's
+ * parent's, and so on; their paths, "//" between two, in a string to kfree. NULL: there are none, or memory is out.
+ */
+static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
+{
+	struct mem_node *parent = count != 0 ? lower_listed_in(dir) : NULL;
+	char *paths = parent != NULL ? kmalloc(NEXT_BYTES) : NULL;
+
+	*len = 0;
+	for (; paths != NULL && parent != NULL && count != 0; dir = parent, parent = lower_listed_in(dir)) {
+		const struct lower_dir *ld = parent->dir.lower;
+		const char *slash = strrchr(dir->lower_path, '/'), *name = slash != NULL ? slash + 1 : dir->lower_path;
+		size_t above = strlen(parent->lower_path);
+		int64_t i = lower_dir_find(ld, name, strlen(name));
+
+		for (uint32_t at = (uint32_t)(i + 1), look = 0; i >= 0 && count != 0 && at < ld->n && look < NEXT_LOOK; at++, look++) {
+			const struct gofer_record *r = lower_record(ld, at);
+			char *p = paths + *len;
+
+			if (ld->state[at] != SEEN || (r->mode & LINUX_S_IFMT) != LINUX_S_IFDIR)
+				continue;
+			if (*len + above + r->name_len + 3 > NEXT_BYTES)
+				return paths;
+			if (*len != 0)
+				p = mempcpy(p, "//", 2);
+			p = mempcpy(p, parent->lower_path, above);
+			if (above != 0)
+				*p++ = '/';
+			memcpy(p, gofer_record_name(r), r->name_len);
+			if (lower_kept_find(mem_sb(dir->inode)->lower, paths + *len + (*len != 0 ? 2 : 0),
+					    above + (above != 0) + r->name_len) != NULL)
+				continue; /* it is here already */
+			*len = (size_t)(p - paths) + r->name_len;
+			count--;
+		}
+	}
+	return paths;
 }
 
 int lower_list(struct task *task, struct mem_node *dir, bool attrs)
@@ -358,15 +410,19 @@ int lower_list(struct task *task, struct mem_node *dir, bool attrs)
 	struct listings_call lc = {.tree = tree};
 	struct gofer_answer a;
 	struct lower_dir *ld;
+	size_t next_len = 0;
+	char *next;
 	int err;
 
 	if (dir->lower_path == NULL || lower_listed(dir))
 		return 0;
-	lc.bare = !attrs_wanted() && !attrs && tree->image == NULL;
-	req.flags = lc.bare ? GOFER_LIST_BARE : 0;
+	lc.bare = !wanted_along(&lower_attr_window) && !attrs && tree->image == NULL;
+	req.flags = lc.bare ? GOFER_LIST_BARE : wanted_along(&lower_xattr_window) ? GOFER_LIST_XATTRS : 0;
 	/* Whoever reads one directory after another may be going through a tree. */
 	req.size = mem_window_next(&list_window) - 1;
-	err = gofer_call_take(task, tree, &req, dir->lower_path, NULL, 0, take_listings, &lc, &a);
+	next = next_dirs(dir, tree->image == NULL && disorder < DISORDER ? (unsigned)req.size : 0, &next_len);
+	err = gofer_call_take(task, tree, &req, dir->lower_path, next, next_len, take_listings, &lc, &a);
+	kfree(next);
 	if (err == -LINUX_EACCES && dir->dir.lower != NULL)
 		dir->dir.lower->unlistable = true;
 	if (err != 0)

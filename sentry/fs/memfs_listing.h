@@ -24,6 +24,7 @@ struct lower_dir {
 
 /* A flag of ours in gofer_record.flags: told ahead, and nobody has looked at it yet. */
 #define LOWER_AHEAD 0x80000000U
+#define LOWER_XAHEAD 0x40000000U /* the same of whether it has extended attributes */
 
 static inline struct gofer_record *lower_record(const struct lower_dir *ld, uint32_t i)
 {
@@ -63,6 +64,10 @@ struct kept_listing *lower_kept_find(const struct lower_tree *tree, const char *
 /* ---- memfs_ahead.c ---- */
 /* How many names' attributes to ask for ahead, and how the last ones did. */
 extern struct mem_window lower_attr_window;
+/* The same of whether they have extended attributes. */
+extern struct mem_window lower_xattr_window;
+/* The directory that lists n, if it is known whole, or NULL. Borrowed. */
+struct mem_node *lower_listed_in(struct mem_node *n);
 /*
  * Replaces the bare record of a name in dir, which the caller holds, and those of some that are likely to be wanted next. open:
  * its contents will be wanted, too. 0: it isn't bare any more, or not there; in *a, for gofer_answer_done, may be its

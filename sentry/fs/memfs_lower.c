@@ -225,7 +225,9 @@ static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *pat
 	n->lower_ino = r->ino;
 	n->lower_ctime = mem_ctime_key(r->ctime_sec, r->ctime_nsec);
 	n->lower_linked = (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG && r->nlink > 1;
-	n->lower_xattrs = !(r->flags & GOFER_NO_XATTRS) && (inode_is_dir(inode) || (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG);
+	/* What the gofer told ahead is looked at when somebody asks: then it counts as of use. */
+	n->lower_xattrs = (sb->lower->image == NULL || !(r->flags & GOFER_NO_XATTRS)) &&
+			  (inode_is_dir(inode) || (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG);
 	err = fill_by_type(n, r);
 	if (err != 0) {
 		inode_put(inode);
