@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What memfs knows of the lower tree: directory listings, inodes made of their records, open lower files.
+ * What memfs knows of the lower tree: names (memfs_listing.c has the listings), inodes made of their records, open lower files.
  *
  *	lookup --> known name? --> record --> live inode of that (device, number)? or a new one
+ *	             |                \-> bare: ask for the rest (memfs_ahead.c)
  *	             \-> ask the gofer for it; after ASK_MAX such questions for the whole directory
  *
- * The lower tree is taken as unchanging: whatever was learned stays true, absences too. A name that was removed or moved
+ * The lower tree is taken as unchanging: whatever was learned stays true, absences too. Of a name that a listing told bare,
+ * attributes are learned when somebody looks: if it has gone by then, it isn't there. A name that was removed or moved
  * here is marked hidden in the listing; that mark is the whiteout. A directory or file that differs from what lies below
  * (mem_dirty) is kept in memory by a reference of its own and found again by its device and inode number, so hard links
  * below are one inode here too. Clean inodes and listings come and go with the dentry cache.
