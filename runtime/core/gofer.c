@@ -15,7 +15,7 @@
  *	- hidden paths don't exist, by name and by what they were at start;
  *	- of a root with maps of ids (idmap.h), owners are told as the ids they are inside, or as none; directories and files that
  *	  nobody in the maps could get at are refused (gofer_reaches), though we might.
- * It keeps nothing between requests but one open directory, so nothing can be used up.
+ * Listings are in gofer_list.c. It keeps nothing between requests but one open directory, so nothing can be used up.
  *
  * The sentry controls every byte of a request. The host's files may change under us: then an answer is old, no more.
  */
@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
+#define NO_TRY 63U      /* opens after one that met a mount */
 #define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct ask gofer_ask;
@@ -83,7 +84,7 @@ static bool may_search(const struct gofer_root *root, int fd)
 
 /* ---- paths ---- */
 
-static bool name_ok(const char *name, size_t len)
+bool gofer_name_ok(const char *name, size_t len)
 {
 	if (len == 0 || len > GOFER_NAME_MAX || memchr(name, '\0', len) != NULL)
 		return false;
@@ -100,7 +101,7 @@ bool gofer_path_ok(const char *path, size_t len)
 		const char *slash = memchr(path, '/', (size_t)(end - path));
 		const char *stop = slash != NULL ? slash : end;
 
-		if (!name_ok(path, (size_t)(stop - path)))
+		if (!gofer_name_ok(path, (size_t)(stop - path)))
 			return false;
 		if (slash == NULL)
 			return true;
@@ -110,7 +111,7 @@ bool gofer_path_ok(const char *path, size_t len)
 }
 
 /* Is path hidden, or in something hidden? */
-static bool path_hidden(const struct gofer_root *root, const char *path, size_t len)
+bool gofer_path_hidden(const struct gofer_root *root, const char *path, size_t len)
 {
 	for (unsigned i = 0; i < root->nhidden; i++) {
 		size_t n = strlen(root->hidden[i].path);
@@ -118,6 +119,14 @@ static bool path_hidden(const struct gofer_root *root, const char *path, size_t 
 		if (n <= len && memcmp(root->hidden[i].path, path, n) == 0 && (len == n || path[n] == '/'))
 			return true;
 	}
+	return false;
+}
+
+bool gofer_ino_hidden(const struct gofer_root *root, uint64_t ino)
+{
+	for (unsigned i = 0; i < root->nhidden; i++)
+		if (root->hidden[i].ino != 0 && root->hidden[i].ino == ino)
+			return true;
 	return false;
 }
 
@@ -129,18 +138,38 @@ static bool stat_hidden(const struct gofer_root *root, const struct stat *st)
 	return false;
 }
 
-/* Opens the piece of a path beneath dir, without following anything. */
-static int open_beneath(int dir, const char *piece, int flags)
+/*
+ * Opens the piece of a path beneath dir, without following anything. *same_fs, true at first, becomes false if there may be
+ * another filesystem on the way: the host answers that with the open itself, if it is asked not to cross mounts. Where mounts
+ * are in the way of one path there are often more, so for a while it isn't tried.
+ */
+static int open_beneath(int dir, const char *piece, int flags, bool *same_fs)
 {
+	static unsigned no_try;
 	char copy[PIECE_MAX + 1], *name = copy, *slash;
 	int fd = dir, next;
 
+	if (no_try != 0) {
+		no_try--;
+		*same_fs = false;
+	}
 	if (!no_openat2) {
 		struct open_how how = {
 			.flags = (uint64_t)flags,
 			.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 		};
 
+		if (*same_fs) {
+			how.resolve |= RESOLVE_NO_XDEV;
+			fd = (int)syscall(SYS_openat2, dir, piece, &how, sizeof(how));
+			if (fd >= 0)
+				return fd;
+			if (errno != EXDEV && errno != ENOSYS && errno != EPERM)
+				return errno == ELOOP ? -ENOTDIR : -errno;
+			how.resolve &= ~(uint64_t)RESOLVE_NO_XDEV;
+			*same_fs = false;
+			no_try = NO_TRY;
+		}
 		fd = (int)syscall(SYS_openat2, dir, piece, &how, sizeof(how));
 		if (fd >= 0)
 			return fd;
@@ -149,6 +178,7 @@ static int open_beneath(int dir, const char *piece, int flags)
 		no_openat2 = errno == ENOSYS;
 		fd = dir;
 	}
+	*same_fs = false;
 	snprintf(copy, sizeof(copy), "%s", piece);
 	do {
 		slash = strchr(name, '/');
@@ -181,23 +211,26 @@ static bool is_kernel_fs(uint64_t type)
 	return false;
 }
 
-/* A directory that is the kernel's voice, not a file of the host's; or a hidden one, however it was reached. */
-static bool dir_forbidden(const struct gofer_root *root, int fd)
+/* A directory that is the kernel's voice, not a file of the host's; or a hidden one, however it was reached. same_fs: it lies in
+ * the root's own filesystem, which was given. */
+static bool dir_forbidden(const struct gofer_root *root, int fd, bool same_fs)
 {
 	struct statfs sf;
 	struct stat st;
 
 	if (root->nhidden != 0 && (fstat(fd, &st) < 0 || stat_hidden(root, &st)))
 		return true;
+	if (same_fs)
+		return false;
 	if (fstatfs(fd, &sf) < 0)
 		return true;
 	return (uint64_t)(uint32_t)sf.f_type != root->fs_type && is_kernel_fs((uint64_t)sf.f_type);
 }
 
-/* Opens the directory `path` (len bytes) of root: a descriptor to be closed, or -errno. flags beside OPEN_DIR_FLAGS's. */
-static int open_dir(const struct gofer_root *root, const char *path, size_t len, int flags)
+int gofer_open_dir(const struct gofer_root *root, const char *path, size_t len, int flags)
 {
 	int dir = root->fd;
+	bool same_fs = true;
 
 	if (root->is_file)
 		return -ENOTDIR;
@@ -225,7 +258,7 @@ static int open_dir(const struct gofer_root *root, const char *path, size_t len,
 		}
 		memcpy(piece, path, n);
 		piece[n] = '\0';
-		next = open_beneath(dir, piece, n == len ? flags : OPEN_DIR_FLAGS);
+		next = open_beneath(dir, piece, n == len ? flags : OPEN_DIR_FLAGS, &same_fs);
 		if (dir != root->fd)
 			close(dir);
 		if (next < 0)
@@ -238,14 +271,14 @@ static int open_dir(const struct gofer_root *root, const char *path, size_t len,
 			len--;
 		}
 	}
-	if (dir_forbidden(root, dir)) {
+	if (dir_forbidden(root, dir, same_fs)) {
 		close(dir);
 		return -ENOENT;
 	}
 	return dir;
 }
 
-static int take_dir(struct gofer_root *root, const char *path, size_t len, struct parent *out)
+int gofer_take_dir(struct gofer_root *root, const char *path, size_t len, struct parent *out)
 {
 	int fd;
 
@@ -256,7 +289,7 @@ static int take_dir(struct gofer_root *root, const char *path, size_t len, struc
 		out->cached = true;
 		return 0;
 	}
-	fd = open_dir(root, path, len, OPEN_DIR_FLAGS);
+	fd = gofer_open_dir(root, path, len, OPEN_DIR_FLAGS);
 	if (fd < 0)
 		return fd;
 	if (!may_search(root, fd)) { /* a name in it is what is wanted */
@@ -281,9 +314,9 @@ int gofer_open_parent(struct gofer_root *root, const char *path, struct parent *
 	const char *slash = strrchr(path, '/');
 
 	out->name = slash != NULL ? slash + 1 : path;
-	if (path_hidden(root, path, strlen(path)))
+	if (gofer_path_hidden(root, path, strlen(path)))
 		return -ENOENT;
-	return take_dir(root, path, slash != NULL ? (size_t)(slash - path) : 0, out);
+	return gofer_take_dir(root, path, slash != NULL ? (size_t)(slash - path) : 0, out);
 }
 
 void gofer_put_parent(struct parent *p)
@@ -294,7 +327,7 @@ void gofer_put_parent(struct parent *p)
 
 /* ---- answers ---- */
 
-static int flush(struct answer *a, uint32_t flags)
+int gofer_flush(struct answer *a, uint32_t flags)
 {
 	struct iovec iov[2] = {{&a->head, sizeof(a->head)}, {a->body, a->len}};
 	union {
@@ -328,19 +361,17 @@ static int flush(struct answer *a, uint32_t flags)
 	return n < 0 ? -errno : 0;
 }
 
-/* Sends what is there if size bytes more wouldn't fit. 0, or -errno if the socket is broken. */
-static int make_room(struct answer *a, size_t size, uint32_t flags)
+int gofer_make_room(struct answer *a, size_t size, uint32_t flags)
 {
 	if (a->len + size <= sizeof(a->body))
 		return 0;
-	return a->sock < 0 ? -E2BIG : flush(a, flags | GOFER_REPLY_MORE);
+	return a->sock < 0 ? -E2BIG : gofer_flush(a, flags | GOFER_REPLY_MORE);
 }
 
-/* Adds a record. 0, or -errno if the socket is broken. */
-static int add_record(struct answer *a, const struct gofer_record *r, const char *name, const char *target)
+int gofer_add_record(struct answer *a, const struct gofer_record *r, const char *name, const char *target)
 {
 	size_t size = GOFER_RECORD_SIZE(r->name_len, r->target_len);
-	int err = make_room(a, size, 0);
+	int err = gofer_make_room(a, size, 0);
 	uint8_t *at;
 
 	if (err != 0)
@@ -422,8 +453,7 @@ static int look_at(int dir, const char *name, struct stat *st, struct gofer_reco
 	return 0;
 }
 
-/* The record of `name` in dir ("" is dir itself) into the answer. in_dir: the current directory is dir. Tells the type. */
-static int answer_typed(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir, mode_t *mode)
+int gofer_answer_typed(struct answer *a, const struct gofer_root *root, int dir, const char *name, uint32_t flags, mode_t *mode)
 {
 	char target[GOFER_TARGET_MAX + 1];
 	struct gofer_record r;
@@ -435,6 +465,7 @@ static int answer_typed(struct answer *a, struct gofer_root *root, int dir, cons
 	if (stat_hidden(root, &st))
 		return -ENOENT;
 	record_owner(root, &r, &st);
+	r.flags = flags;
 	r.name_len = (uint16_t)strlen(name);
 	if (S_ISLNK(st.st_mode)) {
 		ssize_t n = readlinkat(dir, name, target, sizeof(target));
@@ -445,19 +476,15 @@ static int answer_typed(struct answer *a, struct gofer_root *root, int dir, cons
 			return -ENAMETOOLONG;
 		r.target_len = (uint16_t)n;
 	}
-	/* There is no *at() form of these: the name is looked up in the current directory. */
-	if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && (in_dir || fchdir(dir) == 0) &&
-	    llistxattr(name[0] != '\0' ? name : ".", NULL, 0) > 0)
-		r.flags |= GOFER_HAS_XATTRS;
 	*mode = st.st_mode;
-	return add_record(a, &r, name, target);
+	return gofer_add_record(a, &r, name, target);
 }
 
-int gofer_answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir)
+int gofer_answer_name(struct answer *a, const struct gofer_root *root, int dir, const char *name)
 {
 	mode_t mode;
 
-	return answer_typed(a, root, dir, name, in_dir, &mode);
+	return gofer_answer_typed(a, root, dir, name, 0, &mode);
 }
 
 /* ---- reading ---- */
@@ -472,183 +499,40 @@ static int do_lookup(struct answer *a)
 		struct stat st;
 
 		if (!gofer_ask.root->is_file)
-			return gofer_answer_name(a, gofer_ask.root, gofer_ask.root->fd, "", false);
+			return gofer_answer_name(a, gofer_ask.root, gofer_ask.root->fd, "");
 		if (fstat(gofer_ask.root->fd, &st) < 0)
 			return -errno;
 		record_from(&r, &st);
 		record_owner(gofer_ask.root, &r, &st);
-		return add_record(a, &r, "", "");
+		return gofer_add_record(a, &r, "", "");
 	}
 	err = gofer_open_parent(gofer_ask.root, gofer_ask.path, &p);
 	if (err != 0)
 		return err;
-	err = gofer_answer_name(a, gofer_ask.root, p.fd, p.name, false);
+	err = gofer_answer_name(a, gofer_ask.root, p.fd, p.name);
 	gofer_put_parent(&p);
 	return err;
 }
 
-struct dirent64 {
-	uint64_t ino;
-	int64_t off;
-	uint16_t reclen;
-	uint8_t type;
-	char name[];
-};
-
-/*
- * Directories that a listing met and that may be listed ahead, the next one last. A list serves one request; each directory
- * adds no more than may still be listed.
- */
-static struct {
-	unsigned n, left;
-	size_t used;
-	uint32_t at[GOFER_AHEAD_MAX * GOFER_AHEAD_MAX];
-	char paths[512 * 1024];
-} ahead;
-
-static void ahead_push(const char *path, unsigned first)
+/* Could anybody in the maps open it so? What may be executed is read to do so. */
+static bool may_open(const struct gofer_root *root, const struct stat *st, int flags)
 {
-	size_t size = strlen(path) + 1;
-
-	if (ahead.n - first >= ahead.left || ahead.used + size > sizeof(ahead.paths))
-		return;
-	memcpy(ahead.paths + ahead.used, path, size);
-	ahead.at[ahead.n++] = (uint32_t)ahead.used;
-	ahead.used += size;
+	return gofer_reaches(root, st, (flags & O_ACCMODE) == O_RDONLY ? 0 : MAY_W) &&
+	       ((flags & O_ACCMODE) == O_WRONLY || gofer_reaches(root, st, MAY_R) || gofer_reaches(root, st, MAY_X));
 }
 
-/* What one directory added is taken in its order: the first comes last. */
-static void ahead_turn(unsigned first)
+/* Opens what st was told of: a descriptor, and in *now what was opened. -ESTALE: something else is there by now. */
+static int open_this(int dir, const char *name, int flags, const struct stat *st, struct stat *now)
 {
-	for (unsigned i = first, j = ahead.n; i + 1 < j; i++) {
-		uint32_t at = ahead.at[i];
+	int fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-		ahead.at[i] = ahead.at[--j];
-		ahead.at[j] = at;
-	}
-}
-
-static int list_names(struct answer *a, int fd, const char *dir)
-{
-	static char buf[32768] __attribute__((aligned(8)));
-	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
-	size_t dir_len = strlen(dir);
-	unsigned first = ahead.n;
-	bool may_hide = false;
-	long n;
-
-	for (unsigned i = 0; i < gofer_ask.root->nhidden; i++) {
-		const char *h = gofer_ask.root->hidden[i].path;
-
-		may_hide |= strncmp(h, dir, dir_len) == 0 && (dir_len == 0 || h[dir_len] == '/');
-	}
-	if (has_maps(gofer_ask.root)) {
-		struct stat st;
-
-		if (fstat(fd, &st) < 0 || !gofer_reaches(gofer_ask.root, &st, MAY_R))
-			return -EACCES;
-	}
-	if (fchdir(fd) < 0)
-		return -errno;
-	memcpy(full, dir, dir_len);
-	if (dir_len != 0)
-		full[dir_len++] = '/';
-	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
-		for (long at = 0; at < n;) {
-			struct dirent64 *d = (struct dirent64 *)(buf + at);
-			size_t len = strlen(d->name);
-			mode_t mode = 0;
-			int err;
-
-			at += d->reclen;
-			if (!name_ok(d->name, len))
-				continue;
-			memcpy(full + dir_len, d->name, len + 1);
-			if (may_hide && path_hidden(gofer_ask.root, full, dir_len + len))
-				continue;
-			err = answer_typed(a, gofer_ask.root, fd, d->name, true, &mode);
-			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)
-				return err;
-			/* any other: a name that went while we looked, or one that can't be told */
-			if (err == 0 && S_ISDIR(mode) && dir_len + len <= GOFER_PATH_MAX)
-				ahead_push(full, first);
-		}
-	}
-	ahead_turn(first);
-	return n < 0 ? -errno : 0;
-}
-
-/* Listings of directories below, until enough are told. One that can't be listed, or is too large, is left to be asked for. */
-static int list_ahead(struct answer *a)
-{
-	static struct answer side;
-	int err = 0;
-
-	if (ahead.n == 0)
-		return 0;
-	if (a->len != 0)
-		err = flush(a, GOFER_REPLY_MORE);
-	a->flags = GOFER_REPLY_DIRS;
-	while (err == 0 && ahead.left != 0 && ahead.n != 0) {
-		unsigned rest = --ahead.n;
-		const char *path = ahead.paths + ahead.at[rest];
-		struct gofer_dir head = {.path_len = (uint32_t)strlen(path)};
-		size_t before = GOFER_DIR_SIZE(head.path_len);
-		int fd = open_dir(gofer_ask.root, path, head.path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (fd < 0)
-			continue;
-		ahead.left--;
-		side.sock = -1;
-		side.len = 0;
-		err = list_names(&side, fd, path);
-		close(fd);
-		if (err != 0 || before + side.len > sizeof(a->body)) {
-			ahead.n = rest;
-			err = 0;
-			continue;
-		}
-		err = make_room(a, before + side.len, GOFER_REPLY_DIRS);
-		if (err != 0)
-			break;
-		head.len = (uint32_t)side.len;
-		memset(a->body + a->len, 0, before);
-		memcpy(a->body + a->len, &head, sizeof(head));
-		memcpy(a->body + a->len + sizeof(head), path, head.path_len);
-		memcpy(a->body + a->len + before, side.body, side.len);
-		a->len += before + side.len;
-	}
-	return err;
-}
-
-static int do_list(struct answer *a)
-{
-	int fd, err;
-
-	if (path_hidden(gofer_ask.root, gofer_ask.path, strlen(gofer_ask.path)))
-		return -ENOENT;
-	fd = open_dir(gofer_ask.root, gofer_ask.path, strlen(gofer_ask.path),
-		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -ENOENT) {
-		/* a mount of proc or the like: there, and empty */
-		struct parent p;
-		struct stat st;
-
-		err = gofer_ask.path[0] != '\0' ? gofer_open_parent(gofer_ask.root, gofer_ask.path, &p) : -ENOENT;
-		if (err != 0)
-			return err;
-		err = fstatat(p.fd, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) ? 0 : -ENOENT;
-		gofer_put_parent(&p);
-		return err;
-	}
 	if (fd < 0)
-		return fd;
-	ahead.n = 0;
-	ahead.used = 0;
-	ahead.left = gofer_ask.req.size < GOFER_AHEAD_MAX ? (unsigned)gofer_ask.req.size : GOFER_AHEAD_MAX;
-	err = list_names(a, fd, gofer_ask.path);
-	close(fd);
-	return err != 0 ? err : list_ahead(a);
+		return -errno;
+	if (fstat(fd, now) < 0 || now->st_ino != st->st_ino || now->st_dev != st->st_dev || !S_ISREG(now->st_mode)) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
 }
 
 /* The file, if it is a regular one, opened as asked. Nothing else is ever opened: opening a device or FIFO does things.
@@ -657,7 +541,6 @@ int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int f
 			struct stat *now)
 {
 	struct stat st;
-	int fd;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
@@ -665,80 +548,89 @@ int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int f
 		return -ENOENT;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	/* What may be executed is read to do so. */
-	if (!gofer_reaches(root, &st, (flags & O_ACCMODE) == O_RDONLY ? 0 : MAY_W) ||
-	    ((flags & O_ACCMODE) != O_WRONLY && !gofer_reaches(root, &st, MAY_R) && !gofer_reaches(root, &st, MAY_X)))
+	if (!may_open(root, &st, flags))
 		return -EACCES;
 	if (ino != 0 && (st.st_ino != ino || st.st_dev != dev))
 		return -ESTALE;
-	fd = openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, now) < 0 || now->st_ino != st.st_ino || now->st_dev != st.st_dev || !S_ISREG(now->st_mode)) {
-		close(fd);
-		return -ESTALE;
+	return open_this(dir, name, flags, &st, now);
+}
+
+/* The file's bytes behind the head in a's body, as many as it has. False: they are none of our business. */
+static bool read_all(int fd, uint8_t *at, const struct stat *st, uint32_t *len)
+{
+	*len = 0;
+	while (*len < st->st_size) {
+		ssize_t n = pread(fd, at + *len, (size_t)st->st_size - *len, *len);
+
+		if (n < 0)
+			return false; /* the sentry finds the same error */
+		if (n == 0)
+			break;
+		*len += (uint32_t)n;
 	}
-	return fd;
+	return *len < 4 || memcmp(at, "\177ELF", 4) != 0;
 }
 
 /*
- * The contents of a small file into the answer; else, if wanted, its descriptor. 0, or -errno if the socket is broken: a file
- * that can't be opened or isn't worth it is left out.
+ * The record of a regular file and its contents, if it is small, into the answer; else, if it is the one that is wanted, its
+ * descriptor. Of what isn't wanted no more than *left bytes, which are taken off. 0, or -errno if the socket is broken. What
+ * isn't a regular file, or isn't the one meant, is left out.
  */
-static int add_content(struct answer *a, int dir, const char *name, bool want_fd)
+static int add_content(struct answer *a, int dir, const char *name, uint32_t index, uint64_t *left)
 {
-	struct gofer_content head = {0};
-	struct stat st;
-	int fd = gofer_open_regular(gofer_ask.root, dir, name, O_RDONLY, want_fd ? gofer_ask.req.dev : 0,
-				    want_fd ? gofer_ask.req.ino : 0, &st),
-	    err = 0;
+	struct gofer_content head;
+	struct stat st, now;
+	bool wanted = index == 0, small;
 	uint8_t *at;
+	int fd = -1, err;
 
-	if (fd < 0)
+	if (look_at(dir, name, &st, &head.rec) != 0 || stat_hidden(gofer_ask.root, &st) || !S_ISREG(st.st_mode))
 		return 0;
-	if (st.st_size > (off_t)GOFER_CONTENT_MAX)
-		goto large;
-	err = make_room(a, GOFER_CONTENT_SIZE((size_t)st.st_size), a->flags);
-	if (err != 0)
-		goto out;
-	at = a->body + a->len + sizeof(head);
-	while (head.len < st.st_size) {
-		ssize_t n = pread(fd, at + head.len, (size_t)st.st_size - head.len, head.len);
-
-		if (n < 0)
-			goto large; /* the sentry finds the same error */
-		if (n == 0)
-			break;
-		head.len += (uint32_t)n;
+	if (wanted && gofer_ask.req.ino != 0 && (st.st_ino != gofer_ask.req.ino || st.st_dev != gofer_ask.req.dev))
+		return 0;
+	small = st.st_size <= (off_t)GOFER_CONTENT_MAX && st.st_size != 0;
+	if (!wanted && small) {
+		if ((uint64_t)st.st_size > *left) {
+			*left = 0;
+			return 0;
+		}
+		*left -= (uint64_t)st.st_size;
 	}
-	if (head.len >= 4 && memcmp(at, "\177ELF", 4) == 0)
-		goto large;
-	head.dev = st.st_dev;
-	head.ino = st.st_ino;
-	head.ctime_sec = st.st_ctim.tv_sec;
-	head.ctime_nsec = (uint32_t)st.st_ctim.tv_nsec;
+	record_owner(gofer_ask.root, &head.rec, &st);
+	head.rec.flags = GOFER_NO_CONTENT;
+	head.index = index;
+	head.len = 0;
+	err = gofer_make_room(a, GOFER_CONTENT_SIZE(small ? (size_t)st.st_size : 0), a->flags);
+	if (err != 0)
+		return err;
+	at = a->body + a->len + sizeof(head);
+	if ((small || wanted) && may_open(gofer_ask.root, &st, O_RDONLY))
+		fd = open_this(dir, name, O_RDONLY, &st, &now);
+	if (fd >= 0 && small && now.st_size == st.st_size && now.st_ctim.tv_sec == st.st_ctim.tv_sec &&
+	    now.st_ctim.tv_nsec == st.st_ctim.tv_nsec && read_all(fd, at, &now, &head.len))
+		head.rec.flags = 0;
+	else
+		head.len = 0;
 	memcpy(a->body + a->len, &head, sizeof(head));
 	memset(at + head.len, 0, GOFER_CONTENT_SIZE(head.len) - sizeof(head) - head.len);
 	a->len += GOFER_CONTENT_SIZE(head.len);
 	a->flags |= GOFER_REPLY_CONTENT;
-out:
-	close(fd);
-	return err;
-large:
-	if (!want_fd)
-		goto out;
-	a->fd = fd;
+	if (fd >= 0 && wanted && (head.rec.flags & GOFER_NO_CONTENT))
+		a->fd = fd;
+	else if (fd >= 0)
+		close(fd);
 	return 0;
 }
 
 static int do_read(struct answer *a)
 {
 	char *path = gofer_ask.arg, *end;
+	uint64_t left = gofer_ask.req.size;
 	int err = 0;
 
 	if (gofer_ask.root->is_file || gofer_ask.req.arg_len == 0)
 		return -EINVAL;
-	for (unsigned n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
+	for (uint32_t n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
 		struct parent p;
 
 		end = strstr(path, "//");
@@ -748,8 +640,8 @@ static int do_read(struct answer *a)
 		}
 		if (path[0] == '\0' || !gofer_path_ok(path, strlen(path)))
 			return -EINVAL;
-		if (gofer_open_parent(gofer_ask.root, path, &p) == 0) {
-			err = add_content(a, p.fd, p.name, n == 0);
+		if ((n == 0 || left != 0) && gofer_open_parent(gofer_ask.root, path, &p) == 0) {
+			err = add_content(a, p.fd, p.name, n, &left);
 			gofer_put_parent(&p);
 		}
 		path = end;
@@ -760,21 +652,21 @@ static int do_read(struct answer *a)
 /* One name of a walk: its record, and the way on if it is a directory. 1: go on in *dir. */
 static int walk_name(struct answer *a, const char *full, const char *name, bool last, int *dir)
 {
-	struct stat st;
+	uint64_t none = 0;
+	mode_t mode;
 	int err, next;
 
-	err = path_hidden(gofer_ask.root, full, strlen(full)) ? -ENOENT :
-								gofer_answer_name(a, gofer_ask.root, *dir, name, false);
+	err = gofer_path_hidden(gofer_ask.root, full, strlen(full)) ?
+		      -ENOENT :
+		      gofer_answer_typed(a, gofer_ask.root, *dir, name, 0, &mode);
 	if (err != 0)
 		return err;
-	if (fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	if (S_ISREG(st.st_mode) && (gofer_ask.req.flags & GOFER_WALK_OPEN) && last)
-		return add_content(a, *dir, name, true);
-	if (!S_ISDIR(st.st_mode) || last)
+	if (S_ISREG(mode) && (gofer_ask.req.flags & GOFER_WALK_OPEN) && last)
+		return add_content(a, *dir, name, 0, &none);
+	if (!S_ISDIR(mode) || last)
 		return 0;
 	next = openat(*dir, name, OPEN_DIR_FLAGS);
-	if (next < 0 || dir_forbidden(gofer_ask.root, next) || !may_search(gofer_ask.root, next)) {
+	if (next < 0 || dir_forbidden(gofer_ask.root, next, false) || !may_search(gofer_ask.root, next)) {
 		if (next >= 0)
 			close(next);
 		return 0;
@@ -794,9 +686,9 @@ static int do_walk(struct answer *a)
 	if (!gofer_path_ok(gofer_ask.arg, gofer_ask.req.arg_len) || gofer_ask.req.arg_len == 0 ||
 	    len + gofer_ask.req.arg_len + 1 > GOFER_PATH_MAX)
 		return -EINVAL;
-	if (path_hidden(gofer_ask.root, gofer_ask.path, len))
+	if (gofer_path_hidden(gofer_ask.root, gofer_ask.path, len))
 		return -ENOENT;
-	err = take_dir(gofer_ask.root, gofer_ask.path, len, &p);
+	err = gofer_take_dir(gofer_ask.root, gofer_ask.path, len, &p);
 	if (err != 0)
 		return err;
 	memcpy(full, gofer_ask.path, len);
@@ -945,7 +837,9 @@ static int handle(struct answer *a)
 	case GOFER_LOOKUP:
 		return do_lookup(a);
 	case GOFER_LIST:
-		return do_list(a);
+		return gofer_list(a);
+	case GOFER_ATTRS:
+		return gofer_attrs(a);
 	case GOFER_OPEN:
 		return do_open(a);
 	case GOFER_XATTRS:
@@ -1013,7 +907,7 @@ int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
 				close(answer.fd);
 			answer.fd = -1;
 		}
-		err = flush(&answer, answer.flags);
+		err = gofer_flush(&answer, answer.flags);
 		if (err != 0)
 			return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 	}

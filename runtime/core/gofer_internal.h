@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of the gofer share: gofer.c (checks, paths, reading, the loop), gofer_write.c (what changes the host's files). */
+/*
+ * What the parts of the gofer share: gofer.c (checks, paths, reading, the loop), gofer_list.c (directories), gofer_write.c (what
+ * changes the host's files).
+ */
 #ifndef RUNTIME_CORE_GOFER_INTERNAL_H
 #define RUNTIME_CORE_GOFER_INTERNAL_H
 
@@ -49,8 +52,23 @@ bool gofer_path_ok(const char *path, size_t len);
 /* Opens a checked path's directory, beneath the root. 0 or -errno (a hidden one isn't there). */
 int gofer_open_parent(struct gofer_root *root, const char *path, struct parent *out);
 void gofer_put_parent(struct parent *p);
-/* The record of a name in dir ("": dir itself) becomes the answer. 0 or -errno. */
-int gofer_answer_name(struct answer *a, struct gofer_root *root, int dir, const char *name, bool in_dir);
+/* A name that is none: empty, too long, "." or "..", with a NUL. */
+bool gofer_name_ok(const char *name, size_t len);
+/* Is path hidden, or in something hidden? Has something hidden this number, on whatever filesystem? */
+bool gofer_path_hidden(const struct gofer_root *root, const char *path, size_t len);
+bool gofer_ino_hidden(const struct gofer_root *root, uint64_t ino);
+/* Opens the directory `path` (len bytes, checked) of root: a descriptor to be closed, or -errno. */
+int gofer_open_dir(const struct gofer_root *root, const char *path, size_t len, int flags);
+/* The same as somewhere to look names up; gofer_put_parent. */
+int gofer_take_dir(struct gofer_root *root, const char *path, size_t len, struct parent *out);
+/* The record of a name in dir ("": dir itself) into the answer, with these flags. 0 or -errno; *mode: what it is. */
+int gofer_answer_typed(struct answer *a, const struct gofer_root *root, int dir, const char *name, uint32_t flags, mode_t *mode);
+int gofer_answer_name(struct answer *a, const struct gofer_root *root, int dir, const char *name);
+/* Adds a record. 0, or -errno if the socket is broken. */
+int gofer_add_record(struct answer *a, const struct gofer_record *r, const char *name, const char *target);
+/* Sends what is there if size bytes more wouldn't fit. 0, or -errno if the socket is broken. */
+int gofer_make_room(struct answer *a, size_t size, uint32_t flags);
+int gofer_flush(struct answer *a, uint32_t flags);
 /*
  * A descriptor to close of a regular file, looked at before it is opened and after; dev and ino: which one it must be (ino 0:
  * any). Or -errno.
@@ -59,6 +77,12 @@ int gofer_open_regular(struct gofer_root *root, int dir, const char *name, int f
 		       struct stat *st);
 /* Makes the directory of the request's path the current one: calls on attributes take no descriptor for it. 0 or -errno. */
 int gofer_enter_parent(const char **file);
+
+/* ---- gofer_list.c ---- */
+
+/* GOFER_LIST, GOFER_ATTRS. 0 or -errno. */
+int gofer_list(struct answer *a);
+int gofer_attrs(struct answer *a);
 
 /* ---- gofer_write.c ---- */
 

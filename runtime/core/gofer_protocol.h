@@ -27,15 +27,19 @@
 enum gofer_op {
 	GOFER_LOOKUP = 1, /* one record */
 	GOFER_LIST,       /* a directory: its records, "." and ".." left out; then, in messages with GOFER_REPLY_DIRS, listings of up to
-			   * `size` directories below it, in the order of a walk through all of them */
+			   * `size` directories below it, in the order of a walk through all of them, and then in and below those whose
+			   * paths the argument has, "//" between two. flags: GOFER_LIST_* */
+	GOFER_ATTRS,      /* argument: names in the directory, by slashes, GOFER_ATTRS_MAX at most: a record for each that is there.
+			   * flags: GOFER_ATTRS_XATTRS */
 	GOFER_OPEN,       /* a regular file: a descriptor; flags. dev and ino, if ino isn't 0, must be the file's */
 	GOFER_XATTRS,     /* all extended attributes: struct gofer_xattr, name, value; each */
 	GOFER_STATFS,     /* struct gofer_statfs */
 	GOFER_WALK,       /* argument: names below the directory, by slashes: a record for each up to the first that is missing
 			   * (GOFER_REPLY_ABSENT) or no directory; with GOFER_WALK_OPEN, if that is a file, its contents
 			   * (GOFER_REPLY_CONTENT, behind the records) if it is small, else a descriptor */
-	GOFER_READ,       /* argument: paths of files, "//" between two: the contents of those that are small, and a descriptor if the
-			   * first isn't. dev and ino as for OPEN, the first's; the request's own path is "" */
+	GOFER_READ,       /* argument: paths of files, "//" between two: struct gofer_content for each that is a regular file, and a
+			   * descriptor of the first if it is large. dev and ino as for OPEN, the first's; size: bytes of the others'
+			   * contents, behind which the rest is left out; the request's own path is "" */
 	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
 	GOFER_CREATE = GOFER_WRITING, /* mode: one record, and a descriptor open for reading and writing; EEXIST */
 	GOFER_MKDIR,      /* mode: one record */
@@ -57,6 +61,11 @@ enum gofer_op {
 
 /* A file that is worth more as bytes than as a descriptor: not larger than this, and no ELF file (those are mapped). */
 #define GOFER_CONTENT_MAX 61440U
+
+#define GOFER_LIST_BARE 1U    /* of regular files only what the directory itself tells: GOFER_BARE */
+#define GOFER_LIST_XATTRS 2U  /* of what isn't bare, as ATTRS_XATTRS */
+#define GOFER_ATTRS_XATTRS 1U /* tell which have extended attributes, too: GOFER_HAS_XATTRS or GOFER_NO_XATTRS */
+#define GOFER_ATTRS_MAX 256U
 
 #define GOFER_WALK_OPEN 1U
 #define GOFER_WALK_MAX 8U     /* names in one walk: their records fit into one message */
@@ -99,8 +108,11 @@ struct gofer_reply {
 };
 _Static_assert(sizeof(struct gofer_reply) == 16, "no holes");
 
+/* gofer_record.flags. Neither HAS_ nor NO_XATTRS: nobody has looked. */
 #define GOFER_HAS_XATTRS 1U
-#define GOFER_WRITABLE_FS 2U
+#define GOFER_NO_XATTRS 2U
+#define GOFER_BARE 4U       /* dev (the directory's), ino, the type and the name are right, the rest is 0 */
+#define GOFER_NO_CONTENT 8U /* in a gofer_content: a record only */
 
 /* One name: the record, name and target behind it, padded to 8 bytes. */
 struct gofer_record {
@@ -115,12 +127,12 @@ _Static_assert(sizeof(struct gofer_record) == 112, "no holes");
 #define GOFER_RECORD_SIZE(name_len, target_len)                                                                        \
 	((sizeof(struct gofer_record) + (name_len) + (target_len) + 7UL) & ~7UL)
 
-/* One file's contents: all of them, as they were when it was read. Padded to 8 bytes. */
+/* One regular file: its record, without a name, and all it contains, as both were when it was read. Padded to 8 bytes. */
 struct gofer_content {
-	uint64_t dev, ino;
-	int64_t ctime_sec;
-	uint32_t ctime_nsec, len;
+	struct gofer_record rec;
+	uint32_t index, len; /* READ: which of the paths; bytes behind this */
 };
+_Static_assert(sizeof(struct gofer_content) == 120, "no holes");
 #define GOFER_CONTENT_SIZE(len) ((sizeof(struct gofer_content) + (len) + 7UL) & ~7UL)
 
 /* A directory below the listed one: its path from the tree's root, padded to 8 bytes, then len bytes of records. */

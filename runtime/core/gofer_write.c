@@ -96,7 +96,7 @@ static int made(struct answer *a, struct parent *p, int fd)
 	}
 	if (node >= 0 && node != fd)
 		close(node);
-	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, p->fd, p->name, false);
+	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, p->fd, p->name);
 }
 
 static int do_create(struct answer *a, struct parent *p)
@@ -168,7 +168,7 @@ static int do_link(struct answer *a, struct parent *p)
 		err = may_link(p);
 	if (err == 0)
 		err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno :
-								      gofer_answer_name(a, gofer_ask.root, to.fd, to.name, false);
+								      gofer_answer_name(a, gofer_ask.root, to.fd, to.name);
 	gofer_put_parent(&to);
 	return err;
 }
@@ -275,7 +275,7 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) &&
 	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
-	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, dir, strcmp(name, ".") == 0 ? "" : name, false);
+	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, dir, strcmp(name, ".") == 0 ? "" : name);
 }
 
 /* Names that a guest may give to the host's files: the others are the host's own business. */

@@ -734,7 +734,7 @@ static int bind_fallocate(unused_arg struct task *task, struct file *file, int m
 
 static int take_listing(struct task *task, struct file *file)
 {
-	struct gofer_request req = {.op = GOFER_LIST};
+	struct gofer_request req = {.op = GOFER_LIST, .flags = GOFER_LIST_BARE};
 	struct gofer_answer a, *keep;
 	char *path;
 	int err = path_of(file->path.dentry, &path);

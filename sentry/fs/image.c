@@ -266,7 +266,7 @@ static int put_record(struct answering *a, const struct erofs_inode *i, const ch
 	r->gid = idmap_inside(&id_maps.gids, i->gid);
 	r->name_len = (uint16_t)name_len;
 	r->target_len = (uint16_t)target_len;
-	r->flags = i->xattrs_len != 0 ? GOFER_HAS_XATTRS : 0;
+	r->flags = i->xattrs_len != 0 ? GOFER_HAS_XATTRS : GOFER_NO_XATTRS;
 	memcpy(r + 1, name, name_len);
 	a->out->count++;
 	if (target_len != 0) {

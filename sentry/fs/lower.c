@@ -374,6 +374,23 @@ static bool name_is_sound(const char *name, size_t len)
 	return !(len == 1 && name[0] == '.') && !(len == 2 && name[0] == '.' && name[1] == '.');
 }
 
+static bool type_is_sound(const struct gofer_record *r)
+{
+	switch (r->mode & LINUX_S_IFMT) {
+	case LINUX_S_IFREG:
+		return r->size <= (uint64_t)INT64_MAX;
+	case LINUX_S_IFDIR:
+	case LINUX_S_IFLNK:
+	case LINUX_S_IFCHR:
+	case LINUX_S_IFBLK:
+	case LINUX_S_IFIFO:
+	case LINUX_S_IFSOCK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_t *pos)
 {
 	const struct gofer_record *r;
@@ -386,21 +403,8 @@ const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_
 	if (!name_is_sound(gofer_record_name(r), r->name_len) ||
 	    memchr(gofer_record_target(r), '\0', r->target_len) != NULL)
 		return NULL;
-	switch (r->mode & LINUX_S_IFMT) {
-	case LINUX_S_IFREG:
-		if (r->size > (uint64_t)INT64_MAX)
-			return NULL;
-		break;
-	case LINUX_S_IFDIR:
-	case LINUX_S_IFLNK:
-	case LINUX_S_IFCHR:
-	case LINUX_S_IFBLK:
-	case LINUX_S_IFIFO:
-	case LINUX_S_IFSOCK:
-		break;
-	default:
+	if (!type_is_sound(r))
 		return NULL;
-	}
 	*pos += GOFER_RECORD_SIZE(r->name_len, r->target_len);
 	return r;
 }
@@ -410,6 +414,9 @@ const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, 
 	const struct gofer_content *c = (const struct gofer_content *)(data + *pos);
 
 	if (len - *pos < sizeof(*c) || c->len > GOFER_CONTENT_MAX || len - *pos < GOFER_CONTENT_SIZE(c->len))
+		return NULL;
+	if ((c->rec.mode & LINUX_S_IFMT) != LINUX_S_IFREG || !type_is_sound(&c->rec) || c->rec.name_len != 0 ||
+	    c->rec.target_len != 0)
 		return NULL;
 	*pos += GOFER_CONTENT_SIZE(c->len);
 	return c;

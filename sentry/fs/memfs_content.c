@@ -87,16 +87,22 @@ static void drop_oldest(void)
 	*link = e->next;
 }
 
-/* The ring has len bytes at *at. False if that is more memory than there is. */
-static bool make_room(uint32_t len, uint64_t *at)
+uint64_t mem_content_room(void)
 {
-	uint64_t end;
-
 	if (ring_size == 0) {
 		uint64_t limit = kernel.memory_limit != 0 ? kernel.memory_limit / LIMIT_SHARE : UINT64_MAX;
 
 		ring_size = PAGE_DOWN(MAX(MIN((uint64_t)RING_MAX, limit), 4UL * GOFER_CONTENT_MAX));
 	}
+	return ring_size;
+}
+
+/* The ring has len bytes at *at. False if that is more memory than there is. */
+static bool make_room(uint32_t len, uint64_t *at)
+{
+	uint64_t end;
+
+	(void)mem_content_room();
 	*at = put_bytes;
 	if (*at % ring_size + len > ring_size) /* in one piece */
 		*at += ring_size - *at % ring_size;
@@ -117,16 +123,16 @@ static bool make_room(uint32_t len, uint64_t *at)
 
 void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead)
 {
-	uint64_t ctime = mem_ctime_key(c->ctime_sec, c->ctime_nsec), at;
+	uint64_t ctime = mem_ctime_key(c->rec.ctime_sec, c->rec.ctime_nsec), at;
 	struct entry *e;
 	uint32_t *link;
 
-	if (find(tree, c->dev, c->ino, ctime) != NULL || !make_room(c->len, &at))
+	if (find(tree, c->rec.dev, c->rec.ino, ctime) != NULL || !make_room(c->len, &at))
 		return;
 	memcpy(ring + at % ring_size, c + 1, c->len);
-	link = bucket(c->dev, c->ino);
+	link = bucket(c->rec.dev, c->rec.ino);
 	e = &entries[newest % ENTRIES];
-	*e = (struct entry){.dev = c->dev, .ino = c->ino, .ctime = ctime, .at = at, .len = c->len, .next = *link, .tree = tree,
+	*e = (struct entry){.dev = c->rec.dev, .ino = c->rec.ino, .ctime = ctime, .at = at, .len = c->len, .next = *link, .tree = tree,
 			    .ahead = ahead};
 	*link = newest++ % ENTRIES + 1;
 	window.sent += ahead;

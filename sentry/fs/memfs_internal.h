@@ -211,6 +211,8 @@ static inline uint64_t mem_ctime_key(int64_t sec, uint32_t nsec)
 }
 /* Keeps a file's contents (the bytes lie behind *c). ahead: nobody has asked for them yet. */
 void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead);
+/* The most bytes that are kept. */
+uint64_t mem_content_room(void);
 bool mem_content_has(uint32_t tree, const struct gofer_record *r);
 /* The lower file's contents as they are kept, or NULL. Borrowed until the caller sleeps. */
 const uint8_t *mem_content(const struct mem_node *n, uint32_t *len);

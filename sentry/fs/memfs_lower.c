@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What memfs knows of the lower tree: directory listings, inodes made of their records, open lower files.
+ * What memfs knows of the lower tree: names (memfs_listing.c has the listings), inodes made of their records, open lower files.
  *
  *	lookup --> known name? --> record --> live inode of that (device, number)? or a new one
+ *	             |                \-> bare: ask for the rest (memfs_ahead.c)
  *	             \-> ask the gofer for it; after ASK_MAX such questions for the whole directory
  *
- * The lower tree is taken as unchanging: whatever was learned stays true, absences too. A name that was removed or moved
+ * The lower tree is taken as unchanging: whatever was learned stays true, absences too. Of a name that a listing told bare,
+ * attributes are learned when somebody looks: if it has gone by then, it isn't there. A name that was removed or moved
  * here is marked hidden in the listing; that mark is the whiteout. A directory or file that differs from what lies below
  * (mem_dirty) is kept in memory by a reference of its own and found again by its device and inode number, so hard links
  * below are one inode here too. Clean inodes and listings come and go with the dentry cache.
@@ -14,7 +16,7 @@
  * which names are asked for: absences are remembered only until the listing is complete, so at most ASK_MAX of them (ABSENT_MAX
  * where the directory can't be listed).
  */
-#include "sentry/fs/memfs_internal.h"
+#include "sentry/fs/memfs_listing.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
@@ -28,331 +30,16 @@
 #define ABSENT_MAX 4096U
 #define ID_BUCKETS 4096U
 
-enum name_state { SEEN, HIDDEN, ABSENT };
-
-struct lower_dir {
-	uint8_t *rec;        /* records, one behind the other */
-	size_t len, cap;
-	uint32_t *off;       /* of each record in rec, in the host's order */
-	uint8_t *state;      /* enum name_state of each */
-	uint32_t n, room;
-	uint32_t *slot;      /* hash table: index + 1, 0 is free; nslots a power of two above n */
-	uint32_t nslots;
-	uint32_t nseen;
-	uint32_t asked;
-	bool complete;       /* every name of the lower directory is here */
-	bool unlistable;     /* it may be searched but not read: asked name by name for ever */
-};
-
 static struct list ids[ID_BUCKETS]; /* mem_node.id_link; next NULL: not initialised */
 static struct list open_files = LIST_INIT(open_files); /* mem_data.lower_link */
 static unsigned nopen;
 
-/* ---- listings ---- */
-
-static const struct gofer_record *record(const struct lower_dir *ld, uint32_t i)
-{
-	return (const struct gofer_record *)(ld->rec + ld->off[i]);
-}
-
-static uint32_t hash(const char *name, size_t len)
-{
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 0x100000001b3ULL;
-	return (uint32_t)(h ^ (h >> 32));
-}
-
-static void lower_dir_free(struct lower_dir *ld)
-{
-	if (ld == NULL)
-		return;
-	kfree(ld->rec);
-	kfree(ld->off);
-	kfree(ld->state);
-	kfree(ld->slot);
-	kfree(ld);
-}
-
-static int64_t dir_find(const struct lower_dir *ld, const char *name, size_t len)
-{
-	if (ld->nslots == 0)
-		return -1;
-	for (uint32_t s = hash(name, len) & (ld->nslots - 1); ld->slot[s] != 0; s = (s + 1) & (ld->nslots - 1)) {
-		const struct gofer_record *r = record(ld, ld->slot[s] - 1);
-
-		if (r->name_len == len && memcmp(gofer_record_name(r), name, len) == 0)
-			return ld->slot[s] - 1;
-	}
-	return -1;
-}
-
-static void slot_put(struct lower_dir *ld, uint32_t i)
-{
-	const struct gofer_record *r = record(ld, i);
-	uint32_t s = hash(gofer_record_name(r), r->name_len) & (ld->nslots - 1);
-
-	while (ld->slot[s] != 0)
-		s = (s + 1) & (ld->nslots - 1);
-	ld->slot[s] = i + 1;
-}
-
-/* Room in the index for one more entry. */
-static bool dir_reserve(struct lower_dir *ld)
-{
-	uint32_t room = ld->room != 0 ? ld->room * 2 : 16, nslots = room * 2;
-	uint32_t *off, *slot;
-	uint8_t *state;
-
-	if (ld->n < ld->room)
-		return true;
-	off = krealloc(ld->off, room * sizeof(*off));
-	if (off == NULL)
-		return false;
-	ld->off = off;
-	state = krealloc(ld->state, room);
-	if (state == NULL)
-		return false;
-	ld->state = state;
-	slot = kcalloc(nslots, sizeof(*slot));
-	if (slot == NULL)
-		return false;
-	kfree(ld->slot);
-	ld->slot = slot;
-	ld->nslots = nslots;
-	ld->room = room;
-	for (uint32_t i = 0; i < ld->n; i++)
-		slot_put(ld, i);
-	return true;
-}
-
-/* Enters the record that lies at off in rec. Space was reserved. */
-static void dir_enter(struct lower_dir *ld, size_t off, enum name_state state)
-{
-	ld->off[ld->n] = (uint32_t)off;
-	ld->state[ld->n] = (uint8_t)state;
-	ld->n++;
-	if (state == SEEN)
-		ld->nseen++;
-	slot_put(ld, ld->n - 1);
-}
-
-/* Adds a copy of a record, or of a name alone (r NULL). */
-static int dir_add(struct lower_dir *ld, const struct gofer_record *r, const char *name, size_t len, enum name_state state)
-{
-	size_t size = GOFER_RECORD_SIZE(len, r != NULL ? r->target_len : 0UL);
-	struct gofer_record *copy;
-
-	if (ld->len + size > UINT32_MAX || !dir_reserve(ld))
-		return -LINUX_ENOMEM;
-	if (size > ld->cap - ld->len) {
-		size_t cap = MAX(ld->cap * 2, ld->len + size);
-		uint8_t *rec = krealloc(ld->rec, cap);
-
-		if (rec == NULL)
-			return -LINUX_ENOMEM;
-		ld->rec = rec;
-		ld->cap = cap;
-	}
-	copy = (struct gofer_record *)(ld->rec + ld->len);
-	memset(copy, 0, size);
-	if (r != NULL)
-		memcpy(copy, r, size);
-	copy->name_len = (uint16_t)len;
-	memcpy(copy + 1, name, len);
-	dir_enter(ld, ld->len, state);
-	ld->len += size;
-	return 0;
-}
-
-static int dir_known(struct mem_node *dir)
-{
-	if (dir->dir.lower == NULL)
-		dir->dir.lower = kzalloc(sizeof(*dir->dir.lower));
-	return dir->dir.lower != NULL ? 0 : -LINUX_ENOMEM;
-}
-
-/* A listing of what the gofer answered; takes the answer's data. NULL if memory is out. */
-static struct lower_dir *dir_from(struct gofer_answer *a)
-{
-	struct lower_dir *ld = kzalloc(sizeof(*ld));
-	const struct gofer_record *r;
-	size_t pos = 0, off;
-
-	if (ld == NULL || a->len > UINT32_MAX)
-		goto fail;
-	ld->rec = a->data;
-	ld->len = ld->cap = a->len;
-	for (off = 0; (r = gofer_record_next(a, &pos)) != NULL; off = pos) {
-		if (r->name_len == 0 || dir_find(ld, gofer_record_name(r), r->name_len) >= 0)
-			continue; /* no name, or twice the same: a changing directory */
-		if (!dir_reserve(ld)) {
-			ld->rec = NULL;
-			goto fail;
-		}
-		dir_enter(ld, off, SEEN);
-	}
-	a->data = NULL;
-	a->len = 0;
-	ld->complete = true;
-	return ld;
-fail:
-	lower_dir_free(ld);
-	return NULL;
-}
-
-/*
- * Listings that came with others, of directories nobody has read yet: the oldest gives way. They wait here, by path, because
- * their directories' inodes need not exist yet.
- */
-#define KEPT_MAX 128U
-#define KEPT_BYTES (4 * MiB)
-
-struct kept_listing {
-	struct list link;
-	const struct lower_tree *tree;
-	struct lower_dir *ld;
-	uint32_t hash;
-	size_t bytes;
-	char path[];
-};
-
-static struct list kept = LIST_INIT(kept); /* oldest first */
-static unsigned nkept;
-static size_t kept_bytes;
-static struct mem_window list_window = {.size = 1};
-
-static struct lower_dir *kept_remove(struct kept_listing *k)
-{
-	struct lower_dir *ld = k->ld;
-
-	list_del(&k->link);
-	nkept--;
-	kept_bytes -= k->bytes;
-	kfree(k);
-	return ld;
-}
-
-static struct kept_listing *kept_find(const struct lower_tree *tree, const char *path)
-{
-	uint32_t h = hash(path, strlen(path));
-	struct kept_listing *k;
-
-	list_for_each(k, &kept, link)
-		if (k->hash == h && k->tree == tree && strcmp(k->path, path) == 0)
-			return k;
-	return NULL;
-}
-
-static void keep_listing(const struct lower_tree *tree, const char *path, size_t path_len, const uint8_t *records, size_t len)
-{
-	struct kept_listing *k = kzalloc(sizeof(*k) + path_len + 1), *old;
-	struct gofer_answer a = {.data = kmalloc(MAX(len, (size_t)1)), .len = len, .fd = -1};
-
-	if (k == NULL || a.data == NULL || memchr(path, '\0', path_len) != NULL)
-		goto fail;
-	memcpy(k->path, path, path_len);
-	old = kept_find(tree, k->path);
-	memcpy(a.data, records, len);
-	k->ld = dir_from(&a);
-	if (k->ld == NULL)
-		goto fail;
-	if (old != NULL)
-		lower_dir_free(kept_remove(old));
-	k->tree = tree;
-	k->hash = hash(path, path_len);
-	k->bytes = len;
-	list_add_tail(&kept, &k->link);
-	nkept++;
-	kept_bytes += len;
-	list_window.sent++;
-	while (nkept > KEPT_MAX || kept_bytes > KEPT_BYTES)
-		lower_dir_free(kept_remove(list_first(&kept, struct kept_listing, link)));
-	return;
-fail:
-	gofer_answer_done(&a);
-	kfree(k);
-}
-
-static void take_listings(void *arg, const uint8_t *data, size_t len)
-{
-	const struct lower_tree *tree = arg;
-	const struct gofer_dir *d;
-	const uint8_t *records;
-	const char *path;
-	size_t pos = 0;
-
-	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
-		keep_listing(tree, path, d->path_len, records, d->len);
-}
-
-/* What was learned of dir name by name gives way to the listing ld, which is taken. */
-static void install(struct mem_node *dir, struct lower_dir *ld)
-{
-	struct lower_dir *old = dir->dir.lower;
-
-	for (uint32_t i = 0; old != NULL && i < old->n; i++) {
-		const struct gofer_record *r = record(old, i);
-		int64_t at = dir_find(ld, gofer_record_name(r), r->name_len);
-
-		if (old->state[i] == HIDDEN && at >= 0) {
-			ld->state[at] = HIDDEN;
-			ld->nseen--;
-		}
-	}
-	dir->dir.lower = ld;
-	lower_dir_free(old);
-}
-
-/* Is dir's listing complete, if need be by one that was kept? */
-static bool listed(struct mem_node *dir)
-{
-	struct kept_listing *k;
-
-	if (dir->dir.lower != NULL && dir->dir.lower->complete)
-		return true;
-	k = nkept != 0 ? kept_find(mem_sb(dir->inode)->lower, dir->lower_path) : NULL;
-	if (k == NULL)
-		return false;
-	list_window.used++;
-	install(dir, kept_remove(k));
-	return true;
-}
-
-int mem_lower_list(struct task *task, struct mem_node *dir)
-{
-	struct lower_tree *tree = mem_sb(dir->inode)->lower;
-	struct gofer_request req = {.op = GOFER_LIST};
-	struct gofer_answer a;
-	struct lower_dir *ld;
-	int err;
-
-	if (dir->lower_path == NULL || listed(dir))
-		return 0;
-	/* Whoever reads one directory after another may be going through a tree. */
-	req.size = mem_window_next(&list_window) - 1;
-	err = gofer_call_take(task, tree, &req, dir->lower_path, NULL, 0, take_listings, tree, &a);
-	if (err == -LINUX_EACCES && dir->dir.lower != NULL)
-		dir->dir.lower->unlistable = true;
-	if (err != 0)
-		return err;
-	if (dir->dir.lower != NULL && dir->dir.lower->complete) { /* somebody else was faster */
-		gofer_answer_done(&a);
-		return 0;
-	}
-	ld = dir_from(&a);
-	gofer_answer_done(&a);
-	if (ld == NULL)
-		return -LINUX_ENOMEM;
-	install(dir, ld);
-	return 0;
-}
+/* ---- names ---- */
 
 void mem_lower_hide(struct mem_node *dir, const char *name, size_t len)
 {
 	struct lower_dir *ld = dir->dir.lower;
-	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+	int64_t i = ld != NULL ? lower_dir_find(ld, name, len) : -1;
 
 	if (i < 0 || ld->state[i] != SEEN)
 		return;
@@ -364,7 +51,7 @@ void mem_lower_hide(struct mem_node *dir, const char *name, size_t len)
 bool mem_lower_visible(struct mem_node *dir, const char *name, size_t len)
 {
 	struct lower_dir *ld = dir->dir.lower;
-	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+	int64_t i = ld != NULL ? lower_dir_find(ld, name, len) : -1;
 
 	return i >= 0 && ld->state[i] == SEEN;
 }
@@ -374,7 +61,7 @@ bool mem_lower_next(struct mem_node *dir, uint32_t *at, struct mem_lower_name *o
 	struct lower_dir *ld = dir->dir.lower;
 
 	for (; ld != NULL && *at < ld->n; (*at)++) {
-		const struct gofer_record *r = record(ld, *at);
+		const struct gofer_record *r = lower_record(ld, *at);
 
 		if (ld->state[*at] != SEEN)
 			continue;
@@ -392,7 +79,7 @@ void mem_lower_hidden(struct mem_node *dir, bool (*fn)(void *arg, const char *na
 	struct lower_dir *ld = dir->dir.lower;
 
 	for (uint32_t i = 0; ld != NULL && i < ld->n; i++) {
-		const struct gofer_record *r = record(ld, i);
+		const struct gofer_record *r = lower_record(ld, i);
 
 		if (ld->state[i] == HIDDEN && !fn(arg, gofer_record_name(r), r->name_len))
 			return;
@@ -402,9 +89,9 @@ void mem_lower_hidden(struct mem_node *dir, bool (*fn)(void *arg, const char *na
 bool mem_lower_was(const struct mem_node *dir, const char *name, size_t len, bool *is_dir)
 {
 	struct lower_dir *ld = dir->dir.lower;
-	int64_t i = ld != NULL ? dir_find(ld, name, len) : -1;
+	int64_t i = ld != NULL ? lower_dir_find(ld, name, len) : -1;
 
-	*is_dir = i >= 0 && (record(ld, (uint32_t)i)->mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
+	*is_dir = i >= 0 && (lower_record(ld, (uint32_t)i)->mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
 	return i >= 0 && ld->state[i] == HIDDEN;
 }
 
@@ -540,7 +227,9 @@ static int inode_from(struct mem_sb *sb, const struct gofer_record *r, char *pat
 	n->lower_ino = r->ino;
 	n->lower_ctime = mem_ctime_key(r->ctime_sec, r->ctime_nsec);
 	n->lower_linked = (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG && r->nlink > 1;
-	n->lower_xattrs = (r->flags & GOFER_HAS_XATTRS) != 0;
+	/* What the gofer told ahead is looked at when somebody asks: then it counts as of use. */
+	n->lower_xattrs = (sb->lower->image == NULL || !(r->flags & GOFER_NO_XATTRS)) &&
+			  (inode_is_dir(inode) || (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG);
 	err = fill_by_type(n, r);
 	if (err != 0) {
 		inode_put(inode);
@@ -635,14 +324,14 @@ static char *walk_names(const struct lookup_hint *hint, const char *name, size_t
 /* Remembers what the gofer said of a name: r, or that it is absent (NULL). It may have become known meanwhile. */
 static int learn(struct mem_node *dir, const char *name, size_t len, const struct gofer_record *r)
 {
-	int err = dir_known(dir);
+	int err = lower_dir_known(dir);
 
-	if (err != 0 || dir->dir.lower->complete || dir_find(dir->dir.lower, name, len) >= 0)
+	if (err != 0 || dir->dir.lower->complete || lower_dir_find(dir->dir.lower, name, len) >= 0)
 		return err;
 	if (r != NULL)
-		return dir_add(dir->dir.lower, r, name, len, SEEN);
+		return lower_dir_add(dir->dir.lower, r, name, len, SEEN);
 	/* what a guest makes up isn't remembered without bound */
-	return dir->dir.lower->n < ABSENT_MAX ? dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
+	return dir->dir.lower->n < ABSENT_MAX ? lower_dir_add(dir->dir.lower, NULL, name, len, ABSENT) : 0;
 }
 
 /* The answer's descriptor is the lower file's, if that has none yet and needs one. */
@@ -668,7 +357,7 @@ static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos
 	if (!(a->flags & GOFER_REPLY_CONTENT))
 		return;
 	c = gofer_content_next(a->data, a->len, &pos);
-	if (c != NULL && c->dev == n->lower_dev && c->ino == n->lower_ino)
+	if (c != NULL && !(c->rec.flags & GOFER_NO_CONTENT) && c->rec.dev == n->lower_dev && c->rec.ino == n->lower_ino)
 		mem_content_put(mem_sb(n->inode)->lower->key, c, false);
 }
 
@@ -728,38 +417,75 @@ static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint
 	return err;
 }
 
+/* The record of a name that may be seen, with all its fields; NULL in *r if there is no such name. Sleeps. */
+static int find_name(struct task *task, struct mem_node *dir, const char *name, size_t len, struct gofer_answer *a,
+		     const struct gofer_record **r)
+{
+	/* The hint is gone once this slept. */
+	bool open = vfs_lookup_hint.open && vfs_lookup_hint.rest != NULL &&
+		    vfs_lookup_hint.rest[strspn(vfs_lookup_hint.rest, "/")] == '\0';
+	int64_t i;
+	int err;
+
+	*r = NULL;
+	if (lower_dir_find(dir->dir.lower, name, len) < 0 && !lower_listed(dir)) {
+		static const struct lookup_hint none;
+
+		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable)
+			err = ask(task, dir, &vfs_lookup_hint, name, len);
+		else if (lower_list(task, dir, true) != 0)
+			err = ask(task, dir, &none, name, len);
+		else
+			err = 0;
+		if (err != 0)
+			return err;
+	}
+	for (unsigned tries = 0; tries < 2; tries++) {
+		struct lower_dir *ld = dir->dir.lower;
+		struct gofer_record *found;
+
+		i = lower_dir_find(ld, name, len);
+		if (i < 0 || ld->state[i] != SEEN)
+			return 0;
+		found = lower_record(ld, (uint32_t)i);
+		if (!(found->flags & GOFER_BARE)) {
+			lower_attr_window.used += (found->flags & LOWER_AHEAD) != 0;
+			found->flags &= ~LOWER_AHEAD;
+			*r = found;
+			return 0;
+		}
+		if (tries == 0) {
+			err = lower_fill(task, dir, name, len, open, a);
+			if (err != 0)
+				return err;
+		}
+	}
+	return -LINUX_EIO; /* another task's listing came in between, twice; or a gofer that lies */
+}
+
 int mem_lower_lookup(struct task *task, struct mem_node *dir, const char *name, size_t len, struct inode **out)
 {
+	struct gofer_answer a = {.fd = -1};
 	const struct gofer_record *r;
-	struct lower_dir *ld;
-	int64_t i;
 	char *path;
 	int err;
 
 	if (dir->lower_path == NULL)
 		return -LINUX_ENOENT;
-	err = dir_known(dir);
+	err = lower_dir_known(dir);
+	if (err == 0)
+		err = find_name(task, dir, name, len, &a, &r);
+	if (err == 0 && r == NULL)
+		err = -LINUX_ENOENT;
 	if (err != 0)
-		return err;
-	if (dir_find(dir->dir.lower, name, len) < 0 && !listed(dir)) {
-		static const struct lookup_hint none;
-
-		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable)
-			err = ask(task, dir, &vfs_lookup_hint, name, len);
-		else if (mem_lower_list(task, dir) != 0) /* the hint is gone: this slept */
-			err = ask(task, dir, &none, name, len);
-		if (err != 0)
-			return err;
-	}
-	ld = dir->dir.lower;
-	i = dir_find(ld, name, len);
-	if (i < 0 || ld->state[i] != SEEN)
-		return -LINUX_ENOENT;
-	r = record(ld, (uint32_t)i);
+		goto out;
 	path = join(dir->lower_path, name, len);
-	if (path == NULL)
-		return -LINUX_ENOMEM;
-	return inode_from(mem_sb(dir->inode), r, path, out);
+	err = path != NULL ? inode_from(mem_sb(dir->inode), r, path, out) : -LINUX_ENOMEM;
+	if (err == 0)
+		adopt_fd(mem_node(*out), &a);
+out:
+	gofer_answer_done(&a);
+	return err;
 }
 
 /* ---- open files ---- */
@@ -817,130 +543,10 @@ int mem_lower_open(struct task *task, struct mem_node *n)
 
 /* ---- contents ---- */
 
-#define AHEAD_BYTES (256 * KiB) /* contents asked for at once */
-#define AHEAD_PATHS (16 * KiB)  /* their names */
-#define AHEAD_LOOK 1024U        /* names looked at in a directory */
-
-/* The directory that lists n, if it is known whole. */
-static struct mem_node *listed_in(struct mem_node *n)
-{
-	struct dentry *d = n->inode->alias;
-	const char *slash = strrchr(n->lower_path, '/');
-	size_t len = slash != NULL ? (size_t)(slash - n->lower_path) : 0;
-	struct mem_node *dir;
-
-	if (d == NULL || d->parent->inode->ops != &mem_dir_iops)
-		return NULL;
-	dir = mem_node(d->parent->inode);
-	if (dir->lower_path == NULL || dir->dir.lower == NULL || !dir->dir.lower->complete)
-		return NULL;
-	/* It may have been moved here. */
-	return strlen(dir->lower_path) == len && memcmp(dir->lower_path, n->lower_path, len) == 0 ? dir : NULL;
-}
-
-/* The argument of a GOFER_READ as it grows. */
-struct wish {
-	uint32_t tree;
-	unsigned left;   /* files that may be added */
-	uint64_t bytes;  /* that they may have */
-	size_t used, room;
-	char *paths;
-};
-
-/* Adds small files of a listing from index i on, as long as there is room. */
-static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i)
-{
-	size_t dir_len = strlen(dir);
-
-	for (uint32_t look = 0; w->left != 0 && i < ld->n && look < AHEAD_LOOK; i++, look++) {
-		const struct gofer_record *r = record(ld, i);
-		char *at = w->paths + w->used;
-
-		if (ld->state[i] != SEEN || (r->mode & LINUX_S_IFMT) != LINUX_S_IFREG || r->size == 0 ||
-		    r->size > GOFER_CONTENT_MAX || mem_content_has(w->tree, r))
-			continue;
-		if (r->size > w->bytes || w->used + dir_len + r->name_len + 4 > w->room) {
-			w->left = 0;
-			return;
-		}
-		at += sprintf(at, dir_len != 0 ? "//%s/" : "//", dir);
-		memcpy(at, gofer_record_name(r), r->name_len);
-		w->used = (size_t)(at - w->paths) + r->name_len;
-		w->bytes -= r->size;
-		w->left--;
-	}
-	w->paths[w->used] = '\0';
-}
-
-/* The path of n, and of small files that follow it in its directory and in those that were listed ahead. */
-static bool wish_for(struct wish *w, struct mem_node *n, unsigned count)
-{
-	const char *slash = strrchr(n->lower_path, '/'), *name = slash != NULL ? slash + 1 : n->lower_path;
-	struct mem_node *dir = count > 1 ? listed_in(n) : NULL;
-	const struct kept_listing *k;
-	int64_t at;
-
-	w->tree = mem_sb(n->inode)->lower->key;
-	w->used = strlen(n->lower_path);
-	w->room = w->used + 1 + (dir != NULL ? AHEAD_PATHS : 0);
-	w->left = count - 1;
-	w->bytes = AHEAD_BYTES;
-	w->paths = kmalloc(w->room);
-	if (w->paths == NULL)
-		return false;
-	memcpy(w->paths, n->lower_path, w->used + 1);
-	at = dir != NULL ? dir_find(dir->dir.lower, name, strlen(name)) : -1;
-	if (at < 0)
-		return true;
-	wish_more(w, dir->dir.lower, dir->lower_path, (uint32_t)at + 1);
-	list_for_each(k, &kept, link) {
-		if (w->left == 0)
-			break;
-		if (k->tree == mem_sb(n->inode)->lower)
-			wish_more(w, k->ld, k->path, 0);
-	}
-	return true;
-}
-
-struct contents_call {
-	struct mem_node *n; /* what is wanted */
-	uint32_t tree;
-};
-
-static void take_contents(void *arg, const uint8_t *data, size_t len)
-{
-	struct contents_call *cc = arg;
-	const struct gofer_content *c;
-	size_t pos = 0;
-
-	while ((c = gofer_content_next(data, len, &pos)) != NULL)
-		mem_content_put(cc->tree, c, c->ino != cc->n->lower_ino || c->dev != cc->n->lower_dev);
-}
-
-/* Asks for the contents of a small file, and of some that it will want next. */
-static int read_contents(struct task *task, struct mem_node *n)
-{
-	struct gofer_request req = {.op = GOFER_READ, .dev = n->lower_dev, .ino = n->lower_ino};
-	struct lower_tree *tree = mem_sb(n->inode)->lower;
-	struct contents_call cc = {.n = n, .tree = tree->key};
-	struct gofer_answer a;
-	struct wish w;
-	int err;
-
-	if (!wish_for(&w, n, mem_content_window()))
-		return -LINUX_ENOMEM;
-	err = gofer_call_take(task, tree, &req, "", w.paths, w.used, take_contents, &cc, &a);
-	kfree(w.paths);
-	if (err != 0)
-		return err;
-	adopt_fd(n, &a);
-	gofer_answer_done(&a);
-	return 0;
-}
-
 int mem_lower_ready(struct task *task, struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
+	struct gofer_answer a;
 	uint32_t len;
 
 	if (mem_sb(n->inode)->lower->image != NULL)
@@ -948,8 +554,12 @@ int mem_lower_ready(struct task *task, struct mem_node *n)
 	if (d->lower_fd >= 0 || mem_content(n, &len) != NULL)
 		return d->lower_fd >= 0 ? mem_lower_open(task, n) : 0;
 	if (d->lower_len <= GOFER_CONTENT_MAX && n->lower_path[0] != '\0') {
-		int err = read_contents(task, n);
+		int err = lower_read(task, n, &a);
 
+		if (err == 0) {
+			adopt_fd(n, &a);
+			gofer_answer_done(&a);
+		}
 		if (err == -LINUX_EINTR || err == -LINUX_ENOMEM)
 			return err;
 		if (err == 0 && (d->memfd >= 0 || d->lower_len == 0 || mem_content(n, &len) != NULL))
@@ -982,10 +592,18 @@ int mem_lower_xattrs(struct task *task, struct mem_node *n)
 	struct gofer_request req = {.op = GOFER_XATTRS};
 	struct gofer_answer a;
 	struct gofer_xattr x;
+	bool has;
 	int err;
 
 	if (!n->lower_xattrs)
 		return 0;
+	err = lower_has_xattrs(task, n, &has);
+	if (err != 0)
+		return err;
+	if (!has) {
+		n->lower_xattrs = false;
+		return 0;
+	}
 	err = gofer_call(task, mem_sb(n->inode)->lower, &req, n->lower_path, NULL, 0, &a);
 	if (err != 0)
 		return err;

@@ -161,8 +161,8 @@ static void check_records(const struct gofer_reply *r, const uint8_t *body, size
 		struct gofer_content c;
 
 		memcpy(&c, body + pos, sizeof(c));
-		FUZZ_CHECK(!is_file(&outside, c.dev, c.ino) && !is_file(&hidden, c.dev, c.ino));
-		FUZZ_CHECK(c.len <= GOFER_CONTENT_MAX && GOFER_CONTENT_SIZE(c.len) <= len - pos);
+		FUZZ_CHECK(!is_file(&outside, c.rec.dev, c.rec.ino) && !is_file(&hidden, c.rec.dev, c.rec.ino));
+		FUZZ_CHECK(S_ISREG(c.rec.mode) && c.rec.name_len == 0 && c.rec.target_len == 0 && c.len <= GOFER_CONTENT_MAX && GOFER_CONTENT_SIZE(c.len) <= len - pos);
 		pos += GOFER_CONTENT_SIZE(c.len);
 	}
 }

@@ -19,6 +19,7 @@
 static char dir[64];
 static int sock;
 static pid_t child;
+static const char *also_hidden; /* besides "/hidden" */
 
 static void clean(void)
 {
@@ -40,6 +41,8 @@ static void serve(void)
 	snprintf(path, sizeof(path), "%s/ro", dir);
 	gofer_root_init(&roots[0], open(path, O_PATH | O_CLOEXEC), false);
 	cr_assert_eq(gofer_root_hide(&roots[0], "/hidden"), 0);
+	if (also_hidden != NULL)
+		cr_assert_eq(gofer_root_hide(&roots[0], also_hidden), 0);
 	snprintf(path, sizeof(path), "%s/rw", dir);
 	gofer_root_init(&roots[1], open(path, O_PATH | O_CLOEXEC), true);
 	roots[2].fd = -1;
@@ -184,12 +187,12 @@ Test(gofer, hidden_files_are_not_there)
 	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
 }
 
-/* Contents that a READ of these paths gives: each file's, one behind the other. */
-static const char *contents(const char *paths)
+/* Contents that a READ of these paths gives: each file's, one behind the other; of those behind the first at most size bytes. */
+static const char *contents_of(const char *paths, uint64_t size)
 {
 	static uint8_t message[GOFER_MESSAGE_MAX];
 	static char text[GOFER_MESSAGE_MAX];
-	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths)};
+	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths), .size = size};
 	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
 	size_t used = 0;
 
@@ -216,8 +219,16 @@ static const char *contents(const char *paths)
 	return text;
 }
 
+static const char *contents(const char *paths)
+{
+	return contents_of(paths, 1000);
+}
+
 Test(gofer, contents_are_those_of_files_that_may_be_opened)
 {
+	cr_assert_str_eq(contents_of("d/f//d/f//d/f", 7), "inside\ninside\n");
+	cr_assert_str_eq(contents_of("d/f//d/f//d/f", 6), "inside\n");
+
 	cr_assert_str_eq(contents("d/f"), "inside\n");
 	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
 	cr_assert_str_eq(contents("nothing//d//fifo//out/f//out//hidden/f//d/f"), "inside\n");
@@ -226,6 +237,64 @@ Test(gofer, contents_are_those_of_files_that_may_be_opened)
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/./f"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", ""), -EINVAL);
+}
+
+/* The records that a request gives, as "name:type:flags:size " each, in the answer's order. */
+static const char *records(int op, const char *path, const char *arg, uint32_t flags)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX];
+	static char text[4096];
+	struct gofer_request q = {.op = (uint16_t)op, .flags = flags, .path_len = (uint32_t)strlen(path),
+				  .arg_len = (uint32_t)strlen(arg)};
+	struct gofer_reply reply;
+	size_t used = 0;
+	ssize_t n;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), path, q.path_len);
+	memcpy(message + sizeof(q) + q.path_len, arg, q.arg_len);
+	cr_assert_gt(send(sock, message, sizeof(q) + q.path_len + q.arg_len, 0), 0);
+	n = recv(sock, message, sizeof(message), 0);
+	cr_assert_geq(n, (ssize_t)sizeof(reply));
+	memcpy(&reply, message, sizeof(reply));
+	cr_assert_eq(reply.err, 0);
+	cr_assert_eq(reply.flags & GOFER_REPLY_MORE, 0);
+	text[0] = '\0';
+	for (size_t pos = sizeof(reply); pos < (size_t)n;) {
+		struct gofer_record r;
+
+		memcpy(&r, message + pos, sizeof(r));
+		cr_assert_leq(pos + GOFER_RECORD_SIZE(r.name_len, r.target_len), (size_t)n);
+		used += (size_t)sprintf(text + used, "%.*s:%c:%u:%u ", (int)r.name_len, (char *)message + pos + sizeof(r),
+					S_ISREG(r.mode) ? 'f' : S_ISDIR(r.mode) ? 'd' : 'o', r.flags, S_ISREG(r.mode) ? (unsigned)r.size : 0);
+		pos += GOFER_RECORD_SIZE(r.name_len, r.target_len);
+	}
+	return text;
+}
+
+Test(gofer, a_bare_listing_looks_at_no_file)
+{
+	cr_assert_str_eq(records(GOFER_LIST, "d", "", 0), "f:f:0:7 ");
+	cr_assert_str_eq(records(GOFER_LIST, "d", "", GOFER_LIST_BARE), "f:f:4:0 ");
+	cr_assert_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "hidden:"));
+	cr_assert_not_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "other:f:4:0"));
+	/* Hidden by what it is, it isn't there under its other name either. */
+	also_hidden = "/hidden/f";
+	close(sock);
+	waitpid(child, NULL, 0);
+	serve();
+	cr_assert_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "other"));
+}
+
+Test(gofer, attributes_are_those_of_names_that_are_there)
+{
+	cr_assert_str_eq(records(GOFER_ATTRS, "", "d/nothing/hidden/other/fifo", 0), "d:d:0:0 other:f:0:2 fifo:o:0:0 ");
+	cr_assert_str_eq(records(GOFER_ATTRS, "d", "f", GOFER_ATTRS_XATTRS), "f:f:2:7 ");
+	cr_assert_eq(ask(GOFER_ATTRS, 0, "hidden", "f"), -ENOENT);
+	cr_assert_eq(ask(GOFER_ATTRS, 0, "out", "f"), -ENOTDIR);
+	cr_assert_eq(ask(GOFER_ATTRS, 0, "d", "../secret"), -EINVAL);
+	cr_assert_eq(ask(GOFER_ATTRS, 0, "d", "f//f"), -EINVAL);
+	cr_assert_eq(ask(GOFER_ATTRS, 0, "d", ""), -EINVAL);
 }
 
 Test(gofer, names_that_are_no_names_end_the_connection)

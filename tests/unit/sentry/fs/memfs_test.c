@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/xattr.h>
 
 #define SPAN (300 * 1024)
 
@@ -619,6 +620,55 @@ Test(memfs, what_is_read_ahead_is_each_files_own)
 	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
 	dentry_trim();
 	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
+}
+
+/* A listing tells names and types; what else there is to know is asked for when somebody looks. */
+Test(memfs, what_a_listing_left_out_is_told_when_asked)
+{
+	const char *host = fixture_dir();
+	struct path p;
+	struct kstat st;
+	char host_file[96], name[32], value[8], *text;
+	bool xattrs;
+
+	cr_assert_eq(sh("cd %s && mkdir d d/sub && for i in $(seq 1 40); do echo $i >d/$i; done && chmod 640 d/7", host), 0);
+	snprintf(host_file, sizeof(host_file), "%s/d/9", host);
+	xattrs = setxattr(host_file, "user.x", "nine", 4, 0) == 0; /* not every filesystem has them */
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	free(fx_list("/"));
+	text = fx_list("/d");
+	cr_assert_not_null(strstr(text, "sub"));
+	free(text);
+	/* The host's changes between listing and first look: gone is not there, changed is as it is now. */
+	cr_assert_eq(sh("cd %s/d && rm 3 && rm 4 && ln -s 5 4 && echo longer >6", host), 0);
+	cr_assert_eq(fx_stat("/d/3", &st), -LINUX_ENOENT);
+	cr_assert_eq(fx_stat("/d/4", &st), 0);
+	cr_assert_eq(st.mode & LINUX_S_IFMT, LINUX_S_IFLNK);
+	cr_assert_eq(st.size, 1);
+	cr_assert_eq(fx_stat("/d/6", &st), 0);
+	cr_assert_eq(st.size, 7);
+	cr_assert_eq(fx_stat("/d/7", &st), 0);
+	cr_assert_eq(st.mode, LINUX_S_IFREG | 0640);
+	/* From here on what was learned stays. */
+	cr_assert_eq(sh("cd %s/d && echo again-longer >6", host), 0);
+	cr_assert_eq(fx_stat("/d/6", &st), 0);
+	cr_assert_eq(st.size, 7);
+	for (int i = 10; i <= 40; i++) {
+		snprintf(name, sizeof(name), "/d/%d", i);
+		text = fx_read_file(name); /* opened before anybody looked at it */
+		cr_assert_not_null(text);
+		cr_assert_eq(atoi(text), i);
+		free(text);
+	}
+	for (int i = 5; i <= 12; i++) {
+		int64_t want = i == 9 && xattrs ? 4 : -LINUX_ENODATA;
+
+		snprintf(name, sizeof(name), "/d/%d", i);
+		cr_assert_eq(fx_lookup(name, &p), 0);
+		cr_assert_eq(vfs_getxattr(boot, &p, "user.x", value, sizeof(value)), want, "%s", name);
+		path_put(&p);
+	}
 }
 
 Test(memfs, the_gofer_hides_what_it_is_told_to)
