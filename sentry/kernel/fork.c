@@ -202,7 +202,7 @@ static int copy_group(struct task *task, struct task *child, const struct clone_
 	g->dumpable = self->dumpable;
 	g->outside_id = self->outside_id;
 	g->thp_disabled = self->thp_disabled;
-	g->exit_signal = (args->flags & LINUX_CLONE_PARENT) ? self->exit_signal : args->exit_signal;
+	g->exit_signal = args->exit_signal;
 	return 0;
 }
 
@@ -301,7 +301,9 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 	list_add_tail(&kernel.groups, &g->all_link);
 	kernel.ngroups++;
 	if (args->flags & LINUX_CLONE_PARENT) {
+		/* Both as they are by now: while the child was made, init may have taken us over. */
 		g->parent = self->parent;
+		g->exit_signal = self->exit_signal;
 		g->parent_tid = self->parent_tid;
 	} else {
 		g->parent = self;
