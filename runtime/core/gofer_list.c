@@ -108,6 +108,8 @@ static int list_names(struct answer *a, int fd, const char *dir)
 	struct stat st;
 	long n;
 
+	if (dir_len > GOFER_PATH_MAX)
+		return -ENAMETOOLONG;
 	for (unsigned i = 0; i < root->nhidden; i++) {
 		const char *h = root->hidden[i].path;
 
@@ -204,7 +206,7 @@ static int ahead_given(void)
 		} else {
 			next = path + strlen(path);
 		}
-		if (path[0] == '\0' || !gofer_path_ok(path, strlen(path)))
+		if (path[0] == '\0' || strlen(path) > GOFER_PATH_MAX || !gofer_path_ok(path, strlen(path)))
 			return -EINVAL;
 		if (!gofer_path_hidden(gofer_ask.root, path, strlen(path)))
 			ahead_push(path, 0);

@@ -404,6 +404,13 @@ static void memfd_mapped(struct mem_data *d, bool writer)
 	sample_soon();
 }
 
+/* The file may have got holes while it is mapped: what reads them fills them. */
+static void memfd_holes(struct mem_node *n)
+{
+	if (n->data.handed_out)
+		memfd_mapped(&n->data, false);
+}
+
 /* May so much be added to memfds? */
 static bool memory_room(uint64_t bytes)
 {
@@ -487,6 +494,7 @@ static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 	if (pos + done > n->inode->size || n->data.kept_size || n->data.npages * PAGE_SIZE < n->inode->size) {
 		grow_size(n->inode, pos + done);
 		memfd_look(n);
+		memfd_holes(n);
 	}
 	return done != 0 ? (int64_t)done : err;
 }
@@ -576,6 +584,7 @@ static bool memfd_retire(struct mem_node *n)
 		if (chunk_write(n, &buf, pos, (uint32_t)got) != got)
 			goto undo;
 	}
+	(void)host_ftruncate(fd, 0); /* whatever a guest has kept of it */
 	host_close(fd);
 	nmemfds--;
 	return true;
@@ -837,8 +846,10 @@ static int punch(struct task *task, struct mem_node *n, uint64_t off, uint64_t l
 	if (d->memfd >= 0) {
 		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off,
 				     (int64_t)len);
-		if (err == 0)
+		if (err == 0) {
 			memfd_count(n);
+			memfd_holes(n);
+		}
 		return err;
 	}
 	if (first > last) { /* inside one page */
@@ -925,8 +936,11 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 	if (!(mode & (LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE)) && end > inode->size) {
 		if (n->data.memfd >= 0)
 			err = host_ftruncate(n->data.memfd, (int64_t)end);
-		if (err == 0)
+		if (err == 0) {
 			inode->size = end;
+			if (n->data.memfd >= 0)
+				memfd_holes(n);
+		}
 	}
 	inode_touch(inode, ATTR_CTIME | ATTR_MTIME);
 	return err;

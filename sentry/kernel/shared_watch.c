@@ -59,7 +59,8 @@ void shared_watch_soon(void)
 	if (!limited || (timer.armed && interval == MIN_NS))
 		return;
 	interval = MIN_NS;
-	ktimer_init(&timer, tick);
+	if (timer.fn == NULL) /* it may be armed, for later */
+		ktimer_init(&timer, tick);
 	ktimer_set(&timer, loop_now() + interval);
 }
 

@@ -157,10 +157,10 @@ static bool rung(const struct platform_thread *pt)
 	return __atomic_load_n(&box_of(pt)->state, __ATOMIC_ACQUIRE) == GATE_REQUEST;
 }
 
-/* Tells the spinning shim how long it will take; only while we poll does it look. */
+/* Tells the spinning shim how long it will take; only while we poll does it look. One whose call has slept doesn't spin. */
 static void hint(struct platform_thread *pt, uint32_t state)
 {
-	if (gate_polling() && !pt->gate_waits)
+	if (gate_polling() && !pt->gate_waits && !pt->slept)
 		__atomic_store_n(&box_of(pt)->state, state, __ATOMIC_RELEASE);
 }
 
@@ -176,6 +176,7 @@ static bool take(struct platform_thread *pt)
 	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
 	pt->taken_at = __builtin_ia32_rdtsc();
+	pt->bell_rung = false;
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -238,6 +239,7 @@ static bool take(struct platform_thread *pt)
 }
 
 static void gave_up(void);
+static void bell_give_up(struct platform_thread *pt);
 static void errand_back(struct platform_thread *pt);
 static void waited_for(struct platform_thread *pt, bool asleep);
 
@@ -256,6 +258,8 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 		errand_back(pt);
 	if (thread_may_ring(pt->state)) {
 		if (!rung(pt)) {
+			if (pt->bell_rung)
+				bell_give_up(pt);
 			transport->answer(c->id, 0); /* the answer was faster */
 			return true;
 		}
@@ -314,7 +318,8 @@ static struct {
 
 static bool bell_new(struct platform_thread *pt)
 {
-	if (nbells >= GATE_BELLS - 1)
+	/* One that sleeps already does so on its own word. */
+	if (nbells >= GATE_BELLS - 1 || pt->slept || pt->bell_lost)
 		return false;
 	nbells++;
 	do
@@ -407,10 +412,8 @@ void gate_idle(struct platform_thread *pt)
 	idle = pt;
 }
 
-void gate_gone(struct platform_thread *pt)
+static void bell_free(struct platform_thread *pt)
 {
-	if (idle == pt)
-		idle = NULL;
 	if (errand.waker == pt)
 		errand_do();
 	if (errand.sleeper == pt)
@@ -421,6 +424,25 @@ void gate_gone(struct platform_thread *pt)
 	bells[pt->bell] = NULL;
 	nbells--;
 	pt->bell = 0;
+}
+
+/*
+ * It has slept through its bell, whatever the reason: its CPU was taken, the one who should have woken it didn't, or somebody
+ * else sleeps on the same word and took the wake. From now on it sleeps on its own, which nobody else maps.
+ */
+static void bell_give_up(struct platform_thread *pt)
+{
+	bell_free(pt);
+	pt->bell_rung = false;
+	pt->bell_lost = true;
+	box_of(pt)->bell = 0;
+}
+
+void gate_gone(struct platform_thread *pt)
+{
+	if (idle == pt)
+		idle = NULL;
+	bell_free(pt);
 }
 
 /* word: the box's state. */
@@ -441,6 +463,7 @@ static void done(struct platform_thread *pt, uint32_t word)
 		__atomic_store_n(state, word, __ATOMIC_RELEASE);
 	if (asleep) {
 		ro->bells[pt->bell]++; /* [0] is nobody's */
+		pt->bell_rung = pt->bell != 0;
 		place_wake(pt);
 		given = errand_give(pt);
 	}
@@ -490,10 +513,10 @@ void gate_blocked(struct platform_thread *pt)
 {
 	if (errand.waker != NULL)
 		errand_tell(pt);
-	pt->slept = true;
 	if (gate_polling() && pt->bell == 0)
 		(void)bell_new(pt);
 	hint(pt, GATE_BLOCKED);
+	pt->slept = true;
 }
 
 void gate_answer(struct platform_thread *pt, int64_t action)
@@ -752,6 +775,8 @@ void gate_fresh(struct platform_thread *pt)
 
 	box->known = 0;
 	box->pending = 0;
+	if (pt->bell != 0)
+		errand_back(pt);
 	box->bell = pt->bell;
 	box->errand = 0;
 	box->sigmask = pt->sigmask = 0;
@@ -861,8 +886,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
-#define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning, ... */
-#define LOOK_BUSY_US 40     /* ... and so often while calls come */
+#define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
@@ -1172,8 +1196,7 @@ enum gate_next gate_turn(bool may_sleep)
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;
 		}
-		if (t - poll_state.last_look > LOOK_BUSY_US * poll_state.ticks_us ||
-		    t - MAX(poll_state.last_look, poll_state.last_request) > LOOK_AROUND_US * poll_state.ticks_us) {
+		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
 			poll_state.last_look = t;
 			publish_cpu();
 			return GATE_LOOK;

@@ -135,6 +135,8 @@ struct platform_thread {
 	uint64_t taken_at, service; /* ticks: when its request was taken; how long the last one took to serve */
 	uint16_t bell;              /* its place in `bells`; 0: none yet */
 	uint16_t woken_by;          /* the bell of the thread that has woken its task last; 0: nobody's */
+	bool bell_rung;             /* its last call slept and its bell was rung: it has not called since */
+	bool bell_lost;             /* it didn't hear it: no bell for it any more */
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
