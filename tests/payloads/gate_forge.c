@@ -34,11 +34,11 @@ static void *caller(void *arg)
 static void attack(unsigned seed)
 {
 	static const uint16_t fields[] = {
-		offsetof(struct gate_box, state),  offsetof(struct gate_box, kind),   offsetof(struct gate_box, nr),
-		offsetof(struct gate_box, args),   offsetof(struct gate_box, nsegs),  offsetof(struct gate_box, segs),
-		offsetof(struct gate_box, result), offsetof(struct gate_box, action), offsetof(struct gate_box, pending),
-		offsetof(struct gate_box, waited), offsetof(struct gate_box, outs),   offsetof(struct gate_box, known),
-		offsetof(struct gate_box, nouts),  offsetof(struct gate_box, futex_seq)};
+		offsetof(struct gate_box, state),   offsetof(struct gate_box, nr), /* kind and number of segments with it */
+		offsetof(struct gate_box, args),    offsetof(struct gate_box, asked),   offsetof(struct gate_box, segs),
+		offsetof(struct gate_box, result),  offsetof(struct gate_box, long_nr), offsetof(struct gate_box, pending),
+		offsetof(struct gate_box, outs),    offsetof(struct gate_box, known),   offsetof(struct gate_box, bell),
+		offsetof(struct gate_box, errand),  offsetof(struct gate_box, futex_seq)};
 	uint64_t x = seed * 0x9e3779b97f4a7c15UL + 1;
 	pthread_t thread;
 
