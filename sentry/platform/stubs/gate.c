@@ -258,6 +258,9 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 		errand_back(pt);
 	if (thread_may_ring(pt->state)) {
 		if (!rung(pt)) {
+			/* Whoever waits for nothing would do so for ever, and never leave the shim. */
+			if (GATE_STATE(__atomic_load_n(&box_of(pt)->state, __ATOMIC_ACQUIRE)) != GATE_DONE)
+				return false;
 			if (pt->bell_rung)
 				bell_give_up(pt);
 			transport->answer(c->id, 0); /* the answer was faster */
