@@ -209,34 +209,53 @@ static int open_other(struct parent *other)
 	return gofer_open_parent(gofer_ask.root, gofer_ask.arg, other);
 }
 
-/* A file of an id that isn't mapped: only if it could be read and written anyway, as protected_hardlinks has it. */
-static int may_link(const struct parent *p)
+/* A file of an id that isn't mapped: only if it could be read and written anyway, as protected_hardlinks has it. *st: what was
+ * looked at. */
+static int may_link(const struct parent *p, struct stat *st)
+{
+	if (!has_maps())
+		return 0;
+	if (fstatat(p->fd, p->name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return gofer_owner_mapped(gofer_ask.root, st) ||
+			       (S_ISREG(st->st_mode) && !(st->st_mode & 06000) && gofer_reaches(gofer_ask.root, st, MAY_R | MAY_W)) ?
+		       0 :
+		       -EPERM;
+}
+
+/* There is no call that links what is open without rights of its own. So it is looked at again: another file has its new name no longer. */
+static int linked(const struct parent *to, const struct stat *was)
 {
 	struct stat st;
 
 	if (!has_maps())
 		return 0;
-	if (fstatat(p->fd, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(to->fd, to->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return gofer_owner_mapped(gofer_ask.root, &st) ||
-			       (S_ISREG(st.st_mode) && !(st.st_mode & 06000) && gofer_reaches(gofer_ask.root, &st, MAY_R | MAY_W)) ?
-		       0 :
-		       -EPERM;
+	if (st.st_ino == was->st_ino && st.st_dev == was->st_dev)
+		return 0;
+	if (victim_goes(to->fd, to->name) == 0)
+		unlinkat(to->fd, to->name, 0);
+	return -ESTALE;
 }
 
 static int do_link(struct answer *a, struct parent *p)
 {
 	struct parent to;
+	struct stat st;
 	int err = open_other(&to);
 
 	if (err != 0)
 		return err;
 	err = dir_changes(to.fd, false);
 	if (err == 0)
-		err = may_link(p);
+		err = may_link(p, &st);
+	if (err == 0 && linkat(p->fd, p->name, to.fd, to.name, 0) < 0)
+		err = -errno;
+	else if (err == 0)
+		err = linked(&to, &st);
 	if (err == 0)
-		err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno :
-								      gofer_answer_name(a, gofer_ask.root, to.fd, to.name);
+		err = gofer_answer_name(a, gofer_ask.root, to.fd, to.name);
 	gofer_put_parent(&to);
 	return err;
 }
