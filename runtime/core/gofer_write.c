@@ -11,8 +11,9 @@
  * devices, no attributes but user.*, owners only where the gofer may give files away.
  *
  * Of a root with maps of ids it gets no more than who is in them: an id that isn't in them is EINVAL before anything is done; what
- * is made has an owner and a group that are, or is gone again; modes and owners of files whose owner isn't in them don't change,
- * and directories and files that none of them may write to stay as they are (gofer_reaches).
+ * is made has an owner and a group that are, or is gone again (if it can't be told from somebody else's file, it stays, shut and its
+ * maker's); modes, owners and times of files whose owner isn't in them don't change (but to now), and
+ * directories and files that none of them may write to stay as they are (gofer_reaches).
  */
 #include "runtime/core/gofer_internal.h"
 
