@@ -111,7 +111,8 @@ int files_chmod(int dir, const char *name, mode_t mode, bool one_mount);
 /* ... of an open file, by a descriptor of any kind (O_PATH). */
 int files_chmod_fd(int fd, mode_t mode);
 /* Removes the name in dir with all that is beneath it, following nothing and entering no other mount (EXDEV, EBUSY). 0, also if
- * there is none; or -1 and errno: what came before it is gone. */
-int files_remove(int dir, const char *last);
+ * there is none; or -1 and errno: what came before it is gone. ids (NULL: anybody): only what somebody in these maps could remove:
+ * EACCES. */
+int files_remove(int dir, const char *last, const struct idmaps *ids);
 
 #endif

@@ -90,7 +90,7 @@ static mode_t mode_of(const struct host_sink *h, const struct files_record *r, b
 static int clear_way(const struct host_sink *h, int dir, const char *last)
 {
 	if (h->layer)
-		return files_remove(dir, last);
+		return files_remove(dir, last, h->ids);
 	return unlinkat(dir, last, 0) < 0 && errno != ENOENT ? -1 : 0;
 }
 
@@ -147,10 +147,11 @@ static bool place_item(struct host_sink *h, bool is_dir, struct error **err)
 
 /* ---- attributes ---- */
 
-/* Of a layer, an owner that isn't ours to give (not mapped in our user namespace) stays ours. given: it was. */
-static int owner_result(struct host_sink *h, int result, const char *name, bool *given)
+/* Of a layer, an owner that isn't ours to give (not mapped in our user namespace) stays ours. given: it was, and is the record's own
+ * and not the nearest. */
+static int owner_result(struct host_sink *h, int result, const char *name, const struct files_record *r, bool *given)
 {
-	*given = result == 0;
+	*given = result == 0 && (h->ids == NULL || (idmap_host(&h->ids->uids, r->uid) != ID_NONE && idmap_host(&h->ids->gids, r->gid) != ID_NONE));
 	if (result < 0 && h->layer && (errno == EINVAL || errno == EPERM)) {
 		files_note(&h->notes, name, "its owner (the file is kept)");
 		return 0;
@@ -172,7 +173,7 @@ static gid_t host_gid(const struct host_sink *h, uint32_t gid)
 static int set_owner(struct host_sink *h, int dir, const char *last, const struct files_record *r, bool *given)
 {
 	*given = false;
-	return h->owners ? owner_result(h, fchownat(dir, last, host_uid(h, r->uid), host_gid(h, r->gid), AT_SYMLINK_NOFOLLOW), last, given) : 0;
+	return h->owners ? owner_result(h, fchownat(dir, last, host_uid(h, r->uid), host_gid(h, r->gid), AT_SYMLINK_NOFOLLOW), last, r, given) : 0;
 }
 
 static void times_of(const struct files_record *r, struct timespec times[2])
@@ -285,7 +286,7 @@ static bool end_file(struct host_sink *h, struct error **err)
 	times_of(&h->rec, times);
 	/* The owner first: changing it may take mode bits away. */
 	if (ftruncate(h->file, (off_t)h->rec.offset) < 0 || 
-	    (h->owners && owner_result(h, fchown(h->file, host_uid(h, h->rec.uid), host_gid(h, h->rec.gid)), h->file_name, &given) < 0) ||
+	    (h->owners && owner_result(h, fchown(h->file, host_uid(h, h->rec.uid), host_gid(h, h->rec.gid)), h->file_name, &h->rec, &given) < 0) ||
 	    fchmod(h->file, mode_of(h, &h->rec, given)) < 0 || futimens(h->file, times) < 0 || give_name(h) < 0)
 		return lose_file(h, err);
 	if (h->rec.flags & FILES_LINKED)
@@ -479,7 +480,7 @@ static bool layer_gone(struct files_sink *s, const char *name, struct error **er
 	if (!end_file(h, err))
 		return false;
 	dir = files_place_of(&h->place, name, &last);
-	if (dir < 0 ? errno == ENOENT : files_remove(dir, last) == 0)
+	if (dir < 0 ? errno == ENOENT : files_remove(dir, last, h->ids) == 0)
 		return true;
 	return passed_over(h, name) || fail(h, name, err);
 }

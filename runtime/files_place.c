@@ -36,8 +36,19 @@ static int one_down(int from, const char *part, bool one_mount)
 	return openat(from, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* May somebody in the maps do this in the directory? EACCES. */
+static bool may(const struct files_place *p, int dir, unsigned want)
+{
+	struct stat st;
+
+	if (p->ids == NULL || (fstat(dir, &st) == 0 && idmaps_reach(p->ids, st.st_uid, st.st_gid, st.st_mode, want)))
+		return true;
+	errno = EACCES;
+	return false;
+}
+
 /* From directory `from`, which is closed, down along name. */
-static int down(int from, const char *name, size_t len, bool one_mount)
+static int down(const struct files_place *p, int from, const char *name, size_t len)
 {
 	const char *end = name + len;
 
@@ -54,7 +65,7 @@ static int down(int from, const char *name, size_t len, bool one_mount)
 		}
 		memcpy(part, name, n);
 		part[n] = '\0';
-		next = one_down(from, part, one_mount);
+		next = may(p, from, MAY_X) ? one_down(from, part, p->one_mount) : -1;
 		if (next < 0) {
 			int saved = errno;
 
@@ -79,10 +90,10 @@ int files_place_go(struct files_place *p, const char *name, size_t len)
 		return p->dir;
 	copy = xstrndup(name, len);
 	if (p->dir >= 0 && have < len && memcmp(p->name, name, have) == 0 && (have == 0 || name[have] == '/')) {
-		dir = down(p->dir, name + have + (have != 0), len - have - (have != 0), p->one_mount);
+		dir = down(p, p->dir, name + have + (have != 0), len - have - (have != 0));
 		p->dir = -1;
 	} else {
-		dir = down(fcntl(p->root, F_DUPFD_CLOEXEC, 3), name, len, p->one_mount);
+		dir = down(p, fcntl(p->root, F_DUPFD_CLOEXEC, 3), name, len);
 	}
 	if (dir < 0) {
 		int saved = errno;
@@ -92,16 +103,12 @@ int files_place_go(struct files_place *p, const char *name, size_t len)
 		errno = saved;
 		return -1;
 	}
-	if (p->ids != NULL) {
-		struct stat st;
-
-		if (fstat(dir, &st) < 0 || !idmaps_reach(p->ids, st.st_uid, st.st_gid, st.st_mode, MAY_W | MAY_X)) {
-			close(dir);
-			free(copy);
-			files_place_done(p);
-			errno = EACCES;
-			return -1;
-		}
+	if (!may(p, dir, MAY_W | MAY_X)) {
+		close(dir);
+		free(copy);
+		files_place_done(p);
+		errno = EACCES;
+		return -1;
 	}
 	files_place_done(p);
 	p->dir = dir;

@@ -7,6 +7,10 @@
  * A directory is opened by one name in the one above it, without following a link and without going into another mount, so that
  * nothing outside can be reached, whatever lies there. Depth is a guest's to choose: not the stack but a list of open places is
  * kept, and of these only as many as descriptors allow; beyond that it is an error, told like any other.
+ *
+ * With maps of ids nothing goes that nobody in them could have removed: what is in a directory that they can't write to and search
+ * (idmaps_reach), and in one with the sticky bit what isn't theirs, unless the directory is. The guest's kernel saw to that; one
+ * that was taken over did not.
  */
 #include "runtime/cleanup.h"
 #include "runtime/files.h"
@@ -23,21 +27,56 @@ struct level {
 	char *name; /* in the one above */
 };
 
-static DIR *enter(int dir, const char *name)
+static bool reaches(const struct idmaps *ids, const struct stat *st)
+{
+	return ids == NULL || idmaps_reach(ids, st->st_uid, st->st_gid, st->st_mode, MAY_W | MAY_X);
+}
+
+static bool owned(const struct idmaps *ids, const struct stat *st)
+{
+	return idmap_inside(&ids->uids, st->st_uid) != ID_NONE;
+}
+
+/* In a directory with the sticky bit: is it or the name of somebody in the maps? */
+static bool may_go(int dir, const char *name, const struct idmaps *ids)
+{
+	struct stat st;
+
+	if (ids == NULL)
+		return true;
+	if (fstat(dir, &st) < 0)
+		return false;
+	if (!(st.st_mode & S_ISVTX) || owned(ids, &st))
+		return true;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : owned(ids, &st);
+}
+
+static DIR *enter(int dir, const char *name, const struct idmaps *ids)
 {
 	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	struct stat st;
 	DIR *d;
+	int fd;
 
+	/* Before anything is changed. */
+	if (ids != NULL && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !reaches(ids, &st)) {
+		errno = EACCES;
+		return NULL;
+	}
+	fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	/* An ordinary user's own directory may be shut to it. */
 	if (fd < 0 && errno == EACCES && files_chmod(dir, name, 0700, true) == 0)
 		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	if (fd < 0)
 		return NULL;
+	if (fstat(fd, &st) < 0 || !reaches(ids, &st)) {
+		close(fd);
+		errno = EACCES;
+		return NULL;
+	}
 	/* The same, for what is in it; it goes anyway. */
-	if (fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
+	if ((st.st_mode & 0700) != 0700 && (ids == NULL || owned(ids, &st)))
 		fchmod(fd, 0700);
 	d = fdopendir(fd);
 	if (d == NULL)
@@ -66,9 +105,9 @@ static void leave(struct level *l)
 }
 
 /* Goes into name as one more level. */
-static bool push(struct level **levels, size_t *n, int dir, const char *name)
+static bool push(struct level **levels, size_t *n, int dir, const char *name, const struct idmaps *ids)
 {
-	DIR *d = enter(dir, name);
+	DIR *d = enter(dir, name, ids);
 
 	if (d == NULL)
 		return false;
@@ -77,24 +116,42 @@ static bool push(struct level **levels, size_t *n, int dir, const char *name)
 	return true;
 }
 
-int files_remove(int dir, const char *last)
+/* One name, if it can go at once: a file, or with maps an empty directory, which need not be entered. */
+static int remove_one(int dir, const char *name, const struct idmaps *ids)
+{
+	int saved;
+
+	if (!may_go(dir, name, ids)) {
+		errno = EACCES;
+		return -1;
+	}
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	saved = errno;
+	if (ids != NULL && (saved == EISDIR || saved == EPERM) && unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return 0;
+	errno = saved;
+	return -1;
+}
+
+int files_remove(int dir, const char *last, const struct idmaps *ids)
 {
 	struct level *levels = NULL;
 	size_t n = 0;
 	bool ok = true;
 
-	if (unlinkat(dir, last, 0) == 0 || errno == ENOENT)
+	if (remove_one(dir, last, ids) == 0)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -1;
-	ok = push(&levels, &n, dir, last);
+	ok = push(&levels, &n, dir, last, ids);
 	while (ok && n != 0) {
 		int here = dirfd(levels[n - 1].dir);
 		const char *name = next_name(levels[n - 1].dir);
 
 		if (name != NULL) {
-			if (unlinkat(here, name, 0) < 0 && errno != ENOENT)
-				ok = (errno == EISDIR || errno == EPERM) && push(&levels, &n, here, name);
+			if (remove_one(here, name, ids) < 0)
+				ok = (errno == EISDIR || errno == EPERM) && push(&levels, &n, here, name, ids);
 			continue;
 		}
 		here = n > 1 ? dirfd(levels[n - 2].dir) : dir;

@@ -82,42 +82,111 @@ static bool find_pid(pid_t pid, struct container *found, struct error **err)
 	return there;
 }
 
-/* The maps of a container of ours, by what its own bundle says. */
+/* The maps that a container's user namespace by path gave it, in its state: whoever joins it has no other word of them. */
+#define STATE_MAPS "userNamespaceMaps"
+
+static json_object *ranges_json(const struct idmap_range *r, uint32_t n)
+{
+	json_object *list = json_object_new_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		json_object *range = json_object_new_object();
+
+		json_object_object_add(range, "containerID", json_object_new_int64(r[i].inside));
+		json_object_object_add(range, "hostID", json_object_new_int64(r[i].host));
+		json_object_object_add(range, "size", json_object_new_int64(r[i].count));
+		json_object_array_add(list, range);
+	}
+	return list;
+}
+
+static void remember_maps(struct container *c, const struct idmap_pair *p)
+{
+	json_object *maps = json_object_new_object();
+
+	json_object_object_add(maps, "uidMappings", ranges_json(p->uids, p->nuids));
+	json_object_object_add(maps, "gidMappings", ranges_json(p->gids, p->ngids));
+	json_object_object_add(c->state, STATE_MAPS, maps);
+}
+
+/* Does the bundle name a user namespace by its path? */
+static bool joins_one(json_object *os)
+{
+	json_object *list = NULL, *type, *path;
+
+	if (!json_object_object_get_ex(os, "namespaces", &list) || !json_object_is_type(list, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		json_object *ns = json_object_array_get_idx(list, i);
+
+		if (json_object_object_get_ex(ns, "type", &type) && json_object_object_get_ex(ns, "path", &path) &&
+		    strcmp(json_object_get_string(type), "user") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The maps of a container of ours, by what its own bundle says, or the namespace gave that this one names by a path. */
 static bool maps_of_container(const struct container *c, const struct build_join *j, struct idmap_pair *out, struct error **err)
 {
-	json_object *spec = container_file_json(c, "config.json"), *os;
+	json_object *spec = container_file_json(c, "config.json"), *os, *given;
 	bool ok;
 
 	if (spec == NULL)
 		return error_set(err, "%s.path: the config.json of container %s is not there any more", j->where, c->id);
-	ok = json_get(spec, "", "linux", json_type_object, &os, err) && idmap_read(os, "linux", &idmap_caller, out, err);
+	if (json_object_object_get_ex(c->state, STATE_MAPS, &given))
+		ok = idmap_read(given, STATE_MAPS, NULL, out, err) || error_wrap(err, "container %s: state.json", c->id);
+	else
+		ok = json_get(spec, "", "linux", json_type_object, &os, err) && idmap_read(os, "linux", &idmap_caller, out, err) &&
+		     (out->nuids != 0 || !joins_one(os) ||
+		      error_set(err, "%s.path: container %s has its user namespace by a path, and which ids that gave it isn't known: make it anew",
+				j->where, c->id));
 	json_object_put(spec);
 	return ok;
+}
+
+/*
+ * A namespace that is the runtime's own and none of a container's here: a container of another state directory has none of its own
+ * on the host either, and its maps can't be seen. So it isn't taken for a namespace without maps.
+ */
+static bool is_other(const struct build_join *j, struct error **err)
+{
+	struct stat theirs, own;
+
+	if (stat(j->path, &theirs) < 0)
+		return error_errno(err, errno, "%s.path: can't open the user namespace %s", j->where, j->path);
+	if (stat("/proc/self/ns/user", &own) < 0)
+		return error_errno(err, errno, "%s.path: can't see which user namespace sentrybox is in", j->where);
+	return theirs.st_ino != own.st_ino || theirs.st_dev != own.st_dev ||
+	       error_set(err, "%s.path: %s is the user namespace that sentrybox runs in, and none of a running container's in this state "
+			      "directory (--root): whose ids are meant can't be told. Leave the path out for none, or give the container's --root",
+			 j->where, j->path);
 }
 
 /*
  * A user namespace by its path gives its maps: those of a container of ours, which has none on the host, or those of a real one. A
  * bundle that says them as well must say the same.
  */
-static bool join_user(struct build *b, struct error **err)
+static bool join_user(struct container *c, struct build *b, struct error **err)
 {
 	const struct build_join *j = &b->join[JOIN_USER];
 	pid_t pid = j->path != NULL ? pid_in_path(j->path, "user") : 0;
 	const struct idmaps own = config_idmaps(b->c, &b->c->idmaps);
 	struct idmap_pair theirs, ours = {.nuids = own.uids.n, .ngids = own.gids.n};
-	struct container c;
+	struct container other;
 	bool ok;
 
 	if (j->path == NULL)
 		return true;
-	if (pid != 0 && find_pid(pid, &c, err)) {
-		ok = maps_of_container(&c, j, &theirs, err);
-		container_close(&c);
+	if (pid != 0 && find_pid(pid, &other, err)) {
+		ok = maps_of_container(&other, j, &theirs, err);
+		container_close(&other);
 	} else {
-		ok = *err == NULL && idmap_of_namespace(j->path, j->where, &theirs, err);
+		ok = *err == NULL && is_other(j, err) && idmap_of_namespace(j->path, j->where, &theirs, err);
 	}
 	if (!ok)
 		return false;
+	remember_maps(c, &theirs);
 	memcpy(ours.uids, own.uids.ranges, own.uids.n * sizeof(ours.uids[0]));
 	memcpy(ours.gids, own.gids.ranges, own.gids.n * sizeof(ours.gids[0]));
 	if (ours.nuids == 0)
@@ -233,7 +302,7 @@ bool pod_find(struct container *c, struct build *b, json_object *spec, struct er
 	cleanup_free char *pod = NULL;
 	uint32_t ignored;
 
-	if (!annotated_pod(spec, &pod, err) || !check_paths(b, err) || !join_user(b, err))
+	if (!annotated_pod(spec, &pod, err) || !check_paths(b, err) || !join_user(c, b, err))
 		return false;
 	if (pod == NULL && b->join[JOIN_IPC].path == NULL)
 		return join_network(b, err);

@@ -13,6 +13,11 @@
  * change are told when the first change in them is found.
  *
  * Files with several names are remembered by inode, so that the second name comes as a hard link.
+ *
+ * A file may be there and not be readable after all: the host's, whose owner isn't in the container's maps, renamed but never
+ * opened. So its first byte is read before its ENTRY goes out; one that can't be read is noted and left out. Of a diff with contents
+ * (what is kept) the names that are gone come last, and not at all if something was left out: one of them may be the place where its
+ * only bytes are. What took such a place itself does replace it.
  */
 #include "runtime/core/files.h"
 
@@ -62,6 +67,8 @@ struct walk {
 	struct linked_tree linked;
 	struct mem_changes *changes; /* a diff; NULL: all */
 	bool contents;
+	bool lost;                   /* something could not be told */
+	struct list gone;            /* of a diff with contents: struct item, full names, until the end */
 	char *full;                  /* a name under way: FILES_NAME_MAX + 1 */
 };
 
@@ -118,7 +125,10 @@ static struct dir *dir_push(struct walk *w, struct list *to, struct dir *parent,
 
 static void fill(struct files_record *r, const struct kstat *st)
 {
-	*r = (struct files_record){.mode = st->mode,
+	/* With another owner than its own (shown as nobody) a set-id bit would be that one's. */
+	bool whose = uid_mapped(st->uid) && gid_mapped(st->gid);
+
+	*r = (struct files_record){.mode = whose ? st->mode : st->mode & ~06000U,
 				   .uid = uid_shown(st->uid),
 				   .gid = gid_shown(st->gid),
 				   .rdev_major = LINUX_MAJOR(st->rdev),
@@ -223,6 +233,15 @@ static const char *other_name(struct walk *w, const struct inode *inode, const c
 	return old->name;
 }
 
+/* The host opens a file with its first read. 0 or -errno. */
+static int try_contents(struct files_job *j, struct file *file, uint64_t size)
+{
+	char byte;
+	int64_t n = size != 0 ? vfs_read_mem(j->task, file, &byte, 1, 0) : 0;
+
+	return n < 0 ? (int)n : 0;
+}
+
 static int put_regular(struct walk *w, const struct path *path, const char *name, unsigned flags)
 {
 	struct files_job *j = w->j;
@@ -235,6 +254,10 @@ static int put_regular(struct walk *w, const struct path *path, const char *name
 	if (err < 0)
 		return err;
 	err = vfs_getattr(j->task, file->inode, path, &st);
+	if (err < 0)
+		goto put_file;
+	if (w->contents)
+		err = try_contents(j, file, st.size);
 	if (err < 0)
 		goto put_file;
 	fill(&r, &st);
@@ -375,10 +398,44 @@ static int put_gone(struct walk *w, struct dir *d)
 {
 	struct files_record r = {0};
 	int err = tell_dirs(w, d);
+	struct item *i;
+	size_t len;
 
-	if (err == 0)
+	if (err != 0)
+		return err;
+	if (!w->contents) {
 		job_put(w->j, &r, FILES_GONE, w->full, NULL, 0);
-	return err;
+		return 0;
+	}
+	len = strlen(w->full);
+	i = kmalloc(sizeof(*i) + len + 1);
+	if (i == NULL)
+		return -LINUX_ENOMEM;
+	i->gone = true;
+	i->len = len;
+	memcpy(i->name, w->full, len + 1);
+	list_init(&i->link);
+	list_add_tail(&w->gone, &i->link);
+	return 0;
+}
+
+/* Those that waited. */
+static void put_all_gone(struct walk *w, bool tell)
+{
+	if (tell && w->lost && !list_empty(&w->gone))
+		job_note(w->j, list_first(&w->gone, struct item, link)->name,
+			 "it and all other names that are gone stay: not everything could be read, and what could not may have come from there");
+	while (!list_empty(&w->gone)) {
+		struct item *i = list_first(&w->gone, struct item, link);
+		struct files_record r = {0};
+
+		if (tell && !w->lost && !w->j->broken) {
+			job_put(w->j, &r, FILES_GONE, i->name, NULL, 0);
+			task_yield(w->j->task);
+		}
+		list_del(&i->link);
+		kfree(i);
+	}
 }
 
 /* The name in w->full, which leads to path: told, or put onto the stack, or nothing to tell. */
@@ -430,6 +487,7 @@ static int one_item(struct walk *w, struct dir *d, const struct item *i, struct 
 	int err;
 
 	if (!full_name(w, d, i)) {
+		w->lost = true;
 		job_note(w->j, d->name, "a name in it is too long");
 		return 0;
 	}
@@ -445,6 +503,7 @@ static int one_item(struct walk *w, struct dir *d, const struct item *i, struct 
 	if (err < 0 && err != -LINUX_ENOMEM && !task_dying(w->j->task)) {
 		const char *e = errno_name(-err);
 
+		w->lost = true;
 		job_note(w->j, w->full, e != NULL ? e : "can't be read");
 		err = 0;
 	}
@@ -491,6 +550,7 @@ static int walk_all(struct walk *w)
 		list_del(&d->link);
 		err = walk_dir(w, d);
 		if (err < 0 && err != -LINUX_ENOMEM && d->parent != NULL && !task_dying(w->j->task)) {
+			w->lost = true;
 			job_note(w->j, d->name, "can't be listed");
 			err = 0;
 		}
@@ -505,6 +565,7 @@ static bool walk_begin(struct walk *w, struct files_job *j, unsigned flags)
 {
 	*w = (struct walk){.j = j, .contents = (flags & FILES_CONTENTS) != 0, .full = kmalloc(FILES_NAME_MAX + 1)};
 	list_init(&w->stack);
+	list_init(&w->gone);
 	RB_INIT(&w->linked);
 	return w->full != NULL;
 }
@@ -514,6 +575,7 @@ static void walk_end(struct walk *w, int err, const char *what)
 	struct files_record r = {0};
 	struct linked *l;
 
+	put_all_gone(w, err == 0);
 	while (!list_empty(&w->stack)) {
 		struct dir *d = list_first(&w->stack, struct dir, link);
 

@@ -10,6 +10,8 @@
  * that somebody looks at, many at once. Whether a file has extended attributes is told on request only: hardly anybody asks,
  * and it is another call a name.
  *
+ * A directory that somebody in the maps may read and nobody may search is told bare, whatever is in it.
+ *
  * Which directories may be opened, and what is hidden in them, is decided in gofer.c. A hidden file isn't told bare: one whose
  * number is a hidden file's is looked at.
  *
@@ -70,7 +72,7 @@ static void ahead_turn(unsigned first)
  * A regular file as its directory tells of it: no call on the file itself. Where a filesystem is mounted on it, the number is that
  * of what lies below, as readdir tells natively.
  */
-static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, size_t len)
+static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, size_t len, mode_t type)
 {
 	size_t size = GOFER_RECORD_SIZE(len, 0UL);
 	int err = gofer_make_room(a, size, 0);
@@ -81,7 +83,7 @@ static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, siz
 	memset(r, 0, size);
 	r->dev = dev;
 	r->ino = d->ino;
-	r->mode = S_IFREG;
+	r->mode = type;
 	r->name_len = (uint16_t)len;
 	r->flags = GOFER_BARE;
 	memcpy(r + 1, d->name, len);
@@ -93,6 +95,12 @@ static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, siz
 /* There is no *at() form of this: the name is looked up in the current directory. */
 static uint32_t xattr_flag(const char *name)
 {
+	struct stat st;
+
+	/* Of a file that nobody in the maps may read, it isn't told. */
+	if (gofer_ask.root->ids.uids.n != 0 &&
+	    (fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 || !gofer_reaches(gofer_ask.root, &st, MAY_R)))
+		return 0;
 	return llistxattr(name, NULL, 0) > 0 ? GOFER_HAS_XATTRS : GOFER_NO_XATTRS;
 }
 
@@ -102,7 +110,7 @@ static int list_names(struct answer *a, int fd, const char *dir)
 	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
 	const struct gofer_root *root = gofer_ask.root;
 	bool bare = (gofer_ask.req.flags & GOFER_LIST_BARE) != 0, may_hide = false;
-	bool xattrs = (gofer_ask.req.flags & GOFER_LIST_XATTRS) != 0;
+	bool xattrs = (gofer_ask.req.flags & GOFER_LIST_XATTRS) != 0, blind;
 	size_t dir_len = strlen(dir);
 	unsigned first = ahead.n;
 	struct stat st;
@@ -119,6 +127,7 @@ static int list_names(struct answer *a, int fd, const char *dir)
 		return -errno;
 	if (!gofer_reaches(root, &st, MAY_R))
 		return -EACCES;
+	blind = !gofer_reaches(root, &st, MAY_X);
 	memcpy(full, dir, dir_len);
 	if (dir_len != 0)
 		full[dir_len++] = '/';
@@ -135,8 +144,10 @@ static int list_names(struct answer *a, int fd, const char *dir)
 			memcpy(full + dir_len, d->name, len + 1);
 			if (may_hide && gofer_path_hidden(root, full, dir_len + len))
 				continue;
-			if (bare && d->type == DT_REG && !gofer_ino_hidden(root, d->ino))
-				err = bare_name(a, st.st_dev, d, len);
+			if (blind) /* who can't search it learns names, as readdir tells them, and nothing of what has them */
+				err = gofer_ino_hidden(root, d->ino) ? 0 : bare_name(a, st.st_dev, d, len, d->type != DT_UNKNOWN ? DTTOIF(d->type) : S_IFREG);
+			else if (bare && d->type == DT_REG && !gofer_ino_hidden(root, d->ino))
+				err = bare_name(a, st.st_dev, d, len, S_IFREG);
 			else
 				err = gofer_answer_typed(a, root, fd, d->name, xattrs ? xattr_flag(d->name) : 0, &mode);
 			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)

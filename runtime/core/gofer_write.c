@@ -11,8 +11,9 @@
  * devices, no attributes but user.*, owners only where the gofer may give files away.
  *
  * Of a root with maps of ids it gets no more than who is in them: an id that isn't in them is EINVAL before anything is done; what
- * is made has an owner and a group that are, or is gone again; modes and owners of files whose owner isn't in them don't change,
- * and directories and files that none of them may write to stay as they are (gofer_reaches).
+ * is made has an owner and a group that are, or is gone again (if it can't be told from somebody else's file, it stays, shut and its
+ * maker's); modes, owners and times of files whose owner isn't in them don't change (but to now), and
+ * directories and files that none of them may write to stay as they are (gofer_reaches).
  */
 #include "runtime/core/gofer_internal.h"
 
@@ -76,27 +77,95 @@ static int victim_goes(int dir, const char *name)
 }
 
 /*
+ * Is this what was just made, and not what somebody has put under its name since (another sandbox with the same directory)? A
+ * directory, FIFO or socket is made with no permission at all, and a link with a target that we know: a file of the host's that is
+ * the same in all that is no prize. With S_ISGID a directory may be born.
+ */
+static bool is_made(int node, const struct stat *st, mode_t type)
+{
+	char target[GOFER_TARGET_MAX + 1];
+
+	if (st->st_uid != gofer_ask.root->self || (st->st_mode & S_IFMT) != type)
+		return false;
+	if (type == S_IFLNK)
+		return st->st_nlink == 1 && readlinkat(node, "", target, sizeof(target)) == (ssize_t)gofer_ask.req.arg_len &&
+		       memcmp(target, gofer_ask.arg, gofer_ask.req.arg_len) == 0;
+	if (type == S_IFDIR)
+		return (st->st_mode & 05777) == 0 && st->st_nlink <= 2;
+	return (st->st_mode & 07777) == 0 && st->st_nlink == 1;
+}
+
+/* The mode of an open node, by any descriptor (O_PATH). */
+static int set_mode(int node, mode_t mode)
+{
+	char self[40];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", node);
+	return fchmodat(AT_FDCWD, self, mode, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * Owner and mode of a new node of a root with maps: for what is proven to be it, or is of the maps already (as on filesystems that
+ * choose owners themselves). *ours: it is the new one, whatever came of it.
+ */
+static int settle_made(int node, mode_t type, bool proven, uid_t uid, gid_t gid, bool *ours)
+{
+	const struct gofer_root *root = gofer_ask.root;
+	struct stat st;
+	bool mapped;
+
+	if (fstat(node, &st) < 0)
+		return -errno;
+	mapped = gofer_owner_mapped(root, &st);
+	*ours = proven || is_made(node, &st, type);
+	if (!*ours && (!mapped || (st.st_mode & S_IFMT) != type))
+		return -ESTALE;
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(node, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 &&
+	    (errno != EPERM || !mapped || idmap_inside(&root->ids.gids, st.st_gid) == ID_NONE))
+		return -errno;
+	if (type == S_IFREG || type == S_IFLNK)
+		return 0;
+	return set_mode(node, host_mode(gofer_ask.req.mode, type == S_IFDIR) | (type == S_IFDIR ? st.st_mode & S_ISGID : 0));
+}
+
+/* What could not get its owner goes again, if the name still means it. */
+static void unmake(struct parent *p, int node, mode_t type)
+{
+	struct stat st, now;
+
+	if (fstat(node, &st) == 0 && fstatat(p->fd, p->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == now.st_ino &&
+	    st.st_dev == now.st_dev)
+		unlinkat(p->fd, p->name, type == S_IFDIR ? AT_REMOVEDIR : 0);
+}
+
+/*
  * A new node gets the guest's owner, where the gofer may give files away. Its record is the answer. fd: the node itself, if it is
  * open. Who may not give files away (an ordinary user) leaves it as it is; of a root with maps it is gone then.
  */
-static int made(struct answer *a, struct parent *p, int fd)
+static int made(struct answer *a, struct parent *p, int fd, mode_t type)
 {
 	int node = fd >= 0 ? fd : openat(p->fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC), err;
-	struct stat st;
+	bool ours = !has_maps();
 	uid_t uid;
 	gid_t gid;
 
 	err = node < 0 ? -errno : owner_asked(&uid, &gid);
-	if (err == 0 && has_maps() && (fstat(node, &st) < 0 || st.st_uid != gofer_ask.root->self))
-		err = -ESTALE; /* it isn't what was made: somebody else has changed the name's meaning */
+	if (err == 0 && has_maps())
+		err = settle_made(node, type, fd >= 0, uid, gid, &ours);
 	else if (err == 0 && (uid != (uid_t)-1 || gid != (gid_t)-1) && fchownat(node, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 &&
-		 (errno != EPERM || has_maps())) {
+		 errno != EPERM)
 		err = -errno;
-		unlinkat(p->fd, p->name, gofer_ask.req.op == GOFER_MKDIR ? AT_REMOVEDIR : 0);
-	}
+	if (err != 0 && node >= 0 && ours)
+		unmake(p, node, type);
 	if (node >= 0 && node != fd)
 		close(node);
 	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, p->fd, p->name);
+}
+
+/* With maps a node is made shut, and gets its mode when it has its owner. */
+static mode_t mode_made(bool dir)
+{
+	return has_maps() ? 0 : host_mode(gofer_ask.req.mode, dir);
 }
 
 static int do_create(struct answer *a, struct parent *p)
@@ -107,7 +176,7 @@ static int do_create(struct answer *a, struct parent *p)
 	if (fd < 0)
 		return -errno;
 	a->fd = fd;
-	return made(a, p, fd);
+	return made(a, p, fd, S_IFREG);
 }
 
 static int do_mknod(struct answer *a, struct parent *p)
@@ -116,9 +185,9 @@ static int do_mknod(struct answer *a, struct parent *p)
 
 	if (type != S_IFIFO && type != S_IFSOCK)
 		return -EPERM;
-	if (mknodat(p->fd, p->name, type | host_mode(gofer_ask.req.mode, false), 0) < 0)
+	if (mknodat(p->fd, p->name, type | mode_made(false), 0) < 0)
 		return -errno;
-	return made(a, p, -1);
+	return made(a, p, -1, type);
 }
 
 static int do_symlink(struct answer *a, struct parent *p)
@@ -129,7 +198,7 @@ static int do_symlink(struct answer *a, struct parent *p)
 		return -EINVAL;
 	if (symlinkat(gofer_ask.arg, p->fd, p->name) < 0)
 		return -errno;
-	return made(a, p, -1);
+	return made(a, p, -1, S_IFLNK);
 }
 
 /* link and rename: the argument is a path of the same root. */
@@ -141,36 +210,69 @@ static int open_other(struct parent *other)
 	return gofer_open_parent(gofer_ask.root, gofer_ask.arg, other);
 }
 
-/* A file of an id that isn't mapped: only if it could be read and written anyway, as protected_hardlinks has it. */
-static int may_link(const struct parent *p)
+/* A file of an id that isn't mapped: only if it could be read and written anyway, as protected_hardlinks has it. *st: what was
+ * looked at. */
+static int may_link(const struct parent *p, struct stat *st)
+{
+	if (!has_maps())
+		return 0;
+	if (fstatat(p->fd, p->name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return gofer_owner_mapped(gofer_ask.root, st) ||
+			       (S_ISREG(st->st_mode) && !(st->st_mode & 06000) && gofer_reaches(gofer_ask.root, st, MAY_R | MAY_W)) ?
+		       0 :
+		       -EPERM;
+}
+
+/* There is no call that links what is open without rights of its own. So it is looked at again: another file has its new name no longer. */
+static int linked(const struct parent *to, const struct stat *was)
 {
 	struct stat st;
 
 	if (!has_maps())
 		return 0;
-	if (fstatat(p->fd, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(to->fd, to->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return gofer_owner_mapped(gofer_ask.root, &st) ||
-			       (S_ISREG(st.st_mode) && !(st.st_mode & 06000) && gofer_reaches(gofer_ask.root, &st, MAY_R | MAY_W)) ?
-		       0 :
-		       -EPERM;
+	if (st.st_ino == was->st_ino && st.st_dev == was->st_dev)
+		return 0;
+	if (victim_goes(to->fd, to->name) == 0)
+		unlinkat(to->fd, to->name, 0);
+	return -ESTALE;
 }
 
 static int do_link(struct answer *a, struct parent *p)
 {
 	struct parent to;
+	struct stat st;
 	int err = open_other(&to);
 
 	if (err != 0)
 		return err;
 	err = dir_changes(to.fd, false);
 	if (err == 0)
-		err = may_link(p);
+		err = may_link(p, &st);
+	if (err == 0 && linkat(p->fd, p->name, to.fd, to.name, 0) < 0)
+		err = -errno;
+	else if (err == 0)
+		err = linked(&to, &st);
 	if (err == 0)
-		err = linkat(p->fd, p->name, to.fd, to.name, 0) < 0 ? -errno :
-								      gofer_answer_name(a, gofer_ask.root, to.fd, to.name);
+		err = gofer_answer_name(a, gofer_ask.root, to.fd, to.name);
 	gofer_put_parent(&to);
 	return err;
+}
+
+/* A directory that comes into another one has its ".." changed: that takes the right to write to it. */
+static int may_move(int dir, const char *name, int to)
+{
+	struct stat from, there, st;
+
+	if (!has_maps())
+		return 0;
+	if (fstat(dir, &from) < 0 || fstat(to, &there) < 0)
+		return -errno;
+	if ((from.st_ino == there.st_ino && from.st_dev == there.st_dev) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return 0; /* if it isn't there, renameat2 says so */
+	return gofer_reaches(gofer_ask.root, &st, MAY_W) ? 0 : -EACCES;
 }
 
 static int do_rename(struct parent *p)
@@ -189,6 +291,10 @@ static int do_rename(struct parent *p)
 	if (err == 0 && victim_goes(to.fd, to.name) == -EPERM)
 		err = -EPERM;
 	if (err == 0)
+		err = may_move(p->fd, p->name, to.fd);
+	if (err == 0 && (gofer_ask.req.flags & 2U)) /* EXCHANGE: the other one moves, too */
+		err = may_move(to.fd, to.name, p->fd);
+	if (err == 0)
 		err = syscall(SYS_renameat2, p->fd, p->name, to.fd, to.name, gofer_ask.req.flags) < 0 ? -errno : 0;
 	gofer_put_parent(&to);
 	return err;
@@ -198,20 +304,18 @@ static int do_rename(struct parent *p)
  * thing itself is held by O_PATH, and its mode changed by way of /proc/self/fd. */
 static int change_mode(int dir, const char *name, const struct stat *was, mode_t mode)
 {
-	char self[40];
 	struct stat st;
 	int fd, err = 0;
 
 	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	if (fstat(fd, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev)
 		err = -ESTALE;
 	else if (S_ISLNK(st.st_mode))
 		err = -EOPNOTSUPP;
-	else if (fchmodat(AT_FDCWD, self, mode, 0) < 0)
-		err = -errno;
+	else
+		err = set_mode(fd, mode);
 	close(fd);
 	return err;
 }
@@ -227,6 +331,25 @@ static int change_owner(int dir, const char *name, const struct stat *was, uid_t
 	if (fstat(fd, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev || (has_maps() && !gofer_owner_mapped(gofer_ask.root, &st)))
 		err = -ESTALE;
 	else if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Times: with maps, too, of what was looked at. */
+static int change_times(int dir, const char *name, const struct stat *was, const struct timespec times[2])
+{
+	struct stat st;
+	int fd, err = 0;
+
+	if (!has_maps())
+		return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_ino != was->st_ino || st.st_dev != was->st_dev)
+		err = -ESTALE;
+	else if (utimensat(fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -255,9 +378,13 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 		return -ESTALE;
 	if ((q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID | GOFER_ATTR_MODE)) && has_maps() && !gofer_owner_mapped(gofer_ask.root, &st))
 		return -EPERM;
-	if ((q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) && !gofer_owner_mapped(gofer_ask.root, &st) &&
-	    !gofer_reaches(gofer_ask.root, &st, MAY_W))
-		return -EPERM;
+	if ((q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) && !gofer_owner_mapped(gofer_ask.root, &st)) {
+		if (!gofer_reaches(gofer_ask.root, &st, MAY_W))
+			return -EPERM;
+		/* Who isn't its owner may say that it is now, and no other time. */
+		for (int i = 0; i < 2; i++)
+			times[i].tv_nsec = times[i].tv_nsec == UTIME_OMIT ? UTIME_OMIT : UTIME_NOW;
+	}
 	if (q->valid & (GOFER_ATTR_UID | GOFER_ATTR_GID))
 		err = change_owner(dir, name, &st, uid, gid);
 	if (err == 0 && (q->valid & GOFER_ATTR_MODE))
@@ -272,40 +399,58 @@ static int do_setattr(struct answer *a, int dir, const char *name)
 			close(fd);
 		}
 	}
-	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)) &&
-	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		err = -errno;
+	if (err == 0 && (q->valid & (GOFER_ATTR_ATIME | GOFER_ATTR_MTIME)))
+		err = change_times(dir, name, &st, times);
 	return err != 0 ? err : gofer_answer_name(a, gofer_ask.root, dir, strcmp(name, ".") == 0 ? "" : name);
+}
+
+/* With maps: by a descriptor of what was looked at. Only files and directories have attributes of users. */
+static int change_xattr_of(const char *file, const char *value, size_t value_len)
+{
+	int fd = openat(AT_FDCWD, file, O_PATH | O_NOFOLLOW | O_CLOEXEC), open_fd, err;
+	char self[40];
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	err = fstat(fd, &st) < 0 ? -errno : !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) ? -EPERM : !gofer_reaches(gofer_ask.root, &st, MAY_W) ? -EACCES : 0;
+	if (err == 0) {
+		open_fd = openat(AT_FDCWD, self, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (open_fd < 0 && errno == EACCES && S_ISREG(st.st_mode))
+			open_fd = openat(AT_FDCWD, self, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		err = open_fd < 0 || (gofer_ask.req.op == GOFER_REMOVEXATTR ? fremovexattr(open_fd, gofer_ask.arg) :
+									     fsetxattr(open_fd, gofer_ask.arg, value, value_len, (int)gofer_ask.req.flags)) < 0 ?
+			      -errno :
+			      0;
+		if (open_fd >= 0)
+			close(open_fd);
+	}
+	close(fd);
+	return err;
 }
 
 /* Names that a guest may give to the host's files: the others are the host's own business. */
 static int change_xattr(void)
 {
-	size_t name_len = strnlen(gofer_ask.arg, gofer_ask.req.arg_len);
-	const char *file;
-	struct stat st;
+	size_t name_len = strnlen(gofer_ask.arg, gofer_ask.req.arg_len), value_len = gofer_ask.req.arg_len - name_len - 1;
+	const char *file, *value = gofer_ask.arg + name_len + 1;
 	int err;
 
 	if (name_len == gofer_ask.req.arg_len || name_len > 255)
 		return -EINVAL;
 	if (strncmp(gofer_ask.arg, "user.", 5) != 0)
 		return -EPERM;
+	if (gofer_ask.req.op != GOFER_REMOVEXATTR && (gofer_ask.req.flags & ~3U))
+		return -EINVAL;
 	err = gofer_enter_parent(&file);
 	if (err != 0)
 		return err;
-	/* With the second flag it isn't lstat, by another number, in libc. */
-	if (has_maps() && fstatat(AT_FDCWD, file, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
-		return -errno;
-	if (has_maps() && !gofer_reaches(gofer_ask.root, &st, MAY_W))
-		return -EACCES;
+	if (has_maps())
+		return change_xattr_of(file, value, value_len);
 	if (gofer_ask.req.op == GOFER_REMOVEXATTR)
 		return lremovexattr(file, gofer_ask.arg) < 0 ? -errno : 0;
-	if (gofer_ask.req.flags & ~3U)
-		return -EINVAL;
-	return lsetxattr(file, gofer_ask.arg, gofer_ask.arg + name_len + 1, gofer_ask.req.arg_len - name_len - 1,
-			 (int)gofer_ask.req.flags) < 0
-		       ? -errno
-		       : 0;
+	return lsetxattr(file, gofer_ask.arg, value, value_len, (int)gofer_ask.req.flags) < 0 ? -errno : 0;
 }
 
 static int may_do(struct parent *p)
@@ -333,9 +478,9 @@ static int do_named(struct answer *a, struct parent *p)
 	case GOFER_CREATE:
 		return do_create(a, p);
 	case GOFER_MKDIR:
-		if (mkdirat(p->fd, p->name, host_mode(gofer_ask.req.mode, true)) < 0)
+		if (mkdirat(p->fd, p->name, mode_made(true)) < 0)
 			return -errno;
-		return made(a, p, -1);
+		return made(a, p, -1, S_IFDIR);
 	case GOFER_MKNOD:
 		return do_mknod(a, p);
 	case GOFER_SYMLINK:

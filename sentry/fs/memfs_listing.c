@@ -190,7 +190,9 @@ static void note_attrs(struct gofer_record *r, bool bare)
 {
 	bool is_file = (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG;
 
-	r->flags &= GOFER_HAS_XATTRS | GOFER_NO_XATTRS | (bare && is_file ? GOFER_BARE : 0U);
+	/* Bare without having been asked for: in a directory that can't be searched all is. */
+	bare |= (r->flags & GOFER_BARE) != 0;
+	r->flags &= GOFER_HAS_XATTRS | GOFER_NO_XATTRS | GOFER_BARE;
 	if (!bare && is_file)
 		r->flags |= LOWER_AHEAD;
 	if (!bare && (r->flags & (GOFER_HAS_XATTRS | GOFER_NO_XATTRS)))

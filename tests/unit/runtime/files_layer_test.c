@@ -16,6 +16,8 @@
 #include <sys/xattr.h>
 
 static char dir[64];
+static const struct idmaps *maps;        /* of the container; NULL: none */
+static uint32_t as = UINT32_MAX;         /* the owner in records; UINT32_MAX: ourselves */
 static char *stream;
 static size_t have, at;
 
@@ -25,8 +27,8 @@ static void rec(enum files_kind kind, unsigned flags, mode_t mode, const char *n
 				 .kind = (uint16_t)kind,
 				 .flags = (uint16_t)flags,
 				 .mode = mode,
-				 .uid = geteuid(),
-				 .gid = getegid(),
+				 .uid = as != UINT32_MAX ? as : geteuid(),
+				 .gid = as != UINT32_MAX ? as : getegid(),
 				 .mtime_sec = 1000,
 				 .name_len = (uint32_t)strlen(name),
 				 .len = (uint32_t)strlen(data),
@@ -63,7 +65,7 @@ static bool receive(bool set_ids)
 	cleanup_free char *root = xasprintf("%s/root", dir);
 	cleanup_close int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_error struct error *err = NULL;
-	struct files_sink *sink = files_layer_sink(fd, geteuid() == 0, set_ids, NULL);
+	struct files_sink *sink = files_layer_sink(fd, geteuid() == 0, set_ids, maps);
 	bool ok = files_receive(&s, sink, &err);
 
 	cr_expect_eq(ok, err == NULL);
@@ -360,4 +362,67 @@ Test(files_layer, random_records)
 		taken += receive(round % 2);
 	}
 	cr_expect_gt(taken, 500, "only %u were taken", taken);
+}
+
+/* ---- a container with maps of ids, whose kernel was taken over: 0 to 9 inside are 50000 and 60000 on the host ---- */
+
+static bool with_maps(void)
+{
+	static const struct idmap_range uids[] = {{0, 50000, 10}}, gids[] = {{0, 60000, 10}};
+	static const struct idmaps both = {{uids, 1}, {gids, 1}};
+
+	if (geteuid() != 0)
+		cr_skip_test("only root makes files of others");
+	maps = &both;
+	as = 3;
+	shell("cd root && chown 50000:60000 . && mkdir -p open/dir open/empty open/mine sticky/dir shut/open && touch open/dir/f open/file open/mine/f sticky/f sticky/mine shut/open/f && "
+	      "chmod 755 open/dir open/empty && chown 50001:60001 open/mine sticky/mine && chmod 1777 sticky && chmod 777 open shut/open && chmod 711 open/mine && chmod 700 shut");
+	return true;
+}
+
+Test(files_layer, what_nobody_in_the_maps_could_remove_stays)
+{
+	with_maps();
+	GONE("open/dir");
+	GONE("sticky/f");
+	GONE("sticky/dir");
+	GONE("shut/open/f");
+	FILE_("sticky/f", 0644, "evil");
+	FILE_("shut/open/new", 0644, "evil");
+	LINK_("open/dir", "evil");
+	DIR_("open/dir", FILES_OPAQUE);
+	END();
+	cr_expect(receive(true)); /* told, and left out */
+	shell("cd root && test -e open/dir/f && test -f sticky/f && ! test -s sticky/f && test -d sticky/dir && test -e shut/open/f && ! test -e shut/open/new");
+	cr_expect_eq(look("root/open/dir").st_mode & 07777, 0755);
+	cr_expect_eq(look("root/open/dir").st_uid, 0);
+	cr_expect_eq(look("root/shut").st_mode & 07777, 0700);
+}
+
+Test(files_layer, what_they_could_remove_goes)
+{
+	with_maps();
+	GONE("open/empty");
+	GONE("open/file");
+	GONE("open/mine");
+	GONE("sticky/mine");
+	FILE_("sticky/new", 0644, "text");
+	END();
+	cr_expect(receive(true));
+	shell("cd root && test \"$(ls open)\" = dir && test \"$(echo sticky/*)\" = 'sticky/dir sticky/f sticky/new'");
+	cr_expect_eq(look("root/sticky/new").st_uid, 50003);
+}
+
+Test(files_layer, set_id_bits_are_of_the_owner_that_was_meant)
+{
+	with_maps();
+	FILE_("a", 06755, "x");
+	as = 10; /* isn't one of the container's */
+	FILE_("b", 06755, "x");
+	END();
+	cr_expect(receive(true));
+	cr_expect_eq(look("root/a").st_mode & 07777, 06755);
+	cr_expect_eq(look("root/a").st_uid, 50003);
+	cr_expect_eq(look("root/b").st_mode & 07777, 0755);
+	cr_expect_eq(look("root/b").st_uid, 50000);
 }

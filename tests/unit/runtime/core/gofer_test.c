@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -240,11 +241,13 @@ Test(gofer, contents_are_those_of_files_that_may_be_opened)
 }
 
 /* The records that a request gives, as "name:type:flags:size " each, in the answer's order. */
+static int records_root;
+
 static const char *records(int op, const char *path, const char *arg, uint32_t flags)
 {
 	static uint8_t message[GOFER_MESSAGE_MAX];
 	static char text[4096];
-	struct gofer_request q = {.op = (uint16_t)op, .flags = flags, .path_len = (uint32_t)strlen(path),
+	struct gofer_request q = {.op = (uint16_t)op, .root = (uint16_t)records_root, .flags = flags, .path_len = (uint32_t)strlen(path),
 				  .arg_len = (uint32_t)strlen(arg)};
 	struct gofer_reply reply;
 	size_t used = 0;
@@ -476,6 +479,30 @@ static void look(const char *name)
 	memcpy(&record, message + sizeof(struct gofer_reply), sizeof(record));
 }
 
+/* How many attributes are told of it. */
+static uint32_t xattrs_of(const char *name)
+{
+	struct gofer_request q = {.op = GOFER_XATTRS, .root = 3, .path_len = (uint32_t)strlen(name)};
+	static uint8_t message[4096];
+	struct gofer_reply reply = {0};
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), name, strlen(name));
+	cr_assert(send(sock, message, sizeof(q) + strlen(name), MSG_NOSIGNAL) > 0);
+	cr_assert(recv(sock, message, sizeof(message), 0) >= (ssize_t)sizeof(reply));
+	memcpy(&reply, message, sizeof(reply));
+	cr_expect_eq(reply.err, 0);
+	return reply.count;
+}
+
+static int set_xattr(const char *name)
+{
+	static const char arg[] = "user.k\0value";
+	struct gofer_request q = {.op = GOFER_SETXATTR, .root = 3, .path_len = (uint32_t)strlen(name), .arg_len = sizeof(arg) - 1};
+
+	return ask_raw(&q, name, strlen(name), arg, sizeof(arg) - 1, NULL);
+}
+
 Test(gofer, owners_are_told_as_ids_inside)
 {
 	have_root();
@@ -524,6 +551,11 @@ Test(gofer, owners_change_within_the_maps)
 	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_MTIME, 0, 0), -EPERM);
 	cr_expect_eq(ask_as(GOFER_SETATTR, "theirs", "", GOFER_ATTR_SIZE, 0, 0), -EACCES);
 	cr_expect_eq(ask_as(GOFER_SETATTR, "in/all", "", GOFER_ATTR_MTIME | GOFER_ATTR_SIZE, 0, 0), 0, "all may write to it");
+	look("in/all");
+	cr_expect_gt(record.mtime_sec, 1000000, "now, and not what was said: that is the owner's");
+	cr_expect_eq(ask_as(GOFER_SETATTR, "half", "", GOFER_ATTR_MTIME, 0, 0), 0);
+	look("half");
+	cr_expect_eq(record.mtime_sec, 0, "its owner may");
 	cr_expect_eq(ask_as(GOFER_SETATTR, "half", "", GOFER_ATTR_GID, 0, 3), 0, "its owner may");
 	cr_expect_eq(owner_of("half"), OWNER(50001, 60003));
 	cr_expect_eq(owner_of("theirs"), OWNER(0, 0));
@@ -553,4 +585,126 @@ Test(gofer, nobody_in_the_maps_gets_further_than_he_would)
 	cr_expect_eq(ask_as(GOFER_UNLINK, "sticky/mine", "", 0, 0, 0), 0);
 	cr_expect_eq(ask_as(GOFER_RENAME, "theirs", "open/theirs", 0, 0, 0), 0, "the directories may change");
 	cr_expect_eq(ask_as(GOFER_UNLINK, "secret", "", 0, 0, 0), 0);
+	cr_expect_eq(ask_as(GOFER_RENAME, "shut", "open/shut", 0, 0, 0), -EACCES, "its .. would change");
+	cr_expect_eq(ask_as(GOFER_RENAME, "shut", "shut2", 0, 0, 0), 0, "in the same directory it doesn't");
+}
+
+Test(gofer, a_directory_that_cannot_be_searched_tells_names)
+{
+	have_root();
+	shell("mkdir names names/d && echo 1234 >names/f && chmod 744 names");
+	records_root = 3;
+	for (unsigned flags = 0; flags <= (GOFER_LIST_BARE | GOFER_LIST_XATTRS); flags++) {
+		const char *got = records(GOFER_LIST, "names", "", flags);
+
+		cr_expect_not_null(strstr(got, "f:f:4:0 "), "%u: %s", flags, got);
+		cr_expect_not_null(strstr(got, "d:d:4:0 "), "%u: %s", flags, got);
+	}
+	cr_expect_eq(ask_as(GOFER_ATTRS, "names", "f", 0, 0, 0), -EACCES);
+}
+
+/* Whether a file has any is told with its record, which ones by a request. */
+Test(gofer, attributes_of_what_cannot_be_read_are_not_told)
+{
+	char path[160];
+
+	have_root();
+	snprintf(path, sizeof(path), "%s/mapped/secret", dir);
+	if (setxattr(path, "user.key", "hush", 4, 0) < 0)
+		cr_skip_test("no attributes here");
+	snprintf(path, sizeof(path), "%s/mapped/theirs", dir);
+	cr_assert_eq(setxattr(path, "user.key", "loud", 4, 0), 0);
+	records_root = 3;
+	cr_expect_str_eq(records(GOFER_ATTRS, "", "secret/theirs", GOFER_ATTRS_XATTRS), "secret:f:0:2 theirs:f:1:2 ");
+	cr_expect_eq(xattrs_of("secret"), 0U);
+	cr_expect_eq(xattrs_of("theirs"), 1U);
+	cr_expect_eq(ask_as(GOFER_SETXATTR, "theirs", "user.key", 0, 0, 0), -EINVAL, "no value");
+	cr_expect_eq(set_xattr("theirs"), -EACCES);
+	cr_expect_eq(set_xattr("mine"), 0);
+	cr_expect_eq(set_xattr("open"), 0);
+	cr_expect_eq(set_xattr("in/all"), 0);
+	cr_expect_eq(xattrs_of("mine"), 1U);
+	cr_expect_eq(ask_as(GOFER_REMOVEXATTR, "mine", "user.k", 0, 0, 0), -EINVAL);
+}
+
+Test(gofer, modes_of_what_is_made)
+{
+	have_root();
+	for (int op = GOFER_MKDIR; op <= GOFER_MKNOD; op++) {
+		cr_expect_eq(ask_as(op, "new", "", BOTH, 1, 1), 0);
+		look("new");
+		cr_expect_eq(record.mode & 07777, 0644, "%o", record.mode);
+		shell("rm -r new");
+	}
+	cr_expect_eq(ask_as(GOFER_MKDIR, "group/new", "", GOFER_ATTR_UID, 1, 1), 0);
+	look("group/new");
+	cr_expect_eq(record.mode & 07777, 02644, "%o", record.mode);
+}
+
+/* Exchanges two names until it is killed. */
+static pid_t exchanger(const char *one, const char *two)
+{
+	pid_t pid = fork();
+	char a[160], b[160];
+
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(a, sizeof(a), "%s/mapped/%s", dir, one);
+	snprintf(b, sizeof(b), "%s/mapped/%s", dir, two);
+	for (;;)
+		renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+}
+
+/* Somebody else who may write to the directory puts a file of root's under the name, between making and giving away. */
+Test(gofer, what_is_given_away_is_what_was_made)
+{
+	static const int ops[] = {GOFER_MKDIR, GOFER_MKNOD, GOFER_SYMLINK};
+	char keep[160], v[160], n[160];
+
+	have_root();
+	shell("mkdir keep && mkdir open/v && touch open/v/x && mkfifo -m 755 keep/6 && ln -s other keep/7");
+	snprintf(v, sizeof(v), "%s/mapped/open/v", dir);
+	snprintf(n, sizeof(n), "%s/mapped/open/n", dir);
+	for (size_t k = 0; k < sizeof(ops) / sizeof(ops[0]); k++) {
+		bool is_dir = ops[k] == GOFER_MKDIR;
+		unsigned made = 0;
+		struct stat st;
+		pid_t pid;
+		int fd;
+
+		snprintf(keep, sizeof(keep), "%s/mapped/keep/%s", dir, ops[k] == GOFER_MKNOD ? "6" : "7");
+		fd = open(is_dir ? v : keep, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		cr_assert_geq(fd, 0);
+		pid = exchanger("open/v", "open/n");
+		for (unsigned i = 0; i < 4000; i++) {
+			if (!is_dir) {
+				do { /* again, where they were exchanged in between */
+					unlink(n);
+					unlink(v);
+				} while (linkat(AT_FDCWD, keep, AT_FDCWD, v, 0) < 0);
+			}
+			made += ask_as(ops[k], "open/n", "x", BOTH, 1, 1) == 0;
+			if (is_dir)
+				rmdir(n);
+		}
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		cr_expect_gt(made, 0U);
+		cr_assert_eq(fstat(fd, &st), 0);
+		cr_expect(st.st_uid == 0 && st.st_gid == 0, "operation %d gave a file of root's to %u:%u", ops[k], st.st_uid, st.st_gid);
+		close(fd);
+		shell("rm -rf open/v open/n");
+	}
+}
+
+Test(gofer, a_path_in_the_argument_is_no_longer_than_others)
+{
+	static char big[40001];
+	struct gofer_request q = {.op = GOFER_LIST, .size = 8, .path_len = 1, .arg_len = 40000};
+
+	for (size_t i = 0; i < 40000; i++)
+		big[i] = i % 100 == 99 ? '/' : 'a';
+	big[39999] = 'a';
+	cr_expect_eq(ask_raw(&q, "d", 1, big, 40000, NULL), -EINVAL);
 }
