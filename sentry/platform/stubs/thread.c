@@ -20,7 +20,6 @@
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
-#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
@@ -364,7 +363,7 @@ static void account_cpu(struct host_proc *proc, uint64_t cpu_ns)
 	}
 }
 
-static void account_end(int pid, uint64_t cpu_ns)
+void stubs_account_end(int pid, uint64_t cpu_ns)
 {
 	struct host_proc *proc;
 
@@ -416,8 +415,7 @@ void stubs_reap(void)
 		return;
 	}
 	while ((pid = host_wait_usage(&status, &cpu_ns)) > 0) {
-		if (cpu_limited)
-			account_end(pid, cpu_ns);
+		stubs_account_end(pid, cpu_ns);
 		stubs_child_ended(pid, status);
 	}
 }
