@@ -197,6 +197,8 @@ struct platform_ops {
 	/* CPU time in ns that is on this thread's account (user, system): one of a process's threads that have tasks has all that
 	 * the process used, and the others 0. last: the thread goes, and what is said now nobody's account has any more. */
 	void (*thread_times)(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime);
+	/* Bytes in memory that the platform shares with guests for its own work, and that they can write. Optional. */
+	uint64_t (*shared_bytes)(void);
 	/* The vDSO's place in every guest address space. */
 	uint64_t (*vdso_base)(void);
 };

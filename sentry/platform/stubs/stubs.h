@@ -309,6 +309,7 @@ int stubs_fpstate_load(struct task *task, gva_t src);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);
 uint64_t stubs_mm_resident_last(struct platform_mm *pmm);
+uint64_t stubs_shared_bytes(void);
 void stubs_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime);
 uint64_t stubs_vdso_base(void);
 

@@ -283,6 +283,31 @@ uint64_t gate_local_total(void)
 	return sum;
 }
 
+static uint64_t bytes_in(int fd)
+{
+	int64_t size, blocks;
+
+	return host_fstat_blocks(fd, &size, &blocks) == 0 ? (uint64_t)blocks * 512 : 0;
+}
+
+/* What mailboxes hold, not how large they are. */
+uint64_t stubs_shared_bytes(void)
+{
+	const struct platform_thread *pt;
+	const struct spare_area *s;
+	struct host_proc *proc;
+	uint64_t sum = 0;
+
+	list_for_each (proc, &all_procs, all_link) {
+		list_for_each(pt, &proc->threads, proc_link)
+			sum += bytes_in(pt->mailbox_fd);
+		if (list_first(&proc->mm->procs, struct host_proc, mm_link) == proc)
+			list_for_each(s, &proc->mm->spares, link)
+				sum += bytes_in(s->mailbox_fd);
+	}
+	return sum;
+}
+
 void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
