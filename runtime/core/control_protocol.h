@@ -30,6 +30,7 @@ enum control_type {
 	CONTROL_KEEP,          /* init has ended with status, what was changed can be kept: answered by a CONTROL_FILES, with the
 				* keeper's socket or without */
 	CONTROL_CONTAINER_CREATED, /* a further container's CONTROL_CREATED: id. Then it is told of as of a process from outside */
+	CONTROL_CONTAINER_EMPTY,   /* no process of it is left; CONTROL_EXEC_ENDED comes when its files have gone, too: id */
 	CONTROL_CONTAINER_OOM,     /* container: one of its processes ended for its limit on memory */
 	CONTROL_USAGE,             /* a control_usage: the answer to CONTROL_WANT_USAGE */
 	CONTROL_WANT_HELD,         /* the limit on memory may be near: look now. Answered by a control_held, behind the CONTROL_OOM if it

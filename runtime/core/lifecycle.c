@@ -58,6 +58,7 @@ struct member {
 	uint32_t id; /* 0: this entry is free */
 	enum container_state state;
 	bool start_sent, paused;
+	bool empty;         /* no process of it is left, what it had is being taken away */
 	int64_t kill_at_ms; /* 0: not so */
 	int status;
 	uint32_t ooms; /* as told to those that wait for events */
@@ -545,7 +546,7 @@ static void kill_member(struct connection *c, struct member *m, const struct lif
 			reply_error(c, 0, NOT_LISTENING);
 			return;
 		}
-		if (rq->signal == SIGKILL && m->kill_at_ms == 0)
+		if (rq->signal == SIGKILL && m->kill_at_ms == 0 && !m->empty)
 			m->kill_at_ms = now_ms() + MEMBER_DEADLINE_MS;
 	}
 	reply_ok(c);
@@ -1016,6 +1017,18 @@ static void take_created(uint32_t id)
 	reply(c, &(struct lifecycle_reply){.type = LC_OK, .status = (int32_t)id});
 }
 
+/* A kill has had its effect. How long the rest takes is the tree's size, and no reason to end the others. */
+static void take_empty(uint32_t id)
+{
+	struct connection *c = find_exec(id);
+	struct member *m = c != NULL && c->life_line ? find_member(c->container) : NULL;
+
+	if (m == NULL)
+		return;
+	m->empty = true;
+	m->kill_at_ms = 0;
+}
+
 static void take_usage(const struct control_usage *u)
 {
 	struct lifecycle_reply r = {.type = LC_OK,
@@ -1152,6 +1165,10 @@ bool lifecycle_control(const union control_any *any, size_t n)
 	case CONTROL_CONTAINER_CREATED:
 		if (connections != NULL)
 			take_created(any->msg.id);
+		return true;
+	case CONTROL_CONTAINER_EMPTY:
+		if (connections != NULL)
+			take_empty(any->msg.id);
 		return true;
 	case CONTROL_CONTAINER_OOM:
 		if (connections != NULL)

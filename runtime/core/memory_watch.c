@@ -10,7 +10,7 @@
  *
  * Shared pages appear in each process that maps them, so their sum is an upper bound of those; of memory that nobody maps at
  * the moment (a System V segment, a file of which parts were mapped one after the other) only the sentry knows, which tells
- * what its memfds have for blocks (sentry/kernel/shared_watch.c). It can lie, and was then taken over.
+ * what its memfds have for blocks, those of mailboxes included (sentry/kernel/shared_watch.c). It can lie, and was then taken over.
  *
  * Samples come every 10 ms while the sum moves and up to every 100 ms while it rests, so a guest can overshoot by what it
  * touches in one interval; where a cgroup is given that is exact.

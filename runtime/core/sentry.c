@@ -103,6 +103,13 @@ void control_container_created(uint32_t id)
 	send_control(&msg);
 }
 
+void control_container_empty(uint32_t id)
+{
+	struct control_message msg = {.type = CONTROL_CONTAINER_EMPTY, .id = id};
+
+	send_control(&msg);
+}
+
 void control_container_oom(uint32_t id)
 {
 	struct control_message msg = {.type = CONTROL_CONTAINER_OOM, .container = id};

@@ -61,6 +61,8 @@ struct pty_set {
 	struct superblock sb;        /* its root is there once it was mounted */
 	struct inode *ptmx_node;
 };
+#define ROOT_MODE 0755
+#define PTMX_MODE 0666
 static struct list sets = LIST_INIT(sets);
 static const char pts_type[] = "devpts";
 
@@ -73,6 +75,14 @@ static struct pty *find_pty(const struct pty_set *set, uint32_t index)
 static bool is_free(const struct pty_set *set)
 {
 	return set->container->ended && set->count == 0 && (set->sb.root == NULL || set->sb.root->ref.count == 1);
+}
+
+static void as_new(struct inode *inode, uint32_t mode)
+{
+	inode->mode = mode;
+	inode->uid = 0;
+	inode->gid = 0;
+	inode->atime = inode->mtime = inode->ctime = inode->btime = vfs_now();
 }
 
 /* The running task's container's, made if need be; NULL: memory is out. */
@@ -94,6 +104,11 @@ static struct pty_set *own_set(void)
 		list_add_tail(&sets, &found->link);
 	} else {
 		found->container->ptys = NULL;
+		/* What the container before has made of them is none of the next one's. */
+		if (found->sb.root != NULL)
+			as_new(found->sb.root->inode, LINUX_S_IFDIR | ROOT_MODE);
+		if (found->ptmx_node != NULL)
+			as_new(found->ptmx_node, LINUX_S_IFCHR | PTMX_MODE);
 	}
 	found->container = c;
 	c->ptys = found;
@@ -671,11 +686,11 @@ struct superblock *devpts_new_superblock(void)
 	if (sb->root != NULL)
 		return sb;
 	if (set->ptmx_node == NULL)
-		set->ptmx_node = inode_new(sb, 2, LINUX_S_IFCHR | 0666, &node_iops, NULL);
+		set->ptmx_node = inode_new(sb, 2, LINUX_S_IFCHR | PTMX_MODE, &node_iops, NULL);
 	if (set->ptmx_node == NULL)
 		return NULL;
 	set->ptmx_node->rdev = LINUX_MKDEV(5, 2);
-	root = inode_new(sb, 1, LINUX_S_IFDIR | 0755, &root_iops, &root_fops);
+	root = inode_new(sb, 1, LINUX_S_IFDIR | ROOT_MODE, &root_iops, &root_fops);
 	if (root == NULL)
 		return NULL;
 	root->nlink = 2;

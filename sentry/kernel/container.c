@@ -106,6 +106,8 @@ void container_finish(struct container *c, struct task *task)
 	struct mount *root = c->root;
 
 	c->root = NULL;
+	if (!c->told)
+		control_container_empty(c->id);
 	if (root != NULL)
 		vfs_drop_root(root, task, memfs_empty);
 	if (c->gofer != NULL)

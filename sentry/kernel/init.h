@@ -26,6 +26,7 @@ void kernel_start_program(void);
 /* runtime/core/sentry.c: words to the monitor. */
 void control_created(void);
 void control_container_created(uint32_t id);
+void control_container_empty(uint32_t id);
 void control_container_oom(uint32_t id);
 void control_exec_started(uint32_t id, int pid);
 void control_exec_failed(uint32_t id, int start_errno, const char *text);

@@ -9,6 +9,10 @@
  *	something new can be filled --> every MIN_NS, less and less often while nothing changes, at least every MAX_NS
  *	    --> blocks of all memfds --> changed? --> CONTROL_SHARED --> the monitor's sum (runtime/core/memory_watch.c)
  *
+ * Mailboxes are such memory as well: guests can write there. While all of it is mapped, the monitor sees them in the processes'
+ * shared pages; beside segments that nobody maps it would take them for a part of those. So they are in the sum, with what they
+ * hold: looked at every MAX_NS, for there may be thousands.
+ *
  * Only while there is a limit, and only while there are such memfds: an idle sandbox without them has no ticks. The guest
  * controls how many there are, by its descriptors' number, and overshoots by what it fills within MAX_NS.
  */
@@ -17,6 +21,7 @@
 #include "sentry/fs/memfs.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/mm/mm.h"
+#include "sentry/platform/platform.h"
 
 #define MIN_NS (10 * NSEC_PER_MSEC)
 #define MAX_NS (100 * NSEC_PER_MSEC)
@@ -27,14 +32,29 @@ static void (*tell_monitor)(uint64_t bytes);
 static uint64_t last_told, interval = MIN_NS;
 static bool limited;
 
-/* True if it has changed; *any: there is something to look at. */
-static bool look(bool *any)
+static uint64_t platform_bytes(bool now)
+{
+	static uint64_t last, next;
+
+	if (platform == NULL || platform->shared_bytes == NULL)
+		return 0;
+	if (now || loop_now() >= next) {
+		last = platform->shared_bytes();
+		next = loop_now() + MAX_NS;
+	}
+	return last;
+}
+
+/* True if it has changed; *any: there is something to look at. now: at all of it. */
+static bool look(bool *any, bool now)
 {
 	uint64_t bytes;
 	bool changed;
 
 	*any = mm_any_shared();
 	bytes = memfs_memfd_bytes(any) + mm_shared_bytes();
+	if (bytes != 0)
+		bytes += platform_bytes(now);
 	changed = bytes > last_told + WORTH || bytes + WORTH < last_told;
 	if (changed || (bytes == 0 && last_told != 0)) {
 		last_told = bytes;
@@ -49,7 +69,7 @@ static void tick(struct ktimer *t)
 
 	if (!limited)
 		return;
-	interval = look(&any) ? MIN_NS : MIN(interval * 2, MAX_NS);
+	interval = look(&any, false) ? MIN_NS : MIN(interval * 2, MAX_NS);
 	if (any)
 		ktimer_set(t, loop_now() + interval);
 }
@@ -69,7 +89,7 @@ void shared_watch_now(void)
 	bool any;
 
 	if (limited)
-		(void)look(&any);
+		(void)look(&any, true);
 }
 
 void shared_watch_limit(uint64_t limit, void (*tell)(uint64_t bytes))

@@ -9,8 +9,8 @@
  *
  *      task_alloc --> task_link (tables) --> task_start (coroutine) --> task_exit_thread --> task_unlink | group_reap
  *
- * Times: the host tells the CPU time of whole processes only (platform->thread_times of the first thread answers for
- * all), so a group's is exact, with what was saved from earlier host processes (execve changes them) and ended threads.
+ * Times: the host tells the CPU time of whole processes only (platform->thread_times of the first thread that is left
+ * answers for all), so a group's is exact, with what was saved from earlier host processes (execve changes them) and ended threads.
  * A single thread's among several is an estimate: whenever it is asked for, what the group has used since the last time
  * is shared out equally to the threads that want to run.
  */
@@ -256,13 +256,13 @@ static uint64_t last_resident_kib(const struct task *t)
 	return (bytes != 0 ? bytes : mapped) / KiB;
 }
 
-/* Exact, but only for the sum over a group: the platform puts a process's whole time on its first thread. */
+/* Exact, but only for the sum over a group: the platform puts a process's whole time on one of its threads. */
 static void host_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 {
 	uint64_t u = 0, s = 0;
 
 	if (task->pt != NULL)
-		platform->thread_times(task->pt, &u, &s);
+		platform->thread_times(task->pt, false, &u, &s);
 	*utime = task->usage.utime + u;
 	*stime = task->usage.stime + s;
 }
@@ -316,7 +316,7 @@ void task_save_times(struct task *task)
 
 	if (task->pt == NULL)
 		return;
-	platform->thread_times(task->pt, &u, &s);
+	platform->thread_times(task->pt, true, &u, &s);
 	task->usage.utime += u;
 	task->usage.stime += s;
 	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, last_resident_kib(task));

@@ -6,7 +6,9 @@
  * In between another thread of the same guest may call too. If A unmaps a range and B is then given the same addresses,
  * the host may see B's mmap first and A's munmap after it, and B's memory is gone. So what A unmaps is kept on
  * mm->inflight and given to nobody until A's next call shows that its return is complete; the same record holds the
- * file whose descriptor A's queued mmap still needs, should B unmap and close it at once.
+ * file whose descriptor A's queued mmap still needs, should B unmap and close it at once. It doesn't hold what was mapped in the
+ * range before: if that was the last of a shared segment or of an unlinked file, its memory is emptied at once (shared_mem_put,
+ * mem_data_free), and a thread that reads there before the host has followed gets SIGBUS; Linux shows old or new pages.
  */
 #include "sentry/mm/mm.h"
 

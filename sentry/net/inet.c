@@ -264,7 +264,12 @@ static bool port_used(const struct inet_socket *i, const struct inet_ep *ep)
 	return false;
 }
 
-/* A port nobody uses at this address; 0: none is left. */
+static bool named_for_udp(const struct inet_socket *i, uint16_t port)
+{
+	return i->sock.type == LINUX_SOCK_DGRAM && (ingress_named(true, 4, port) || ingress_named(true, 6, port));
+}
+
+/* A port nobody uses at this address; 0: none is left. Those that rules name come last: they are for who asks for them. */
 static uint16_t pick_port(const struct inet_socket *i, const struct inet_addr *addr)
 {
 	const uint32_t n = EPHEMERAL_HI - EPHEMERAL_LO + 1;
@@ -272,11 +277,12 @@ static uint16_t pick_port(const struct inet_socket *i, const struct inet_addr *a
 	uint32_t start = 0;
 
 	(void)host_getrandom(&start, sizeof start);
-	for (uint32_t k = 0; k < n; k++) {
-		ep.port = (uint16_t)(EPHEMERAL_LO + (start + k) % n);
-		if (!port_used(i, &ep))
-			return ep.port;
-	}
+	for (int named = 0; named < 2; named++)
+		for (uint32_t k = 0; k < n; k++) {
+			ep.port = (uint16_t)(EPHEMERAL_LO + (start + k) % n);
+			if (named_for_udp(i, ep.port) == named && !port_used(i, &ep))
+				return ep.port;
+		}
 	return 0;
 }
 

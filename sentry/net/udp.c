@@ -223,6 +223,9 @@ static int udp_bind(struct task *task, struct socket *s, const struct sockname *
 	err = inet_bind(task, s, name);
 	if (err != 0 || s->protocol == LINUX_IPPROTO_UDPLITE || !inet_addr_is_any(&i->local.addr))
 		return err;
+	/* Port 0 is no wish to be reached from outside, and nothing on the host may hinder it. */
+	if (!i->port_chosen)
+		return 0;
 	port = i->local.port;
 	if (!(inet_is_v6(i) && ingress_named(true, 6, port)) && !((!inet_is_v6(i) || !i->v6only) && ingress_named(true, 4, port))) {
 		tell_unnamed(task, i);

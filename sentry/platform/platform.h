@@ -194,8 +194,11 @@ struct platform_ops {
 	uint64_t (*mm_resident)(struct platform_mm *pmm);
 	/* The same as it was last known, without asking anybody. Optional. */
 	uint64_t (*mm_resident_last)(struct platform_mm *pmm);
-	/* CPU time in ns the thread has used on the host (user, system). */
-	void (*thread_times)(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
+	/* CPU time in ns that is on this thread's account (user, system): one of a process's threads that have tasks has all that
+	 * the process used, and the others 0. last: the thread goes, and what is said now nobody's account has any more. */
+	void (*thread_times)(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime);
+	/* Bytes in memory that the platform shares with guests for its own work, and that they can write. Optional. */
+	uint64_t (*shared_bytes)(void);
 	/* The vDSO's place in every guest address space. */
 	uint64_t (*vdso_base)(void);
 };

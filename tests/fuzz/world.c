@@ -246,9 +246,10 @@ static uint64_t fake_mm_resident(struct platform_mm *pmm)
 	(void)pmm;
 	return 0;
 }
-static void fake_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
+static void fake_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime)
 {
 	(void)pt;
+	(void)last;
 	*utime = *stime = 0;
 }
 static uint64_t fake_vdso_base(void)

@@ -30,6 +30,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -233,11 +234,12 @@ static void call_stop(int tid)
 }
 
 /* One waitpid result. */
-static void stop_or_end(int tid, int status)
+static void stop_or_end(int tid, int status, uint64_t cpu_ns)
 {
 	int event = status >> 16, sig;
 
 	if (!WIFSTOPPED(status)) {
+		stubs_account_end(tid, cpu_ns);
 		stubs_child_ended(tid, status);
 		return;
 	}
@@ -260,12 +262,14 @@ static void stop_or_end(int tid, int status)
 
 static bool reap_turn(void)
 {
+	struct rusage ru = {0};
 	int status;
-	int64_t tid = syscall(SYS_wait4, -1, &status, __WALL | WNOHANG, NULL);
+	int64_t tid = syscall(SYS_wait4, -1, &status, __WALL | WNOHANG, &ru);
 
 	if (tid <= 0)
 		return false;
-	stop_or_end((int)tid, status);
+	stop_or_end((int)tid, status, (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * NSEC_PER_SEC +
+				      (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000);
 	return true;
 }
 

@@ -741,6 +741,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mm_resident = stubs_mm_resident, \
 	.mm_resident_last = stubs_mm_resident_last, \
 	.thread_times = stubs_thread_times, \
+	.shared_bytes = stubs_shared_bytes, \
 	.vdso_base = stubs_vdso_base, \
 	.copy_in = gate_copy_in, \
 	.copy_string = gate_copy_string, \

@@ -139,18 +139,40 @@ uint64_t stubs_mm_resident(struct platform_mm *mm)
 
 void (*stubs_refresh_resident)(void);
 
-void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime)
+/* Only whole processes can be asked from outside: the first thread that has a task of its own answers for all. A process may
+ * go on for long without the thread it began with. */
+static bool answers_for_all(const struct platform_thread *pt)
 {
+	const struct platform_thread *other;
+
+	list_for_each(other, &pt->proc->threads, proc_link)
+		if (other->task != NULL && other->task->pt == other)
+			return other == pt;
+	return false;
+}
+
+void stubs_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime)
+{
+	struct host_proc *proc = pt->proc;
 	uint64_t user, both;
 
 	*utime = *stime = 0;
-	/* Only whole processes can be asked from outside: the leader's thread answers for all. */
-	if (pt->proc == NULL || pt->proc->pid == 0 || pt->tid != pt->proc->pid)
+	if (proc == NULL || !answers_for_all(pt))
 		return;
-	both = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 0));
-	user = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 1));
+	both = proc->cpu_ns;
+	user = both - MIN(both, proc->saved_ns) + proc->saved_user_ns; /* ended before it was asked: nobody knows what the rest was */
+	if (proc->pid != 0) {
+		both = host_clock_ns(PROCESS_CPUCLOCK(proc->pid, 0));
+		user = host_clock_ns(PROCESS_CPUCLOCK(proc->pid, 1));
+	}
+	both -= MIN(both, proc->saved_ns);
+	user -= MIN(user, proc->saved_user_ns);
 	*utime = MIN(user, both);
 	*stime = both - *utime;
+	if (last) {
+		proc->saved_ns += both;
+		proc->saved_user_ns += *utime;
+	}
 }
 
 uint64_t stubs_vdso_base(void)

@@ -58,7 +58,8 @@ struct host_proc {
 	struct list threads;        /* platform_thread.proc_link */
 	unsigned nidle;             /* of them idle */
 	uint64_t resident;          /* bytes, as last sampled */
-	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns() */
+	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns(); once it has ended: all */
+	uint64_t saved_ns, saved_user_ns; /* of its time, what tasks took along when they left it */
 	bool killed;
 	bool ending;                /* its threads are being freed: it goes last */
 };
@@ -215,6 +216,8 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 /* ptrace/ptrace.c: serves what the zygote does while it boots. */
 void ptrace_boot_turn(void);
 void ptrace_reap(void);
+/* A process has ended, and used so much in all: to be said before stubs_child_ended. */
+void stubs_account_end(int pid, uint64_t cpu_ns);
 
 /* ---- thread.c ---- */
 struct platform_thread *thread_find(int tid);
@@ -306,7 +309,8 @@ int stubs_fpstate_load(struct task *task, gva_t src);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);
 uint64_t stubs_mm_resident_last(struct platform_mm *pmm);
-void stubs_thread_times(struct platform_thread *pt, uint64_t *utime, uint64_t *stime);
+uint64_t stubs_shared_bytes(void);
+void stubs_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime);
 uint64_t stubs_vdso_base(void);
 
 #endif

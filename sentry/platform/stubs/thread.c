@@ -20,7 +20,6 @@
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/coroutine.h"
-#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
@@ -284,6 +283,31 @@ uint64_t gate_local_total(void)
 	return sum;
 }
 
+static uint64_t bytes_in(int fd)
+{
+	int64_t size, blocks;
+
+	return host_fstat_blocks(fd, &size, &blocks) == 0 ? (uint64_t)blocks * 512 : 0;
+}
+
+/* What mailboxes hold, not how large they are. */
+uint64_t stubs_shared_bytes(void)
+{
+	const struct platform_thread *pt;
+	const struct spare_area *s;
+	struct host_proc *proc;
+	uint64_t sum = 0;
+
+	list_for_each (proc, &all_procs, all_link) {
+		list_for_each(pt, &proc->threads, proc_link)
+			sum += bytes_in(pt->mailbox_fd);
+		if (list_first(&proc->mm->procs, struct host_proc, mm_link) == proc)
+			list_for_each(s, &proc->mm->spares, link)
+				sum += bytes_in(s->mailbox_fd);
+	}
+	return sum;
+}
+
 void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
@@ -364,7 +388,7 @@ static void account_cpu(struct host_proc *proc, uint64_t cpu_ns)
 	}
 }
 
-static void account_end(int pid, uint64_t cpu_ns)
+void stubs_account_end(int pid, uint64_t cpu_ns)
 {
 	struct host_proc *proc;
 
@@ -416,8 +440,7 @@ void stubs_reap(void)
 		return;
 	}
 	while ((pid = host_wait_usage(&status, &cpu_ns)) > 0) {
-		if (cpu_limited)
-			account_end(pid, cpu_ns);
+		stubs_account_end(pid, cpu_ns);
 		stubs_child_ended(pid, status);
 	}
 }

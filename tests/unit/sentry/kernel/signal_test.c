@@ -87,9 +87,10 @@ static int fake_fpload(struct task *t, gva_t src)
 	(void)t;
 	return in_stack(src.v, FPSIZE) ? 0 : -LINUX_EFAULT;
 }
-static void fake_times(struct platform_thread *pt, uint64_t *u, uint64_t *s)
+static void fake_times(struct platform_thread *pt, bool last, uint64_t *u, uint64_t *s)
 {
 	(void)pt;
+	(void)last;
 	*u = *s = 0;
 }
 
