@@ -26,6 +26,7 @@
  * than is good for it, within what one CPU for one slot allows.
  */
 #include "sentry/platform/stubs/gate.h"
+#include "sentry/platform/stubs/bell.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/host/host.h"
@@ -52,12 +53,8 @@ struct gate_counts gate_counts;
 int gate_slot_fds[GATE_SLOTS_MAX];
 unsigned gate_slots;
 
-static struct gate_ro *ro;
-
-static struct gate_box *box_of(const struct platform_thread *pt)
-{
-	return (struct gate_box *)((char *)pt->mailbox + GATE_BOX);
-}
+struct gate_ro *gate_ro;
+#define ro gate_ro
 
 uint32_t *gate_pending(struct platform_thread *pt)
 {
@@ -239,8 +236,6 @@ static bool take(struct platform_thread *pt)
 }
 
 static void gave_up(void);
-static void bell_give_up(struct platform_thread *pt);
-static void errand_back(struct platform_thread *pt);
 static void waited_for(struct platform_thread *pt, bool asleep);
 
 static void waits(struct platform_thread *pt, const struct stub_call *c)
@@ -301,101 +296,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
-/* ---- bells ---- */
-
-/*
- * Threads that sleep in calls while we poll do so on a word each of the read-only page, which we change and somebody has to wake.
- * Best the thread whose call it was that ended the sleep: it runs on the CPU where the sleeper shall run, or is about to leave it
- * free, and we go on with its next call. It is told with that call's answer, or the last one's if that is still to come; if it
- * doesn't come for it within ERRAND_US, we do it ourselves. Whoever is told and doesn't do it keeps nobody waiting for longer
- * than a nap, and nobody but those whom its own calls wake.
- */
-#define ERRAND_US 4
-
-static struct platform_thread *bells[GATE_BELLS];
-static unsigned nbells, last_bell;
-static struct {
-	struct platform_thread *sleeper, *waker;
-	uint64_t since; /* ticks */
-} errand;
-
-static bool bell_new(struct platform_thread *pt)
-{
-	/* One that sleeps already does so on its own word. */
-	if (nbells >= GATE_BELLS - 1 || pt->slept || pt->bell_lost)
-		return false;
-	nbells++;
-	do
-		last_bell = last_bell % (GATE_BELLS - 1) + 1;
-	while (bells[last_bell] != NULL);
-	bells[last_bell] = pt;
-	pt->bell = (uint16_t)last_bell;
-	box_of(pt)->bell = pt->bell;
-	return true;
-}
-
-/* The sleeper's call is done, and its box says so. */
-static void bell_wake(struct platform_thread *sleeper)
-{
-	host_futex_wake(sleeper->bell != 0 ? &ro->bells[sleeper->bell] : &box_of(sleeper)->state);
-}
-
-static void errand_forget(void)
-{
-	errand.sleeper = errand.waker = NULL;
-}
-
-static void errand_do(void)
-{
-	if (errand.sleeper == NULL)
-		return;
-	bell_wake(errand.sleeper);
-	errand_forget();
-}
-
-/* An answer goes to pt. */
-static void errand_tell(struct platform_thread *pt)
-{
-	if (errand.waker != pt || pt->gate_waits || pt->slept)
-		return;
-	__atomic_store_n(&box_of(pt)->errand, errand.sleeper->bell, __ATOMIC_RELAXED);
-	errand_forget();
-}
-
-/* Told and not done: it lost patience before it was told, or it is gone. */
-static void errand_back(struct platform_thread *pt)
-{
-	uint32_t bell = __atomic_exchange_n(&box_of(pt)->errand, 0, __ATOMIC_SEQ_CST);
-
-	if (bell != 0)
-		host_futex_wake(&ro->bells[bell % GATE_BELLS]);
-}
-
-/* False: there is nobody to do it. */
-static bool errand_give(struct platform_thread *sleeper)
-{
-	struct platform_thread *waker = bells[sleeper->woken_by];
-
-	if (!gate_polls() || waker == NULL || waker == sleeper || waker->gate_waits || waker->slept || sleeper->bell == 0 ||
-	    (waker->state != THREAD_GUEST && waker->state != THREAD_GATE && !(waker->state == THREAD_FULL && waker->by_box)))
-		return false;
-	errand_do();
-	errand.sleeper = sleeper;
-	errand.waker = waker;
-	errand.since = __builtin_ia32_rdtsc();
-	return true;
-}
-
-void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *waker)
-{
-	sleeper->woken_by = waker != NULL && gate_polling() && (waker->bell != 0 || bell_new(waker)) ? waker->bell : 0;
-}
-
-void gate_wakes(struct task *sleeper, const struct task *waker)
-{
-	if (sleeper->pt != NULL)
-		gate_woken_by(sleeper->pt, waker != NULL ? waker->pt : NULL);
-}
+/* ---- answers ---- */
 
 /* An idle thread is to sleep when all that its task's end has woken have been served: it may have to wake one of them. */
 static struct platform_thread *idle;
@@ -413,32 +314,6 @@ void gate_idle(struct platform_thread *pt)
 {
 	idle_blocked();
 	idle = pt;
-}
-
-static void bell_free(struct platform_thread *pt)
-{
-	if (errand.waker == pt)
-		errand_do();
-	if (errand.sleeper == pt)
-		errand_forget();
-	if (pt->bell == 0)
-		return;
-	errand_back(pt);
-	bells[pt->bell] = NULL;
-	nbells--;
-	pt->bell = 0;
-}
-
-/*
- * It has slept through its bell, whatever the reason: its CPU was taken, the one who should have woken it didn't, or somebody
- * else sleeps on the same word and took the wake. From now on it sleeps on its own, which nobody else maps.
- */
-static void bell_give_up(struct platform_thread *pt)
-{
-	bell_free(pt);
-	pt->bell_rung = false;
-	pt->bell_lost = true;
-	box_of(pt)->bell = 0;
 }
 
 void gate_gone(struct platform_thread *pt)
