@@ -126,8 +126,9 @@ socklen_t ingress_sockaddr(struct sockaddr_storage *sa, bool v6, const uint8_t *
 }
 
 /* 0 or a positive errno. */
-static int open_ear(struct door *d, const uint8_t *addr)
+static int open_ear(void *door, const uint8_t *addr)
 {
+	struct door *d = door;
 	struct sockaddr_storage sa;
 	bool v6 = d->family == 6;
 	socklen_t len = ingress_sockaddr(&sa, v6, addr, d->port);
@@ -188,20 +189,20 @@ unsigned ingress_addresses(const struct config *cfg, bool udp, unsigned family, 
 	return n;
 }
 
-/* 0 or a positive errno. */
-static int open_door(struct door *d, const struct config *cfg)
+int ingress_open(const struct config *cfg, bool udp, unsigned family, uint16_t port, int (*open)(void *door, const uint8_t *addr),
+		 void *door)
 {
 	uint8_t addrs[CONFIG_MAX_INGRESS][16];
 	bool optional;
-	unsigned n = ingress_addresses(cfg, false, d->family, d->port, addrs, &optional);
+	unsigned n = ingress_addresses(cfg, udp, family, port, addrs, &optional);
 
 	if (n == 0)
 		return EACCES;
 	for (unsigned i = 0; i < n; i++) {
-		int err = open_ear(d, addrs[i]);
+		int err = open(door, addrs[i]);
 
 		/* A rule that names no address doesn't ask for IPv6 where there is none. */
-		if (d->family == 6 && optional && (err == EAFNOSUPPORT || err == EADDRNOTAVAIL))
+		if (family == 6 && optional && (err == EAFNOSUPPORT || err == EADDRNOTAVAIL))
 			continue;
 		if (err != 0)
 			return err;
@@ -232,7 +233,7 @@ static int do_listen(const struct config *cfg, const struct dial_request *rq)
 		return ENOBUFS;
 	*d = (struct door){.used = true, .id = rq->id, .family = rq->family, .port = rq->port};
 	set_backlog(d, rq->count);
-	err = open_door(d, cfg);
+	err = ingress_open(cfg, false, d->family, d->port, open_ear, d);
 	if (err != 0)
 		close_door(d);
 	return err;

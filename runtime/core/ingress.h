@@ -22,6 +22,10 @@ struct pollfd;
  */
 unsigned ingress_addresses(const struct config *cfg, bool udp, unsigned family, uint16_t port, uint8_t (*addrs)[16],
 			   bool *optional);
+/* Calls open (0 or a positive errno) for each of them. 0, or the first errno that isn't IPv6's absence; EACCES: no rule names
+ * the port. What is open by then stays open. */
+int ingress_open(const struct config *cfg, bool udp, unsigned family, uint16_t port, int (*open)(void *door, const uint8_t *addr),
+		 void *door);
 /* The host's form of an address for socket calls. Its length. */
 socklen_t ingress_sockaddr(struct sockaddr_storage *sa, bool v6, const uint8_t *addr, uint16_t port);
 

@@ -138,8 +138,9 @@ static struct ear *free_ear(void)
  * The destination is asked for, because a reply must come from there: by the wildcard the host would choose among its
  * addresses.
  */
-static int open_ear(struct door *d, const uint8_t *addr)
+static int open_ear(void *door, const uint8_t *addr)
 {
+	struct door *d = door;
 	struct sockaddr_storage sa;
 	bool v6 = d->family == 6;
 	socklen_t len = ingress_sockaddr(&sa, v6, addr, d->port);
@@ -166,25 +167,6 @@ static int open_ear(struct door *d, const uint8_t *addr)
 	return 0;
 }
 
-static int open_door(struct door *d, const struct config *cfg)
-{
-	uint8_t addrs[CONFIG_MAX_INGRESS][16];
-	bool optional;
-	unsigned n = ingress_addresses(cfg, true, d->family, d->port, addrs, &optional);
-
-	if (n == 0)
-		return EACCES;
-	for (unsigned i = 0; i < n; i++) {
-		int err = open_ear(d, addrs[i]);
-
-		if (d->family == 6 && optional && (err == EAFNOSUPPORT || err == EADDRNOTAVAIL))
-			continue;
-		if (err != 0)
-			return err;
-	}
-	return 0;
-}
-
 static int do_bind(const struct config *cfg, const struct dial_request *rq)
 {
 	struct door *d = NULL;
@@ -200,7 +182,7 @@ static int do_bind(const struct config *cfg, const struct dial_request *rq)
 	if (d == NULL)
 		return ENOBUFS;
 	*d = (struct door){.used = true, .id = rq->id, .family = rq->family, .port = rq->port};
-	err = open_door(d, cfg);
+	err = ingress_open(cfg, true, d->family, d->port, open_ear, d);
 	if (err != 0)
 		close_door(d);
 	return err;
