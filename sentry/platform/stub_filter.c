@@ -10,7 +10,7 @@
  * only what a guest may do to itself: private memory below the stub region (anonymous, or of a descriptor: the table is
  * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more. A
  * file of which it may not read everything has a number of its own kind: a mapping of it is asked for), its own end, sleeping on a
- * word of a mailbox or a bell and waking who sleeps there, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
+ * word of a mailbox or a bell (which the kernel goes on with by restart_syscall) and waking who sleeps there, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
  * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
  * The numbers of the guest's verdicts become a balanced tree of comparisons, not a list: a filter of a hundred linear
@@ -114,6 +114,11 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
+	/* A nap that was interrupted by a stop or a freezer goes on by this number. */
+	b = block_begin(a, SYS_restart_syscall);
+	ret(a, SECCOMP_RET_ALLOW);
+	block_end(a, b);
+
 	/* Sleeping on a word of a mailbox or a bell until somebody wakes it, and waking it. */
 	b = block_begin(a, SYS_futex);
 	load(a, ARG_HI(0));
@@ -176,6 +181,7 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 
 	switch (nr) {
 	case SYS_exit_group:
+	case SYS_restart_syscall:
 		return true;
 	case SYS_futex:
 		return args[0] >> 32 >= STUB_AREAS >> 32 && (uint32_t)args[1] <= 1;

@@ -130,7 +130,7 @@ static uint64_t edge(void)
 Test(stub_filter, free_calls_of_the_stub_are_those_that_c_says, .init = build)
 {
 	static const int numbers[] = {SYS_mmap,  SYS_munmap,	 SYS_mprotect, SYS_madvise, SYS_close, SYS_prctl,
-				      SYS_exit_group, SYS_mremap, SYS_clone,   SYS_getppid, SYS_open, SYS_futex};
+				      SYS_exit_group, SYS_mremap, SYS_clone,   SYS_getppid, SYS_open, SYS_futex, SYS_restart_syscall};
 
 	srand(1);
 	for (unsigned i = 0; i < 2000000; i++) {
