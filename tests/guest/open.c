@@ -7,9 +7,15 @@
 
 #include <linux/openat2.h>
 
+/* A walk by "..", confined, during which somebody has renamed anything anywhere, is EAGAIN: to be tried again, as its page says. */
 static int openat2(int dir, const char *path, struct open_how how)
 {
-	return syscall(SYS_openat2, dir, path, &how, sizeof how);
+	int fd;
+
+	do
+		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+	while (fd < 0 && errno == EAGAIN && !(how.resolve & RESOLVE_CACHED));
+	return fd;
 }
 
 static void close_all(int count, const int *fds)
