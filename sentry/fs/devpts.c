@@ -486,7 +486,7 @@ static bool slave_path(const struct task *task, struct pty *pty, struct path *ou
 {
 	struct mount *m;
 	struct dentry *d;
-	char name[16];
+	char name[24];
 
 	snprintf(name, sizeof(name), "%u", pty->index);
 	list_for_each(m, &mount_list, link) {
@@ -651,7 +651,7 @@ static int root_iterate(unused_arg struct task *task, struct file *file, struct 
 		uint32_t type;
 	} fixed[] = {{".", 1, LINUX_DT_DIR}, {"..", 1, LINUX_DT_DIR}, {"ptmx", 2, LINUX_DT_CHR}};
 	const struct pty_set *set = container_of(file->inode->sb, struct pty_set, sb);
-	char name[16];
+	char name[24];
 
 	for (; file->pos >= 0 && file->pos < (int64_t)ARRAY_LEN(fixed); file->pos++) {
 		const char *n = fixed[file->pos].name;
