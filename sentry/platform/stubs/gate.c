@@ -17,7 +17,8 @@
  *	          cache line. It is begun after a burst of calls that follow one another closely, and ended when nobody calls,
  *	          when answers come late (the guest's threads need the CPUs), or when too much arrives by other ways.
  *
- * No wake-up is lost at the change: the shim spins for a bounded time only and then makes the doorbell call.
+ * No wake-up is lost at the change: the shim spins for a bounded time only and then makes the doorbell call. While we poll, one
+ * whose call sleeps waits on its bell first (bell.c), for a bounded time too.
  *
  * Polling takes a CPU: never with fewer than two, never under a CPU quota, and only with one of the host's slots
  * (gate_slot_fds: locked files), so that many sandboxes don't burn each other's time.
@@ -54,7 +55,6 @@ int gate_slot_fds[GATE_SLOTS_MAX];
 unsigned gate_slots;
 
 struct gate_ro *gate_ro;
-#define ro gate_ro
 
 uint32_t *gate_pending(struct platform_thread *pt)
 {
@@ -72,16 +72,16 @@ int gate_boot(void)
 
 	if (fd < 0 || ftruncate(fd, STUB_RO_SIZE) < 0)
 		goto fail;
-	ro = mmap(NULL, STUB_RO_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (ro == MAP_FAILED)
+	gate_ro = mmap(NULL, STUB_RO_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (gate_ro == MAP_FAILED)
 		goto fail;
 	/* Nobody who maps it from now on can ever write it. */
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		goto fail;
-	ro->asleep = 1;
-	stubs_fpstate_clean(ro->clean_fp);
+	gate_ro->asleep = 1;
+	stubs_fpstate_clean(gate_ro->clean_fp);
 	for (unsigned nr = 0; nr < GATE_MAX_NR; nr++)
-		gate_spec_fill(&ro->spec[nr], (int)nr);
+		gate_spec_fill(&gate_ro->spec[nr], (int)nr);
 	return fd;
 fail:
 	return -errno;
@@ -105,12 +105,12 @@ static void add_seg(struct platform_thread *pt, const struct gate_seg *seg)
 /* The shim has filled all that the call's spec says, one behind the other. */
 static void imply_segs(struct platform_thread *pt)
 {
-	const struct gate_spec *spec = &ro->spec[(unsigned)pt->event.nr < GATE_MAX_NR ? (unsigned)pt->event.nr : GATE_MAX_NR - 1];
+	const struct gate_spec *spec = &gate_ro->spec[(unsigned)pt->event.nr < GATE_MAX_NR ? (unsigned)pt->event.nr : GATE_MAX_NR - 1];
 
 	for (unsigned i = 0; i < GATE_SPECS && spec->segs[i].kind != GATE_NONE; i++) {
 		uint32_t used = MIN(pt->data_used, (uint32_t)GATE_DATA_SIZE);
 		struct gate_seg seg = {.off = used};
-		uint64_t len;
+		uint64_t len = 0;
 		unsigned kind = gate_spec_seg(spec, i, pt->event.args, &seg.addr, &len);
 
 		if (kind == GATE_PATH) {
@@ -340,7 +340,7 @@ static void done(struct platform_thread *pt, uint32_t word)
 	else
 		__atomic_store_n(state, word, __ATOMIC_RELEASE);
 	if (asleep) {
-		ro->bells[pt->bell]++; /* [0] is nobody's */
+		gate_ro->bells[pt->bell]++; /* [0] is nobody's */
 		pt->bell_rung = pt->bell != 0;
 		place_wake(pt);
 		given = errand_give(pt);
@@ -486,7 +486,7 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 		return false;
 	if (pt->nouts != 0)
 		flush_overlapping(pt, addr, len);
-	if (pt->event.nr == SYS_futex && pt->futex_seq != ro->futex_seq)
+	if (pt->event.nr == SYS_futex && pt->futex_seq != gate_ro->futex_seq)
 		return false;
 	s = find_in(pt, addr, len);
 	if (s == NULL)
@@ -626,7 +626,7 @@ void gate_jump_reply(struct platform_thread *pt)
 
 void gate_futex_woke(void)
 {
-	__atomic_store_n(&ro->futex_seq, ro->futex_seq + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&gate_ro->futex_seq, gate_ro->futex_seq + 1, __ATOMIC_RELEASE);
 }
 
 /* ---- what the shim may answer itself ---- */
@@ -639,7 +639,7 @@ void gate_know(struct task *task, int nr, int64_t value)
 
 	if (pt == NULL || nr < 0 || (unsigned)nr >= GATE_MAX_NR)
 		return;
-	spec = &ro->spec[nr];
+	spec = &gate_ro->spec[nr];
 	if (spec->class != GATE_CLASS_ID)
 		return;
 	box = box_of(pt);
@@ -802,7 +802,7 @@ static void publish_cpu(void)
 	uint32_t aux;
 
 	__builtin_ia32_rdtscp(&aux);
-	ro->cpu = aux & 0xfff;
+	gate_ro->cpu = aux & 0xfff;
 }
 
 static uint64_t ticks_per_us(void)
@@ -874,9 +874,9 @@ static void polling_begin(uint64_t now)
 	poll_state.last_request = poll_state.last_look = ticks();
 	poll_state.turns = poll_state.total = 0;
 	window_begin();
-	ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
+	gate_ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
-	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->asleep, 0, __ATOMIC_SEQ_CST);
 	gate_counts.bursts++;
 	place_polling(true);
 }
@@ -890,7 +890,7 @@ static void polling_pause(void)
 	errand_do();
 	poll_state.polling = false;
 	poll_state.paused = ticks();
-	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
 }
 
@@ -908,7 +908,7 @@ static void polling_resume(void)
 	poll_state.polling = true;
 	poll_state.last_request = poll_state.last_look = ticks();
 	publish_cpu();
-	__atomic_store_n(&ro->asleep, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->asleep, 0, __ATOMIC_SEQ_CST);
 }
 
 static void polling_end(bool bad)
@@ -917,7 +917,7 @@ static void polling_end(bool bad)
 	poll_state.polling = false;
 	place_polling(false);
 	poll_state.burst = 0;
-	__atomic_store_n(&ro->asleep, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
 	if (bad) {
 		poll_state.not_before = loop_now() + poll_state.holdoff;

@@ -193,8 +193,8 @@ void stubs_call(const struct stub_call *c);
 bool stubs_unpark(struct platform_thread *pt);
 /* The thread's event is ready for its task. */
 void stubs_deliver(struct platform_thread *pt);
-/* What a batch of commands left over is forgotten. False if a close was left out: the process must end. */
 bool stubs_owes_close(const struct platform_thread *pt); /* a close is commanded and hasn't come yet */
+/* What a batch of commands left over is forgotten. False if a close was left out: the process must end. */
 bool stubs_forget_expected(struct platform_thread *pt) must_check;
 /* Sleeps the current coroutine until *flag or the thread's death; false if it died. */
 bool stubs_wait(struct platform_thread *pt, const bool *flag);
