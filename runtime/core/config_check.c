@@ -114,11 +114,12 @@ static const char *check_program(const struct config *c)
 
 static const char *check_map(const struct config *c, uint32_t first, uint32_t n)
 {
-	const struct idmap m = {c->idranges + first, n};
+	struct idmap m;
 	uint32_t which, other;
 
 	if (n > IDMAP_RANGES_MAX || first > c->nidranges || n > c->nidranges - first)
 		return "a map of ids is not in the table of ranges";
+	m = (struct idmap){c->idranges + first, n};
 	return idmap_bad(&m, &which, &other) != NULL ? "a map of ids has an empty or endless range, or ids that two ranges have" : NULL;
 }
 

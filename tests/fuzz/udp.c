@@ -231,7 +231,8 @@ static ssize_t monitor_sendmsg(int fd, const struct msghdr *msg, int flags)
 		h.family = 4;
 		h.port = ntohs(in4->sin_port);
 		memcpy(h.addr, &in4->sin_addr, 4);
-		FUZZ_CHECK(h.addr[0] != 0 && h.addr[0] < 224);
+		/* 240/4 but for the broadcast is Linux's unicast. */
+		FUZZ_CHECK(h.addr[0] != 0 && (h.addr[0] & 0xf0) != 0xe0 && memcmp(h.addr, "\xff\xff\xff\xff", 4) != 0);
 	}
 	FUZZ_CHECK(h.port != 0 && has_sent(&h));
 	return (ssize_t)n;
