@@ -29,8 +29,9 @@ void root_keep_take(int fd);
 
 /* ---- the monitor ---- */
 
-/* Answers CONTROL_KEEP: a keeper's socket goes to the sentry, once; or the word that there is none. The keeper's pid; 0: none was
- * wanted; -EPIPE: the sentry could not be told, and waits for ever; -errno: no keeper could be started, and it knows. */
+/* Answers CONTROL_KEEP: a keeper's socket goes to the sentry, once; or the word that there is none. The keeper's pid, also if its
+ * socket did not get there: then it ends at once; 0: none was wanted; -EPIPE: the sentry could not be told, and waits for ever;
+ * -errno: no keeper could be started, and it knows. */
 pid_t root_keep_spawn(const struct config *cfg, int control, bool wanted);
 
 #endif

@@ -67,8 +67,8 @@ pid_t root_keep_spawn(const struct config *cfg, int control, bool wanted)
 		msg.msg_control = cmsg.bytes;
 		msg.msg_controllen = sizeof(cmsg.bytes);
 	}
-	/* Never waited for: a sentry that was taken over need not read. A keeper without a sentry ends. */
-	if (sendmsg(control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	/* Never waited for: a sentry that was taken over need not read. A keeper whose socket gets nowhere ends, and says so itself. */
+	if (sendmsg(control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && pid <= 0)
 		pid = -EPIPE;
 	if (fd >= 0)
 		close(fd);
