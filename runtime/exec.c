@@ -383,16 +383,34 @@ static bool own_terminal(struct request *r)
 				dup2(r->slave, 1) >= 0 && dup2(r->slave, 2) >= 0);
 }
 
+/* Signals that come before there is somebody to pass them on are kept for him. */
+static void keep_signals(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, before);
+}
+
 /* What an engine waits for: our child, which outlives us. */
 static bool detach(struct request *r, int conn, struct error **err)
 {
-	pid_t pid = fork();
+	int taken[2] = {-1, -1};
+	sigset_t before;
+	pid_t pid;
+	char c;
 
+	/* A ^C is lost where nobody has the terminal: who hears of our end may type, so we wait till the child has it. */
+	if (r->slave >= 0 && pipe2(taken, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	keep_signals(&before);
+	pid = fork();
 	if (pid < 0)
 		return error_errno(err, errno, "fork");
 	if (pid == 0) {
 		cleanup_error struct error *failed = NULL;
 
+		close(taken[0]);
 		if (r->slave < 0)
 			setsid();
 		if (!own_terminal(r) || chdir("/") < 0)
@@ -401,7 +419,14 @@ static bool detach(struct request *r, int conn, struct error **err)
 		launch_role("exec-init", conn, &failed);
 		_exit(125);
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	tell_pid(conn, pid);
+	if (taken[1] >= 0) {
+		close(taken[1]);
+		while (read(taken[0], &c, 1) < 0 && errno == EINTR) /* its end: the child's exec */
+			;
+		close(taken[0]);
+	}
 	if (pid_file_write(r->pid_file, pid, err))
 		return true;
 	kill(pid, SIGKILL);
@@ -425,6 +450,7 @@ static bool run(struct request *r, struct error **err)
 		return false;
 	if (r->slave >= 0 && !own_terminal(r))
 		return error_errno(err, errno, "can't take the terminal");
+	keep_signals(NULL);
 	return launch_role("exec", conn, err);
 }
 
