@@ -57,6 +57,7 @@ struct config_mount {
 	uint64_t flags;                  /* MS_RDONLY ... */
 	uint64_t size;                   /* tmpfs limit in bytes, 0: none */
 	uint32_t mode;                   /* tmpfs root's mode, 0: default */
+	uint32_t uid, gid;               /* tmpfs root's owner inside */
 	int32_t dir_fd;                  /* MOUNT_BIND: inherited descriptor (O_PATH) for the gofer */
 	bool source_is_file;
 	struct config_idmaps idmaps;     /* MOUNT_BIND: from the ids of its files on the host to those inside */

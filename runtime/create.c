@@ -33,7 +33,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
@@ -251,6 +250,21 @@ static bool preserve(struct making *m, struct error **err)
 	return true;
 }
 
+/* Of the file alone: what other services know users by need not be asked for a name in a list. "#UID" if it isn't there. */
+static char *owner_name(void)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	const struct passwd *pw = NULL;
+	char *name;
+
+	while (f != NULL && (pw = fgetpwent(f)) != NULL && pw->pw_uid != geteuid())
+		;
+	name = pw != NULL ? xstrdup(pw->pw_name) : xasprintf("#%u", geteuid());
+	if (f != NULL)
+		fclose(f);
+	return name;
+}
+
 /* The bundle's configuration as it is now, for hooks and exec. */
 static bool keep_config(struct making *m, const char *text, size_t len, struct error **err)
 {
@@ -293,7 +307,11 @@ static void describe(struct making *m, const char *bundle)
 	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when, sizeof(when), "%s.%09ldZ", day, now.tv_nsec);
 	add_string(o, "created", when);
-	add_string(o, "owner", geteuid() == 0 ? "root" : "");
+	{
+		cleanup_free char *owner = owner_name();
+
+		add_string(o, "owner", owner);
+	}
 	if (json_object_object_get_ex(m->spec, "annotations", &v))
 		json_object_object_add(o, "annotations", json_object_get(v));
 	json_object_object_add(o, "memory", json_object_new_int64((int64_t)m->b.c->memory_bytes));
@@ -382,23 +400,9 @@ static bool created_hooks(struct making *m, struct error **err)
 	return ok;
 }
 
-/* Something is to be read on the sync socket, if only its end. */
 static bool heard(const struct making *m, struct error **err)
 {
-	struct timespec ts;
-	int64_t end, now;
-	int got = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	end = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + (int64_t)m->patience_ms;
-	do {
-		struct pollfd p = {m->sync, POLLIN, 0};
-
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-		got = poll(&p, 1, now >= end ? 0 : end - now > INT32_MAX ? INT32_MAX : (int)(end - now));
-	} while (got <= 0 && now < end);
-	if (got > 0)
+	if (monitor_heard(m->sync, m->patience_ms))
 		return true;
 	if (container_pod(&m->c) != NULL)
 		return error_set(err, "the sandbox of pod %s has not set up the container within %.3g s (--create-timeout): it is stopped, or "

@@ -50,7 +50,7 @@ static const char features[] =
 	"\"operators\":[\"SCMP_CMP_EQ\",\"SCMP_CMP_GE\",\"SCMP_CMP_GT\",\"SCMP_CMP_LE\",\"SCMP_CMP_LT\","
 	"\"SCMP_CMP_MASKED_EQ\",\"SCMP_CMP_NE\"],\"archs\":[\"SCMP_ARCH_X86_64\"]},"
 	"\"apparmor\":{\"enabled\":false},\"selinux\":{\"enabled\":false},\"intelRdt\":{\"enabled\":false},"
-	"\"mountExtensions\":{\"idmap\":{\"enabled\":false}}},"
+	"\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},"
 	"\"annotations\":{\"dev.sentrybox.checkpoint\":\"false\"},"
 	"\"potentiallyUnsafeConfigAnnotations\":[\"dev.sentrybox.\"]}";
 

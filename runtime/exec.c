@@ -17,6 +17,7 @@
 #include "runtime/create.h"
 #include "runtime/json_get.h"
 #include "runtime/launch.h"
+#include "runtime/parse.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
 #include "runtime/verbs.h"
@@ -40,6 +41,7 @@ struct request {
 	const char *env[256], *caps[64], *groups[CONFIG_MAX_GROUPS];
 	size_t nenv, ncaps, ngroups;
 	unsigned preserve;
+	uint64_t patience_ms;
 	bool tty, detach, no_new_privs, help;
 	struct container c;
 	struct build b;
@@ -66,12 +68,14 @@ void help_exec(void)
 	     "  -c, --cap CAP_NAME    with this capability besides\n"
 	     "      --no-new-privs    execve gives no more rights\n"
 	     "      --preserve-fds N  let it have our descriptors 3 to 2+N\n"
+	     "      --start-timeout T  how long it may take until it runs (60s)\n"
+	     "      --process-label, --apparmor, --cgroup, --ignore-paused   accepted: they have no meaning here\n"
 	     "\n"
 	     "Exit status: the program's own; 128+N if signal N ended it; 127 not found, 126 not executable. If its\n"
 	     "process on the host is killed, it and all that came of it ends.");
 }
 
-enum { CWD = 256, CONSOLE, PID_FILE, PRESERVE, NO_NEW_PRIVS, MOOT };
+enum { CWD = 256, CONSOLE, PID_FILE, PRESERVE, NO_NEW_PRIVS, START_TIMEOUT, MOOT };
 
 static bool add_word(const char **list, size_t *n, size_t max, const char *word, struct error **err)
 {
@@ -120,6 +124,8 @@ static bool one_flag(struct request *r, int c, struct error **err)
 	case NO_NEW_PRIVS:
 		r->no_new_privs = true;
 		break;
+	case START_TIMEOUT:
+		return parse_duration(optarg, &r->patience_ms, err) || error_wrap(err, "--start-timeout");
 	case PRESERVE:
 		if (!parse_number(optarg, 0, CONTROL_MAX_FDS - 4, &n, err))
 			return error_wrap(err, "--preserve-fds");
@@ -147,6 +153,7 @@ static bool parse_flags(struct request *r, int argc, char **argv, struct error *
 		{"pid-file", required_argument, NULL, PID_FILE},
 		{"preserve-fds", required_argument, NULL, PRESERVE},
 		{"no-new-privs", no_argument, NULL, NO_NEW_PRIVS},
+		{"start-timeout", required_argument, NULL, START_TIMEOUT},
 		{"process-label", required_argument, NULL, MOOT},
 		{"apparmor", required_argument, NULL, MOOT},
 		{"cgroup", required_argument, NULL, MOOT},
@@ -346,7 +353,15 @@ static int ask(struct request *r, struct error **err)
 	for (unsigned i = 0; i < r->preserve; i++)
 		fds[n++] = (int)(3 + i);
 	memset(&reply, 0, sizeof(reply));
-	if (!monitor_send(&r->c, conn, &rq, fds, n, err) || !monitor_receive(conn, &reply, -1, err)) {
+	if (!monitor_send(&r->c, conn, &rq, fds, n, err))
+		return -1;
+	/* Our end closes the connection, and what comes late is ended. */
+	if (!monitor_heard(conn, r->patience_ms)) {
+		error_set(err, "the process did not start within %.3g s (--start-timeout): the sandbox is stopped, or what serves its files hangs",
+			  (double)r->patience_ms / 1000);
+		return -1;
+	}
+	if (!monitor_receive(conn, &reply, -1, err)) {
 		if (reply.type == LC_ERROR && reply.start_errno != 0)
 			explain(r, &reply, err);
 		return -1;
@@ -368,16 +383,34 @@ static bool own_terminal(struct request *r)
 				dup2(r->slave, 1) >= 0 && dup2(r->slave, 2) >= 0);
 }
 
+/* Signals that come before there is somebody to pass them on are kept for him. */
+static void keep_signals(sigset_t *before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, before);
+}
+
 /* What an engine waits for: our child, which outlives us. */
 static bool detach(struct request *r, int conn, struct error **err)
 {
-	pid_t pid = fork();
+	int taken[2] = {-1, -1};
+	sigset_t before;
+	pid_t pid;
+	char c;
 
+	/* A ^C is lost where nobody has the terminal: who hears of our end may type, so we wait till the child has it. */
+	if (r->slave >= 0 && pipe2(taken, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	keep_signals(&before);
+	pid = fork();
 	if (pid < 0)
 		return error_errno(err, errno, "fork");
 	if (pid == 0) {
 		cleanup_error struct error *failed = NULL;
 
+		close(taken[0]);
 		if (r->slave < 0)
 			setsid();
 		if (!own_terminal(r) || chdir("/") < 0)
@@ -386,7 +419,14 @@ static bool detach(struct request *r, int conn, struct error **err)
 		launch_role("exec-init", conn, &failed);
 		_exit(125);
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	tell_pid(conn, pid);
+	if (taken[1] >= 0) {
+		close(taken[1]);
+		while (read(taken[0], &c, 1) < 0 && errno == EINTR) /* its end: the child's exec */
+			;
+		close(taken[0]);
+	}
 	if (pid_file_write(r->pid_file, pid, err))
 		return true;
 	kill(pid, SIGKILL);
@@ -410,6 +450,7 @@ static bool run(struct request *r, struct error **err)
 		return false;
 	if (r->slave >= 0 && !own_terminal(r))
 		return error_errno(err, errno, "can't take the terminal");
+	keep_signals(NULL);
 	return launch_role("exec", conn, err);
 }
 
@@ -422,6 +463,7 @@ int verb_exec(int argc, char **argv)
 	container_init(&r->c);
 	build_init(&r->b);
 	r->slave = -1;
+	r->patience_ms = 60000;
 	if (!parse_flags(r, argc, argv, &err)) {
 		error_wrap(&err, "exec");
 		status = error_report(err);

@@ -496,30 +496,26 @@ static const struct verb {
 	 do_events, false},
 	{"update",
 	 "[--resources FILE|-] [--memory N] [--memory-swap N] [--memory-reservation N] [--cpu-quota N] [--cpu-period N]\n"
-	 "        [--cpu-share N] [--cpuset-cpus LIST] [--cpuset-mems LIST] [--pids-limit N] [--blkio-weight N] ID",
+	 "        [--cpu-burst N] [--cpu-idle 0|1] [--cpu-share N] [--cpuset-cpus LIST] [--cpuset-mems LIST] [--pids-limit N]\n"
+	 "        [--blkio-weight N] ID",
 	 "Changes the limits: an object as linux.resources from FILE (- for stdin), or by flags. -1 is none.", do_update, false},
-	{"spec", "[--bundle DIR]", "Writes a config.json to start from.", do_spec, true},
+	{"spec", "[--bundle DIR] [--rootless]",
+	 "Writes a config.json to start from. It needs no privilege as it is, so --rootless changes nothing.", do_spec, true},
 	{"features", "", "Prints what of the specification is known, as JSON.", do_features, true},
-	{"checkpoint", "ID", "Not supported.", do_unsupported, false},
-	{"restore", "ID", "Not supported.", do_unsupported, false},
+	{"checkpoint", "[FLAGS] ID", "Not supported.", do_unsupported, true},
+	{"restore", "[FLAGS] ID", "Not supported.", do_unsupported, true},
 };
 
-void help_lifecycle(void)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		printf("sentrybox %s %s\n\n  %s\n\n", verbs[i].name, verbs[i].args, verbs[i].help);
-}
-
-enum { ALL = 'a', FORCE = 'f', QUIET = 'q', BUNDLE = 'b', HELP = 'h', FORMAT = 256, STATS, INTERVAL, RESOURCES, MOOT, LIMITS };
+enum { ALL = 'a', FORCE = 'f', QUIET = 'q', BUNDLE = 'b', HELP = 'h', FORMAT = 256, STATS, INTERVAL, RESOURCES, ROOTLESS, MOOT, LIMITS };
 
 /* Flags of update: LIMITS and on, in this order. */
 static const struct {
 	const char *group, *key;
-	bool text;
+	bool text; /* else a number; 0 and -1 are no limit, but for burst and idle */
 } limit_flags[] = {
 	{"memory", "limit", false},   {"memory", "swap", false}, {"memory", "reservation", false}, {"cpu", "quota", false},
 	{"cpu", "period", false},     {"cpu", "shares", false},  {"cpu", "cpus", true},            {"cpu", "mems", true},
-	{"blockIO", "weight", false}, {"pids", "limit", false},
+	{"blockIO", "weight", false}, {"pids", "limit", false},  {"cpu", "burst", false},          {"cpu", "idle", false},
 };
 
 static const struct option options[] = {
@@ -532,6 +528,7 @@ static const struct option options[] = {
 	{"stats", no_argument, NULL, STATS},
 	{"interval", required_argument, NULL, INTERVAL},
 	{"resources", required_argument, NULL, RESOURCES},
+	{"rootless", no_argument, NULL, ROOTLESS},
 	{"memory", required_argument, NULL, LIMITS},
 	{"memory-swap", required_argument, NULL, LIMITS + 1},
 	{"memory-reservation", required_argument, NULL, LIMITS + 2},
@@ -543,6 +540,8 @@ static const struct option options[] = {
 	{"cpuset-mems", required_argument, NULL, LIMITS + 7},
 	{"blkio-weight", required_argument, NULL, LIMITS + 8},
 	{"pids-limit", required_argument, NULL, LIMITS + 9},
+	{"cpu-burst", required_argument, NULL, LIMITS + 10},
+	{"cpu-idle", required_argument, NULL, LIMITS + 11},
 	{"cpu-rt-period", required_argument, NULL, MOOT},
 	{"cpu-rt-runtime", required_argument, NULL, MOOT},
 	{"kernel-memory", required_argument, NULL, MOOT},
@@ -550,19 +549,45 @@ static const struct option options[] = {
 	{0},
 };
 
+/* A flag of another verb is none: what it asks for would silently not be done. */
+static bool takes(const struct verb *v, int c)
+{
+	switch (c) {
+	case HELP:
+		return true;
+	case ALL:
+		return v->run == do_kill;
+	case FORCE:
+		return v->run == do_delete;
+	case QUIET:
+		return v->run == do_list;
+	case FORMAT:
+		return v->run == do_list || v->run == do_ps;
+	case STATS:
+	case INTERVAL:
+		return v->run == do_events;
+	case BUNDLE:
+	case ROOTLESS:
+		return v->run == do_spec;
+	default:
+		return v->run == do_update;
+	}
+}
+
 static bool limit_flag(struct words *w, int flag, struct error **err)
 {
-	const char *group = limit_flags[flag].group;
+	const char *group = limit_flags[flag].group, *key = limit_flags[flag].key;
+	bool plain = strcmp(key, "burst") == 0 || strcmp(key, "idle") == 0;
 	json_object *in, *value;
 	uint64_t n = 0;
 
 	if (limit_flags[flag].text) {
 		value = json_object_new_string(optarg);
 	} else {
-		if (strcmp(optarg, "-1") != 0 &&
+		if ((plain || strcmp(optarg, "-1") != 0) &&
 		    !(strcmp(group, "memory") == 0 ? parse_size(optarg, &n, err) : parse_number(optarg, 0, INT64_MAX, &n, err)))
-			return error_wrap(err, "%s.%s", group, limit_flags[flag].key);
-		value = json_object_new_int64(n == 0 || n > INT64_MAX ? -1 : (int64_t)n);
+			return error_wrap(err, "%s.%s", group, key);
+		value = json_object_new_int64((n == 0 && !plain) || n > INT64_MAX ? -1 : (int64_t)n);
 	}
 	if (w->update == NULL)
 		w->update = json_object_new_object();
@@ -570,7 +595,7 @@ static bool limit_flag(struct words *w, int flag, struct error **err)
 		in = json_object_new_object();
 		json_object_object_add(w->update, group, in);
 	}
-	json_object_object_add(in, limit_flags[flag].key, value);
+	json_object_object_add(in, key, value);
 	return true;
 }
 
@@ -611,27 +636,33 @@ static bool one_flag(struct words *w, int c, struct error **err)
 
 static bool parse_words(const struct verb *v, struct words *w, int argc, char **argv, struct error **err)
 {
-	int c;
+	int c, most = v->no_id ? 0 : v->run == do_kill ? 2 : 1;
 
 	opterr = 0;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, v->run == do_list || v->run == do_ps ? ":f:qh" : ":afqhb:r:", options, NULL)) != -1) {
-		if (c == '?')
-			return error_set(err, "there is no flag %s: sentrybox %s %s", argv[optind - 1], v->name, v->args);
-		if (c == ':')
-			return error_set(err, "%s needs a value", argv[optind - 1]);
+		if (v->run == do_unsupported && c != HELP)
+			continue; /* an engine's flags for it don't matter: it is to hear why */
 		if (c == 'r')
 			c = RESOURCES;
 		if (c == 'f' && optarg != NULL)
 			c = FORMAT;
+		if (c == ':')
+			return error_set(err, "%s needs a value", argv[optind - 1]);
+		if (c == '?' || !takes(v, c))
+			return error_set(err, "there is no flag %s: `sentrybox help %s` lists them",
+					 argv[optind - (optarg != NULL && optarg == argv[optind - 1] ? 2 : 1)], v->name);
 		if (!one_flag(w, c, err))
 			return false;
 	}
-	if (w->help || v->no_id)
+	if (w->help || v->run == do_unsupported)
 		return true;
-	if (optind >= argc)
-		return error_set(err, "which container? sentrybox %s %s", v->name, v->args);
-	w->id = argv[optind];
+	if (optind >= argc && !v->no_id)
+		return error_set(err, "which container? sentrybox %s %s", v->name, strchr(v->args, '\n') != NULL ? "[FLAGS] ID" : v->args);
+	if (argc - optind > most)
+		return error_set(err, "\"%s\" is a word too many: `sentrybox help %s` tells what it takes", argv[optind + most], v->name);
+	if (!v->no_id)
+		w->id = argv[optind];
 	if (v->run == do_kill && optind + 1 < argc)
 		w->second = argv[optind + 1];
 	return true;

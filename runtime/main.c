@@ -29,23 +29,23 @@ static const struct verb {
 	{"create", "make a container of an OCI bundle, ready to start", verb_create, help_create},
 	{"start", "start its program", verb_start, help_start},
 	{"exec", "run one more program in it", verb_exec, help_exec},
-	{"state", "print what it is doing", verb_lifecycle, help_lifecycle},
-	{"kill", "send it a signal", verb_lifecycle, help_lifecycle},
-	{"delete", "take it away", verb_lifecycle, help_lifecycle},
-	{"list", "list all containers", verb_lifecycle, help_lifecycle},
-	{"ps", "list a container's processes", verb_lifecycle, help_lifecycle},
-	{"pause", "stop all of its processes", verb_lifecycle, help_lifecycle},
-	{"resume", "let them go on", verb_lifecycle, help_lifecycle},
-	{"wait", "wait for its end and print its exit status", verb_lifecycle, help_lifecycle},
-	{"events", "print what it uses", verb_lifecycle, help_lifecycle},
-	{"update", "change its limits", verb_lifecycle, help_lifecycle},
+	{"state", "print what it is doing", verb_lifecycle, NULL},
+	{"kill", "send it a signal", verb_lifecycle, NULL},
+	{"delete", "take it away", verb_lifecycle, NULL},
+	{"list", "list all containers", verb_lifecycle, NULL},
+	{"ps", "list a container's processes", verb_lifecycle, NULL},
+	{"pause", "stop all of its processes", verb_lifecycle, NULL},
+	{"resume", "let them go on", verb_lifecycle, NULL},
+	{"wait", "wait for its end and print its exit status", verb_lifecycle, NULL},
+	{"events", "print what it uses", verb_lifecycle, NULL},
+	{"update", "change its limits", verb_lifecycle, NULL},
 	{"cp", "copy files out of it and into it", verb_files, help_files},
 	{"tar", "write files of it as a tar stream", verb_files, help_files},
 	{"diff", "tell what its run has changed", verb_files, help_files},
-	{"spec", "write a config.json to start from", verb_lifecycle, help_lifecycle},
-	{"features", "print what of the OCI specification is known", verb_lifecycle, help_lifecycle},
-	{"checkpoint", NULL, verb_lifecycle, help_lifecycle},
-	{"restore", NULL, verb_lifecycle, help_lifecycle},
+	{"spec", "write a config.json to start from", verb_lifecycle, NULL},
+	{"features", "print what of the OCI specification is known", verb_lifecycle, NULL},
+	{"checkpoint", NULL, verb_lifecycle, NULL},
+	{"restore", NULL, verb_lifecycle, NULL},
 	{"image", "make a root image of a directory, a tar file or an OCI layout", verb_image, help_image},
 	{"harness", "run hostile programs, each in a sandbox, and see that nothing got out", verb_harness,
 	 help_harness},
@@ -131,6 +131,12 @@ static bool takes_value(const char *name, size_t len)
 	return false;
 }
 
+static bool log_format(const char *value, bool *json, struct error **err)
+{
+	*json = strcmp(value, "json") == 0;
+	return *json || strcmp(value, "text") == 0 || error_set(err, "--log-format: json or text, not \"%s\"", value);
+}
+
 /* Options before the verb: their number, or -1. */
 static int global_options(int argc, char **argv, struct error **err)
 {
@@ -157,8 +163,8 @@ static int global_options(int argc, char **argv, struct error **err)
 			state_set_root(value);
 		else if (len == 3 && strncmp(name, "log", len) == 0)
 			log = value;
-		else if (strncmp(name, "log-format", len) == 0 && len == 10)
-			json = strcmp(value, "json") == 0;
+		else if (strncmp(name, "log-format", len) == 0 && len == 10 && !log_format(value, &json, err))
+			return -1;
 		else if (len == 7 && strncmp(name, "default", len) == 0 && !settings_add_default(value, err))
 			return -1;
 		else if (len == 11 && strncmp(name, "root-writes", len) == 0 && !settings_add_default(xasprintf("root-writes=%s", value), err))
@@ -184,7 +190,7 @@ int main(int argc, char **argv)
 		help_all();
 		return 125;
 	}
-	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "-v") == 0) {
 		puts("sentrybox " VERSION);
 		return 0;
 	}
@@ -196,6 +202,8 @@ int main(int argc, char **argv)
 		v = find_verb(argv[2]);
 		if (v == NULL)
 			return unknown_verb(argv[2]);
+		if (v->help == NULL)
+			return v->run(2, (char *[]){argv[2], (char[]){"--help"}, NULL});
 		v->help();
 		return 0;
 	}

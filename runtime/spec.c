@@ -310,7 +310,7 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 struct mount_options {
 	bool idmap;
 	uint64_t flags, size;
-	uint32_t mode;
+	uint32_t mode, uid, gid;
 	bool bind;
 	char shown[512]; /* as /proc/mounts has them */
 };
@@ -335,6 +335,23 @@ static const struct {
 	{"nostrictatime", 0, MS_STRICTATIME},
 	{"nodiratime", MS_NODIRATIME, 0},
 	{"diratime", 0, MS_NODIRATIME},
+	/* What lies beneath a bind is of the same mount here, so that these say no more than those above. */
+	{"rro", MS_RDONLY, 0},
+	{"rrw", 0, MS_RDONLY},
+	{"rnosuid", MS_NOSUID, 0},
+	{"rsuid", 0, MS_NOSUID},
+	{"rnodev", MS_NODEV, 0},
+	{"rdev", 0, MS_NODEV},
+	{"rnoexec", MS_NOEXEC, 0},
+	{"rexec", 0, MS_NOEXEC},
+	{"rnoatime", MS_NOATIME, 0},
+	{"ratime", 0, MS_NOATIME},
+	{"rrelatime", MS_RELATIME, 0},
+	{"rnorelatime", 0, MS_RELATIME},
+	{"rstrictatime", MS_STRICTATIME, 0},
+	{"rnostrictatime", 0, MS_STRICTATIME},
+	{"rnodiratime", MS_NODIRATIME, 0},
+	{"rdiratime", 0, MS_NODIRATIME},
 };
 
 /* Options that say how mounts of the host are made, or what a fresh in-memory one would do anyway. */
@@ -366,12 +383,8 @@ static const char *const moot_options[] = {
 	"ptmxmode=0666",
 	"nsdelegate",
 	"memory_recursiveprot",
-	"nosymfollow",
-	"rro",
-	"rnosuid",
-	"rnodev",
-	"rnoexec",
-	"rw=recursive",
+	"symfollow",
+	"rsymfollow",
 	"z",
 	"Z",
 	"U",
@@ -385,6 +398,8 @@ static bool starts(const char *s, const char *prefix)
 
 static bool one_option(struct mount_options *o, const char *opt, const char *where, struct error **err)
 {
+	uint64_t id;
+
 	for (size_t i = 0; i < sizeof(flag_options) / sizeof(flag_options[0]); i++) {
 		if (strcmp(opt, flag_options[i].name) == 0) {
 			o->flags = (o->flags & ~flag_options[i].clear) | flag_options[i].set;
@@ -419,7 +434,13 @@ static bool one_option(struct mount_options *o, const char *opt, const char *whe
 			return error_wrap(err, "%s.options: %s", where, opt);
 		return true;
 	}
-	if (starts(opt, "uid=") || starts(opt, "gid=") || starts(opt, "ptmxmode=") || starts(opt, "nr_inodes=") ||
+	if (starts(opt, "uid=") || starts(opt, "gid=")) {
+		if (!parse_number(opt + 4, 0, UINT32_MAX - 1, &id, err))
+			return error_wrap(err, "%s.options: %s", where, opt);
+		*(opt[0] == 'u' ? &o->uid : &o->gid) = (uint32_t)id;
+		return true;
+	}
+	if (starts(opt, "ptmxmode=") || starts(opt, "nr_inodes=") ||
 	    starts(opt, "max=") || starts(opt, "huge=") || starts(opt, "inode64"))
 		return true;
 	return error_set(err, "%s.options: \"%s\" can't be honoured", where, opt);
@@ -500,6 +521,10 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 		return false;
 	cm->size = o.size;
 	cm->mode = o.mode;
+	if (kind == MOUNT_TMPFS || kind == MOUNT_SHM) { /* devpts' gid= is what its terminals have anyway */
+		cm->uid = o.uid;
+		cm->gid = o.gid;
+	}
 	return idmap_read_mount(b, m, where, cm, o.idmap, err);
 }
 
@@ -544,7 +569,7 @@ static bool join(struct build *b, const char *where, const char *type, const cha
 
 static bool parse_namespaces(struct build *b, json_object *spec, json_object *os, bool *user, struct error **err)
 {
-	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", NULL};
+	static const char *const known[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time", NULL};
 	json_object *list;
 
 	if (!json_get(os, "linux", "namespaces", json_type_array, &list, err))

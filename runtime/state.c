@@ -539,6 +539,27 @@ bool monitor_send(const struct container *c, int fd, const struct lifecycle_requ
 	return true;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+bool monitor_heard(int fd, uint64_t ms)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	int64_t end = now_ms() + (int64_t)ms, left = (int64_t)ms;
+	int got;
+
+	do {
+		got = poll(&p, 1, left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
+		left = end - now_ms();
+	} while (got <= 0 && left > 0);
+	return got > 0;
+}
+
 bool monitor_receive(int fd, struct lifecycle_reply *r, int ms, struct error **err)
 {
 	struct pollfd p = {fd, POLLIN, 0};

@@ -64,6 +64,8 @@ int container_connect(const struct container *c);
 bool container_ask(const struct container *c, const struct lifecycle_request *rq, struct lifecycle_reply *r, struct error **err);
 /* c: whom it is about; NULL where that is known already. */
 bool monitor_send(const struct container *c, int fd, const struct lifecycle_request *rq, const int *fds, unsigned nfds, struct error **err);
+/* Is something to be read within ms, if only its end? A stopped caller's time counts, a signal ends nothing. */
+bool monitor_heard(int fd, uint64_t ms);
 /* Within ms (-1: however long). The text of LC_ERROR becomes the error. */
 bool monitor_receive(int fd, struct lifecycle_reply *r, int ms, struct error **err);
 /* The listening end, made in its directory. */

@@ -14,7 +14,6 @@ void help_start(void);
 int verb_exec(int argc, char **argv);
 void help_exec(void);
 int verb_lifecycle(int argc, char **argv); /* state kill delete list ps pause resume wait events update spec features ... */
-void help_lifecycle(void);
 int verb_files(int argc, char **argv); /* cp tar diff */
 void help_files(void);
 int verb_root_keep(int argc, char **argv);

@@ -168,6 +168,8 @@ static const char *check_files(const struct config *c)
 			return "a mount's descriptor is missing, or one too many";
 		if (m->mode & ~07777U)
 			return "a mount's mode is not an octal number up to 07777";
+		if (m->uid == UINT32_MAX || m->gid == UINT32_MAX)
+			return "a mount's owner is no id";
 	}
 	if (c->npaths > CONFIG_MAX_PATHS)
 		return "too many path rules";

@@ -2,7 +2,7 @@
 /*
  * Connections from outside, accepted by the monitor for the sealed sentry. See dial_protocol.h.
  *
- *   DIAL_LISTEN {family, port} -> the rules that name it -> a host socket for each of their addresses
+ *   DIAL_LISTEN {family, port} -> a door, with a host socket at each address that rules give for it (doors.c)
  *   host's queue -> accept, while the sentry has room -> DIAL_ARRIVED + descriptor
  *   DIAL_TAKEN: room again
  *
@@ -23,83 +23,23 @@
 #include "runtime/config.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/dial_protocol.h"
-#include "sentry/net/inet_addr.h"
+#include "runtime/core/doors.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WINDOW 32U
 #define BACKLOG_MAX 4096U
 #define RETRY_MS 50 /* after the host was out of descriptors, or the sentry's socket full */
 
-/* A port that the sentry has asked for. */
-struct door {
-	bool used;
-	uint32_t id;
-	uint16_t family, port;
-	uint32_t backlog;
-	uint32_t window, out; /* connections that the sentry may have, and has, untaken */
-};
-
-struct ear {
-	bool used;
-	int fd;
-	int held; /* -1: none; else it goes with `message` */
-	struct dial_reply message;
-	struct door *door;
-};
-
-static struct door doors[INGRESS_MAX_DOORS];
-static struct ear ears[INGRESS_MAX_SOCKETS];
-static int nears; /* ears [0, nears) have been used */
+static struct doors table;
 static uint64_t deaf_until_ms;
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static struct door *find_door(uint32_t id)
-{
-	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++)
-		if (doors[i].used && doors[i].id == id)
-			return &doors[i];
-	return NULL;
-}
-
-static void close_door(struct door *d)
-{
-	for (int i = 0; i < nears; i++) {
-		if (!ears[i].used || ears[i].door != d)
-			continue;
-		close(ears[i].fd);
-		if (ears[i].held >= 0)
-			close(ears[i].held);
-		ears[i].used = false;
-	}
-	while (nears > 0 && !ears[nears - 1].used)
-		nears--;
-	d->used = false;
-}
-
-static struct ear *free_ear(void)
-{
-	for (int i = 0; i < nears; i++)
-		if (!ears[i].used)
-			return &ears[i];
-	return nears < INGRESS_MAX_SOCKETS ? &ears[nears++] : NULL;
-}
 
 static void set_backlog(struct door *d, uint32_t backlog)
 {
@@ -107,136 +47,34 @@ static void set_backlog(struct door *d, uint32_t backlog)
 	d->window = d->backlog + 1 < WINDOW ? d->backlog + 1 : WINDOW;
 }
 
-socklen_t ingress_sockaddr(struct sockaddr_storage *sa, bool v6, const uint8_t *addr, uint16_t port)
+static int make_ready(int fd, const struct dial_request *rq, bool bound)
 {
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
-	struct sockaddr_in *in = (struct sockaddr_in *)sa;
+	int one = 1;
 
-	memset(sa, 0, sizeof *sa);
-	if (v6) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		memcpy(&in6->sin6_addr, addr, 16);
-		return sizeof *in6;
-	}
-	in->sin_family = AF_INET;
-	in->sin_port = htons(port);
-	memcpy(&in->sin_addr, addr, 4);
-	return sizeof *in;
-}
-
-/* 0 or a positive errno. */
-static int open_ear(void *door, const uint8_t *addr)
-{
-	struct door *d = door;
-	struct sockaddr_storage sa;
-	bool v6 = d->family == 6;
-	socklen_t len = ingress_sockaddr(&sa, v6, addr, d->port);
-	struct ear *e;
-	int fd, one = 1, err = 0;
-
-	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (fd < 0)
-		return errno;
-	/* IPv4 has rules and doors of its own. */
-	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0)
-		err = errno;
+	if (bound)
+		return listen(fd, (int)(rq->count < BACKLOG_MAX ? rq->count : BACKLOG_MAX)) != 0 ? errno : 0;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (err == 0 && (bind(fd, (struct sockaddr *)&sa, len) != 0 ||
-			 listen(fd, (int)d->backlog) != 0))
-		err = errno;
-	e = err == 0 ? free_ear() : NULL;
-	if (e == NULL) {
-		close(fd);
-		return err != 0 ? err : ENOBUFS;
-	}
-	*e = (struct ear){.used = true, .fd = fd, .held = -1, .door = d};
-	return 0;
-}
-
-/* Is the address already listened on, itself or by the wildcard? */
-static bool have(const uint8_t (*addrs)[16], unsigned n, const uint8_t *addr)
-{
-	static const uint8_t any[16];
-
-	for (unsigned i = 0; i < n; i++)
-		if (memcmp(addrs[i], addr, 16) == 0 || memcmp(addrs[i], any, 16) == 0)
-			return true;
-	return false;
-}
-
-unsigned ingress_addresses(const struct config *cfg, bool udp, unsigned family, uint16_t port, uint8_t (*addrs)[16],
-			   bool *optional)
-{
-	static const uint8_t any[16];
-	unsigned n = 0;
-
-	*optional = true;
-	for (int pass = 0; pass < 2; pass++) {
-		for (unsigned i = 0; i < cfg->ningress; i++) {
-			const struct config_ingress *r = &cfg->ingress[i];
-			const uint8_t *addr = r->family == 0 ? any : r->addr;
-
-			if (!ingress_rule_matches(r, udp, family, port))
-				continue;
-			if ((memcmp(addr, any, 16) == 0) != (pass == 0))
-				continue;
-			*optional &= r->family == 0;
-			if (!have((const uint8_t(*)[16])addrs, n, addr))
-				memcpy(addrs[n++], addr, 16);
-		}
-	}
-	return n;
-}
-
-int ingress_open(const struct config *cfg, bool udp, unsigned family, uint16_t port, int (*open)(void *door, const uint8_t *addr),
-		 void *door)
-{
-	uint8_t addrs[CONFIG_MAX_INGRESS][16];
-	bool optional;
-	unsigned n = ingress_addresses(cfg, udp, family, port, addrs, &optional);
-
-	if (n == 0)
-		return EACCES;
-	for (unsigned i = 0; i < n; i++) {
-		int err = open(door, addrs[i]);
-
-		/* A rule that names no address doesn't ask for IPv6 where there is none. */
-		if (family == 6 && optional && (err == EAFNOSUPPORT || err == EADDRNOTAVAIL))
-			continue;
-		if (err != 0)
-			return err;
-	}
 	return 0;
 }
 
 static int do_listen(const struct config *cfg, const struct dial_request *rq)
 {
-	struct door *d = find_door(rq->id);
+	struct door *d = doors_find(&table, rq->id);
 	int err;
 
-	if ((rq->family != 4 && rq->family != 6) || rq->port == 0)
-		return EINVAL;
-	if (d != NULL) {
-		if (d->family != rq->family || d->port != rq->port)
-			return EINVAL;
-		set_backlog(d, rq->count);
-		for (int i = 0; i < nears; i++)
-			if (ears[i].used && ears[i].door == d)
-				listen(ears[i].fd, (int)d->backlog);
-		return 0;
+	if (d == NULL) {
+		err = doors_open(&table, cfg, rq, SOCK_STREAM, make_ready, &d);
+		if (err == 0)
+			set_backlog(d, rq->count);
+		return err;
 	}
-	for (unsigned i = 0; i < INGRESS_MAX_DOORS && d == NULL; i++)
-		if (!doors[i].used)
-			d = &doors[i];
-	if (d == NULL)
-		return ENOBUFS;
-	*d = (struct door){.used = true, .id = rq->id, .family = rq->family, .port = rq->port};
+	if (d->family != rq->family || d->port != rq->port)
+		return EINVAL;
 	set_backlog(d, rq->count);
-	err = ingress_open(cfg, false, d->family, d->port, open_ear, d);
-	if (err != 0)
-		close_door(d);
-	return err;
+	for (int i = 0; i < table.nears; i++)
+		if (table.ears[i].used && table.ears[i].door == d)
+			listen(table.ears[i].fd, (int)d->backlog);
+	return 0;
 }
 
 void ingress_request(int sock, const struct config *cfg, const struct dial_request *rq)
@@ -250,11 +88,11 @@ void ingress_request(int sock, const struct config *cfg, const struct dial_reque
 		dial_send(sock, &r, -1);
 		return;
 	}
-	d = find_door(rq->id);
+	d = doors_find(&table, rq->id);
 	if (d == NULL)
 		return;
 	if (rq->op == DIAL_UNLISTEN)
-		close_door(d);
+		doors_close(&table, d);
 	else if (rq->op == DIAL_TAKEN)
 		d->out -= rq->count < d->out ? rq->count : d->out;
 }
@@ -299,7 +137,7 @@ static void accept_some(int sock, struct ear *e)
 
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-				deaf_until_ms = now_ms() + RETRY_MS;
+				deaf_until_ms = doors_now_ms() + RETRY_MS;
 			return; /* whatever is still there is told by the next poll */
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -312,54 +150,50 @@ static void accept_some(int sock, struct ear *e)
 
 static bool deaf(void)
 {
-	return deaf_until_ms != 0 && now_ms() < deaf_until_ms;
+	return deaf_until_ms != 0 && doors_now_ms() < deaf_until_ms;
 }
 
 int ingress_pollfds(struct pollfd *fds, int max)
 {
 	int n = 0;
 
-	if (nears == 0 || deaf())
+	if (table.nears == 0 || deaf())
 		return 0;
-	for (int i = 0; i < nears && n < max; i++)
-		if (ears[i].used && ears[i].held < 0 && ears[i].door->out < ears[i].door->window)
-			fds[n++] = (struct pollfd){.fd = ears[i].fd, .events = POLLIN};
+	for (int i = 0; i < table.nears && n < max; i++)
+		if (table.ears[i].used && table.ears[i].held < 0 && table.ears[i].door->out < table.ears[i].door->window)
+			fds[n++] = (struct pollfd){.fd = table.ears[i].fd, .events = POLLIN};
 	return n;
 }
 
 int ingress_timeout_ms(void)
 {
-	if (nears == 0)
+	if (table.nears == 0)
 		return -1;
 	if (deaf())
 		return RETRY_MS;
-	for (int i = 0; i < nears; i++)
-		if (ears[i].used && ears[i].held >= 0)
+	for (int i = 0; i < table.nears; i++)
+		if (table.ears[i].used && table.ears[i].held >= 0)
 			return RETRY_MS;
 	return -1;
 }
 
 void ingress_ready(int sock, const struct pollfd *fds, int n)
 {
-	for (int i = 0; i < nears; i++)
-		if (ears[i].used && ears[i].held >= 0)
-			hand_over(sock, &ears[i]);
+	for (int i = 0; i < table.nears; i++)
+		if (table.ears[i].used && table.ears[i].held >= 0)
+			hand_over(sock, &table.ears[i]);
 	for (int k = 0; k < n; k++) {
-		if (fds[k].revents == 0)
-			continue;
 		/* The requests that came in the same turn may have closed it: then nothing waits on the number. */
-		for (int i = 0; i < nears; i++) {
-			if (ears[i].used && ears[i].fd == fds[k].fd) {
-				accept_some(sock, &ears[i]);
-				break;
-			}
-		}
+		struct ear *e = fds[k].revents != 0 ? doors_ear_of(&table, fds[k].fd) : NULL;
+
+		if (e != NULL)
+			accept_some(sock, e);
 	}
 }
 
 void ingress_close(void)
 {
 	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++)
-		if (doors[i].used)
-			close_door(&doors[i]);
+		if (table.doors[i].used)
+			doors_close(&table, &table.doors[i]);
 }

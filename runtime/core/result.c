@@ -76,6 +76,9 @@ void result_explain(struct sandbox_result *r, const struct config *c)
 	case LINUX_EISDIR:
 		why = "it is a directory";
 		break;
+	case LINUX_EIO:
+		why = "it can't be read: the root, or the image that it lies on, is damaged";
+		break;
 	default:
 		snprintf(r->error, sizeof(r->error), "cannot start \"%.200s\": error %d", prog, r->start_errno);
 		return;

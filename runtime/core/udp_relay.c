@@ -2,7 +2,7 @@
 /*
  * Datagrams from outside, and replies to them, passed on by the monitor for the sealed sentry. See udp_protocol.h.
  *
- *   DIAL_BIND {family, port} -> the rules that name it -> a host socket bound at each of their addresses
+ *   DIAL_BIND {family, port} -> a door, with a host socket at each address that rules give for it (doors.c)
  *   host's socket -> one datagram -> flows: who sent it, to which socket, to which address -> the pair
  *   the pair -> one datagram -> has that address sent to that port lately? -> out of the socket it came in by
  *
@@ -26,7 +26,7 @@
 #include "runtime/config.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/dial_protocol.h"
-#include "runtime/core/ingress.h"
+#include "runtime/core/doors.h"
 #include "runtime/core/udp_protocol.h"
 #include "sentry/net/flows.h"
 
@@ -38,26 +38,10 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCH 64
 #define PAIR_BUFFER (1 << 18) /* the host doubles or caps it; fewer messages than UDP_FLOWS has more than the sentry */
-
-/* A port that the sentry has asked for. */
-struct door {
-	bool used;
-	uint32_t id;
-	uint16_t family, port;
-	uint32_t lost;         /* the sentry hasn't been told of these */
-};
-
-struct ear {
-	bool used;
-	int fd;
-	struct door *door;
-	uint32_t overflows;    /* the host's count when we last saw it */
-};
 
 struct message {
 	struct udp_head head;
@@ -65,21 +49,11 @@ struct message {
 };
 
 static int pair = -1;
-static struct door doors[INGRESS_MAX_DOORS];
-static struct ear ears[UDP_RELAY_MAX_SOCKETS];
-static int nears;              /* ears [0, nears) have been used */
+static struct doors table;
 static struct flows flows = {.cap = UDP_FLOWS, .timeout_ms = UDP_TIMEOUT_MS};
 static struct message in, out; /* in: to the sentry */
 static size_t held;            /* bytes of `in` that the pair had no room for; 0: none */
 static uint64_t refused;
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 void udp_relay_init(int ours, int theirs)
 {
@@ -92,7 +66,7 @@ void udp_relay_init(int ours, int theirs)
 	setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	/* Without randomness strangers could make the table slow, no more. */
 	if (getrandom(&flows.seed, sizeof flows.seed, GRND_NONBLOCK) != sizeof flows.seed)
-		flows.seed = now_ms();
+		flows.seed = doors_now_ms();
 }
 
 uint64_t udp_relay_refused(void)
@@ -102,90 +76,35 @@ uint64_t udp_relay_refused(void)
 
 /* ---- doors ---- */
 
-static struct door *find_door(uint32_t id)
-{
-	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++)
-		if (doors[i].used && doors[i].id == id)
-			return &doors[i];
-	return NULL;
-}
-
 static void close_door(struct door *d)
 {
-	for (int i = 0; i < nears; i++) {
-		if (!ears[i].used || ears[i].door != d)
-			continue;
-		close(ears[i].fd);
-		ears[i].used = false;
-	}
-	while (nears > 0 && !ears[nears - 1].used)
-		nears--;
 	/* Whoever binds the port next may not answer those. */
 	flows_forget_port(&flows, d->port, d->family == 6);
-	d->used = false;
-}
-
-static struct ear *free_ear(void)
-{
-	for (int i = 0; i < nears; i++)
-		if (!ears[i].used)
-			return &ears[i];
-	return nears < UDP_RELAY_MAX_SOCKETS ? &ears[nears++] : NULL;
+	doors_close(&table, d);
 }
 
 /*
- * 0 or a positive errno. No SO_REUSEADDR: with UDP it would let us in beside whoever has the port, and others beside us.
- * The destination is asked for, because a reply must come from there: by the wildcard the host would choose among its
- * addresses.
+ * No SO_REUSEADDR: with UDP it would let us in beside whoever has the port, and others beside us. The destination is asked for,
+ * because a reply must come from there: by the wildcard the host would choose among its addresses.
  */
-static int open_ear(void *door, const uint8_t *addr)
+static int make_ready(int fd, const struct dial_request *rq, bool bound)
 {
-	struct door *d = door;
-	struct sockaddr_storage sa;
-	bool v6 = d->family == 6;
-	socklen_t len = ingress_sockaddr(&sa, v6, addr, d->port);
-	struct ear *e;
-	int fd, one = 1, err = 0;
+	bool v6 = rq->family == 6;
+	int one = 1;
 
-	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-	if (fd < 0)
-		return errno;
-	/* IPv4 has rules and doors of its own. */
-	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0)
-		err = errno;
-	if (err == 0 && setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &one, sizeof one) != 0)
-		err = errno;
+	if (bound)
+		return 0;
 	setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
-	if (err == 0 && bind(fd, (struct sockaddr *)&sa, len) != 0)
-		err = errno;
-	e = err == 0 ? free_ear() : NULL;
-	if (e == NULL) {
-		close(fd);
-		return err != 0 ? err : ENOBUFS;
-	}
-	*e = (struct ear){.used = true, .fd = fd, .door = d};
-	return 0;
+	return setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &one, sizeof one) != 0 ? errno : 0;
 }
 
 static int do_bind(const struct config *cfg, const struct dial_request *rq)
 {
-	struct door *d = NULL;
-	int err;
+	struct door *d;
 
-	if ((rq->family != 4 && rq->family != 6) || rq->port == 0 || find_door(rq->id) != NULL)
+	if (doors_find(&table, rq->id) != NULL)
 		return EINVAL;
-	if (pair < 0)
-		return EACCES;
-	for (unsigned i = 0; i < INGRESS_MAX_DOORS && d == NULL; i++)
-		if (!doors[i].used)
-			d = &doors[i];
-	if (d == NULL)
-		return ENOBUFS;
-	*d = (struct door){.used = true, .id = rq->id, .family = rq->family, .port = rq->port};
-	err = ingress_open(cfg, true, d->family, d->port, open_ear, d);
-	if (err != 0)
-		close_door(d);
-	return err;
+	return pair < 0 ? EACCES : doors_open(&table, cfg, rq, SOCK_DGRAM, make_ready, &d);
 }
 
 void udp_relay_request(int sock, const struct config *cfg, const struct dial_request *rq)
@@ -199,7 +118,7 @@ void udp_relay_request(int sock, const struct config *cfg, const struct dial_req
 		dial_send(sock, &r, -1);
 		return;
 	}
-	d = find_door(rq->id);
+	d = doors_find(&table, rq->id);
 	if (d != NULL)
 		close_door(d);
 }
@@ -222,7 +141,7 @@ static bool flush_held(void)
 		return false;
 	held = 0;
 	if (ret < 0) {
-		struct door *d = find_door(in.head.door);
+		struct door *d = doors_find(&table, in.head.door);
 
 		if (d != NULL)
 			d->lost += in.head.lost + 1;
@@ -308,8 +227,8 @@ static bool take_datagram(struct ear *e)
 		e->door->lost++;
 		return true;
 	}
-	w = flows_heard(&flows, e->door->port, &peer, now_ms());
-	w->tag = (uint32_t)(e - ears);
+	w = flows_heard(&flows, e->door->port, &peer, doors_now_ms());
+	w->tag = (uint32_t)(e - table.ears);
 	w->local = local;
 	in.head.version = UDP_VERSION;
 	in.head.door = e->door->id;
@@ -359,7 +278,7 @@ static void put_source(struct msghdr *msg, const struct inet_addr *local, bool v
 /* The flow that a message of the sentry may go by, or NULL. */
 static struct flow *flow_of(const struct udp_head *h)
 {
-	const struct door *d = find_door(h->door);
+	const struct door *d = doors_find(&table, h->door);
 	struct inet_ep peer = {.port = h->port};
 	struct flow *w;
 
@@ -372,8 +291,8 @@ static struct flow *flow_of(const struct udp_head *h)
 	/* The table's family is its addresses' form: a mapped one would be another door's. */
 	if (inet_addr_is_v4(&peer.addr) != (h->family == 4))
 		return NULL;
-	w = flows_find(&flows, d->port, &peer, now_ms());
-	if (w == NULL || w->tag >= (uint32_t)nears || !ears[w->tag].used || ears[w->tag].door != d)
+	w = flows_find(&flows, d->port, &peer, doors_now_ms());
+	if (w == NULL || w->tag >= (uint32_t)table.nears || !table.ears[w->tag].used || table.ears[w->tag].door != d)
 		return NULL;
 	return w;
 }
@@ -389,10 +308,10 @@ static void send_out(const struct flow *w, const void *data, size_t len)
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
 	struct msghdr msg = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes};
 
-	msg.msg_namelen = ingress_sockaddr(&to, v6, v6 ? w->peer.addr.b : w->peer.addr.b + 12, w->peer.port);
+	msg.msg_namelen = doors_sockaddr(&to, v6, v6 ? w->peer.addr.b : w->peer.addr.b + 12, w->peer.port);
 	put_source(&msg, &w->local, v6);
 	/* What the host has no room for is lost, as on any network. */
-	(void)sendmsg(ears[w->tag].fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)sendmsg(table.ears[w->tag].fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* False: the sentry's end is closed. */
@@ -426,9 +345,9 @@ int udp_relay_pollfds(struct pollfd *fds, int max)
 	if (pair < 0 || max < 1)
 		return 0;
 	fds[n++] = (struct pollfd){.fd = pair, .events = (short)(held != 0 ? POLLIN | POLLOUT : POLLIN)};
-	for (int i = 0; i < nears && held == 0 && n < max; i++)
-		if (ears[i].used)
-			fds[n++] = (struct pollfd){.fd = ears[i].fd, .events = POLLIN};
+	for (int i = 0; i < table.nears && held == 0 && n < max; i++)
+		if (table.ears[i].used)
+			fds[n++] = (struct pollfd){.fd = table.ears[i].fd, .events = POLLIN};
 	return n;
 }
 
@@ -448,24 +367,22 @@ void udp_relay_ready(const struct pollfd *fds, int n)
 	turn++;
 	for (int i = 0; i < n - 1; i++) {
 		int k = 1 + (int)((turn + (unsigned)i) % (unsigned)(n - 1));
+		struct ear *e;
 
 		if (fds[k].revents == 0)
 			continue;
 		/* The requests that came in the same turn may have closed it: then nothing waits on the number. */
-		for (int e = 0; e < nears; e++) {
-			if (ears[e].used && ears[e].fd == fds[k].fd) {
-				read_some(&ears[e], &budget);
-				break;
-			}
-		}
+		e = doors_ear_of(&table, fds[k].fd);
+		if (e != NULL)
+			read_some(e, &budget);
 	}
 }
 
 void udp_relay_close(void)
 {
 	for (unsigned i = 0; i < INGRESS_MAX_DOORS; i++)
-		if (doors[i].used)
-			close_door(&doors[i]);
+		if (table.doors[i].used)
+			close_door(&table.doors[i]);
 	held = 0;
 	if (pair >= 0)
 		close(pair);

@@ -6,13 +6,15 @@
 #ifndef RUNTIME_CORE_UDP_RELAY_H
 #define RUNTIME_CORE_UDP_RELAY_H
 
+#include "runtime/core/doors.h"
+
 #include <stdint.h>
 
 struct config;
 struct dial_request;
 struct pollfd;
 
-#define UDP_RELAY_MAX_SOCKETS 128
+#define UDP_RELAY_MAX_SOCKETS DOORS_MAX_EARS
 #define UDP_RELAY_MAX_POLLFDS (UDP_RELAY_MAX_SOCKETS + 1)
 
 /* Takes the monitor's end of the pair, and borrows the sentry's; -1: no rule lets UDP in. Call once. */

@@ -26,9 +26,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct superblock *new_tmpfs(uint32_t mode, uint64_t size, int *err)
+static struct superblock *new_tmpfs(const struct config_mount *m, int *err)
 {
-	return memfs_new_superblock(&(struct memfs_options){.fs_type = "tmpfs", .mode = mode, .size = size}, err);
+	return memfs_new_superblock(
+		&(struct memfs_options){
+			.fs_type = "tmpfs",
+			.mode = m->mode != 0 ? m->mode : 01777,
+			.size = m->size,
+			.uid = m->uid,
+			.gid = m->gid,
+		},
+		err);
 }
 
 static struct superblock *bind_superblock(struct task *task, struct gofer_client *gofer, const struct config_mount *m,
@@ -52,7 +60,7 @@ static struct superblock *mount_superblock(struct task *task, struct gofer_clien
 		return bind_superblock(task, gofer, m, index, err);
 	case MOUNT_TMPFS:
 	case MOUNT_SHM:
-		return new_tmpfs(m->mode != 0 ? m->mode : 01777, m->size, err);
+		return new_tmpfs(m, err);
 	case MOUNT_PROC:
 		return proc_new_superblock();
 	case MOUNT_SYSFS:
@@ -125,7 +133,7 @@ static int apply_path_rule(struct task *task, enum config_path_kind kind, const 
 	case PATH_NO_GATE:
 		break;
 	}
-	sb = new_tmpfs(kind == PATH_HIDE ? 0700 : 0755, 0, &err);
+	sb = new_tmpfs(&(struct config_mount){.mode = kind == PATH_HIDE ? 0700 : 0755}, &err);
 	if (sb == NULL)
 		return err;
 	if (dir)

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #define HEAD "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/usr\",\"readonly\":true},"
 #define PROCESS                                                                                                        \
@@ -72,6 +73,23 @@ Test(spec, mounts)
 	cr_expect(b.c->mounts[1].kind == MOUNT_BIND && b.c->mounts[1].dir_fd >= 10 && (b.c->mounts[1].flags & 1) != 0);
 }
 
+Test(spec, recursive_options_and_owners)
+{
+	const char *bad = parse(
+		HEAD PROCESS
+		",\"mounts\":[{\"destination\":\"/dev\",\"type\":\"tmpfs\"},"
+		"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"rbind\",\"rro\",\"rnosuid\",\"rnodev\",\"rnoexec\"]},"
+		"{\"destination\":\"/e\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"rbind\",\"ro\",\"rrw\"]},"
+		"{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"uid=12\",\"gid=34\",\"mode=700\"]}],"
+		"\"linux\":{\"namespaces\":[{\"type\":\"time\"}]}}");
+
+	cr_assert_null(bad, "%s", bad);
+	cr_assert(b.c->nmounts == 4);
+	cr_expect(b.c->mounts[1].flags == (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC));
+	cr_expect(b.c->mounts[2].flags == 0);
+	cr_expect(b.c->mounts[3].uid == 12 && b.c->mounts[3].gid == 34 && b.c->mounts[3].mode == 0700);
+}
+
 Test(spec, refused)
 {
 	static const struct {
@@ -96,6 +114,10 @@ Test(spec, refused)
 		{HEAD PROCESS ",\"hooks\":{\"poststop\":[{\"path\":\"x\"}]}}", "hooks"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"nfs\"}]}", "mounts[0].type"},
 		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"m\",\"type\":\"proc\"}]}", "mounts[0].destination"},
+		{HEAD PROCESS
+		 ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"nosymfollow\"]}]}",
+		 "nosymfollow"},
+		{HEAD PROCESS ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"tmpfs\",\"options\":[\"uid=me\"]}]}", "uid=me"},
 		{HEAD PROCESS
 		 ",\"mounts\":[{\"destination\":\"/m\",\"type\":\"tmpfs\",\"options\":[\"upside-down\"]}]}",
 		 "upside-down"},
