@@ -53,6 +53,7 @@ struct task *task_alloc(void)
 	t->altstack.flags = LINUX_SS_DISABLE;
 	t->timer_slack_ns = 50 * NSEC_PER_USEC;
 	t->affinity = UINT64_MAX;
+	t->login_uid = t->login_session = UINT32_MAX;
 	t->start_ns = loop_now();
 	return t;
 }

@@ -205,6 +205,7 @@ struct task {
 	int seccomp_mode;               /* LINUX_SECCOMP_MODE_*: the guest's own filters, kernel/seccomp.c */
 	struct seccomp_filter *seccomp; /* counted */
 	uint32_t personality;
+	uint32_t login_uid, login_session; /* who logged in (/proc/PID/loginuid), UINT32_MAX: nobody; children inherit them */
 	int nice;
 	uint64_t timer_slack_ns;
 	uint64_t affinity; /* CPU mask as the guest set it */

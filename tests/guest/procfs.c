@@ -381,6 +381,37 @@ TEST(oom_score_adj_is_checked)
         CHECK_ERR(pwrite(fd, "x", 1, 0), EINVAL);
 }
 
+/* As pam_loginuid(8) does it. */
+TEST_ALONE(a_login_is_written_once_and_inherited)
+{
+        int fd = open("/proc/self/loginuid", O_RDWR);
+        pid_t pid;
+
+        if (fd < 0 || strcmp(get("/proc/self/loginuid"), "4294967295") != 0)
+                SKIP("no login can be noted here");
+        CHECK_STR(get("/proc/self/sessionid"), "4294967295");
+        CHECK_ERR(pwrite(fd, "x", 1, 0), EINVAL);
+        CHECK_OK(ftruncate(fd, 0));
+        CHECK_EQ(pwrite(fd, "1000", 4, 0), 4);
+        CHECK_STR(get("/proc/self/loginuid"), "1000");
+        CHECK(strcmp(get("/proc/self/sessionid"), "4294967295") != 0);
+        pid = t_fork();
+        if (pid == 0) {
+                int own = MUST(open("/proc/self/loginuid", O_RDWR));
+
+                CHECK_STR(get("/proc/self/loginuid"), "1000");
+                /* The parent's is not the child's to write; its own only with CAP_AUDIT_CONTROL. */
+                CHECK_ERR(pwrite(fd, "1001", 4, 0), EPERM);
+                if (pwrite(own, "1001", 4, 0) < 0)
+                        CHECK_EQ(errno, EPERM);
+                else
+                        CHECK_STR(get("/proc/self/loginuid"), "1001");
+                _exit(0);
+        }
+        CHECK_EQ(t_wait(pid), 0);
+        CHECK_STR(get("/proc/self/loginuid"), "1000");
+}
+
 TEST(the_system_files_parse)
 {
         double up, idle_time, load;
