@@ -5,7 +5,7 @@
  * Everybody may see that a process exists, its names and numbers; its memory map, environment, descriptors and
  * directories only who could trace it (task_may_inspect). The guest writes comm, oom_score_adj, loginuid.
  *
- * Left out: clear_refs, coredump_filter's effect, io's counts (zeros), map_files, numa_maps, stack, syscall.
+ * Left out: clear_refs, coredump_filter's effect, io's bytes of disks (zeros), map_files, numa_maps, stack, syscall.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
@@ -293,9 +293,7 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_DIR("fd", 0500, &proc_fd_dir, .check = proc_check_access),                                                   \
 	P_DIR("fdinfo", 0555, &proc_fdinfo_dir, .check = proc_check_access),                                           \
 	P_FILE("gid_map", 0444, show_gid_map),                                                                         \
-	P_FILE("io", 0400, pseudo_show_text, .check = proc_check_access,                                               \
-	       .text = "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"                       \
-		       "cancelled_write_bytes: 0\n"),                                                                  \
+	P_FILE("io", 0400, proc_pid_io, .check = proc_check_access),                                                   \
 	P_FILE("limits", 0444, proc_pid_limits),                                                                       \
 	P_FILE("loginuid", 0644, loginuid_show, .store = loginuid_store),                                              \
 	P_FILE("maps", 0444, proc_pid_maps, .check = proc_check_access),                                               \

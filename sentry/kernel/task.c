@@ -331,6 +331,10 @@ void usage_add(struct rusage_account *to, const struct rusage_account *from)
 	to->majflt += from->majflt;
 	to->nvcsw += from->nvcsw;
 	to->nivcsw += from->nivcsw;
+	to->rchar += from->rchar;
+	to->wchar += from->wchar;
+	to->syscr += from->syscr;
+	to->syscw += from->syscw;
 	to->maxrss_kib = MAX(to->maxrss_kib, from->maxrss_kib);
 }
 

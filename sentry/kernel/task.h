@@ -63,6 +63,7 @@ struct linux_rlimit {
 struct rusage_account {
 	uint64_t utime, stime;
 	uint64_t minflt, majflt, nvcsw, nivcsw;
+	uint64_t rchar, wchar, syscr, syscw; /* read(2), write(2) and their relatives: bytes and calls */
 	uint64_t maxrss_kib;
 };
 

@@ -381,6 +381,45 @@ TEST(oom_score_adj_is_checked)
         CHECK_ERR(pwrite(fd, "x", 1, 0), EINVAL);
 }
 
+static long number(const char *path, const char *name)
+{
+        char *at = strstr(get(path), name);
+
+        CHECK(at != NULL);
+        return atol(at + strlen(name));
+}
+
+/* A kernel may be without accounting. */
+TEST_ALONE(reads_writes_and_sleeps_are_counted)
+{
+        int fds[2], status;
+        long before;
+        pid_t pid;
+        char c[8];
+
+        if (access("/proc/self/io", R_OK) != 0)
+                SKIP("there is no /proc/self/io");
+        CHECK_OK(pipe(fds));
+        before = number("/proc/self/io", "wchar: ");
+        CHECK_EQ(write(fds[1], "12345678", 8), 8);
+        CHECK_EQ(number("/proc/self/io", "wchar: "), before + 8);
+        before = number("/proc/self/io", "syscr: ");
+        CHECK_EQ(read(fds[0], c, 8), 8);
+        CHECK_GE(number("/proc/self/io", "syscr: "), before + 1);
+        before = number("/proc/self/io", "wchar: ");
+        pid = t_fork();
+        if (pid == 0) {
+                usleep(1000);
+                CHECK_GE(number("/proc/self/status", "\nvoluntary_ctxt_switches:"), 1);
+                CHECK_EQ(number("/proc/self/io", "wchar: "), 0);
+                CHECK_EQ(write(fds[1], "123", 3), 3);
+                _exit(0);
+        }
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EQ(status, 0);
+        CHECK_EQ(number("/proc/self/io", "wchar: "), before + 3);
+}
+
 /* As pam_loginuid(8) does it. */
 TEST_ALONE(a_login_is_written_once_and_inherited)
 {
