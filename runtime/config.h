@@ -95,6 +95,10 @@ struct config_path {
 	cfg_str path;
 };
 
+/* Limits where none was given. A fork bomb must not reach the host's. */
+#define CONFIG_DEFAULT_DISK (4ULL << 30)
+#define CONFIG_DEFAULT_TASKS 8192
+
 struct config {
 	uint32_t magic, version;
 	uint32_t size; /* sizeof(struct config): the memfd always has this length, holes cost nothing */
@@ -138,7 +142,7 @@ struct config {
 	uint32_t nidranges;
 	struct idmap_range idranges[CONFIG_MAX_IDRANGES];
 
-	/* limits; 0: none */
+	/* limits; 0: none, but for disk and tasks: CONFIG_DEFAULT_*, and for disk no more than half of the memory */
 	uint64_t memory_bytes, disk_bytes;
 	uint32_t max_tasks, cpu_permille;
 	uint64_t timeout_ms, idle_timeout_ms;

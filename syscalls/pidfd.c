@@ -2,6 +2,7 @@
 /* pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), kcmp(2), process_mrelease(2). */
 #include "sentry/fs/pseudo_mounts.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/ipc.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/vfs/vfs.h"
 #include "syscalls/define.h"
@@ -182,7 +183,10 @@ SYSCALL_DEFINE5(kcmp, int, pid1, int, pid2, int, type, uint64_t, idx1, uint64_t,
 	case KCMP_IO:
 		return 0; /* nobody has an I/O context */
 	case KCMP_SYSVSEM:
-		return t1 == t2 ? 0 : kcmp_order(t1, t2);
+		/* The list is the process's; who has none has the same as all who have none. */
+		if (!sem_group_undoes(t1->group) && !sem_group_undoes(t2->group))
+			return 0;
+		return kcmp_order(t1->group, t2->group);
 	default:
 		return -LINUX_EINVAL;
 	}

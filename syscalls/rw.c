@@ -14,7 +14,15 @@
 static int64_t transfer(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos, bool write)
 {
 	int64_t ret = write ? vfs_write(task, file, buf, pos) : vfs_read(task, file, buf, pos);
+	struct rusage_account *u = &task->usage;
 
+	if (write) {
+		u->syscw++;
+		u->wchar += ret > 0 ? (uint64_t)ret : 0;
+	} else {
+		u->syscr++;
+		u->rchar += ret > 0 ? (uint64_t)ret : 0;
+	}
 	file_put(file);
 	return ret;
 }

@@ -86,6 +86,13 @@ void result_explain(struct sandbox_result *r, const struct config *c)
 	snprintf(r->error, sizeof(r->error), "cannot start \"%.200s\": %s", prog, why);
 }
 
+static uint64_t disk_bytes(const struct config *c)
+{
+	uint64_t most = c->memory_bytes / 2 < CONFIG_DEFAULT_DISK ? c->memory_bytes / 2 : CONFIG_DEFAULT_DISK;
+
+	return c->disk_bytes != 0 ? c->disk_bytes : most;
+}
+
 static void limit_words(char *buf, size_t size, unsigned bit, const struct config *c)
 {
 	switch (1U << bit) {
@@ -93,10 +100,13 @@ static void limit_words(char *buf, size_t size, unsigned bit, const struct confi
 		snprintf(buf, size, "memory (%.1f MiB)", (double)c->memory_bytes / (1 << 20));
 		break;
 	case LIMIT_PIDS:
-		snprintf(buf, size, "processes and threads (%u)", c->max_tasks);
+		snprintf(buf, size, "processes and threads (%u)", c->max_tasks != 0 ? c->max_tasks : CONFIG_DEFAULT_TASKS);
 		break;
 	case LIMIT_DISK:
-		snprintf(buf, size, "file data (%.1f MiB)", (double)c->disk_bytes / (1 << 20));
+		if (c->disk_bytes == 0 && c->memory_bytes == 0) /* sentry/kernel/init.c: of this machine's */
+			snprintf(buf, size, "file data (half of the memory, at most %llu GiB)", CONFIG_DEFAULT_DISK >> 30);
+		else
+			snprintf(buf, size, "file data (%.1f MiB)", (double)disk_bytes(c) / (1 << 20));
 		break;
 	case LIMIT_CPU:
 		snprintf(buf, size, "CPU (%.2f)", c->cpu_permille / 1000.0);

@@ -52,6 +52,7 @@ int proc_pid_status(struct task *task, struct pseudo_node *node, struct text_buf
 int proc_pid_limits(struct task *task, struct pseudo_node *node, struct text_buf *b);
 int proc_pid_sched(struct task *task, struct pseudo_node *node, struct text_buf *b);
 int proc_pid_schedstat(struct task *task, struct pseudo_node *node, struct text_buf *b);
+int proc_pid_io(struct task *task, struct pseudo_node *node, struct text_buf *b);
 
 /* proc_mm.c */
 int proc_pid_maps(struct task *task, struct pseudo_node *node, struct text_buf *b);

@@ -5,7 +5,7 @@
  * Everybody may see that a process exists, its names and numbers; its memory map, environment, descriptors and
  * directories only who could trace it (task_may_inspect). The guest writes comm, oom_score_adj, loginuid.
  *
- * Left out: clear_refs, coredump_filter's effect, io's counts (zeros), map_files, numa_maps, stack, syscall.
+ * Left out: clear_refs, coredump_filter's effect, io's bytes of disks (zeros), map_files, numa_maps, stack, syscall.
  */
 #include "sentry/abi/capability.h"
 #include "sentry/base/alloc.h"
@@ -175,6 +175,41 @@ static int refuse_store(unused_arg struct task *task, unused_arg struct pseudo_n
 	return -LINUX_EPERM;
 }
 
+static int loginuid_show(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
+{
+	text_printf(b, "%u", node_task(node)->login_uid);
+	return 0;
+}
+
+static int sessionid_show(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
+{
+	text_printf(b, "%u", node_task(node)->login_session);
+	return 0;
+}
+
+/* pam_loginuid writes it at the begin of a session: freely the first time, then only with the capability. */
+static int loginuid_store(struct task *task, struct pseudo_node *node, char *data, unused_arg size_t len)
+{
+	static uint32_t last_session;
+	uint64_t id;
+	int err;
+
+	if (node_task(node) != task)
+		return -LINUX_EPERM;
+	err = pseudo_parse_u64(data, &id);
+	if (err != 0)
+		return err;
+	if (id > UINT32_MAX)
+		return -LINUX_ERANGE;
+	if (id != UINT32_MAX && !uid_mapped((kuid_t)id))
+		return -LINUX_EINVAL;
+	if (task->login_uid != UINT32_MAX && !task_capable(task, LINUX_CAP_AUDIT_CONTROL))
+		return -LINUX_EPERM;
+	task->login_uid = (uint32_t)id;
+	task->login_session = id != UINT32_MAX ? ++last_session : UINT32_MAX;
+	return 0;
+}
+
 /* The children of a process are shown as its leader's. */
 static int children_show(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
 {
@@ -258,11 +293,9 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_DIR("fd", 0500, &proc_fd_dir, .check = proc_check_access),                                                   \
 	P_DIR("fdinfo", 0555, &proc_fdinfo_dir, .check = proc_check_access),                                           \
 	P_FILE("gid_map", 0444, show_gid_map),                                                                         \
-	P_FILE("io", 0400, pseudo_show_text, .check = proc_check_access,                                               \
-	       .text = "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"                       \
-		       "cancelled_write_bytes: 0\n"),                                                                  \
+	P_FILE("io", 0400, proc_pid_io, .check = proc_check_access),                                                   \
 	P_FILE("limits", 0444, proc_pid_limits),                                                                       \
-	P_FILE("loginuid", 0644, pseudo_show_text, .text = "4294967295", .store = refuse_store),                       \
+	P_FILE("loginuid", 0644, loginuid_show, .store = loginuid_store),                                              \
 	P_FILE("maps", 0444, proc_pid_maps, .check = proc_check_access),                                               \
 	P_FILE("mem", 0600, NULL, .fops = &proc_mem_ops, .check = proc_check_access),                                  \
 	P_FILE("mountinfo", 0444, proc_pid_mountinfo, .check = check_container),                                       \
@@ -278,7 +311,7 @@ static const struct pseudo_dir attr_dir = PSEUDO_DIR(attr_entries);
 	P_LINK("root", proc_root_readlink, .follow = proc_root_follow, .check = proc_check_access),                    \
 	P_FILE("sched", 0644, proc_pid_sched, .store = ignore_store),                                                  \
 	P_FILE("schedstat", 0444, proc_pid_schedstat),                                                                 \
-	P_FILE("sessionid", 0444, pseudo_show_text, .text = "4294967295"),                                             \
+	P_FILE("sessionid", 0444, sessionid_show),                                                                     \
 	P_FILE("setgroups", 0644, pseudo_show_text, .text = "allow\n", .store = refuse_store),                         \
 	P_FILE("smaps", 0444, proc_pid_smaps, .check = proc_check_access),                                             \
 	P_FILE("smaps_rollup", 0444, proc_pid_smaps_rollup, .check = proc_check_access),                               \

@@ -327,3 +327,24 @@ int proc_pid_schedstat(unused_arg struct task *task, struct pseudo_node *node, s
 	text_printf(b, "%llu 0 %llu\n", U(utime + stime), U(t->usage.nvcsw + t->usage.nivcsw));
 	return 0;
 }
+
+/* A process's has that of its threads that ended and of its children that were reaped, as in Linux. Nothing reaches a disk. */
+int proc_pid_io(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)
+{
+	const struct proc_ref *ref = node_proc(node);
+	const struct rusage_account *children = &ref->group->children_usage;
+	struct rusage_account u;
+
+	if (ref->task != NULL) {
+		u = ref->task->usage;
+	} else {
+		group_usage(ref->group, &u);
+		u.rchar += children->rchar;
+		u.wchar += children->wchar;
+		u.syscr += children->syscr;
+		u.syscw += children->syscw;
+	}
+	text_printf(b, "rchar: %llu\nwchar: %llu\nsyscr: %llu\nsyscw: %llu\n", U(u.rchar), U(u.wchar), U(u.syscr), U(u.syscw));
+	text_puts(b, "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+	return 0;
+}

@@ -166,6 +166,8 @@ static void copy_fields(const struct task *task, struct task *child, const struc
 	child->no_new_privs = task->no_new_privs;
 	seccomp_copy(task, child);
 	child->personality = task->personality;
+	child->login_uid = task->login_uid;
+	child->login_session = task->login_session;
 	child->timer_slack_ns = task->timer_slack_ns;
 	child->affinity = task->affinity;
 	child->ioprio = task->ioprio;

@@ -50,9 +50,6 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-#define DEFAULT_DISK_LIMIT (4 * GiB)
-#define DEFAULT_MAX_TASKS 8192 /* a fork bomb must not reach the host's limit */
-
 static const struct config *cfg;
 
 void kernel_prepare(const struct config *c)
@@ -74,9 +71,9 @@ void kernel_prepare(const struct config *c)
 	kernel.memory_limit = c->memory_bytes;
 	if (kernel.memory_limit == 0 && sysinfo(&si) == 0)
 		kernel.memory_limit = (uint64_t)si.totalram * si.mem_unit;
-	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(DEFAULT_DISK_LIMIT, kernel.memory_limit / 2);
+	kernel.disk_limit = c->disk_bytes != 0 ? c->disk_bytes : MIN(CONFIG_DEFAULT_DISK, kernel.memory_limit / 2);
 	kernel.unprivileged_ports = c->unprivileged_ports;
-	kernel.max_tasks = c->max_tasks != 0 ? c->max_tasks : DEFAULT_MAX_TASKS;
+	kernel.max_tasks = c->max_tasks != 0 ? c->max_tasks : CONFIG_DEFAULT_TASKS;
 	kernel.boot_ns = host_clock_ns(CLOCK_MONOTONIC);
 	time_init();
 	snprintf(kernel.hostname, sizeof(kernel.hostname), "%s", config_str(c, c->hostname));

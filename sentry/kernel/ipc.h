@@ -79,6 +79,8 @@ int64_t sem_control(struct task *task, int32_t id, int num, int cmd, int32_t val
 /* GETALL: allocates *values (kfree) of *n; SETALL: takes them, n must be the set's size. */
 int sem_get_all(struct task *task, int32_t id, uint16_t **values, unsigned *n) must_check;
 int sem_set_all(struct task *task, int32_t id, const uint16_t *values, unsigned n) must_check;
+/* Whether a process has adjustments that are made when it ends (SEM_UNDO). */
+bool sem_group_undoes(const struct thread_group *group);
 /* Number of semaphores in a set (to read SETALL's array), or -LINUX_EINVAL, EIDRM. */
 int sem_count(struct task *task, int32_t id) must_check;
 /* IPC_STAT, SEM_STAT, SEM_STAT_ANY: fill ds; 0 or the id. IPC_SET: reads it. */

@@ -243,6 +243,7 @@ int task_block(struct task *task, enum wait_mode mode, uint64_t deadline_ns)
 		ktimer_set(&b.timer, deadline_ns);
 	}
 	task->blocked = true;
+	task->usage.nvcsw++;
 	task->woken = false;
 	if (platform->park != NULL)
 		platform->park(task);

@@ -139,6 +139,16 @@ static struct sem_undo *undo_make(struct sem_set *set, struct thread_group *grou
 	return u;
 }
 
+bool sem_group_undoes(const struct thread_group *group)
+{
+	struct sem_undo *u;
+
+	list_for_each(u, &undos, group_link)
+		if (u->group == group)
+			return true;
+	return false;
+}
+
 static void undo_free(struct sem_undo *u)
 {
 	list_del(&u->set_link);

@@ -53,6 +53,7 @@ struct task *task_alloc(void)
 	t->altstack.flags = LINUX_SS_DISABLE;
 	t->timer_slack_ns = 50 * NSEC_PER_USEC;
 	t->affinity = UINT64_MAX;
+	t->login_uid = t->login_session = UINT32_MAX;
 	t->start_ns = loop_now();
 	return t;
 }
@@ -330,6 +331,10 @@ void usage_add(struct rusage_account *to, const struct rusage_account *from)
 	to->majflt += from->majflt;
 	to->nvcsw += from->nvcsw;
 	to->nivcsw += from->nivcsw;
+	to->rchar += from->rchar;
+	to->wchar += from->wchar;
+	to->syscr += from->syscr;
+	to->syscw += from->syscw;
 	to->maxrss_kib = MAX(to->maxrss_kib, from->maxrss_kib);
 }
 

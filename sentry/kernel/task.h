@@ -63,6 +63,7 @@ struct linux_rlimit {
 struct rusage_account {
 	uint64_t utime, stime;
 	uint64_t minflt, majflt, nvcsw, nivcsw;
+	uint64_t rchar, wchar, syscr, syscw; /* read(2), write(2) and their relatives: bytes and calls */
 	uint64_t maxrss_kib;
 };
 
@@ -205,6 +206,7 @@ struct task {
 	int seccomp_mode;               /* LINUX_SECCOMP_MODE_*: the guest's own filters, kernel/seccomp.c */
 	struct seccomp_filter *seccomp; /* counted */
 	uint32_t personality;
+	uint32_t login_uid, login_session; /* who logged in (/proc/PID/loginuid), UINT32_MAX: nobody; children inherit them */
 	int nice;
 	uint64_t timer_slack_ns;
 	uint64_t affinity; /* CPU mask as the guest set it */

@@ -333,6 +333,30 @@ static int64_t get_termios(struct task *task, const struct tty *tty, unsigned cm
 	return put_guest(task, arg, &old);
 }
 
+/* Bits and characters that TIOCSLCKTRMIOS has locked stay as they were. */
+static void keep_locked(struct linux_termios2 *t, const struct linux_termios2 *old, const struct linux_termios *locked)
+{
+	t->iflag = (t->iflag & ~locked->iflag) | (old->iflag & locked->iflag);
+	t->oflag = (t->oflag & ~locked->oflag) | (old->oflag & locked->oflag);
+	t->cflag = (t->cflag & ~locked->cflag) | (old->cflag & locked->cflag);
+	t->lflag = (t->lflag & ~locked->lflag) | (old->lflag & locked->lflag);
+	for (size_t i = 0; i < sizeof(t->cc); i++)
+		if (locked->cc[i] != 0)
+			t->cc[i] = old->cc[i];
+}
+
+static int64_t set_locks(struct task *task, struct tty *tty, gva_t arg)
+{
+	struct linux_termios locked;
+
+	if (!task_capable(task, LINUX_CAP_CHECKPOINT_RESTORE) && !task_capable(task, LINUX_CAP_SYS_ADMIN))
+		return -LINUX_EPERM;
+	if (get_guest(task, &locked, arg) != 0)
+		return -LINUX_EFAULT;
+	tty->locked = locked;
+	return 0;
+}
+
 /* flush: TCSETSF and the like throw away what was typed. */
 static int64_t set_termios(struct task *task, struct tty *tty, unsigned cmd, gva_t arg, bool flush)
 {
@@ -366,6 +390,7 @@ static int64_t set_termios(struct task *task, struct tty *tty, unsigned cmd, gva
 	/* A pty has 8 bits and no parity, whatever is asked. */
 	t.cflag = (t.cflag & ~(LINUX_CSIZE | LINUX_PARENB)) | LINUX_CS8 | LINUX_CREAD;
 	t.line = 0;
+	keep_locked(&t, &tty->termios, &tty->locked);
 	if (flush)
 		tty_flush_input(tty);
 	if (tty->ops->packet != NULL) {
@@ -514,6 +539,10 @@ int64_t tty_ioctl(struct task *task, struct tty *tty, struct file *file, bool ma
 		return n == 0 ? 0 : -LINUX_EINVAL;
 	case LINUX_TIOCGDEV:
 		return put_int(task, arg, (int32_t)tty->dev);
+	case LINUX_TIOCGLCKTRMIOS:
+		return put_guest(task, GVA(arg), &tty->locked);
+	case LINUX_TIOCSLCKTRMIOS:
+		return set_locks(task, tty, GVA(arg));
 	case LINUX_TIOCGSOFTCAR:
 		return put_int(task, arg, 0);
 	case LINUX_TIOCSSOFTCAR:

@@ -53,6 +53,7 @@ struct tty {
 	uint64_t dev;               /* its device number, as /proc/PID/stat shows it */
 	char name[24];              /* "pts/3" */
 	struct linux_termios2 termios;
+	struct linux_termios locked; /* TIOCSLCKTRMIOS: bits that are set, and characters that aren't 0, can't be changed */
 	struct linux_winsize winsize;
 	struct session *session;    /* borrowed; whose controlling terminal it is, or NULL */
 	struct waitq waitq;         /* readers (LINUX_POLLIN), writers (LINUX_POLLOUT) */

@@ -371,6 +371,7 @@ int elf_map(struct task *task, struct elf_program *p, struct mm *mm, struct plat
 	int err;
 
 	memset(out, 0, sizeof(*out));
+	mm->text_proven_only = !dynamic;
 	err = choose_bias(mm, &p->exe, dynamic, randomize);
 	if (!err)
 		err = map_image(task, &p->exe, mm, pt, p->exe.eh.type == LINUX_ET_DYN);

@@ -111,6 +111,7 @@ struct mm *mm_dup(struct mm *old)
 		}
 		vma_insert(mm, copy);
 	}
+	mm->text_proven_only = old->text_proven_only;
 	if (!text_dup(old, mm)) {
 		mm_put(mm);
 		return NULL;

@@ -13,9 +13,11 @@
  *	              (text_find_free looks for one with room): nothing else is put into the regions unless the guest insists
  *	record        the text in [start, end) is the twin's, and the regions that are marked are mapped
  *
- * Ways in: a mapping that begins as one (text_adopt, from mmap and execve), and the end of a call in a process whose sites
+ * Ways in: a mapping that begins as one (text_adopt, from execve and mmap), and the end of a call in a process whose sites
  * are hot (text_return), by commanded mappings over what is there: the trampolines first. The tree doesn't change, and other
- * threads notice nothing, because a fixed mapping replaces the old one at once.
+ * threads notice nothing, because a fixed mapping replaces the old one at once. A program without an interpreter that maps
+ * others' text may be one that reads and translates it, as valgrind does, and must find the file's bytes: there a mapping
+ * never begins as a twin, but a call that comes from the text proves that it is executed (text_proven_only).
  *
  * Ways out: the guest maps, unmaps or moves something over the text or a region, or makes the text writable (text_claim,
  * before the call does anything): the file is mapped over the text again, then the trampolines go. That is carried out at
@@ -478,6 +480,8 @@ void text_adopt(struct mm *mm, struct platform_thread *pt, struct vma_desc *d, s
 
 	if (!gate_on || d->file == NULL || d->host_fd < 0 || (d->flags & LINUX_MAP_SHARED) != 0 ||
 	    (d->prot & (LINUX_PROT_EXEC | LINUX_PROT_WRITE)) != LINUX_PROT_EXEC || (d->advice & VMA_WRITTEN) != 0)
+		return;
+	if (inflight != NULL && mm->text_proven_only)
 		return;
 	f = text_file_find(d->file->inode, d->file_off, d->end - d->start);
 	if (f == NULL || f->fd < 0 || (mm->text != NULL && mm->text->off) || record_at(mm, d->start) != NULL)

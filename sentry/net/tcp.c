@@ -705,6 +705,9 @@ int tcp_setsockopt(struct task *task, struct socket *s, int level, int name, con
 	}
 	if (level == LINUX_SOL_TCP && name == LINUX_TCP_ULP)
 		return -LINUX_ENOENT;
+	if (level == LINUX_SOL_TCP && name == LINUX_TCP_FASTOPEN && t->state != LINUX_TCP_CLOSE &&
+	    t->state != LINUX_TCP_LISTEN)
+		return -LINUX_EINVAL;
 	return inet_setsockopt(task, s, level, name, val, len);
 }
 

@@ -7,9 +7,11 @@
  */
 #include "t.h"
 
+#include <elf.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -326,4 +328,52 @@ TEST(the_end_while_threads_call)
 		CHECK(WIFEXITED(status));
 		CHECK_EQ(WEXITSTATUS(status), 17 + i);
 	}
+}
+
+/*
+ * A program that translates others' text (valgrind, an emulator) is static, maps the text as a linker does, and reads it.
+ * What was rewritten for those who execute it must not be seen.
+ */
+TEST(text_that_a_static_program_maps_is_the_files)
+{
+	static const char path[] = "/lib/x86_64-linux-gnu/libc.so.6";
+	static char bytes[65536];
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
+	int fd = open(path, O_RDONLY);
+
+	if (getauxval(AT_BASE) != 0)
+		SKIP("for the static program");
+	if (fd < 0)
+		SKIP("there is no libc here");
+	for (int round = 0; round < 2; round++) {
+		pid_t pid = t_fork();
+
+		if (pid == 0) {
+			execl("/bin/sh", "sh", "-c", "i=0; while [ $i -lt 400 ]; do cd /tmp; cd /; i=$((i + 1)); done", NULL);
+			_exit(127);
+		}
+		CHECK_EQ(t_wait(pid), 0);
+	}
+	CHECK_EQ(pread(fd, &eh, sizeof(eh), 0), sizeof(eh));
+	for (int i = 0; i < eh.e_phnum; i++) {
+		size_t len, at = 0;
+		char *text;
+
+		CHECK_EQ(pread(fd, &ph, sizeof(ph), (off_t)(eh.e_phoff + i * sizeof(ph))), sizeof(ph));
+		if (ph.p_type != PT_LOAD || (ph.p_flags & PF_X) == 0)
+			continue;
+		len = ph.p_filesz;
+		text = mmap(NULL, len, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, (off_t)ph.p_offset);
+		CHECK(text != MAP_FAILED);
+		while (at < len) {
+			ssize_t n = MUST(pread(fd, bytes, len - at < sizeof(bytes) ? len - at : sizeof(bytes), (off_t)(ph.p_offset + at)));
+
+			CHECK(n > 0);
+			CHECK_MEM(text + at, bytes, (size_t)n);
+			at += (size_t)n;
+		}
+		CHECK_OK(munmap(text, len));
+	}
+	close(fd);
 }

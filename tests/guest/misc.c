@@ -7,6 +7,7 @@
 #include "t.h"
 
 #include <linux/kcmp.h>
+#include <sys/sem.h>
 #include <linux/membarrier.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
@@ -145,6 +146,13 @@ TEST_ALONE(kcmp_compares_what_processes_share)
 	CHECK_GE(syscall(SYS_kcmp, self, pid, KCMP_VM, 0L, 0L), 1);
 	CHECK_GE(syscall(SYS_kcmp, self, pid, KCMP_FILES, 0L, 0L), 1);
 	CHECK_EQ(syscall(SYS_kcmp, self, pid, KCMP_FILE, (long)a, (long)a), 0);
+	/* Neither has semaphores' adjustments; then this one has. */
+	CHECK_EQ(syscall(SYS_kcmp, self, pid, KCMP_SYSVSEM, 0L, 0L), 0);
+	int set = MUST(semget(IPC_PRIVATE, 1, 0600));
+	CHECK_OK(semop(set, &(struct sembuf){0, 1, SEM_UNDO}, 1));
+	CHECK_GE(syscall(SYS_kcmp, self, pid, KCMP_SYSVSEM, 0L, 0L), 1);
+	CHECK_EQ(syscall(SYS_kcmp, self, self, KCMP_SYSVSEM, 0L, 0L), 0);
+	CHECK_OK(semctl(set, 0, IPC_RMID));
 	CHECK_OK(kill(pid, SIGKILL));
 	CHECK_EQ(t_wait(pid), SIGKILL);
 	CHECK_ERR(syscall(SYS_kcmp, self, self, KCMP_FILE, (long)a, 9999L), EBADF);

@@ -530,6 +530,9 @@ TEST(options_are_kept)
         CHECK_OK(getsockopt(c, IPPROTO_TCP, TCP_CONGESTION, name, &len));
         CHECK_EQ(len, 16);
         CHECK_ERR(setsockopt(c, IPPROTO_TCP, TCP_CONGESTION, "nonsense", 8), ENOENT);
+        /* For who listens, or will connect. */
+        CHECK_ERR(setsockopt(c, IPPROTO_TCP, TCP_FASTOPEN, &v, sizeof v), EINVAL);
+        CHECK_OK(setsockopt(MUST(socket(AF_INET, SOCK_STREAM, 0)), IPPROTO_TCP, TCP_FASTOPEN, &v, sizeof v));
 }
 
 TEST(edge_triggered_epoll)

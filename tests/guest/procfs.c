@@ -381,6 +381,76 @@ TEST(oom_score_adj_is_checked)
         CHECK_ERR(pwrite(fd, "x", 1, 0), EINVAL);
 }
 
+static long number(const char *path, const char *name)
+{
+        char *at = strstr(get(path), name);
+
+        CHECK(at != NULL);
+        return atol(at + strlen(name));
+}
+
+/* A kernel may be without accounting. */
+TEST_ALONE(reads_writes_and_sleeps_are_counted)
+{
+        int fds[2], status;
+        long before;
+        pid_t pid;
+        char c[8];
+
+        if (access("/proc/self/io", R_OK) != 0)
+                SKIP("there is no /proc/self/io");
+        CHECK_OK(pipe(fds));
+        before = number("/proc/self/io", "wchar: ");
+        CHECK_EQ(write(fds[1], "12345678", 8), 8);
+        CHECK_EQ(number("/proc/self/io", "wchar: "), before + 8);
+        before = number("/proc/self/io", "syscr: ");
+        CHECK_EQ(read(fds[0], c, 8), 8);
+        CHECK_GE(number("/proc/self/io", "syscr: "), before + 1);
+        before = number("/proc/self/io", "wchar: ");
+        pid = t_fork();
+        if (pid == 0) {
+                usleep(1000);
+                CHECK_GE(number("/proc/self/status", "\nvoluntary_ctxt_switches:"), 1);
+                CHECK_EQ(number("/proc/self/io", "wchar: "), 0);
+                CHECK_EQ(write(fds[1], "123", 3), 3);
+                _exit(0);
+        }
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EQ(status, 0);
+        CHECK_EQ(number("/proc/self/io", "wchar: "), before + 3);
+}
+
+/* As pam_loginuid(8) does it. */
+TEST_ALONE(a_login_is_written_once_and_inherited)
+{
+        int fd = open("/proc/self/loginuid", O_RDWR);
+        pid_t pid;
+
+        if (fd < 0 || strcmp(get("/proc/self/loginuid"), "4294967295") != 0)
+                SKIP("no login can be noted here");
+        CHECK_STR(get("/proc/self/sessionid"), "4294967295");
+        CHECK_ERR(pwrite(fd, "x", 1, 0), EINVAL);
+        CHECK_OK(ftruncate(fd, 0));
+        CHECK_EQ(pwrite(fd, "1000", 4, 0), 4);
+        CHECK_STR(get("/proc/self/loginuid"), "1000");
+        CHECK(strcmp(get("/proc/self/sessionid"), "4294967295") != 0);
+        pid = t_fork();
+        if (pid == 0) {
+                int own = MUST(open("/proc/self/loginuid", O_RDWR));
+
+                CHECK_STR(get("/proc/self/loginuid"), "1000");
+                /* The parent's is not the child's to write; its own only with CAP_AUDIT_CONTROL. */
+                CHECK_ERR(pwrite(fd, "1001", 4, 0), EPERM);
+                if (pwrite(own, "1001", 4, 0) < 0)
+                        CHECK_EQ(errno, EPERM);
+                else
+                        CHECK_STR(get("/proc/self/loginuid"), "1001");
+                _exit(0);
+        }
+        CHECK_EQ(t_wait(pid), 0);
+        CHECK_STR(get("/proc/self/loginuid"), "1000");
+}
+
 TEST(the_system_files_parse)
 {
         double up, idle_time, load;

@@ -245,6 +245,34 @@ TEST(the_window_size_is_shared)
 	done();
 }
 
+TEST(locked_attributes_stay)
+{
+	struct termios lock, t;
+
+	setup();
+	memset(&lock, 0xff, sizeof lock);
+	CHECK_OK(ioctl(slave, TIOCGLCKTRMIOS, &lock));
+	CHECK_EQ(lock.c_iflag | lock.c_oflag | lock.c_cflag | lock.c_lflag | lock.c_cc[VINTR], 0);
+	CHECK_OK(ioctl(master, TIOCGLCKTRMIOS, &lock));
+	CHECK_ERR(ioctl(slave, TIOCGLCKTRMIOS, t_bad), EFAULT);
+	lock.c_lflag = ECHO;
+	lock.c_cc[VINTR] = 1;
+	if (ioctl(slave, TIOCSLCKTRMIOS, &lock) == 0) {
+		CHECK_ERR(ioctl(slave, TIOCSLCKTRMIOS, t_bad), EFAULT);
+		CHECK_OK(tcgetattr(slave, &t));
+		t.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+		t.c_cc[VINTR] = t.c_cc[VQUIT] = 'x';
+		CHECK_OK(tcsetattr(slave, TCSANOW, &t));
+		CHECK_OK(tcgetattr(slave, &t));
+		CHECK_EQ(t.c_lflag & (ECHO | ISIG), ECHO);
+		CHECK_EQ(t.c_cc[VINTR], 3);
+		CHECK_EQ(t.c_cc[VQUIT], 'x');
+	} else {
+		CHECK_EQ(errno, EPERM);
+	}
+	done();
+}
+
 TEST(closing_one_side_hangs_the_other_up)
 {
 	char text[8];
