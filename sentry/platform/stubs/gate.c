@@ -372,9 +372,11 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 	thread_set_state(pt, (enum thread_state)next_state);
 	if (next_state == THREAD_GATE_RUNNING || next_state == THREAD_GATE_WAITING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
+	else if (next_state == THREAD_EXITING) /* as in stubs_action, and the next */
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else if (pt->kicked)
 		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
-	else if (next_state == THREAD_GUEST && stubs_owes_close(pt)) /* as in stubs_action */
+	else if (next_state == THREAD_GUEST && stubs_owes_close(pt))
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else
 		ktimer_cancel(&pt->kick_timer);
@@ -619,14 +621,23 @@ bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uin
 
 void gate_jump_reply(struct platform_thread *pt)
 {
-	pt->jumps = false;
-	box_of(pt)->xsave_at = pt->xsave_at;
-	gate_reply(pt, GATE_JUMP, 0, THREAD_GUEST);
+	bool begins = pt->begins;
+
+	pt->jumps = pt->begins = false;
+	if (!begins)
+		box_of(pt)->xsave_at = pt->xsave_at;
+	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
 }
 
 void gate_futex_woke(void)
 {
 	__atomic_store_n(&gate_ro->futex_seq, gate_ro->futex_seq + 1, __ATOMIC_RELEASE);
+}
+
+void gate_locked(void)
+{
+	if (!gate_ro->locked)
+		__atomic_store_n(&gate_ro->locked, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- what the shim may answer itself ---- */
@@ -656,7 +667,7 @@ void gate_fresh(struct platform_thread *pt)
 	if (pt->bell != 0)
 		errand_back(pt);
 	box->bell = pt->bell;
-	box->errand = 0;
+	box->errand = box->idlers = 0;
 	box->sigmask = pt->sigmask = 0;
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
@@ -665,6 +676,18 @@ void gate_fresh(struct platform_thread *pt)
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
 		box->state = GATE_IDLE;
+}
+
+void gate_idlers(struct platform_thread *pt, bool any)
+{
+	if (box_of(pt)->idlers != any)
+		box_of(pt)->idlers = any;
+}
+
+void gate_begins(struct platform_thread *pt)
+{
+	pt->jumps = pt->begins = true;
+	pt->nsegs = pt->nouts = pt->data_used = 0;
 }
 
 void gate_forget(struct task *task)
