@@ -173,7 +173,8 @@ static bool take(struct platform_thread *pt)
 	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
 	pt->taken_at = __builtin_ia32_rdtsc();
-	pt->bell_rung = false;
+	if (pt->bell_rung)
+		bell_heard(pt);
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -1050,7 +1051,7 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
-	if (idle != NULL)
+	if (idle != NULL && may_sleep)
 		idle_blocked();
 	if (poll_state.paused != 0)
 		polling_resume();
@@ -1069,6 +1070,11 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	if (!may_sleep) {
+		/* Tasks are ready: who has made them so may be told to wake one of their threads. */
+		if (++poll_state.turns % BUSY_TURNS != 0) {
+			errand_late(ticks(), poll_state.ticks_us);
+			return GATE_SERVE;
+		}
 		errand_do();
 		return GATE_LOOK;
 	}
@@ -1084,8 +1090,7 @@ enum gate_next gate_turn(bool may_sleep)
 			__builtin_ia32_pause();
 		}
 		t = ticks();
-		if (errand.sleeper != NULL && t - errand.since > ERRAND_US * poll_state.ticks_us)
-			errand_do();
+		errand_late(t, poll_state.ticks_us);
 		if (list_empty(&gate_ringers)) {
 			polling_pause();
 			return GATE_SLEEP;

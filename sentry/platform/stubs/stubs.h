@@ -137,7 +137,8 @@ struct platform_thread {
 	uint16_t bell;              /* its place in `bells`; 0: none yet */
 	uint16_t woken_by;          /* the bell of the thread that has woken its task last; 0: nobody's */
 	bool bell_rung;             /* its last call slept and its bell was rung: it has not called since */
-	bool bell_lost;             /* it didn't hear it: no bell for it any more */
+	uint16_t bell_skip;         /* it didn't hear it: so many sleeps without one */
+	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
