@@ -229,7 +229,7 @@ static void serve(void)
 		if (pending_call)
 			complain(1, 0, 0);
 		calls++;
-		if (box->nr != asked_nr() || box->asked & ((1UL << GATE_IP_BITS) - 1)) != (uint64_t)gate_site_behind)
+		if (box->nr != asked_nr() || (box->asked & ((1UL << GATE_IP_BITS) - 1)) != (uint64_t)gate_site_behind)
 			complain(2, box->nr, box->asked);
 		for (unsigned i = 0; i < 6; i++) {
 			static const int order[6] = {RDI, RSI, RDX, R10, R8, R9};
