@@ -260,12 +260,18 @@ static struct task *make_child(struct task *task, const struct clone_args *args,
 static int clone_host_thread(struct task *task, struct task *child, const struct clone_args *args)
 {
 	enum platform_clone_kind kind = PLATFORM_CLONE_FORK;
-	struct regs *now = platform->context(task, 0), regs;
+	const struct regs *now;
+	struct regs regs;
 	int err;
 
-	if (now == NULL)
-		return -LINUX_EINTR;
-	regs = *now;
+	/* A thread that is there already needs no more of its parent than what came along with the call. */
+	if ((args->flags & LINUX_CLONE_THREAD) == 0 || platform->clone_waits == NULL || !platform->clone_waits(task) ||
+	    !platform->call_regs(task, 0, &regs)) {
+		now = platform->context(task, 0);
+		if (now == NULL)
+			return -LINUX_EINTR;
+		regs = *now;
+	}
 	regs.rax = 0;
 	if (args->stack.v != 0)
 		regs.rsp = args->stack.v;

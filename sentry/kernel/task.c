@@ -278,13 +278,12 @@ static uint32_t threads_that_run(const struct thread_group *group)
 	return MAX(n, 1U);
 }
 
-void task_times(const struct task *t, uint64_t *utime, uint64_t *stime)
+/* What of its group's times, u and s, is the task's. */
+static void share_of(const struct task *t, uint64_t u, uint64_t s, uint64_t *utime, uint64_t *stime)
 {
 	struct task *task = (struct task *)t; /* whoever may look at the time may bring the estimate up to date */
 	struct thread_group *g = task->group;
-	uint64_t u, s;
 
-	group_times(g, &u, &s);
 	if (g->nthreads > 1 || task != g->leader) {
 		if (u + s > task->cpu_seen) {
 			task->cpu_share += (u + s - task->cpu_seen) / (task->blocked ? 1 : threads_that_run(g));
@@ -297,15 +296,23 @@ void task_times(const struct task *t, uint64_t *utime, uint64_t *stime)
 	*stime = s;
 }
 
-/* A thread starts with nothing; a process's first thread has used all that was used before. */
-void task_times_begin(struct task *task, struct task *creator)
+void task_times(const struct task *task, uint64_t *utime, uint64_t *stime)
 {
 	uint64_t u, s;
 
-	task_times(creator, &u, &s);
-	if (task->group->nthreads == 1)
-		creator->cpu_share = u + s;
 	group_times(task->group, &u, &s);
+	share_of(task, u, s, utime, stime);
+}
+
+/* A thread starts with nothing; a process's first thread has used all that was used before. */
+void task_times_begin(struct task *task, struct task *creator)
+{
+	uint64_t u, s, own_u, own_s;
+
+	group_times(task->group, &u, &s);
+	share_of(creator, u, s, &own_u, &own_s);
+	if (task->group->nthreads == 1)
+		creator->cpu_share = own_u + own_s;
 	task->cpu_seen = u + s;
 	if (task->group->nthreads == 1)
 		creator->cpu_seen = u + s;

@@ -809,7 +809,7 @@ static enum text_why patch_reloc(struct text_file *f, struct text_site *s, const
 	enum text_why why;
 	unsigned len;
 
-	if (!s->proven)
+	if (!s->proven && !text_surely_exit(f->map, f->len, s->off, s->nr))
 		return TEXT_WHY_NO_PATTERN;
 	why = reloc_choose(f, s);
 	if (why != TEXT_WHY_NONE)
@@ -868,7 +868,8 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
 		return;
 	}
-	if (!s->proven && !text_surely_site(f->map, f->len, s->off, s->nr)) {
+	if (!s->proven && !text_surely_site(f->map, f->len, s->off, s->nr) &&
+	    !text_surely_exit(f->map, f->len, s->off, s->nr)) {
 		text_site_leave(f, s, TEXT_WHY_NO_PATTERN);
 		return;
 	}

@@ -759,14 +759,11 @@ bool text_number_counts(int nr)
 {
 	switch (nr) {
 	case 15:  /* rt_sigreturn */
-	case 56:  /* clone */
 	case 57:  /* fork */
 	case 58:  /* vfork */
 	case 59:  /* execve */
-	case 60:  /* exit */
 	case 231: /* exit_group */
 	case 322: /* execveat */
-	case 435: /* clone3 */
 		return false;
 	default:
 		return true;

@@ -433,6 +433,14 @@ bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr)
 	return text_mov_check(text, len, off, nr) == TEXT_WHY_NONE;
 }
 
+bool text_surely_exit(const uint8_t *text, size_t len, size_t off, int nr)
+{
+	/* xor %edi,%edi; mov %edx,%eax; syscall; jmp to the first */
+	static const uint8_t loop[] = {0x31, 0xff, 0x89, 0xd0, 0x0f, 0x05, 0xeb, 0xf8};
+
+	return nr == 60 && off >= 4 && off <= len && len - off >= 4 && memcmp(text + off - 4, loop, sizeof(loop)) == 0;
+}
+
 void text_encode_punned(uint8_t code[TEXT_PUNNED_LEN], enum text_form form)
 {
 	static const uint8_t entry[] = {GS_ENTRY};

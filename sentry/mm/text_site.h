@@ -68,6 +68,11 @@ enum text_why text_mov_check(const uint8_t *text, size_t len, size_t off, int nr
  */
 bool text_surely_site(const uint8_t *text, size_t len, size_t off, int nr) must_check;
 /*
+ * The same of `exit` (nr), whose verdict is TRAP, so that the host never tells of it: do the bytes say that there is nothing but
+ * the loop into which the C library compiles a thread's end? Its instructions must move, with the whole proof of that.
+ */
+bool text_surely_exit(const uint8_t *text, size_t len, size_t off, int nr) must_check;
+/*
  * Where the instruction begins, in bytes before the syscall at off, that may become a jump of so many bytes (TEXT_JUMP,
  * TEXT_HOP), so that it and all that follow up to the syscall run elsewhere; 0: there is none, *why says why. It is the nearest
  * that is as long, but farther than `beyond`; it surely begins there (text_insn_begins), no short jump leads into what changes

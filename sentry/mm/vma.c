@@ -117,8 +117,11 @@ void vma_account(struct mm *mm, const struct vma *v, int sign)
 	mm->total_pages += n;
 	if (mm->total_pages > mm->peak_pages)
 		mm->peak_pages = mm->total_pages;
-	if (v->flags & LINUX_MAP_LOCKED)
+	if (v->flags & LINUX_MAP_LOCKED) {
 		mm->locked_pages += n;
+		if (platform != NULL && platform->locked != NULL)
+			platform->locked();
+	}
 	if (vma_is_data(v))
 		mm->data_pages += n;
 	else if (v->flags & LINUX_MAP_GROWSDOWN)

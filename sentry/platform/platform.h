@@ -116,9 +116,12 @@ struct platform_ops {
 	struct platform_thread *(*spawn)(struct task *task, int *err);
 	/* Makes pt the task's thread, with these registers at its next resume; the old thread ends. */
 	void (*exec_commit)(struct task *task, struct platform_thread *pt, const struct regs *regs);
-	/* A host thread for child, whose pending event is full with these registers; parent has a full event (sleeps).
-	 * 0, -LINUX_EAGAIN or -LINUX_ENOMEM. */
+	/* A host thread for child, whose pending event is full with these registers, or its first resume will load them; parent
+	 * has a full event, or clone_waits (sleeps). 0, -LINUX_EAGAIN or -LINUX_ENOMEM. */
 	int (*clone)(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+	/* The parent's call came over shared memory, with all that a thread needs (call_regs), and there is a host thread that can be
+	 * used for it, until the next sleep. Optional, only with call_regs. */
+	bool (*clone_waits)(const struct task *parent);
 	/* Ends the task's host thread for good (the whole host process with its last one). task->pt is NULL then. */
 	void (*thread_exit)(struct task *task);
 	void (*thread_kill)(struct platform_thread *pt); /* one that belongs to no task yet */
@@ -164,6 +167,8 @@ struct platform_ops {
 	void (*altstack)(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
+	/* A process locks memory: MADV_DONTNEED of a locked mapping is refused, and from now on each is to be asked for. Optional. */
+	void (*locked)(void);
 	/*
 	 * The short way into a signal's handler, for a call that came over shared memory. call_regs copies the registers that
 	 * go with the call, whose result is value; false if there is no such way now. jump: instead of returning, the thread

@@ -40,6 +40,9 @@
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
 #define GATE_DATA_SIZE (MAILBOX_SIZE - GATE_DATA)
+/* Behind GATE_DATA: an XSAVE image, of a thread that makes another, or that is to begin. Its calls bring less than lies below. */
+#define GATE_FP 0x400UL
+#define GATE_FP_MAX 0x4000UL
 
 /* The doorbell: getppid(STUB_MAGIC, op, arg). Every outer filter allows getppid, so ours alone decides. */
 #define STUB_MAGIC 0x5e17c0deUL
@@ -139,6 +142,12 @@ enum gate_action {
 	 * xsave_at, begin with a clean one, load mailbox.regs. GATE_KIND_FAULT rings if that memory isn't there.
 	 */
 	GATE_JUMP,
+	/*
+	 * To a thread whose call was `exit`: it is a new one now. The vector state is loaded from GATE_FP, the base of %fs and
+	 * mailbox.regs as for GATE_JUMP.
+	 */
+	GATE_BEGIN,
+	GATE_EXIT, /* to such a one, too: end this host thread */
 };
 
 enum gate_kind {
@@ -206,6 +215,7 @@ struct gate_box {
 	uint64_t xsave_at;
 	uint32_t bell;   /* which of gate_ro.bells the thread sleeps on if its call is BLOCKED; 0: on `state` */
 	uint32_t errand; /* another thread's bell that the answer, or BLOCKED, is to wake on its way; 0: none */
+	uint32_t idlers; /* sentry to shim: the thread's last clone found a host thread that waited for it: the next may come by the gate */
 	/*
 	 * Both, in a line of its own, which nobody writes for nothing: the signals that the thread blocks, while it is in guest code.
 	 * If GATE_KNOWN_MASK is known, the shim changes them by itself; unless `attention` says that signals wait for a change: then
@@ -247,7 +257,9 @@ enum gate_class {
 	GATE_CLASS_ACTION, /* rt_sigaction: a question is answered in the shim, if it may */
 	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
 	GATE_CLASS_ROBUST, /* set_robust_list: the same */
+	GATE_CLASS_DROP,   /* madvise: MADV_DONTNEED is the host's alone while nobody has locked memory */
 	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */
+	GATE_CLASS_CLONE, /* GATE_CLASS_CALL with the vector state for a thread, if box.idlers; else GATE_CLASS_TRAP */
 };
 
 struct gate_spec {
@@ -293,6 +305,7 @@ struct gate_ro {
 	 * before the word was read, the wake that belongs to a newer value is still to come, and finds the sleeper.
 	 */
 	uint32_t futex_seq;
+	uint32_t locked; /* some process has, or had, locked memory: MADV_DONTNEED must look at it */
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
 	/*

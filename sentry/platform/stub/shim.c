@@ -24,12 +24,14 @@
 #define EFAULT 14
 #define ENOSYS 38
 #define PAGE 4096UL
+#define NR_MADVISE 28
+#define MADV_DONTNEED 4
 
 /* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
 int64_t shim_string(char *dst, const char *src, uint64_t max);
 int64_t shim_probe(uint64_t addr);
 int64_t shim_xsave(uint64_t to);
-void shim_clean_fp(const void *image);
+void shim_load_fp(const void *image);
 __attribute__((noreturn)) void gate_jump(struct mailbox *m); /* goes where mailbox.regs says */
 
 static inline struct gate_box *box_of(struct mailbox *m)
@@ -347,6 +349,18 @@ static int tell_action(struct gate_box *box, const uint64_t *args)
 	return 1;
 }
 
+/* madvise(MADV_DONTNEED), in the bounds in which the filter lets it pass. What the host doesn't like the sentry is to look at. */
+static int drop_pages(struct gate_box *box, const uint64_t *args)
+{
+	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+
+	if ((uint32_t)args[2] != MADV_DONTNEED || ro->locked != 0 || args[0] % PAGE != 0 || args[1] == 0 || args[1] >> 32 != 0 ||
+	    args[0] >> 32 >= (STUB_BASE >> 32) - 1 || call6(NR_MADVISE, args[0], args[1], MADV_DONTNEED, 0, 0, 0) != 0)
+		return 0;
+	box->local++;
+	return 1;
+}
+
 /* What the shim may do by itself while nobody watches the thread's calls. True: done. */
 static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, int64_t *value)
 {
@@ -356,6 +370,8 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 		return change_mask(box, args);
 	case GATE_CLASS_ACTION:
 		return tell_action(box, args);
+	case GATE_CLASS_DROP:
+		return drop_pages(box, args);
 	case GATE_CLASS_ROBUST:
 		if (args[1] != 24) /* sizeof(struct robust_list_head) */
 			return 0;
@@ -367,6 +383,32 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 	}
 	box->local++;
 	return 1;
+}
+
+#define CLONE_THREAD 0x10000UL
+#define NR_CLONE3 435
+#define NR_EXIT 60
+
+/*
+ * A thread that is made of what waits in its process needs no trap: our caller's registers are in the box as it is, and its
+ * vector state is written behind the arguments, from where the sentry gives it to the new thread. False: by the trap door.
+ */
+static int clone_alone(struct mailbox *m, uint32_t nr, const uint64_t *args)
+{
+	char *fp = (char *)m + GATE_DATA + GATE_FP;
+	uint64_t flags = args[0];
+
+	if (box_of(m)->idlers == 0)
+		return 0;
+	if (nr == NR_CLONE3 && (args[0] < GATE_LOWEST || args[1] < 64 || args[1] > 128 ||
+				shim_copy(&flags, (const void *)args[0], sizeof(flags)) < 0))
+		return 0;
+	if ((flags & CLONE_THREAD) == 0)
+		return 0;
+	/* XSAVE leaves most of the image's header alone. */
+	for (int i = 0; i < 64; i += 8)
+		*(uint64_t *)(fp + 512 + i) = 0;
+	return shim_xsave((uint64_t)fp) == 0;
 }
 
 struct shim_result {
@@ -387,7 +429,10 @@ struct shim_result shim_call(struct mailbox *m)
 	if (spec->class != GATE_CLASS_CALL) {
 		if (spec->class == GATE_CLASS_TRAP)
 			return (struct shim_result){0, 1};
-		if (spec->class >= GATE_CLASS_ACTION) {
+		if (spec->class == GATE_CLASS_CLONE) {
+			if (!clone_alone(m, nr, local->args))
+				return (struct shim_result){0, 1};
+		} else if (spec->class >= GATE_CLASS_ACTION) {
 			int64_t value;
 
 			if ((box->known >> GATE_KNOWN_MASK & 1) && do_alone(box, spec->class, local->args, &value))
@@ -400,6 +445,10 @@ struct shim_result shim_call(struct mailbox *m)
 	box->futex_seq = *(const volatile uint32_t *)&ro->futex_seq;
 	__asm__ volatile("" ::: "memory"); /* loads stay in order on this machine */
 	fill_segs(&f, spec, local->args);
+	if (nr == NR_EXIT && box->robust != 0) { /* the sentry looks whether the thread holds any */
+		f.told = 1;
+		add_in(&f, box->robust, 24);
+	}
 	box->kind = GATE_KIND_CALL;
 	box->nr = (uint16_t)(nr < GATE_LONG_NR ? nr : GATE_LONG_NR);
 	if (nr >= GATE_LONG_NR)
@@ -423,12 +472,20 @@ struct shim_result shim_call(struct mailbox *m)
 			continue;
 		case GATE_JUMP:
 			if (apply_outs(m, box, GATE_NOUTS(state), 0) == 0 && shim_xsave(box->xsave_at) == 0) {
-				shim_clean_fp(ro->clean_fp);
+				shim_load_fp(ro->clean_fp);
 				gate_jump(m);
 			}
 			box->kind = GATE_KIND_FAULT;
 			state = stub_ring(box, local->rcx);
 			continue;
+		case GATE_BEGIN:
+			__asm__ volatile("wrfsbase %0" ::"r"(m->fs_base));
+			shim_load_fp((const char *)m + GATE_DATA + GATE_FP);
+			gate_jump(m);
+		case GATE_EXIT:
+			call6(NR_EXIT, 0, 0, 0, 0, 0, 0);
+			/* The sentry is gone, and all else will be. */
+			return (struct shim_result){0, 1};
 		case GATE_RUN_RETURN:
 			stub_run_commands(m);
 			if (m->result != 0)
@@ -491,8 +548,8 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	".globl gate_jump_end\ngate_jump_end:\n"
 	"5:\n" LOAD_REGS
 	".globl gate_jump_trap\ngate_jump_trap:\n\tint3\n\thlt\n"
-	/* rdi: an image, whose header says that all is as at first */
-	".globl shim_clean_fp\nshim_clean_fp:\n" FEATURES "\txrstor64 (%rdi)\n\tret\n"
+	/* rdi: an image; one that is wrong faults here, as it would at a sigreturn */
+	".globl shim_load_fp\nshim_load_fp:\n" FEATURES "\txrstor64 (%rdi)\n\tret\n"
 	/*
 	 * A guest may have set the direction flag; the host's kernel clears it, too. The string instruction only for what is left in
 	 * the end: where the low bits of both addresses are nearly the same some processors take it byte by byte. For pages four

@@ -7,6 +7,7 @@
 #include "sentry/platform/stubs/stubs.h"
 
 #define ERRAND_US 4 /* so long the waker may take to come for it */
+#define TOLD_US 100 /* and then to do it */
 
 /* What the sentry tells every stub; we write it, they read it. */
 extern struct gate_ro *gate_ro;
@@ -27,6 +28,8 @@ bool bell_new(struct platform_thread *pt);
 void bell_free(struct platform_thread *pt);
 /* It has slept through its bell. */
 void bell_give_up(struct platform_thread *pt);
+/* Its bell was rung (bell_rung), and it calls again. */
+void bell_heard(struct platform_thread *pt);
 /* The sleeper's call is done, and its box says so. */
 void bell_wake(struct platform_thread *sleeper);
 
@@ -36,6 +39,8 @@ bool errand_give(struct platform_thread *sleeper);
 void errand_tell(struct platform_thread *pt);
 /* Told and not done: it lost patience before it was told, or it is gone. */
 void errand_back(struct platform_thread *pt);
+/* At now (ticks; so many in a microsecond): who was to do one takes too long. */
+void errand_late(uint64_t now, uint64_t ticks_us);
 /* We do it ourselves, if there is one. */
 void errand_do(void);
 

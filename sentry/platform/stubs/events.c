@@ -502,6 +502,10 @@ static void store_regs(struct platform_thread *pt)
 static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t value)
 {
 	if (pt->jumps) {
+		if (pt->nqueue != 0) /* for one that begins: its errors are nobody's */
+			(void)native_flush(task, pt);
+		if (pt->state != THREAD_GATE)
+			return true; /* it died */
 		store_regs(pt);
 		gate_jump_reply(pt);
 		return true;
@@ -725,6 +729,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.spawn = stubs_spawn, \
 	.exec_commit = stubs_exec_commit, \
 	.clone = stubs_clone, \
+	.clone_waits = stubs_clone_waits, \
 	.thread_exit = stubs_thread_exit, \
 	.thread_kill = stubs_thread_kill, \
 	.kick = stubs_kick, \
@@ -757,7 +762,8 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.altstack = gate_altstack, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
-	.futex_woke = gate_futex_woke,
+	.futex_woke = gate_futex_woke, \
+	.locked = gate_locked,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",

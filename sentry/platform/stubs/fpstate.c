@@ -72,6 +72,41 @@ int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 	return 0;
 }
 
+static char *image_of(const struct platform_thread *pt)
+{
+	return (char *)pt->mailbox + GATE_DATA + GATE_FP;
+}
+
+/* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another. */
+static size_t used_of(const char *fp)
+{
+	uint64_t features;
+
+	memcpy(&features, fp + FP_LEGACY, sizeof(features));
+	return (features & ~3ULL) == 0 ? FP_LEGACY + 64 : MIN(stubs_fpstate_size(), (size_t)GATE_FP_MAX);
+}
+
+int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
+{
+	uint8_t reserved[FPSTATE_RESERVED];
+
+	if (stubs_fpstate_size() > GATE_FP_MAX)
+		return -LINUX_EFAULT;
+	if (from->state == THREAD_GATE) {
+		memcpy(image_of(to), image_of(from), used_of(image_of(from)));
+	} else if (from->fpstate_size > GATE_FP_MAX || from->fpstate_size < FP_LEGACY + 64 ||
+		   stubs_transfer(from, false, image_of(to), from->fpstate, from->fpstate_size) < 0) {
+		return -LINUX_EFAULT;
+	}
+	if (to->state == THREAD_GATE)
+		return 0;
+	/* One that stands in the trap door takes it as if it were a frame of the guest's. */
+	(void)stubs_fpstate_reserved(reserved);
+	memcpy(image_of(to) + FPSTATE_RESERVED_AT, reserved, FP_LEGACY - FPSTATE_RESERVED_AT);
+	to->fp_from = STUB_AREAS + to->area * AREA_SIZE + GATE_DATA + GATE_FP;
+	return 0;
+}
+
 /* Into the frame at once, to be looked at there. */
 static int load_now(struct platform_thread *pt)
 {

@@ -173,7 +173,8 @@ static bool take(struct platform_thread *pt)
 	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
 	pt->taken_at = __builtin_ia32_rdtsc();
-	pt->bell_rung = false;
+	if (pt->bell_rung)
+		bell_heard(pt);
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -372,9 +373,11 @@ void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t val
 	thread_set_state(pt, (enum thread_state)next_state);
 	if (next_state == THREAD_GATE_RUNNING || next_state == THREAD_GATE_WAITING)
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
+	else if (next_state == THREAD_EXITING) /* as in stubs_action, and the next */
+		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else if (pt->kicked)
 		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
-	else if (next_state == THREAD_GUEST && stubs_owes_close(pt)) /* as in stubs_action */
+	else if (next_state == THREAD_GUEST && stubs_owes_close(pt))
 		ktimer_set(&pt->kick_timer, loop_now() + COMMAND_DEADLINE);
 	else
 		ktimer_cancel(&pt->kick_timer);
@@ -619,14 +622,23 @@ bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uin
 
 void gate_jump_reply(struct platform_thread *pt)
 {
-	pt->jumps = false;
-	box_of(pt)->xsave_at = pt->xsave_at;
-	gate_reply(pt, GATE_JUMP, 0, THREAD_GUEST);
+	bool begins = pt->begins;
+
+	pt->jumps = pt->begins = false;
+	if (!begins)
+		box_of(pt)->xsave_at = pt->xsave_at;
+	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
 }
 
 void gate_futex_woke(void)
 {
 	__atomic_store_n(&gate_ro->futex_seq, gate_ro->futex_seq + 1, __ATOMIC_RELEASE);
+}
+
+void gate_locked(void)
+{
+	if (!gate_ro->locked)
+		__atomic_store_n(&gate_ro->locked, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- what the shim may answer itself ---- */
@@ -656,7 +668,7 @@ void gate_fresh(struct platform_thread *pt)
 	if (pt->bell != 0)
 		errand_back(pt);
 	box->bell = pt->bell;
-	box->errand = 0;
+	box->errand = box->idlers = 0;
 	box->sigmask = pt->sigmask = 0;
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
@@ -665,6 +677,18 @@ void gate_fresh(struct platform_thread *pt)
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
 		box->state = GATE_IDLE;
+}
+
+void gate_idlers(struct platform_thread *pt, bool any)
+{
+	if (box_of(pt)->idlers != any)
+		box_of(pt)->idlers = any;
+}
+
+void gate_begins(struct platform_thread *pt)
+{
+	pt->jumps = pt->begins = true;
+	pt->nsegs = pt->nouts = pt->data_used = 0;
 }
 
 void gate_forget(struct task *task)
@@ -1027,7 +1051,7 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
-	if (idle != NULL)
+	if (idle != NULL && may_sleep)
 		idle_blocked();
 	if (poll_state.paused != 0)
 		polling_resume();
@@ -1046,6 +1070,11 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	if (!may_sleep) {
+		/* Tasks are ready: who has made them so may be told to wake one of their threads. */
+		if (++poll_state.turns % BUSY_TURNS != 0) {
+			errand_late(ticks(), poll_state.ticks_us);
+			return GATE_SERVE;
+		}
 		errand_do();
 		return GATE_LOOK;
 	}
@@ -1061,8 +1090,7 @@ enum gate_next gate_turn(bool may_sleep)
 			__builtin_ia32_pause();
 		}
 		t = ticks();
-		if (errand.sleeper != NULL && t - errand.since > ERRAND_US * poll_state.ticks_us)
-			errand_do();
+		errand_late(t, poll_state.ticks_us);
 		if (list_empty(&gate_ringers)) {
 			polling_pause();
 			return GATE_SLEEP;

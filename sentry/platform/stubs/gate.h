@@ -25,6 +25,10 @@ void gate_slow(struct platform_thread *pt);
 void gate_blocked(struct platform_thread *pt);
 /* A thread in the trap door whose task has ended waits for its next one. */
 void gate_idle(struct platform_thread *pt);
+/* One that waits in the shim, its call having been `exit`, begins anew with pt->regs when it is answered. */
+void gate_begins(struct platform_thread *pt);
+/* The thread's clone has found an idle one, or none: its shim is told how the next may come. */
+void gate_idlers(struct platform_thread *pt, bool any);
 /* The sleeper is about to be woken by what waker does. */
 void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *waker);
 /* Op: see platform.h. */
@@ -46,6 +50,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
 void gate_futex_woke(void);
+void gate_locked(void);
 void gate_forget(struct task *task);
 void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
 bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust);

@@ -131,6 +131,7 @@ static bool only_memory(int nr)
 	case SYS_brk:
 	case SYS_mremap:
 	case SYS_mincore:
+	case SYS_exit: /* its thread waits in the shim to be used again */
 		return true;
 	default:
 		return false;
@@ -146,6 +147,12 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 	memset(out, 0, sizeof(*out));
 	if (row == NULL || row->name == NULL)
 		return;
+	if (nr == SYS_clone || nr == SYS_clone3) {
+		out->class = GATE_CLASS_CLONE;
+		if (nr == SYS_clone3)
+			add_word(out, &n, "buf", 3, 0);
+		return;
+	}
 	if (row->verdict == SYSCALL_TRAP && !only_memory(nr)) {
 		out->class = GATE_CLASS_TRAP;
 		return;
@@ -162,6 +169,8 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->class = GATE_CLASS_ACTION;
 	if (nr == SYS_set_robust_list)
 		out->class = GATE_CLASS_ROBUST;
+	if (nr == SYS_madvise)
+		out->class = GATE_CLASS_DROP;
 	if (nr == SYS_rseq) /* each new thread of the C library asks for it */
 		out->class = GATE_CLASS_ABSENT;
 	if (nr == SYS_futex) {

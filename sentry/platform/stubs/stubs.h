@@ -137,12 +137,14 @@ struct platform_thread {
 	uint16_t bell;              /* its place in `bells`; 0: none yet */
 	uint16_t woken_by;          /* the bell of the thread that has woken its task last; 0: nobody's */
 	bool bell_rung;             /* its last call slept and its bell was rung: it has not called since */
-	bool bell_lost;             /* it didn't hear it: no bell for it any more */
+	uint16_t bell_skip;         /* it didn't hear it: so many sleeps without one */
+	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
+	bool begins;                /* ... as a new thread, with the vector state at GATE_FP (GATE_BEGIN) */
 	uint32_t futex_seq;
 	uint32_t nsegs, nouts, data_used;
 };
@@ -241,6 +243,7 @@ void stubs_thread_timer_init(struct platform_thread *pt);
 struct platform_thread *stubs_spawn(struct task *task, int *err);
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
 int stubs_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+bool stubs_clone_waits(const struct task *parent);
 void stubs_thread_exit(struct task *task);
 void stubs_thread_kill(struct platform_thread *pt);
 struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
@@ -305,6 +308,8 @@ uint32_t stubs_fpstate_reserved(uint8_t out[FPSTATE_RESERVED]);
 void stubs_fpstate_clean(uint8_t out[576]);
 /* The vector state of one thread in its trap door becomes that of another in the same process. 0 or -LINUX_EFAULT. */
 int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to);
+/* ... of one whose clone came by the gate, or of one that waits in its `exit` there, or both. */
+int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);

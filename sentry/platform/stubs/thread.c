@@ -476,7 +476,7 @@ bool stubs_gate_place(const struct task *task, uint64_t *ip, uint64_t *sp)
 	struct platform_thread *pt = task->pt;
 	uint64_t local;
 
-	if (pt == NULL || pt->proc == NULL || pt->state != THREAD_GATE)
+	if (pt == NULL || pt->proc == NULL || pt->state != THREAD_GATE || pt->begins)
 		return false;
 	local = STUB_AREAS + pt->area * AREA_SIZE + AREA_LOCAL;
 	*ip = pt->event.ip;
@@ -737,16 +737,25 @@ static void queue_close_all(struct platform_thread *pt)
 }
 
 /*
- * Idle threads. A thread that ends in its trap door stays there and waits for the next thread that its process makes: nothing
- * needs to be mapped, cloned or announced then. It is a thread of the same process, with the same mailbox at the same place,
- * known by the same host id; its registers and vector state are the new thread's.
+ * Idle threads. A thread that ends stays where its call is, in the shim or the trap door, and waits for the next thread that its
+ * process makes: nothing needs to be mapped, cloned or announced then. It is a thread of the same process, with the same mailbox
+ * at the same place, known by the same host id; its registers and vector state are the new thread's. One that waits in the shim
+ * has its %gs base there.
  */
 #define IDLE_MAX 4U
+
+/* It stands in its `exit`, in the shim. */
+static bool in_exit(const struct platform_thread *pt)
+{
+	return pt->state == THREAD_GATE && pt->event.kind == PLATFORM_SYSCALL && pt->event.nr == SYS_exit;
+}
 
 /* Keeps a thread whose task has ended, if it can be used again. */
 static bool idle_keep(struct platform_thread *pt)
 {
 	if (pt->proc->nidle >= IDLE_MAX || pt->nqueue != 0 || pt->pinned || pt->tid == pt->proc->pid)
+		return false;
+	if (pt->state == THREAD_GATE && pt->kicked) /* it would come by the trap door */
 		return false;
 	pt->idle = true;
 	pt->event_ready = false;
@@ -754,26 +763,48 @@ static bool idle_keep(struct platform_thread *pt)
 	return true;
 }
 
-static struct platform_thread *idle_take(struct platform_thread *parent)
+static struct platform_thread *idle_find(const struct platform_thread *parent, uint64_t gs_base)
 {
-	struct host_proc *proc = parent->proc;
+	const struct host_proc *proc = parent->proc;
 	struct platform_thread *pt;
 
 	if (proc->nidle == 0 || parent->pinned)
 		return NULL;
-	list_for_each (pt, &proc->threads, proc_link) {
-		if (!pt->idle || pt->state != THREAD_FULL)
-			continue;
-		if (stubs_fpstate_copy(parent, pt) < 0)
-			return NULL;
-		pt->idle = false;
-		pt->clean_fp = false; /* what was prepared for the task that ended */
-		pt->fp_from = 0;
-		proc->nidle--;
-		gate_fresh(pt);
-		return pt;
-	}
+	list_for_each (pt, &proc->threads, proc_link)
+		if (pt->idle && (pt->state == THREAD_FULL || (pt->state == THREAD_GATE && gs_base == 0)))
+			return pt;
 	return NULL;
+}
+
+static struct platform_thread *idle_take(struct platform_thread *parent, const struct regs *regs)
+{
+	struct platform_thread *pt = idle_find(parent, regs->gs_base);
+	int err;
+
+	gate_idlers(parent, pt != NULL);
+	if (pt == NULL)
+		return NULL;
+	pt->clean_fp = false; /* what was prepared for the task that ended */
+	pt->fp_from = 0;
+	err = parent->state == THREAD_FULL && pt->state == THREAD_FULL ? stubs_fpstate_copy(parent, pt) :
+									 stubs_fpstate_hand(parent, pt);
+	if (err < 0)
+		return NULL;
+	pt->idle = false;
+	parent->proc->nidle--;
+	gate_fresh(pt);
+	if (pt->state == THREAD_GATE)
+		gate_begins(pt);
+	return pt;
+}
+
+/* A clone that has come by the gate needs no more than that: its regs are what went along (call_regs). */
+bool stubs_clone_waits(const struct task *parent)
+{
+	const struct platform_thread *pt = parent->pt;
+
+	return pt != NULL && pt->state == THREAD_GATE && (pt->event.nr == SYS_clone || pt->event.nr == SYS_clone3) &&
+	       idle_find(pt, 0) != NULL;
 }
 
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
@@ -785,10 +816,10 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	int err, area;
 
 	invariant(parent != NULL);
-	if (parent->state != THREAD_FULL)
+	if (parent->state != THREAD_FULL && (parent->state != THREAD_GATE || kind != PLATFORM_CLONE_THREAD))
 		return -LINUX_EAGAIN;
 	mm = parent->proc->mm;
-	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent) : NULL;
+	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent, regs) : NULL;
 	if (pt != NULL) {
 		gate_woken_by(pt, parent);
 		pt->regs = *regs;
@@ -796,6 +827,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		child_task->pt = pt;
 		return 0;
 	}
+	if (parent->state != THREAD_FULL)
+		return -LINUX_EAGAIN;
 	pt = thread_new(parent_task, kind == PLATFORM_CLONE_FORK ? NULL : mm); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
@@ -932,10 +965,12 @@ void stubs_thread_exit(struct task *task)
 	}
 	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. If only their box says that
 	 * they wait (another thread can write there), they must come and do it: else they would run, and nobody count them. */
-	if (pt->tid == pt->proc->pid || pt->state != THREAD_FULL || idle_keep(pt)) {
+	if (pt->begins) /* its task has never run: it is still in the one before's */
+		pt->begins = pt->jumps = false;
+	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt)) || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
-		if (pt->idle && pt->by_box)
+		if (pt->idle && (pt->by_box || pt->state == THREAD_GATE))
 			gate_idle(pt);
 		return;
 	}
@@ -944,7 +979,10 @@ void stubs_thread_exit(struct task *task)
 	place_drop(pt); /* its number may be another's soon */
 	stubs_expect(pt, SYS_exit, 1, args);
 	list_add_tail(&pt->proc->mm->dying, &pt->new_link);
-	stubs_action(pt, STUB_EXIT, THREAD_EXITING);
+	if (pt->state == THREAD_GATE)
+		gate_reply(pt, GATE_EXIT, 0, THREAD_EXITING);
+	else
+		stubs_action(pt, STUB_EXIT, THREAD_EXITING);
 }
 
 void stubs_thread_kill(struct platform_thread *pt)

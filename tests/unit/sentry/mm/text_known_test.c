@@ -130,3 +130,19 @@ Test(text_known, no_doubt)
 	cr_expect_not(text_surely_site(tail, sizeof(tail), 6, 0x27));
 	cr_expect_not(text_surely_site(sigreturn, sizeof(sigreturn), 6, 15));
 }
+
+Test(text_known, the_loop_of_an_exit_leaves_no_doubt)
+{
+	/* mov $60,%edx; xor %edi,%edi; mov %edx,%eax; syscall; jmp to the xor */
+	uint8_t loop[] = {0xba, 0x3c, 0, 0, 0, 0x31, 0xff, 0x89, 0xd0, 0x0f, 0x05, 0xeb, 0xf8};
+
+	cr_expect(text_surely_exit(loop, sizeof(loop), 9, 60));
+	cr_expect_not(text_surely_exit(loop, sizeof(loop), 9, 61));
+	cr_expect_not(text_surely_exit(loop, sizeof(loop) - 1, 9, 60));
+	cr_expect_not(text_surely_exit(loop + 6, sizeof(loop) - 6, 3, 60));
+	cr_expect_not(text_surely_exit(loop, sizeof(loop), 1000, 60));
+	/* It moves instructions: a cache that names it proves nothing. */
+	cr_expect_not(text_surely_site(loop, sizeof(loop), 9, 60));
+	loop[12] = 0xf9;
+	cr_expect_not(text_surely_exit(loop, sizeof(loop), 9, 60));
+}

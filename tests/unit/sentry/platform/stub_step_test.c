@@ -109,11 +109,13 @@ __asm__(".text\n.globl gate_site\ngate_site:\n"
 
 /* ---- the sentry ---- */
 
-enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, SCENARIOS };
+enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, CLONES, BEGINS, SCENARIOS };
 #define NR_PLAIN 100 /* in: BYTES at args[1]; answered with an out-segment at args[3] */
 #define NR_ID 39
 #define NR_TRAP 56
 #define NR_MASK 14
+#define NR_CLONE3 435
+#define NR_EXIT 60
 #define OLD_MASK 0x5000000000000001UL
 #define NEW_MASK 0x0600000000000002UL
 #define VALUE 0x123456789abcLL
@@ -124,6 +126,9 @@ static int calls, traps_sysv, kicks, wrong;
 static uint64_t bad[4];
 static uint8_t source[BYTES], target[BYTES + 8];
 static char *scratch;      /* pages that commands work on */
+static uint64_t clone_args[11] = {0x10000}; /* CLONE_THREAD */
+static uint8_t begun[16][16];               /* what a thread that begins has in its vector registers */
+static const int vectors[] = {0, 1, 2, 7, 8, 15};
 static int step, kick_at;
 static bool kicked_in_stub;
 
@@ -165,6 +170,55 @@ static void finish(uint32_t action, int64_t value)
 	__atomic_store_n(&box->state, GATE_DONE_WITH(action, nouts), __ATOMIC_RELEASE);
 }
 
+static unsigned asked_nr(void)
+{
+	switch (scenario) {
+	case KNOWN:
+	case UNKNOWN:
+		return NR_ID;
+	case TRAPS:
+		return NR_TRAP;
+	case MASK:
+	case MASK_ASKS:
+		return NR_MASK;
+	case CLONES:
+		return NR_CLONE3;
+	case BEGINS:
+		return NR_EXIT;
+	default:
+		return NR_PLAIN;
+	}
+}
+
+/* The vector registers that a clone brings. */
+static void check_image(const char *fp)
+{
+	for (unsigned i = 0; i < 6; i++)
+		if (memcmp(fp + 160 + 16 * vectors[i], guest.vectors[vectors[i]], 16) != 0)
+			complain(8, (uint64_t)vectors[i], 0);
+	for (unsigned i = 520; i < 576; i++)
+		if (fp[i] != 0)
+			complain(9, i, (uint64_t)fp[i]);
+}
+
+/* As a new thread the guest goes on where it was, with the same registers but for RAX, RCX and the vectors. */
+static void new_thread(char *fp)
+{
+	static const int order[15] = {R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX};
+
+	for (int i = 0; i < 15; i++)
+		m->regs[i] = guest.in[order[i]];
+	m->regs[13] = (uint64_t)VALUE;
+	m->regs[14] = m->regs[16] = (uint64_t)gate_site_behind;
+	m->regs[15] = guest.rsp;
+	m->regs[17] = 0x202 | guest.step;
+	memset(fp, 0, 576);
+	memcpy(fp, (const uint16_t[]){0x37f}, 2);
+	memcpy(fp + 24, (const uint32_t[]){0x1f80}, 4);
+	memcpy(fp + 160, begun, sizeof(begun));
+	fp[512] = 3; /* x87 and SSE */
+}
+
 /* What the box asks, but for the trap door's bell. */
 static void serve(void)
 {
@@ -175,8 +229,7 @@ static void serve(void)
 		if (pending_call)
 			complain(1, 0, 0);
 		calls++;
-		if (box->nr != (scenario == KNOWN || scenario == UNKNOWN ? NR_ID : scenario == MASK_ASKS ? NR_MASK : NR_PLAIN) ||
-		    (box->asked & ((1UL << GATE_IP_BITS) - 1)) != (uint64_t)gate_site_behind)
+		if (box->nr != asked_nr() || (box->asked & ((1UL << GATE_IP_BITS) - 1)) != (uint64_t)gate_site_behind)
 			complain(2, box->nr, box->asked);
 		for (unsigned i = 0; i < 6; i++) {
 			static const int order[6] = {RDI, RSI, RDX, R10, R8, R9};
@@ -184,7 +237,14 @@ static void serve(void)
 			if (box->args[i] != guest.in[order[i]])
 				complain(3, i, box->args[i]);
 		}
-		if (scenario != FAULTS && scenario != UNKNOWN && scenario != MASK_ASKS && (box->nsegs < 1 || box->segs[0].len != BYTES ||
+		if (scenario == CLONES)
+			check_image(data + GATE_FP);
+		if (scenario == BEGINS) {
+			new_thread(data + GATE_FP);
+			finish(GATE_BEGIN, 0);
+			return;
+		}
+		if (scenario != FAULTS && scenario != UNKNOWN && scenario != MASK_ASKS && scenario != CLONES && (box->nsegs < 1 || box->segs[0].len != BYTES ||
 				memcmp(data + box->segs[0].off, source, BYTES) != 0))
 			complain(4, box->nsegs, 0);
 		if (scenario == FAULTS && box->nsegs != 0)
@@ -371,6 +431,7 @@ static void begin(void)
 	ro->spec[NR_ID].id = GATE_PID;
 	ro->spec[NR_TRAP].class = GATE_CLASS_TRAP;
 	ro->spec[NR_MASK].class = GATE_CLASS_MASK;
+	ro->spec[NR_CLONE3].class = GATE_CLASS_CLONE;
 	box->ids[GATE_PID] = VALUE;
 	scratch = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(scratch, MAP_FAILED);
@@ -402,9 +463,13 @@ static void one(enum scenario which, int at, uint64_t flags)
 	memcpy(source, (const uint64_t[]){NEW_MASK | 1UL << 8}, which == MASK || which == MASK_ASKS ? 8 : 0);
 	for (int i = 0; i < NREGS; i++)
 		guest.in[i] = 0x1111000000000000UL + (uint64_t)i * 0x101;
-	guest.in[RAX] = which == KNOWN || which == UNKNOWN ? NR_ID : which == TRAPS ? NR_TRAP :
-			which == MASK || which == MASK_ASKS ? NR_MASK : NR_PLAIN;
-	if (which != KNOWN && which != UNKNOWN && which != TRAPS) {
+	box->idlers = which == CLONES;
+	box->robust = 0;
+	guest.in[RAX] = asked_nr();
+	if (which == CLONES) {
+		guest.in[RDI] = (uint64_t)clone_args;
+		guest.in[RSI] = sizeof(clone_args);
+	} else if (which != KNOWN && which != UNKNOWN && which != TRAPS && which != BEGINS) {
 		guest.in[RSI] = which == FAULTS ? 0x123456789000UL : (uint64_t)source;
 		guest.in[RDX] = BYTES;
 		guest.in[R10] = which == FAULTS ? 0x123456789000UL : (uint64_t)target;
@@ -415,7 +480,7 @@ static void one(enum scenario which, int at, uint64_t flags)
 		guest.in[R10] = 8;
 	}
 	for (unsigned i = 0; i < sizeof(guest.vectors); i++)
-		((uint8_t *)guest.vectors)[i] = (uint8_t)(i + (unsigned)at);
+		((uint8_t *)begun)[i] = (uint8_t)~(((uint8_t *)guest.vectors)[i] = (uint8_t)(i + (unsigned)at));
 	guest.step = 0x100 | flags;
 	gate_site();
 }
@@ -423,7 +488,6 @@ static void one(enum scenario which, int at, uint64_t flags)
 static void check(int at)
 {
 	bool traps = scenario == TRAPS, local = scenario == KNOWN || scenario == MASK;
-	static const int vectors[] = {0, 1, 2, 7, 8, 15};
 
 	cr_assert_eq(wrong, 0, "scenario %d, step %d: complaint %lu (%#lx, %#lx)", scenario, at, bad[0], bad[1], bad[2]);
 	cr_assert_eq(calls, traps || local ? 0 : 1, "scenario %d, step %d: made %d times", scenario, at, calls);
@@ -439,7 +503,8 @@ static void check(int at)
 	for (unsigned i = 0; i < 16; i++)
 		cr_assert_eq(guest.red_zone[i], 0x7700001000UL + i, "scenario %d, step %d: red zone", scenario, at);
 	for (unsigned i = 0; i < 6; i++)
-		cr_assert_arr_eq(guest.vectors[vectors[i]], guest.vectors_after[vectors[i]], 16);
+		cr_assert_arr_eq(scenario == BEGINS ? begun[vectors[i]] : guest.vectors[vectors[i]],
+				 guest.vectors_after[vectors[i]], 16);
 	if (scenario == CALL || scenario == LATE || scenario == READS) {
 		for (unsigned i = 0; i < BYTES; i++)
 			cr_assert_eq(target[i], 0xab);
@@ -471,6 +536,27 @@ static void every_step(enum scenario which, uint64_t flags, bool asleep)
 		stub_kicks += kicked_in_stub;
 	}
 	cr_assert_gt(stub_kicks, 20, "only %d interruptions in the stub", stub_kicks);
+}
+
+Test(stub_step, a_clone_that_brings_its_vectors)
+{
+	begin();
+	every_step(CLONES, 0, true);
+	every_step(CLONES, 0x400, true);
+}
+
+Test(stub_step, an_exit_whose_thread_begins_anew)
+{
+	begin();
+	every_step(BEGINS, 0, true);
+	every_step(BEGINS, 0x400, true);
+}
+
+Test(stub_step, a_clone_that_finds_nobody_waiting_traps)
+{
+	begin();
+	ro->spec[NR_TRAP].class = GATE_CLASS_CLONE;
+	every_step(TRAPS, 0, true);
 }
 
 Test(stub_step, a_call_that_is_answered_while_it_spins)
