@@ -174,6 +174,7 @@ enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GAT
 
 /* rt_sigprocmask's place among the bits of gate_box.known. */
 #define GATE_KNOWN_MASK 31
+#define ACTIONS_SHARED 1UL /* gate_box.restorer: others have the same actions */
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
@@ -224,8 +225,13 @@ struct gate_box {
 	uint64_t sigmask __attribute__((aligned(64)));
 	uint64_t attention;
 	uint64_t alt_sp, alt_size, alt_flags; /* sentry to stub: the alternate signal stack; by the same right */
-	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
+	/*
+	 * Both, by the same right. Bit sig - 1: rt_sigaction's answer is zeros. Where the shim takes one away the action has become
+	 * the default with SA_RESTORER and the restorer below, as libcs set it; ACTIONS_SHARED there: it may not.
+	 */
+	uint64_t plain_actions;
 	uint64_t robust; /* both: set_robust_list's word; by the same right */
+	uint64_t restorer;
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 	uint64_t local;  /* calls answered in the shim, for statistics */

@@ -805,6 +805,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mask_hold = gate_mask_hold, \
 	.mask_in = gate_mask_in, \
 	.plain_actions = gate_plain_actions, \
+	.actions_in = gate_actions_in, \
 	.altstack = gate_altstack, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \

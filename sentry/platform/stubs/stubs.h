@@ -144,7 +144,7 @@ struct platform_thread {
 	bool bell_lost;             /* it didn't hear it: no bell for it any more */
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
-	uint64_t sigmask, attention, plain_actions, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
+	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	uint32_t futex_seq;
