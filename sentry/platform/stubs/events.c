@@ -3,8 +3,8 @@
  * Events of stubs: the calls that reach the sentry, and what goes back. How they travel (seccomp notifications, ptrace
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
- *	call --> doorbell?  stub_op: hello, trap, done, cloned, zygote ready
- *	     \-> stub text? must equal the next expected call: CONTINUE
+ *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
+ *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action
  *	     \-> guest      a plain event for the task that runs on this thread
  *
  * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a

@@ -5,7 +5,8 @@
  * A new host thread is commanded with a random token in hand; it presents the token in its first doorbell, which binds
  * the host's thread id to our object. Ids recycle in seconds, tokens don't.
  *
- *	spawn     zygote clones itself; the child says HELLO, maps its mailbox, enters the trap door
+ *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
+ *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
