@@ -57,7 +57,9 @@ static void attach(uint64_t area, uint64_t token)
 
 	call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, known != 0 ? token : 0, 0, 0, 0);
 	fd = known != 0 ? (int64_t)known - 1 : doorbell(STUB_HELLO, token);
-	call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0);
+	/* No mailbox: there is no listener any more. */
+	while (call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0) != (int64_t)area)
+		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
 	call6(NR_MADVISE, area, MAILBOX_SIZE, 10 /* MADV_DONTFORK */, 0, 0, 0);
 	((struct mailbox *)area)->to_close = (uint64_t)fd + 1;
 }
