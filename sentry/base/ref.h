@@ -23,6 +23,12 @@ static inline void ref_get(struct ref *r)
 	r->count++;
 }
 
+/* True if somebody else holds it too. */
+static inline bool ref_shared(const struct ref *r)
+{
+	return r->count > 1;
+}
+
 /* Drops a reference; true if it was the last: the caller frees the object. */
 static inline bool ref_put(struct ref *r)
 {

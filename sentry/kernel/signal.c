@@ -267,7 +267,7 @@ static void tell_plain(const struct task *task)
 		return;
 	list_for_each(t, &task->group->threads, group_link)
 		if (t != task && t->sighand == task->sighand)
-			platform->plain_actions(t, task->sighand->plain);
+			platform->plain_actions(t, task->sighand->plain, true);
 }
 
 void sighand_between_groups(struct task *task)
@@ -372,12 +372,24 @@ static void mask_is(struct task *task, uint64_t mask, uint64_t robust)
 		signal_set_mask(task, mask);
 }
 
+/* The stub has made them the default once more, with a restorer: nothing that pends is discarded, for it asks then. */
+static void actions_are(struct sighand *s, uint64_t set, uint64_t restorer)
+{
+	set &= s->plain & ~SIG_UNBLOCKABLE;
+	s->plain &= ~set;
+	for (; set != 0; set &= set - 1)
+		s->action[__builtin_ctzll(set)] = (struct linux_sigaction){.flags = LINUX_SA_RESTORER, .restorer = restorer};
+}
+
 void signal_mask_in(struct task *task)
 {
-	uint64_t mask, robust;
+	uint64_t mask, robust, set, restorer;
 
-	if (platform->mask_in != NULL && platform->mask_in(task, &mask, &robust))
-		mask_is(task, mask, robust);
+	if (platform->mask_in == NULL || !platform->mask_in(task, &mask, &robust))
+		return;
+	mask_is(task, mask, robust);
+	if (platform->actions_in != NULL && platform->actions_in(task, &set, &restorer))
+		actions_are(task->sighand, set, restorer);
 }
 
 void signal_mask_look(struct task *task)
@@ -414,7 +426,7 @@ void signal_resume(struct task *task, int64_t ret)
 		platform->mask_out(task, task->sigmask, task->robust_list.v, signal_pending_set(task) != 0,
 				   !trace_on && task->seccomp_mode == 0);
 	if (platform->plain_actions != NULL)
-		platform->plain_actions(task, task->sighand->plain);
+		platform->plain_actions(task, task->sighand->plain, ref_shared(&task->sighand->ref));
 	if (platform->altstack != NULL)
 		platform->altstack(task, task->altstack.sp, task->altstack.size, (uint32_t)task->altstack.flags);
 	platform->resume(task, ret);

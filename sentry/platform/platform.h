@@ -160,8 +160,11 @@ struct platform_ops {
 	bool (*mask_hold)(struct task *task, uint64_t *mask, uint64_t *robust);
 	bool (*mask_in)(struct task *task, uint64_t *mask, uint64_t *robust);
 	/* Bit sig - 1: the action of sig is surely the default without flags, which the stub may answer rt_sigaction with. Said when
-	 * the thread is about to go to guest code, and while it is there if one is no longer. Optional. */
-	void (*plain_actions)(struct task *task, uint64_t set);
+	 * the thread is about to go to guest code, and while it is there if one is no longer. If nobody shares the actions, the stub
+	 * may also make of such an action the default with SA_RESTORER: actions_in says of which, and the restorer, when the
+	 * thread has come from guest code; false if of none. Optional, both or none. */
+	void (*plain_actions)(struct task *task, uint64_t set, bool shared);
+	bool (*actions_in)(struct task *task, uint64_t *set, uint64_t *restorer);
 	/* The alternate signal stack, said when the thread is about to go to guest code: the stub may return from a handler by itself
 	 * if that doesn't change it. Optional. */
 	void (*altstack)(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);

@@ -46,6 +46,9 @@ static struct sim {
 	int64_t answer;          /* of the last call */
 	bool kicked, honest;     /* honest: no guest instruction yet */
 	bool mortal;             /* it has asked for PDEATHSIG, or its leader has */
+	bool closes;             /* COMMANDED: the last call is the report */
+	bool reports;            /* the call in hand is a report that the host is to make */
+	unsigned passed;         /* descriptors */
 } sims[SIMS];
 static int dead[SIMS], ndead; /* host processes that have ended, to be reaped */
 static struct fuzz_input input;
@@ -102,7 +105,7 @@ static struct sim *caller(uint64_t id)
 	return NULL;
 }
 
-static uint64_t zygote_call;
+static uint64_t zygote_call, zygote_token;
 
 static void answer(uint64_t id, int64_t value)
 {
@@ -116,9 +119,10 @@ static void answer(uint64_t id, int64_t value)
 	}
 
 	if (id == zygote_call) {
-		/* A new process with that token; the zygote is ready for the next one at the next turn. */
+		/* A new process with the token that was written; the zygote is ready for the next one at the next turn. */
 		zygote_call = 0;
-		FUZZ_CHECK(sim_new(HELLO, 0, (uint64_t)value) != NULL);
+		FUZZ_CHECK(value == 0 && zygote_token != 0 && sim_new(HELLO, 0, zygote_token) != NULL);
+		zygote_token = 0;
 		return;
 	}
 	s = caller(id);
@@ -128,21 +132,30 @@ static void answer(uint64_t id, int64_t value)
 	s->answer = value;
 }
 
+static struct gate_box *box_of(const struct sim *s);
+
+/* The host makes the call. One that was a report brings an action. */
 static void proceed(uint64_t id)
 {
+	struct sim *s = caller(id);
+	struct gate_box *box = s != NULL && s->reports ? box_of(s) : NULL;
+
 	answer(id, 0);
+	if (box == NULL)
+		return;
+	s->reports = false;
+	s->answer = box->result;
 }
 
 static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
 {
 	struct sim *s = caller(id);
 
-	FUZZ_CHECK(fd >= 0 && at == -1);
+	FUZZ_CHECK(fd >= 0 && (at == -1 || at == STUB_ATTACH_FD) && !with_answer);
 	if (s == NULL)
 		return -LINUX_ESRCH;
-	if (with_answer)
-		answer(id, 5);
-	return 5;
+	/* A number after the other, as the host gives them. */
+	return at >= 0 ? at : 5 + (int)(s->passed++ % 4);
 }
 
 static void before_sleep(void)
@@ -150,7 +163,8 @@ static void before_sleep(void)
 }
 
 static const struct stub_transport sim_transport = {
-	.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .before_sleep = before_sleep, .cheap_waiters = 1};
+	.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .before_sleep = before_sleep, .cheap_waiters = 1,
+	.chooses_number = true};
 
 static int on_kill(int pid, int tid, int sig)
 {
@@ -179,6 +193,12 @@ static int64_t on_copy(int pid, bool write, const struct iovec *local, const str
 	uint64_t addr = (uint64_t)remote->iov_base;
 	size_t len = MIN(local->iov_len, remote->iov_len);
 
+	if (pid == ZYGOTE) {
+		FUZZ_CHECK(write && len == sizeof(zygote_token) && zygote_call != 0 &&
+			   addr == STUB_AREAS + AREA_LOCAL + offsetof(struct gate_local, token));
+		memcpy(&zygote_token, local->iov_base, len);
+		return (int64_t)len;
+	}
 	FUZZ_CHECK(pid >= FIRST_TID);
 	if (addr >= 0x500000000000UL) {
 		if (!write)
@@ -231,6 +251,9 @@ static bool does_expected(struct sim *s)
 		return false;
 	e = &pt->expected[pt->expected_next];
 	memcpy(args, e->args, e->nargs * sizeof(args[0]));
+	s->reports = pt->expected_next + 1 == pt->nexpected && (s->life == MAPPING || (s->life == COMMANDED && s->closes));
+	if (s->reports)
+		s->life = GUEST; /* an action follows, as after a doorbell */
 	call_from(s, e->nr, STUB_BASE + 0x200, args);
 	return true;
 }
@@ -430,10 +453,10 @@ static void after_clone(struct sim *s)
 	ring(s, STUB_CLONED, child != NULL ? (uint64_t)child->tid : (uint64_t)-11);
 }
 
-/* A new process's first call. */
-static bool asks_to_die(struct sim *s)
+/* A new process's first call. token: it has a mailbox of its own to get. */
+static bool asks_to_die(struct sim *s, uint64_t token)
 {
-	const uint64_t args[6] = {1, 9};
+	const uint64_t args[6] = {1, 9, token};
 
 	if (s->mortal || s->tid != s->pid)
 		return false;
@@ -455,21 +478,15 @@ static void step(struct sim *s)
 		shim_step(s);
 		break;
 	case HELLO:
-		if (asks_to_die(s))
-			break;
 		s->life = MAPPING;
-		ring(s, STUB_HELLO, s->token);
+		(void)asks_to_die(s, s->token);
 		break;
 	case MAPPING:
-		if (does_expected(s))
-			break;
-		s->life = GUEST;
-		s->answer = 0;
 		set_reason(s, STUB_REASON_START);
-		ring(s, STUB_TRAP, 0);
+		(void)does_expected(s); /* the last of it is the arrival */
 		break;
 	case ARRIVING:
-		if (asks_to_die(s))
+		if (asks_to_die(s, 0))
 			break;
 		s->life = GUEST;
 		s->answer = 0;
@@ -478,6 +495,8 @@ static void step(struct sim *s)
 	case GUEST:
 		switch (s->answer) {
 		case STUB_RUN:
+		case STUB_RUN_CLOSE:
+			s->closes = s->answer == STUB_RUN_CLOSE;
 			s->life = COMMANDED;
 			break;
 		case STUB_FORK:
@@ -626,9 +645,9 @@ static void zygote_turn(void)
 {
 	struct stub_call c = {.id = next_call_id++,
 			      .tid = ZYGOTE,
-			      .nr = SYS_getppid,
+			      .nr = SYS_clone,
 			      .ip = STUB_BASE + 0x300,
-			      .args = {STUB_MAGIC, STUB_ZYGOTE_READY}};
+			      .args = {0x8000 | 17}};
 
 	if (zygote_call != 0)
 		return;

@@ -3,7 +3,7 @@
  * Calls made so often from one place that a kernel which rewrites text will have rewritten it: what they do to registers, to
  * single steps, to signals that come in between, and to pointers that are good only in part, small and large.
  * Then what is done without a kernel's help, and who wakes whom.
- * covers: read write readv writev getpid getppid set_robust_list get_robust_list
+ * covers: read write readv writev getpid getppid set_robust_list get_robust_list rt_sigaction
  */
 #include "t.h"
 
@@ -230,6 +230,90 @@ TEST(another_reads_the_robust_list_of_one_that_calls_no_more)
 }
 
 /* A token goes round through pipes, and each who has it adds to it. */
+/* rt_sigaction from one place, as the kernel has it: the libc's hides the restorer. */
+long hot_action(long sig, const void *new, void *old);
+__asm__(".text\n.globl hot_action\nhot_action:\n"
+	"\tmov $8,%r10d\n\tmov $13,%eax\n\tsyscall\n\tcmp $-4096,%rax\n\tret\n");
+
+struct raw_action {
+	uint64_t handler, flags, restorer, mask;
+};
+#define RAW_RESTORER 0x04000000UL
+
+static void *is_set_so(void *arg)
+{
+	struct raw_action old, *want = arg;
+
+	for (int sig = 1; sig <= 64; sig++) {
+		if (sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33)
+			continue;
+		if (hot_action(sig, NULL, &old) != 0 || memcmp(&old, want, sizeof(old)) != 0)
+			return arg;
+	}
+	return NULL;
+}
+
+/* What posix_spawn does for every signal, and who sees it. */
+TEST(the_default_action_set_again)
+{
+	struct raw_action set = {0, RAW_RESTORER, 0x1234500, 0}, other = {0, RAW_RESTORER, 0x6789a00, 0}, old;
+	pthread_t thread;
+	void *bad;
+	int status;
+	pid_t pid;
+
+	for (int i = 0; i < TIMES; i++)
+		CHECK_EQ(hot_action(SIGUSR1, NULL, &old), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		heat();
+		for (int sig = 1; sig <= 64; sig++) {
+			bool never = sig == SIGKILL || sig == SIGSTOP;
+			long ret;
+
+			if (sig == 32 || sig == 33)
+				continue;
+			memset(&old, 0x55, sizeof(old));
+			ret = hot_action(sig, &set, &old);
+			if (ret != (never ? -EINVAL : 0) || (!never && (old.handler | old.mask) != 0))
+				_exit(1);
+			if (sig % 8 == 0 && (hot_action(sig, NULL, &old) != 0 || memcmp(&old, &set, sizeof(old)) != 0))
+				_exit(2);
+		}
+		if (fork() == 0)
+			_exit(is_set_so(&set) != NULL);
+		if (wait(&status) < 0 || status != 0)
+			_exit(3);
+		if (is_set_so(&set) != NULL)
+			_exit(4);
+		/* Another restorer, and a thread that has the same actions. */
+		if (hot_action(SIGUSR2, &other, &old) != 0 || memcmp(&old, &set, sizeof(old)) != 0 ||
+		    hot_action(SIGUSR2, NULL, &old) != 0 || memcmp(&old, &other, sizeof(old)) != 0 ||
+		    hot_action(SIGUSR2, &set, NULL) != 0)
+			_exit(5);
+		if (pthread_create(&thread, NULL, is_set_so, &set) != 0 || pthread_join(thread, &bad) != 0 || bad != NULL)
+			_exit(6);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	/* A signal that waits, blocked, and is ignored by default: gone. */
+	{
+		sigset_t child, pending;
+
+		sigemptyset(&child);
+		sigaddset(&child, SIGURG);
+		CHECK_OK(sigprocmask(SIG_BLOCK, &child, NULL));
+		CHECK_OK(kill(getpid(), SIGURG));
+		CHECK_OK(sigpending(&pending));
+		CHECK_EQ(sigismember(&pending, SIGURG), 1);
+		CHECK_EQ(hot_action(SIGURG, &set, NULL), 0);
+		CHECK_OK(sigpending(&pending));
+		CHECK_EQ(sigismember(&pending, SIGURG), 0);
+	}
+}
+
 TEST(processes_that_wake_each_other)
 {
 	enum { N = 3, ROUNDS = 1500 };

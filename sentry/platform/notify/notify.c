@@ -87,6 +87,7 @@ static const struct stub_transport notify_transport = {
 	.before_sleep = before_sleep,
 	/* A notification costs 4.5, 8.8, 44, 295 us with 0, 200, 1,000, 4,000 others on the listener. */
 	.cheap_waiters = 64,
+	.chooses_number = true,
 };
 
 static void dispatch(uint32_t revents)

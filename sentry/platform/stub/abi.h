@@ -48,14 +48,21 @@
 #define STUB_MAGIC 0x5e17c0deUL
 /* ptrace: the descriptor by which stubs are handed others (there is no ADDFD). */
 #define STUB_SOCKET_FD 1000
+/* A new process's mailbox, where the number can be chosen: whatever a fork has left there is gone. */
+#define STUB_ATTACH_FD 0
 enum stub_op {
-	STUB_ZYGOTE_READY = 1, /* the zygote waits for work: the answer is a token */
-	STUB_HELLO,            /* arg: token. A new host process; the answer is the descriptor of its mailbox */
-	STUB_TRAP,             /* the trap door: mailbox is filled. arg: token for a thread's first, else 0 */
-	STUB_DONE,             /* commands are carried out; arg: how many succeeded */
-	STUB_CLONED,           /* arg: clone's result in the parent */
-	STUB_GATE_WAIT,        /* a request in the gate's box waits for its answer */
+	STUB_HELLO = 2, /* arg: token. A new host process; the answer is the descriptor of its mailbox. See gate_ro.attach_fd */
+	STUB_TRAP,      /* the trap door: mailbox is filled. arg: token for a thread's first, else 0 */
+	STUB_DONE,      /* commands are carried out; arg: how many succeeded */
+	STUB_CLONED,    /* arg: clone's result in the parent */
+	STUB_GATE_WAIT, /* a request in the gate's box waits for its answer */
 };
+
+/*
+ * A call that the host carries out can be a report as well, where it is the last of what a thread was told to do: a new
+ * process's close of its mailbox's descriptor is its arrival in the trap door, the last close of STUB_RUN_CLOSE is its
+ * STUB_DONE. The sentry lets such a call be made when it has an action, which lies in gate_box.result then.
+ */
 
 /* The sentry's answers to STUB_TRAP, STUB_DONE and STUB_CLONED. */
 enum stub_action {
@@ -67,6 +74,7 @@ enum stub_action {
 	STUB_EXIT,         /* end this host thread */
 	STUB_PARK,         /* sleep in the host until mailbox->unpark is set, then STUB_DONE */
 	STUB_CALL,         /* STUB_DONE by a doorbell call, not by the box: descriptors will be passed */
+	STUB_RUN_CLOSE,    /* carry out commands, the last of which closes and is the report */
 };
 
 /* Why a thread stands in the trap door. */
@@ -103,6 +111,8 @@ struct mailbox {
 	uint32_t clean_fp;          /* STUB_RESUME: the vector state becomes the initial one */
 	uint64_t ncmds;
 	struct stub_cmd cmds[STUB_MAX_CMDS];
+	/* stub to itself: 1 + the descriptor that a new process has yet to close; that is its arrival */
+	uint64_t to_close;
 };
 _Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
@@ -173,6 +183,7 @@ enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GAT
 
 /* rt_sigprocmask's place among the bits of gate_box.known. */
 #define GATE_KNOWN_MASK 31
+#define ACTIONS_SHARED 1UL /* gate_box.restorer: others have the same actions */
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
 
@@ -224,8 +235,13 @@ struct gate_box {
 	uint64_t sigmask __attribute__((aligned(64)));
 	uint64_t attention;
 	uint64_t alt_sp, alt_size, alt_flags; /* sentry to stub: the alternate signal stack; by the same right */
-	uint64_t plain_actions; /* sentry to shim: bit sig - 1: rt_sigaction's answer is zeros; by the same right */
+	/*
+	 * Both, by the same right. Bit sig - 1: rt_sigaction's answer is zeros. Where the shim takes one away the action has become
+	 * the default with SA_RESTORER and the restorer below, as libcs set it; ACTIONS_SHARED there: it may not.
+	 */
+	uint64_t plain_actions;
 	uint64_t robust; /* both: set_robust_list's word; by the same right */
+	uint64_t restorer;
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 	uint64_t local;  /* calls answered in the shim, for statistics */
@@ -306,6 +322,7 @@ struct gate_ro {
 	 */
 	uint32_t futex_seq;
 	uint32_t locked; /* some process has, or had, locked memory: MADV_DONTNEED must look at it */
+	uint32_t attach_fd; /* 1 + the number at which a new process finds its mailbox's descriptor; 0: it asks by STUB_HELLO */
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
 	/*
@@ -324,6 +341,7 @@ struct gate_local {
 	uint64_t rsp, rcx, nr; /* 0x18, 0x20, 0x28 */
 	uint64_t args[6];      /* 0x30: rdi rsi rdx r10 r8 r9 */
 	uint64_t result;       /* 0x60 */
+	uint64_t token;        /* 0x68 the zygote's: put there while its clone waits for us, for the clone */
 };
 
 /* What the sentry leaves in area 0 of the zygote before it enters the stub at zygote_entry. */

@@ -335,16 +335,37 @@ ask:
 	return 0;
 }
 
-/* rt_sigaction without a new action, of a signal whose action is nothing but zeros: posix_spawn asks for every signal. */
-static int tell_action(struct gate_box *box, const uint64_t *args)
+/*
+ * rt_sigaction of a signal whose action is nothing but zeros, and which is asked for or set to the default: posix_spawn does both
+ * for every signal. What changes is the restorer; the sentry finds it in the box, for where it matters. With a signal that
+ * waits it asks: that may be discarded.
+ */
+static int plain_action(struct gate_box *box, const uint64_t *args)
 {
 	static const uint64_t zeros[4];
 	uint32_t sig = (uint32_t)args[0];
+	uint64_t bit = 1UL << ((sig - 1) & 63), restorer;
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} new;
 
-	if (args[1] != 0 || args[3] != 8 || sig - 1 >= 64 || (*(volatile uint64_t *)&box->plain_actions >> (sig - 1) & 1) == 0)
+	if (args[3] != 8 || sig - 1 >= 64 || (*(volatile uint64_t *)&box->plain_actions & bit) == 0)
 		return 0;
+	if (args[1] != 0) {
+		if (args[1] < GATE_LOWEST || (bit & NEVER_BLOCKED) != 0 || *(volatile uint64_t *)&box->attention != 0 ||
+		    shim_copy(&new, (const void *)args[1], sizeof(new)) < 0)
+			return 0;
+		restorer = *(volatile uint64_t *)&box->restorer;
+		if (new.handler != 0 || new.flags != 0x04000000 /* SA_RESTORER */ || new.mask != 0 || new.restorer == 0 ||
+		    new.restorer == ACTIONS_SHARED || (restorer != 0 && restorer != new.restorer))
+			return 0;
+	}
 	if (args[2] != 0 && (args[2] < GATE_LOWEST || shim_copy((void *)args[2], zeros, sizeof(zeros)) < 0))
 		return 0;
+	if (args[1] != 0) {
+		box->restorer = new.restorer;
+		box->plain_actions &= ~bit;
+	}
 	box->local++;
 	return 1;
 }
@@ -369,7 +390,7 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 	case GATE_CLASS_MASK:
 		return change_mask(box, args);
 	case GATE_CLASS_ACTION:
-		return tell_action(box, args);
+		return plain_action(box, args);
 	case GATE_CLASS_DROP:
 		return drop_pages(box, args);
 	case GATE_CLASS_ROBUST:

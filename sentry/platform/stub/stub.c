@@ -46,16 +46,39 @@
 
 extern char stub_start_trap[]; /* the int3 of new threads */
 
-/* A new host process: dies with the sentry, tells who it is, maps its own mailbox at area. */
+/*
+ * A new host process: dies with the sentry, tells who it is, maps its own mailbox at area. The token is in an argument that the
+ * host doesn't look at; when the call returns the descriptor is there. It is closed by arrive().
+ */
 static void attach(uint64_t area, uint64_t token)
 {
+	uint32_t known = ((const volatile struct gate_ro *)STUB_RO)->attach_fd;
 	int64_t fd;
 
-	call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, 0, 0, 0, 0);
-	fd = doorbell(STUB_HELLO, token);
-	call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0);
+	call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, known != 0 ? token : 0, 0, 0, 0);
+	fd = known != 0 ? (int64_t)known - 1 : doorbell(STUB_HELLO, token);
+	/* No mailbox: there is no listener any more. */
+	while (call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0) != (int64_t)area)
+		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
 	call6(NR_MADVISE, area, MAILBOX_SIZE, 10 /* MADV_DONTFORK */, 0, 0, 0);
-	call6(NR_CLOSE, (uint64_t)fd, 0, 0, 0, 0, 0);
+	((struct mailbox *)area)->to_close = (uint64_t)fd + 1;
+}
+
+/* The action that came with the return of a call that was a report. */
+static int64_t told(const struct mailbox *m)
+{
+	return ((const volatile struct gate_box *)((uint64_t)m + GATE_BOX))->result;
+}
+
+/* A new process is in the trap door, its mailbox filled. */
+static int64_t arrive(struct mailbox *m)
+{
+	uint64_t fd = m->to_close - 1;
+
+	m->to_close = 0;
+	while (call6(NR_CLOSE, fd, 0, 0, 0, 0, 0) == -38) /* no listener any more */
+		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
+	return told(m);
 }
 
 extern char stub_cmpxchg_insn[], stub_cmpxchg_fault[];
@@ -70,7 +93,9 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		struct stub_cmd *c = &m->cmds[i];
 		int64_t ret;
 
-		if (m->result != 0 && c->nr != NR_CLOSE)
+		int closes = c->nr == NR_CLOSE || c->nr == NR_CLOSE_RANGE;
+
+		if (m->result != 0 && !closes)
 			continue;
 		if (c->nr == STUB_CMD_CMPXCHG) {
 			ret = stub_cmpxchg(c->args[0], c->args[1], c->args[2]);
@@ -78,7 +103,9 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		} else {
 			ret = call6(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4], c->args[5]);
 		}
-		if (ret < 0 && ret > -4096 && c->nr != NR_CLOSE)
+		while (ret == -38 && closes) /* no listener any more */
+			call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
+		if (ret < 0 && ret > -4096 && !closes)
 			m->result = (uint64_t)ret;
 		else
 			done++;
@@ -306,12 +333,19 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 		m->reason = STUB_REASON_START;
 		token = m->token;
 	}
-	action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
+	if (m->reason == STUB_REASON_START && m->to_close != 0)
+		action = arrive(m);
+	else
+		action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
 again:
 	for (;;) {
 		switch (action) {
 		case STUB_RUN:
 			action = bell(m, STUB_DONE, stub_run_commands(m));
+			continue;
+		case STUB_RUN_CLOSE:
+			stub_run_commands(m);
+			action = told(m);
 			continue;
 		case STUB_FORK:
 			token = m->token;
@@ -321,7 +355,7 @@ again:
 				m->reason = STUB_REASON_START;
 				m->fpstate = uc->fpstate;
 				m->fpstate_size = fpstate_size(uc->fpstate);
-				action = doorbell(STUB_TRAP, token);
+				action = arrive(m);
 			} else {
 				action = bell(m, STUB_CLONED, (uint64_t)action);
 			}
@@ -385,7 +419,7 @@ again:
 /*
  * The zygote's life. boot is the filter program; the sentry has mapped our area 0 (mailbox shared with it) and moved us
  * here with the stack in it. We drop the rest of the sentry's memory, install the filter, tell the listener's number, forget all descriptors (the table was
- * shared until now, so that the sentry has the listener), and serve.
+ * shared until now, so that the sentry has the listener), and serve: each clone waits in the filter until one is wanted.
  */
 struct stub_fprog {
 	uint16_t len;
@@ -409,14 +443,18 @@ void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags, uint64_t 
 	if (keep_fd != 0)
 		call6(NR_CLOSE_RANGE, 0, keep_fd - 1, 0, 0, 0, 0);
 	for (;;) {
-		uint64_t token = (uint64_t)doorbell(STUB_ZYGOTE_READY, 0);
+		int64_t ret = call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
 
-		if (call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0) == 0) {
-			attach(STUB_AREAS, token);
-			((struct mailbox *)STUB_AREAS)->token = token;
+		if (ret == 0) {
+			volatile uint64_t *token = &((struct gate_local *)(STUB_AREAS + AREA_LOCAL))->token;
+
+			attach(STUB_AREAS, *token);
+			*token = 0;
 			__asm__ volatile("jmp stub_start_trap");
 			__builtin_unreachable();
 		}
+		while (ret == -38) /* no listener any more */
+			call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
 	}
 }
 

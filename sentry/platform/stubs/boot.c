@@ -19,6 +19,7 @@
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stub/stub.h"
 #include "sentry/platform/stub_filter.h"
+#include "sentry/platform/stubs/bell.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -279,6 +280,7 @@ int zygote_boot(uint32_t action, uint64_t filter_flags, int keep_fd, int (*befor
 	boot.ro_fd = gate_boot();
 	if (boot.ro_fd < 0)
 		return boot.ro_fd;
+	gate_ro->attach_fd = transport->chooses_number ? STUB_ATTACH_FD + 1 : 0;
 	boot.mailbox_fd = memfd_create("mailbox", MFD_CLOEXEC);
 	if (boot.mailbox_fd < 0 || ftruncate(boot.mailbox_fd, MAILBOX_SIZE) < 0)
 		return -errno;

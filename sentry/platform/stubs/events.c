@@ -3,8 +3,8 @@
  * Events of stubs: the calls that reach the sentry, and what goes back. How they travel (seccomp notifications, ptrace
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
- *	call --> doorbell?  stub_op: hello, trap, done, cloned, zygote ready
- *	     \-> stub text? must equal the next expected call: CONTINUE
+ *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
+ *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action
  *	     \-> guest      a plain event for the task that runs on this thread
  *
  * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a
@@ -25,6 +25,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/bell.h"
 
 #include <string.h>
 #include <sys/syscall.h>
@@ -37,6 +38,7 @@ int stubs_running, stubs_waiting;
 uint32_t stubs_exiting;
 struct list gate_ringers = LIST_INIT(gate_ringers);
 unsigned gate_nringers;
+bool stubs_close_range;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -83,6 +85,11 @@ static bool equals(const struct expected_call *e, const struct stub_call *c)
 	return true;
 }
 
+static bool closes(int64_t nr)
+{
+	return nr == SYS_close || nr == SYS_close_range;
+}
+
 /* Behind a command that failed the stub skips to the closes: so may we. What was skipped is never accepted later. */
 static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
 {
@@ -94,7 +101,7 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 				ktimer_cancel(&pt->kick_timer);
 			return true;
 		}
-		if (c->nr != SYS_close || pt->expected[i].nr == SYS_close)
+		if (!closes(c->nr) || closes(pt->expected[i].nr))
 			break;
 	}
 	return false;
@@ -105,7 +112,7 @@ bool stubs_owes_close(const struct platform_thread *pt)
 	bool open = false;
 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= pt->expected[i].nr == SYS_close || pt->expected[i].nr == SYS_close_range;
+		open |= closes(pt->expected[i].nr);
 	return open;
 }
 
@@ -163,6 +170,12 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 		return;
 	}
 	place_wake(pt);
+	if (pt->held) {
+		pt->held = false;
+		box_of(pt)->result = action;
+		transport->proceed(pt->call_id);
+		return;
+	}
 	transport->answer(pt->call_id, action);
 }
 
@@ -209,21 +222,21 @@ static bool dies_with_us(int tid)
 	return false;
 }
 
-static void op_hello(const struct stub_call *c)
+/* It asks to die with us, or has asked; that it is a process of its own is seen here. at: where its mailbox goes, or -1. */
+static bool attach(const struct stub_call *c, int at)
 {
 	struct platform_thread *pt = thread_claim(c->args[2], true);
 	uint64_t args[6];
 	int fd;
 
-	/* It asked to die with us first, and it is a process of its own. */
-	if (pt == NULL || !dies_with_us(c->tid) || thread_bind(pt, c->tid) < 0) {
+	if (pt == NULL || thread_bind(pt, c->tid) < 0) {
 		broke_protocol(pt, c);
-		return;
+		return false;
 	}
 	thread_set_state(pt, THREAD_ATTACHED);
-	fd = transport->pass_fd(c->id, pt->mailbox_fd, -1, true);
+	fd = transport->pass_fd(c->id, pt->mailbox_fd, at, at < 0);
 	if (fd < 0)
-		return; /* it died */
+		return false; /* it died */
 	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
 	args[1] = MAILBOX_SIZE;
 	args[2] = 3;
@@ -231,8 +244,23 @@ static void op_hello(const struct stub_call *c)
 	args[4] = (uint64_t)fd;
 	args[5] = 0;
 	stubs_expect(pt, SYS_mmap, 6, args);
+	/* The last of it is its arrival: see reports(). */
 	args[0] = (uint64_t)fd;
 	stubs_expect(pt, SYS_close, 1, args);
+	return true;
+}
+
+/*
+ * A process that is new asks to die with us. It says by an argument that means nothing to the host who it is, and what it maps
+ * next is there when the call has been made: nothing else can be between the two.
+ */
+static void introduces(const struct stub_call *c)
+{
+	if (!transport->chooses_number || c->args[2] == 0)
+		will_die_with_us(c->tid);
+	else if (!attach(c, STUB_ATTACH_FD))
+		return;
+	transport->proceed(c->id);
 }
 
 /* While the gate is on %gs points to the thread's gate_local. The guest's own base is 0 then, unless it has asked for one. */
@@ -300,6 +328,7 @@ static bool op_trap(struct platform_thread *pt, const struct stub_call *c)
 	    (pt->state == THREAD_ATTACHED && pt->expected_next < pt->nexpected) || !stubs_forget_expected(pt))
 		return false;
 	pt->call_id = c->id;
+	pt->held = c->nr != SYS_getppid;
 	thread_set_state(pt, THREAD_FULL);
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
@@ -326,27 +355,37 @@ static void op_arrive(const struct stub_call *c)
 		broke_protocol(pt, c);
 }
 
+/* What the thread was told to do is done. value: of a clone. */
+static bool op_done(struct platform_thread *pt, const struct stub_call *c, enum thread_state from, int64_t value)
+{
+	if (pt->state != from || !stubs_forget_expected(pt))
+		return false;
+	ktimer_cancel(&pt->kick_timer);
+	pt->call_id = c->id;
+	pt->held = c->nr != SYS_getppid;
+	pt->report_by_close = false;
+	thread_set_state(pt, THREAD_FULL);
+	pt->result = value;
+	if (from == THREAD_RUNNING) {
+		int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
+
+		if (error != 0)
+			pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
+	}
+	stubs_deliver(pt);
+	return true;
+}
+
 bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
 	switch (c->args[1]) {
 	case STUB_TRAP:
-		return op_trap(pt, c);
+		/* A new process arrives by its close: see reported(). */
+		return (pt->state != THREAD_ATTACHED || !pt->makes_process) && op_trap(pt, c);
 	case STUB_DONE:
+		return !pt->report_by_close && op_done(pt, c, THREAD_RUNNING, (int64_t)c->args[2]);
 	case STUB_CLONED:
-		if (pt->state != (c->args[1] == STUB_DONE ? THREAD_RUNNING : THREAD_CLONING) || !stubs_forget_expected(pt))
-			return false;
-		ktimer_cancel(&pt->kick_timer);
-		pt->call_id = c->id;
-		thread_set_state(pt, THREAD_FULL);
-		pt->result = (int64_t)c->args[2];
-		if (c->args[1] == STUB_DONE) {
-			int64_t error = (int64_t) * (volatile uint64_t *)&pt->mailbox->result;
-
-			if (error != 0)
-				pt->result = error < 0 && error >= -4095 ? error : -LINUX_EFAULT;
-		}
-		stubs_deliver(pt);
-		return true;
+		return op_done(pt, c, THREAD_CLONING, (int64_t)c->args[2]);
 	case STUB_GATE_WAIT:
 		return gate_wait_call(pt, c);
 	default:
@@ -357,15 +396,9 @@ bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 /* A doorbell call. */
 static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
-	if (c->tid == zygote_tid) {
-		if (c->args[1] == STUB_ZYGOTE_READY) {
-			zygote_booted = true;
-			zygote_ready(c->id);
-			return;
-		}
-	} else if (pt == NULL) {
-		if (c->args[1] == STUB_HELLO) {
-			op_hello(c);
+	if (pt == NULL) {
+		if (c->args[1] == STUB_HELLO && !transport->chooses_number && dies_with_us(c->tid)) {
+			(void)attach(c, -1);
 			return;
 		}
 		if (c->args[1] == STUB_TRAP && c->args[2] != 0) {
@@ -390,13 +423,14 @@ static void zygote_call(const struct stub_call *c)
 
 	/* It forgets descriptors: all, or all but one in two calls. */
 	if (c->nr == SYS_close_range && !zygote_booted) {
-		;
-	} else if (c->nr == SYS_clone && zygote_expects_clone && a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && a[1] == 0) {
-		zygote_expects_clone = false;
+		stubs_close_range = true;
+		transport->proceed(c->id);
+	} else if (c->nr == SYS_clone && !zygote_waits() && a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && a[1] == 0) {
+		zygote_booted = true;
+		zygote_ready(c->id);
 	} else {
 		PANIC("the zygote made call %lld", (long long)c->nr);
 	}
-	transport->proceed(c->id);
 }
 
 /* From the stub's text. The vDSO lies above it, in the same region: its calls are the guest's. */
@@ -417,6 +451,22 @@ static struct platform_thread *caller_of(const struct stub_call *c)
 	return NULL;
 }
 
+/*
+ * The call that was just found to be commanded is the last one and a report: it waits for the thread's next action, and is made
+ * before that. So all that was to be closed is closed when the thread goes on.
+ */
+static bool reports(const struct platform_thread *pt)
+{
+	return pt->expected_next == pt->nexpected &&
+	       ((pt->state == THREAD_ATTACHED && pt->makes_process) || (pt->state == THREAD_RUNNING && pt->report_by_close));
+}
+
+static bool reported(struct platform_thread *pt, const struct stub_call *c)
+{
+	pt->by_box = false;
+	return pt->state == THREAD_ATTACHED ? op_trap(pt, c) : op_done(pt, c, THREAD_RUNNING, 0);
+}
+
 void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = caller_of(c);
@@ -434,8 +484,7 @@ void stubs_call(const struct stub_call *c)
 		return;
 	}
 	if (pt == NULL && from_stub(c) && c->nr == SYS_prctl && c->args[0] == 1 && c->args[1] == LINUX_SIGKILL) {
-		will_die_with_us(c->tid);
-		transport->proceed(c->id);
+		introduces(c);
 		return;
 	}
 	if (pt == NULL) {
@@ -443,9 +492,11 @@ void stubs_call(const struct stub_call *c)
 		return;
 	}
 	if (from_stub(c)) {
-		if (matches_expected(pt, c))
+		if (!matches_expected(pt, c))
+			broke_protocol(pt, c);
+		else if (!reports(pt))
 			transport->proceed(c->id);
-		else
+		else if (!reported(pt, c))
 			broke_protocol(pt, c);
 		return;
 	}
@@ -759,6 +810,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mask_hold = gate_mask_hold, \
 	.mask_in = gate_mask_in, \
 	.plain_actions = gate_plain_actions, \
+	.actions_in = gate_actions_in, \
 	.altstack = gate_altstack, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \

@@ -672,6 +672,7 @@ void gate_fresh(struct platform_thread *pt)
 	box->sigmask = pt->sigmask = 0;
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
+	box->restorer = pt->restorer = 0;
 	box->robust = pt->robust = 0;
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
@@ -722,14 +723,35 @@ void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool atten
 	pt->mask_out = true;
 }
 
-void gate_plain_actions(struct task *task, uint64_t set)
+void gate_plain_actions(struct task *task, uint64_t set, bool shared)
 {
 	struct platform_thread *pt = task->pt;
+	uint64_t restorer = shared ? ACTIONS_SHARED : 0;
 
-	if (pt == NULL || !pt->mask_out || pt->plain_actions == set)
+	if (pt == NULL || !pt->mask_out)
 		return;
-	pt->plain_actions = set;
-	__atomic_store_n(&box_of(pt)->plain_actions, set, __ATOMIC_RELAXED);
+	if (pt->restorer != restorer)
+		__atomic_store_n(&box_of(pt)->restorer, pt->restorer = restorer, __ATOMIC_RELAXED);
+	if (pt->plain_actions != set)
+		__atomic_store_n(&box_of(pt)->plain_actions, pt->plain_actions = set, __ATOMIC_RELAXED);
+}
+
+bool gate_actions_in(struct task *task, uint64_t *set, uint64_t *restorer)
+{
+	struct platform_thread *pt = task->pt;
+	uint64_t plain;
+
+	if (pt == NULL)
+		return false;
+	plain = *(volatile uint64_t *)&box_of(pt)->plain_actions;
+	if (plain == pt->plain_actions)
+		return false;
+	/* Whatever the guest has written, it is what it could have set by calls; and if others share the actions, nothing. */
+	*set = pt->restorer != ACTIONS_SHARED ? pt->plain_actions & ~plain : 0;
+	*restorer = *(volatile uint64_t *)&box_of(pt)->restorer;
+	pt->plain_actions = plain;
+	pt->restorer = UINT64_MAX; /* said anew */
+	return *set != 0;
 }
 
 void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags)

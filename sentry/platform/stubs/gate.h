@@ -56,7 +56,8 @@ void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool atten
 bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust);
 bool gate_mask_hold(struct task *task, uint64_t *mask, uint64_t *robust);
 bool gate_mask_in(struct task *task, uint64_t *mask, uint64_t *robust);
-void gate_plain_actions(struct task *task, uint64_t set);
+void gate_plain_actions(struct task *task, uint64_t set, bool shared);
+bool gate_actions_in(struct task *task, uint64_t *set, uint64_t *restorer);
 void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs);
 bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len);

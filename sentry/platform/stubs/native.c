@@ -194,6 +194,8 @@ static bool in_guarded_range(int number)
 	return number >= (int)STUB_GUARDED_LO && number < (int)STUB_GUARDED_HI;
 }
 
+#define NO_FD 0x7fffffff /* a number that no table has */
+
 /* Passes a descriptor of the batch: the number to close afterwards, or -errno. *use is the one for the calls. */
 static int pass(struct platform_thread *pt, int host_fd, int *use)
 {
@@ -205,11 +207,40 @@ static int pass(struct platform_thread *pt, int host_fd, int *use)
 	*use = number;
 	/* Another file may not be there (so many are on their way at once), nor a guarded one elsewhere. */
 	if (number < 0 || (nguarded != 0 && in_guarded_range(number) != guard))
-		*use = 0x7fffffff; /* the call then fails by itself */
+		*use = NO_FD; /* the call then fails by itself */
 	return number;
 }
 
+/*
+ * The closes of a batch. Numbers that follow one another become one call: what lies in between is nobody else's. Each is
+ * notified, and so is the last one in any case.
+ */
+static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd *out, const int *numbers, unsigned nfds)
+{
+	unsigned n = 0, end;
+
+	for (unsigned i = 0; i < nfds; i = end) {
+		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
+
+		end = i + 1;
+		while (stubs_close_range && end < nfds && numbers[i] != NO_FD && numbers[end] == numbers[end - 1] + 1)
+			end++;
+		if (end > i + 1)
+			close = (struct stub_cmd){SYS_close_range, {(uint64_t)numbers[i], (uint64_t)numbers[end - 1], 0}};
+		stubs_expect(pt, close.nr, nargs_of(close.nr), close.args);
+		memcpy((void *)&out[n++], &close, sizeof(close));
+	}
+	return n;
+}
+
 bool native_load(struct platform_thread *pt)
+{
+	bool closes;
+
+	return native_load_batch(pt, &closes);
+}
+
+bool native_load_batch(struct platform_thread *pt, bool *closes)
 {
 	int passed[BATCH_FDS], numbers[BATCH_FDS], use[BATCH_FDS];
 	unsigned nfds = 0, n = 0, taken = 0;
@@ -229,7 +260,7 @@ bool native_load(struct platform_thread *pt)
 				passed[nfds] = call->host_fd;
 				numbers[nfds] = pass(pt, call->host_fd, &use[nfds]);
 				if (numbers[nfds] < 0)
-					numbers[nfds] = 0x7fffffff;
+					numbers[nfds] = NO_FD;
 				nfds++;
 			}
 			call->cmd.args[4] = (uint64_t)use[i];
@@ -239,13 +270,8 @@ bool native_load(struct platform_thread *pt)
 		memcpy((void *)&out[n++], &call->cmd, sizeof(call->cmd));
 		taken++;
 	}
-	for (unsigned i = 0; i < nfds; i++) {
-		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
-
-		stubs_expect(pt, SYS_close, 1, close.args);
-
-		memcpy((void *)&out[n++], &close, sizeof(close));
-	}
+	n += load_closes(pt, out + n, numbers, nfds);
+	*closes = nfds != 0;
 	pt->mailbox->ncmds = n;
 	pt->nqueue -= taken;
 	if (pt->nqueue != 0)
@@ -276,6 +302,8 @@ int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t ne
 
 int native_flush(struct task *task, struct platform_thread *pt)
 {
+	bool closes;
+
 	(void)task;
 	while (pt->nqueue != 0) {
 		if (!stubs_unpark(pt) || (pt->state != THREAD_FULL && pt->state != THREAD_GATE))
@@ -286,8 +314,9 @@ int native_flush(struct task *task, struct platform_thread *pt)
 			native_load(pt);
 			gate_reply(pt, GATE_RUN, 0, THREAD_GATE_RUNNING);
 		} else {
-			native_load(pt);
-			stubs_action(pt, STUB_RUN, THREAD_RUNNING);
+			native_load_batch(pt, &closes);
+			pt->report_by_close = closes;
+			stubs_action(pt, closes ? STUB_RUN_CLOSE : STUB_RUN, THREAD_RUNNING);
 		}
 		if (!stubs_wait(pt, &pt->event_ready))
 			return -LINUX_ESRCH;

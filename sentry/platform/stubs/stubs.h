@@ -36,6 +36,8 @@ struct stub_transport {
 	void (*before_sleep)(void);
 	/* How many calls may wait before waiting gets dear for all; 0: any number. */
 	int cheap_waiters;
+	/* pass_fd can choose the number: a new process's mailbox comes to STUB_ATTACH_FD. */
+	bool chooses_number;
 };
 extern const struct stub_transport *transport;
 
@@ -111,6 +113,8 @@ struct platform_thread {
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
 	int mailbox_fd;
 	uint64_t call_id;           /* of the call that waits for an answer */
+	bool held;                  /* ... and is no doorbell: the host is to make it, the action goes by the box */
+	bool report_by_close;       /* THREAD_RUNNING: the last expected call is its report */
 	bool event_ready;
 	struct platform_event event;
 	bool resuming, kick_wanted; /* it is being answered, which may sleep; it shall be kicked when it has been */
@@ -141,7 +145,7 @@ struct platform_thread {
 	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
 	bool mask_out;              /* the box has the mask of blocked signals */
-	uint64_t sigmask, attention, plain_actions, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
+	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	bool begins;                /* ... as a new thread, with the vector state at GATE_FP (GATE_BEGIN) */
@@ -237,7 +241,7 @@ void stubs_child_ended(int pid, int status);
 void zygote_ready(uint64_t call_id);
 extern int zygote_tid;
 bool zygote_waits(void);
-extern bool zygote_expects_clone;
+extern bool stubs_close_range; /* the host makes that call for stubs */
 
 void stubs_thread_timer_init(struct platform_thread *pt);
 struct platform_thread *stubs_spawn(struct task *task, int *err);
@@ -294,6 +298,8 @@ bool native_fits(const struct platform_thread *pt);
 bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
+/* The same; *closes: the last of them is a close. */
+bool native_load_batch(struct platform_thread *pt, bool *closes);
 bool native_guard_fd(int fd, bool on);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);

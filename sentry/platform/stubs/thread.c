@@ -5,7 +5,8 @@
  * A new host thread is commanded with a random token in hand; it presents the token in its first doorbell, which binds
  * the host's thread id to our object. Ids recycle in seconds, tokens don't.
  *
- *	spawn     zygote clones itself; the child says HELLO, maps its mailbox, enters the trap door
+ *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
+ *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
@@ -28,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #define CLONE_VM 0x100UL
 #define CLONE_THREAD_FLAGS 0x50f00UL /* VM | FS | FILES | SIGHAND | THREAD | SYSVSEM */
@@ -43,7 +45,6 @@ static uint64_t zygote_call_id;
 static bool zygote_is_ready, tables_ready;
 int zygote_tid;
 unsigned stubs_cpus = 1;
-bool zygote_expects_clone;
 
 static struct list *tid_bucket(int tid)
 {
@@ -495,25 +496,29 @@ void stubs_kill_all(void)
 
 /* ---- the zygote ---- */
 
+/* The zygote stands in its clone until one is wanted. */
 static void zygote_next(void)
 {
 	struct platform_thread *pt;
+	struct iovec local, remote;
 
 	if (!zygote_is_ready || list_empty(&spawn_queue))
 		return;
 	pt = list_first(&spawn_queue, struct platform_thread, new_link);
+	local = (struct iovec){&pt->token, sizeof(pt->token)};
+	remote = (struct iovec){(void *)(STUB_AREAS + AREA_LOCAL + offsetof(struct gate_local, token)), sizeof(pt->token)}; // NOLINT
 	zygote_is_ready = false;
 	list_move_tail(&new_threads, &pt->new_link);
-	zygote_expects_clone = true;
 	place_birth(NULL, pt);
-	transport->answer(zygote_call_id, (int64_t)pt->token);
+	/* Into its memory, of which the clone gets a copy. Without it the new process is nobody, and ends. */
+	(void)host_process_vm_writev(zygote_tid, &local, 1, &remote, 1);
+	transport->proceed(zygote_call_id);
 }
 
 void zygote_ready(uint64_t call_id)
 {
 	zygote_call_id = call_id;
 	zygote_is_ready = true;
-	zygote_expects_clone = false;
 	zygote_next();
 }
 
