@@ -30,6 +30,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/kernel/task.h"
+#include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
@@ -39,6 +40,8 @@
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
 #define HOST_MFD_EXEC 0x10U
+
+#define GATHERED 32U /* chunks that are read in one */
 
 /* Bytes on their way between host descriptors and guests. Used only between two points that don't sleep. */
 static uint8_t bounce[CHUNK_SIZE];
@@ -178,7 +181,20 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 		size_t moved;
 
 		if (r.data != NULL) {
-			moved = iobuf_put(buf, r.data, r.len);
+			struct platform_bytes runs[GATHERED];
+			unsigned n = 0;
+			uint64_t all = 0;
+
+			/* Those that follow go along. */
+			do {
+				runs[n++] = (struct platform_bytes){r.data, r.len};
+				all += r.len;
+				if (n == GATHERED || done + all == len)
+					break;
+				r = run_at(d, pos + done + all, len - done - all);
+			} while (r.data != NULL);
+			r.len = all;
+			moved = iobuf_put_from(buf, runs, n, all);
 		} else if (!r.present && pos + done < d->lower_len) {
 			const uint8_t *kept;
 			int err = 0;

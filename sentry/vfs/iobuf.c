@@ -11,6 +11,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/mm/usercopy.h"
+#include "sentry/platform/platform.h"
 
 #include <string.h>
 
@@ -151,7 +152,26 @@ static size_t move(struct iobuf *b, uint8_t *bytes, size_t len, enum direction d
 	return done;
 }
 
+size_t iobuf_put_from(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len)
+{
+	size_t done = 0;
+	gva_t at;
 
+	/* All into one range: then they can go in one piece. */
+	if (n > 1 && b->mem == NULL && b->left >= len && current_range(b, len, &at) == len) {
+		done = copy_to_guest_from(b->task, at, vec, n);
+		advance(b, done);
+		return done;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		size_t moved = iobuf_put(b, vec[i].data, vec[i].len);
+
+		done += moved;
+		if (moved < vec[i].len)
+			break;
+	}
+	return done;
+}
 
 size_t iobuf_put(struct iobuf *b, const void *src, size_t len)
 {

@@ -174,6 +174,7 @@ static bool take(struct platform_thread *pt)
 
 	pt->taken_at = __builtin_ia32_rdtsc();
 	pt->bell_rung = false;
+	pt->stream_off = false;
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -323,13 +324,17 @@ void gate_gone(struct platform_thread *pt)
 	bell_free(pt);
 }
 
+static void served_at(uint64_t now);
+
 /* word: the box's state. */
 static void done(struct platform_thread *pt, uint32_t word)
 {
 	uint32_t *state = &box_of(pt)->state;
 	bool asleep = false, given = false;
+	uint64_t now = __builtin_ia32_rdtsc();
 
-	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
+	pt->service = now - pt->taken_at;
+	served_at(now);
 	if (idle == pt)
 		idle = NULL;
 	if (errand.waker != NULL)
@@ -769,7 +774,6 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
-#define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
 #define HOLDOFF_MAX_NS (20 * NSEC_PER_MSEC)
@@ -787,7 +791,7 @@ static struct {
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
-	uint64_t waited, bytes;
+	uint64_t waited;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
 } poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS};
@@ -795,6 +799,12 @@ static struct {
 static uint64_t ticks(void)
 {
 	return __builtin_ia32_rdtsc();
+}
+
+/* Who has just been answered needs a while to call again, however long it took. */
+static void served_at(uint64_t now)
+{
+	poll_state.last_request = now;
 }
 
 static void publish_cpu(void)
@@ -858,7 +868,7 @@ bool gate_polling(void)
 static void window_begin(void)
 {
 	poll_state.calls = poll_state.others = poll_state.running = 0;
-	poll_state.waited = poll_state.bytes = 0;
+	poll_state.waited = 0;
 	poll_state.window_began = ticks();
 }
 
@@ -933,10 +943,9 @@ static void polling_end(bool bad)
 static void waited_for(struct platform_thread *pt, bool asleep)
 {
 	bool slept = pt->slept;
-	uint64_t now;
+	uint64_t now, served;
 
 	pt->slept = false;
-	poll_state.bytes += pt->data_used;
 	if (!pt->gate_waits && !asleep)
 		return;
 	if (poll_state.polling) {
@@ -946,15 +955,24 @@ static void waited_for(struct platform_thread *pt, bool asleep)
 	}
 	if (slept)
 		return;
-	if (pt->data_used > LARGE_BYTES) {
-		poll_state.burst = 0;
-		return;
-	}
 	now = loop_now();
-	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS ? poll_state.burst + 1 : 0;
+	/* What it takes to serve them isn't a gap between them. */
+	served = pt->service / ticks_per_us() * 1000;
+	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS + served ? poll_state.burst + 1 : 0;
 	poll_state.last_wake = now;
 	if (poll_state.burst >= BURST_CALLS)
 		polling_begin(now);
+}
+
+void gate_stalled(unused_arg struct platform_thread *pt)
+{
+	gate_counts.stalls++;
+	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
+}
+
+uint64_t gate_ticks_us(void)
+{
+	return poll_state.ticks_us;
 }
 
 /* A thread made a doorbell call although we poll: it lost patience, or the CPU. */
@@ -1003,19 +1021,18 @@ static bool scan(void)
 /* Judges the last calls. False: polling has ended. */
 static bool worth_it(void)
 {
-	bool slow, crowded, large, parallel;
+	bool slow, crowded, parallel;
 	uint64_t elapsed;
 
 	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
-	large = poll_state.bytes > (uint64_t)LARGE_BYTES * poll_state.calls;
 	elapsed = ticks() - poll_state.window_began;
 	parallel = poll_state.running * 4 > poll_state.calls * 7 && elapsed > poll_state.calls * PARALLEL_US * poll_state.ticks_us;
 	window_begin();
-	if (slow || crowded || large || parallel) {
-		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
+	if (slow || crowded || parallel) {
+		gate_counts.ends[slow ? 2 : crowded ? 3 : 4]++;
 		polling_end(true);
 		if (parallel)
 			place_spread();
