@@ -137,13 +137,40 @@ size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size
 	return write_bytes(task_pmm(task), dst.v, src, len);
 }
 
-size_t copy_to_guest_from(struct task *task, gva_t dst, const struct platform_bytes *vec, unsigned n)
+static size_t total(const struct platform_bytes *vec, unsigned n)
 {
-	size_t len = 0, done = 0;
+	size_t len = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		len += vec[i].len;
-	len = range_clip(dst.v, len);
+	return len;
+}
+
+size_t copy_from_guest_into(struct task *task, const struct platform_bytes *vec, unsigned n, gva_t src)
+{
+	size_t len = range_clip(src.v, total(vec, n)), done = 0;
+
+	if (n > 1 && len > GATHER_MIN && platform->mm_readv != NULL && task_pmm(task) != NULL &&
+	    !is_rewritten(task->mm, src.v, len)) {
+		if (platform->flush_out != NULL)
+			platform->flush_out(task);
+		return platform->mm_readv(task_pmm(task), vec, src.v, len);
+	}
+	for (unsigned i = 0; i < n && done < len; i++) {
+		size_t want = MIN(vec[i].len, len - done), got;
+
+		got = copy_from_guest_partial(task, vec[i].data, gva_add(src, done), want);
+		done += got;
+		if (got < want)
+			break;
+	}
+	return done;
+}
+
+size_t copy_to_guest_from(struct task *task, gva_t dst, const struct platform_bytes *vec, unsigned n)
+{
+	size_t len = range_clip(dst.v, total(vec, n)), done = 0;
+
 	if (n > 1 && len > GATHER_MIN && platform->mm_writev != NULL && task_pmm(task) != NULL) {
 		if (platform->flush_out != NULL)
 			platform->flush_out(task);

@@ -78,7 +78,7 @@ struct platform_mm_cmd {
 
 /* Bytes of the sentry's, one of several places. */
 struct platform_bytes {
-	const void *data;
+	void *data; /* only read where bytes go to the guest */
 	size_t len;
 };
 
@@ -139,7 +139,9 @@ struct platform_ops {
 	 * GUEST_END can't. Obeys the guest's page protections. */
 	size_t (*mm_read)(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 	size_t (*mm_write)(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
-	/* mm_write of len bytes (not 0, and not more than vec has) from several places. Optional: one after the other, if NULL. */
+	/* The same of len bytes (not more than vec has) that go to or come from several places. Optional: one after the other, if
+	 * NULL. */
+	size_t (*mm_readv)(struct platform_mm *pmm, const struct platform_bytes *vec, uint64_t addr, size_t len);
 	size_t (*mm_writev)(struct platform_mm *pmm, uint64_t addr, const struct platform_bytes *vec, size_t len);
 	/*
 	 * Bytes that came with the task's call, or go back with its answer, without touching the process. copy_in and

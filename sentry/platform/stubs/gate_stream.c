@@ -70,7 +70,7 @@ static void move(struct cursor *c, char *place, size_t len, bool out)
 			continue;
 		}
 		n = MIN(len, c->vec->len - c->off);
-		at = (char *)(uintptr_t)c->vec->data + c->off;
+		at = (char *)c->vec->data + c->off;
 		/* Only the last part of a piece may have an end that isn't a line's. */
 		if (out && (uintptr_t)place % 16 == 0)
 			copy_away(place, at, n);
@@ -99,7 +99,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 
 	if (!may_stream(pt))
 		return 0;
-	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)(PAGE_SIZE - 1), (size_t)PAGE_SIZE), (size_t)GATE_PIECE_MAX);
+	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
 	box->stream_first = first;
 	box->broken = 0;
 	__atomic_store_n(&box->carried, first, __ATOMIC_RELEASE);

@@ -95,23 +95,7 @@ static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t l
 	return done;
 }
 
-size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
-{
-	int pid = mm_pid(mm);
-	size_t moved;
-
-	if (pid == 0 || len == 0)
-		return 0;
-	if (!guest_range(addr, len)) {
-		if (addr >= GUEST_END)
-			return 0;
-		len = GUEST_END - addr;
-	}
-	moved = long_copy(mm, false, addr, &(struct platform_bytes){dst, len}, len);
-	return moved + transfer(pid, false, (char *)dst + moved, addr + moved, len - moved);
-}
-
-size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platform_bytes *vec, size_t len)
+static size_t move(struct platform_mm *mm, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
 {
 	int pid = mm_pid(mm);
 	size_t done, skip;
@@ -123,7 +107,7 @@ size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platf
 			return 0;
 		len = GUEST_END - addr;
 	}
-	skip = done = long_copy(mm, true, addr, vec, len);
+	skip = done = long_copy(mm, out, addr, vec, len);
 	for (; done < len; vec++) {
 		size_t n, got;
 
@@ -132,7 +116,7 @@ size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platf
 			continue;
 		}
 		n = MIN(vec->len - skip, len - done);
-		got = transfer(pid, true, (char *)(uintptr_t)vec->data + skip, addr + done, n);
+		got = transfer(pid, out, (char *)vec->data + skip, addr + done, n);
 		done += got;
 		skip = 0;
 		if (got < n)
@@ -141,9 +125,24 @@ size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platf
 	return done;
 }
 
+size_t stubs_mm_readv(struct platform_mm *mm, const struct platform_bytes *vec, uint64_t addr, size_t len)
+{
+	return move(mm, false, addr, vec, len);
+}
+
+size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platform_bytes *vec, size_t len)
+{
+	return move(mm, true, addr, vec, len);
+}
+
+size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+{
+	return move(mm, false, addr, &(struct platform_bytes){dst, len}, len);
+}
+
 size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
 {
-	return stubs_mm_writev(mm, addr, &(struct platform_bytes){src, len}, len);
+	return move(mm, true, addr, &(struct platform_bytes){(void *)(uintptr_t)src, len}, len);
 }
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)

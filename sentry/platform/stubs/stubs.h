@@ -297,6 +297,7 @@ bool native_guard_fd(int fd, bool on);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+size_t stubs_mm_readv(struct platform_mm *pmm, const struct platform_bytes *vec, uint64_t addr, size_t len);
 size_t stubs_mm_writev(struct platform_mm *pmm, uint64_t addr, const struct platform_bytes *vec, size_t len);
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
