@@ -421,6 +421,8 @@ bool gate_to_call(struct platform_thread *pt)
 
 /* ---- segments ---- */
 
+#define LARGE_COPY 256U
+
 static struct platform_thread *in_gate(const struct task *task)
 {
 	struct platform_thread *pt = task->pt;
@@ -496,7 +498,10 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 	s = find_in(pt, addr, len);
 	if (s == NULL)
 		return false;
-	memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	if (len < LARGE_COPY)
+		memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	else
+		gate_copy(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	return true;
 }
 
@@ -543,7 +548,10 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 			pt->outs[pt->nouts++] =
 				(struct gate_seg){.addr = addr, .len = (uint32_t)len, .off = pt->data_used};
 		}
-		memcpy(data_of(pt) + pt->data_used, src, len);
+		if (len < LARGE_COPY)
+			memcpy(data_of(pt) + pt->data_used, src, len);
+		else
+			gate_copy(data_of(pt) + pt->data_used, src, len);
 		pt->data_used += (uint32_t)len;
 		return true;
 	}

@@ -42,6 +42,8 @@ bool gate_to_call(struct platform_thread *pt) must_check;
  */
 size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
 	must_check;
+/* memcpy for guests' bytes; see there. */
+void gate_copy(void *to, const void *from, size_t len);
 /* A stream's shim didn't carry: its CPU is needed for something else. */
 void gate_stalled(struct platform_thread *pt);
 uint64_t gate_ticks_us(void);
