@@ -152,6 +152,7 @@ enum gate_kind {
 
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
+#define GATE_SEG_LATER 4U  /* in, no bytes: they can be had as a stream */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {

@@ -72,17 +72,17 @@ static void *fill_at(const struct fill *f)
 	return (void *)((uint64_t)f->m + GATE_DATA + f->used);
 }
 
-/* Is better carried in pieces, by whoever polls. */
-static int streams(uint64_t len)
+static void add_in(struct fill *f, uint64_t addr, uint64_t len)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
 
-	return len >= GATE_STREAM_MIN && !ro->asleep;
-}
-
-static void add_in(struct fill *f, uint64_t addr, uint64_t len)
-{
-	if (addr < GATE_LOWEST || len == 0 || streams(len) || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used ||
+	/* So much is better carried while the sentry uses the first of it. */
+	if (len >= GATE_STREAM_MIN && !ro->asleep && addr >= GATE_LOWEST && f->n != GATE_MAX_SEGS) {
+		add_seg(f, addr, len, 0, GATE_SEG_LATER);
+		f->told = 1;
+		return;
+	}
+	if (addr < GATE_LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used ||
 	    shim_copy(fill_at(f), (const void *)addr, len) < 0) {
 		f->told = 1;
 		return;
@@ -107,7 +107,7 @@ static void add_string(struct fill *f, uint64_t addr)
 
 static void add_out(struct fill *f, uint64_t addr, uint64_t len)
 {
-	if (addr < GATE_LOWEST || len == 0 || streams(len) || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE) {
+	if (addr < GATE_LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE) {
 		f->told = 1;
 		return;
 	}

@@ -89,12 +89,14 @@ fail:
 
 /* ---- requests ---- */
 
+#define NO_BYTES (GATE_SEG_PROBED | GATE_SEG_LATER)
+
 /* One more segment, if it makes sense: whatever lies in the box later, its offset stays within the data. */
 static void add_seg(struct platform_thread *pt, const struct gate_seg *seg)
 {
 	if (pt->nsegs == GATE_MAX_SEGS || seg->len == 0 || seg->addr > GUEST_END || seg->len > GUEST_END - seg->addr)
 		return;
-	if ((seg->flags & GATE_SEG_PROBED) == 0) {
+	if ((seg->flags & NO_BYTES) == 0) {
 		if (seg->off > GATE_DATA_SIZE || seg->len > GATE_DATA_SIZE - seg->off)
 			return;
 		pt->data_used = MAX(pt->data_used, seg->off + ((seg->len + 7) & ~7U));
@@ -461,24 +463,25 @@ void gate_flush(struct task *task)
 		return;
 	flush_outs(pt);
 	pt->nsegs = 0;
+	gate_fetched_old(pt);
 }
 
 /* The call writes there: what came along from the same place is old. */
 static void forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
 {
+	gate_fetched_old(pt);
 	for (uint32_t i = 0; i < pt->nsegs; i++)
-		if ((pt->segs[i].flags & GATE_SEG_PROBED) == 0 && overlaps(pt->segs[i].addr, pt->segs[i].len, addr, len))
+		if ((pt->segs[i].flags & NO_BYTES) == 0 && overlaps(pt->segs[i].addr, pt->segs[i].len, addr, len))
 			pt->segs[i].len = 0;
 }
 
-/* The in-segment that holds addr and the len bytes behind it. */
-static const struct gate_seg *find_in(const struct platform_thread *pt, uint64_t addr, size_t len)
+/* The in-segment that holds addr and the len bytes behind it; later: GATE_SEG_LATER, or 0 if its bytes are there. */
+static const struct gate_seg *find_in(const struct platform_thread *pt, uint64_t addr, size_t len, uint32_t later)
 {
 	for (uint32_t i = 0; i < pt->nsegs; i++) {
 		const struct gate_seg *s = &pt->segs[i];
 
-		if ((s->flags & GATE_SEG_PROBED) == 0 && addr >= s->addr && addr - s->addr < s->len &&
-		    len <= s->len - (addr - s->addr))
+		if ((s->flags & NO_BYTES) == later && addr >= s->addr && addr - s->addr < s->len && len <= s->len - (addr - s->addr))
 			return s;
 	}
 	return NULL;
@@ -495,9 +498,11 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 		flush_overlapping(pt, addr, len);
 	if (pt->event.nr == SYS_futex && pt->futex_seq != gate_ro->futex_seq)
 		return false;
-	s = find_in(pt, addr, len);
-	if (s == NULL)
-		return false;
+	s = find_in(pt, addr, len, 0);
+	if (s == NULL) {
+		s = find_in(pt, addr, len, GATE_SEG_LATER);
+		return s != NULL && gate_fetch(pt, dst, addr, len, s->len - (addr - s->addr));
+	}
 	if (len < LARGE_COPY)
 		memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	else
@@ -514,7 +519,7 @@ int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t siz
 
 	if (pt == NULL)
 		return -1;
-	s = find_in(pt, addr, 1);
+	s = find_in(pt, addr, 1, 0);
 	if (s == NULL || (s->flags & GATE_SEG_STRING) == 0)
 		return -1;
 	len = MIN(size, (size_t)(s->len - (addr - s->addr)));
@@ -537,7 +542,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		if ((s->flags & GATE_SEG_PROBED) == 0 || addr < s->addr || addr - s->addr >= s->len ||
 		    len > s->len - (addr - s->addr))
 			continue;
-		if (len > GATE_DATA_SIZE - pt->data_used)
+		if (len > GATE_DATA_SIZE - pt->data_used || (len >= GATE_STREAM_MIN && gate_may_stream(pt)))
 			break;
 		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
 		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {

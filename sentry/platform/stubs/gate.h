@@ -42,6 +42,15 @@ bool gate_to_call(struct platform_thread *pt) must_check;
  */
 size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
 	must_check;
+/* True if the shim waits to carry something. */
+bool gate_may_stream(const struct platform_thread *pt);
+/*
+ * A small copy from a buffer of which `there` bytes begin at addr: from what has been fetched of it, or is now. False: it is to be
+ * copied in another way.
+ */
+bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len, uint64_t there);
+/* The call writes, or was flushed. */
+void gate_fetched_old(const struct platform_thread *pt);
 /* memcpy for guests' bytes; see there. */
 void gate_copy(void *to, const void *from, size_t len);
 /* A stream's shim didn't carry: its CPU is needed for something else. */

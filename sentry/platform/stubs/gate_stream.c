@@ -19,6 +19,9 @@
  * microseconds, for all of them a time that grows with their number, and after a stall the call has no stream any more.
  * Nothing that was written into a place is read back; what the guest has put there is copied once.
  *
+ * What copies a large buffer in small pieces (a pipe's pages) has it fetched in larger ones (gate_fetch). Such bytes are as old as
+ * those that come along with a call, and are forgotten where those are.
+ *
  * After a stall the shim may still be about to carry a piece. It does so before it looks at the answer, so before the guest's
  * thread goes on; the bytes are the call's own, if nothing else is put into the ring meanwhile: so nothing goes back with this
  * call's answer any more but what is written afterwards at the very beginning of the data.
@@ -32,6 +35,7 @@
 #include <emmintrin.h>
 #include <string.h>
 
+#define FETCHED (64 * KiB)
 #define STALL_US 20U /* no piece has been carried for so long */
 #define TOTAL_US 60U /* waits of a stream, and a microsecond for each 4 KiB */
 
@@ -103,7 +107,43 @@ static void move(struct cursor *c, char *place, size_t len, bool out)
 	}
 }
 
-static bool may_stream(const struct platform_thread *pt)
+/* What small copies out of a large buffer have fetched at once: bytes of one thread's call in hand. */
+static struct {
+	const struct platform_thread *pt;
+	uint64_t call; /* taken_at */
+	uint64_t addr;
+	size_t len;
+	uint8_t bytes[FETCHED];
+} fetched;
+
+void gate_fetched_old(const struct platform_thread *pt)
+{
+	if (fetched.pt == pt)
+		fetched.len = 0;
+}
+
+bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len, uint64_t there)
+{
+	if (fetched.pt != pt || fetched.call != pt->taken_at || addr < fetched.addr || addr - fetched.addr > fetched.len ||
+	    len > fetched.len - (addr - fetched.addr)) {
+		size_t n = (size_t)MIN(there, sizeof(fetched.bytes));
+
+		if (len >= GATE_STREAM_MIN || n < GATE_STREAM_MIN || !gate_may_stream(pt))
+			return false;
+		fetched.pt = pt;
+		fetched.call = pt->taken_at;
+		fetched.addr = addr;
+		fetched.len = 0; /* a stall forgets what came along */
+		n = gate_stream(pt, false, addr, &(struct platform_bytes){fetched.bytes, n}, n);
+		fetched.len = n;
+		if (n < len)
+			return false;
+	}
+	gate_copy(dst, fetched.bytes + (addr - fetched.addr), len);
+	return true;
+}
+
+bool gate_may_stream(const struct platform_thread *pt)
 {
 	return pt->state == THREAD_GATE && pt->event.kind == PLATFORM_SYSCALL && gate_polls() && !pt->gate_waits && !pt->slept &&
 	       !pt->stream_off && !pt->kicked && pt->data_used <= GATE_STREAM_AT - GATE_DATA;
@@ -118,7 +158,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 	size_t asked = 0, moved = 0;
 	uint64_t now, since, begun, us = gate_ticks_us();
 
-	if (!may_stream(pt))
+	if (!gate_may_stream(pt))
 		return 0;
 	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
 	box->stream_first = first;
