@@ -214,6 +214,12 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 	return (int64_t)done;
 }
 
+static void grow_size(struct inode *inode, uint64_t end)
+{
+	if (end > inode->size)
+		inode->size = end;
+}
+
 /* ---- the memfd ---- */
 
 static int64_t memfd_blocks(const struct mem_data *d)
@@ -407,7 +413,7 @@ static int64_t memfd_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, 
 	}
 	/* Over pages that are there nothing is new. */
 	if (pos + done > n->inode->size || n->data.kept_size || n->data.npages * PAGE_SIZE < n->inode->size) {
-		mem_grow_size(n->inode, pos + done);
+		grow_size(n->inode, pos + done);
 		memfd_look(n);
 		memfd_holes(n);
 	}
@@ -922,6 +928,7 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
+		grow_size(inode, at + (uint64_t)got);
 		*pos += got;
 		done += (uint64_t)got;
 		if ((uint64_t)got < len || buf->left == 0 || append)

@@ -153,9 +153,8 @@ static inline uint16_t mem_page_mask(uint32_t first, uint32_t last)
 {
 	return (uint16_t)((0xffffU << first) & (0xffffU >> (CHUNK_PAGES - 1 - last)));
 }
-/* Moves len bytes from buf into the file at pos, which grows. Bytes, or an error if none. open_below was called. */
+/* Moves len bytes from buf into the file at pos; its size stays. Bytes, or an error if none. open_below was called. */
 int64_t mem_chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len) must_check;
-void mem_grow_size(struct inode *inode, uint64_t end);
 /* memfs_file.c: fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). */
 int mem_read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len) must_check;
 

@@ -102,12 +102,6 @@ static void part_end(struct mem_node *n, const struct part *p, uint32_t got)
 	mem_pages_added(n, (uint64_t)__builtin_popcount(reached));
 }
 
-void mem_grow_size(struct inode *inode, uint64_t end)
-{
-	if (end > inode->size)
-		inode->size = end;
-}
-
 /* Chunks are made ready one after the other, then filled in one: large pieces are cheaper to fetch. */
 int64_t mem_chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len)
 {
@@ -144,8 +138,6 @@ int64_t mem_chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, ui
 			left -= here;
 		}
 		done += got;
-		if (got != 0)
-			mem_grow_size(n->inode, pos + done);
 		if (got < want)
 			return done != 0 ? (int64_t)done : -LINUX_EFAULT;
 		if (err != 0)
