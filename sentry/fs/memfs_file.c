@@ -30,6 +30,7 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/kernel/task.h"
+#include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
@@ -103,7 +104,7 @@ static int read_image(struct mem_data *d, struct lower_image *image, uint8_t *ds
 }
 
 /* Fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). open_below was called. */
-static int read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len)
+int mem_read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len)
 {
 	size_t want = pos < d->lower_len ? (size_t)MIN((uint64_t)len, d->lower_len - pos) : 0, got = 0;
 	uint64_t kept = want;
@@ -178,7 +179,20 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 		size_t moved;
 
 		if (r.data != NULL) {
-			moved = iobuf_put(buf, r.data, r.len);
+			struct platform_bytes runs[MEM_GATHERED];
+			unsigned n = 0;
+			uint64_t all = 0;
+
+			/* Those that follow go along. */
+			do {
+				runs[n++] = (struct platform_bytes){(void *)(uintptr_t)r.data, r.len};
+				all += r.len;
+				if (n == MEM_GATHERED || done + all == len)
+					break;
+				r = run_at(d, pos + done + all, len - done - all);
+			} while (r.data != NULL);
+			r.len = all;
+			moved = iobuf_put_from(buf, runs, n, all);
 		} else if (!r.present && pos + done < d->lower_len) {
 			const uint8_t *kept;
 			int err = 0;
@@ -186,7 +200,7 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 			r.len = MIN(r.len, d->lower_len - (pos + done));
 			kept = kept_below(d, pos + done, &r.len);
 			if (kept == NULL)
-				err = read_below(d, bounce, pos + done, r.len);
+				err = mem_read_below(d, bounce, pos + done, r.len);
 			if (err != 0)
 				return done != 0 ? (int64_t)done : err;
 			moved = iobuf_put(buf, kept != NULL ? kept : bounce, r.len);
@@ -200,103 +214,10 @@ static int64_t chunks_read(struct mem_data *d, struct iobuf *buf, uint64_t pos, 
 	return (int64_t)done;
 }
 
-static uint16_t page_mask(uint32_t first, uint32_t last)
-{
-	return (uint16_t)((0xffffU << first) & (0xffffU >> (CHUNK_PAGES - 1 - last)));
-}
-
-/* Bytes [from, to) of the chunk, in a page that wasn't there: what was seen there before. */
-static int fill_gap(struct mem_node *n, struct chunk *c, uint64_t base, uint32_t from, uint32_t to)
-{
-	to = MIN(to, c->cap);
-	return from < to ? read_below(&n->data, c->data + from, base + from, to - from) : 0;
-}
-
-/* The whole page is in memory, even where the lower file ends in it. */
-static uint32_t room_needed(const struct mem_data *d, uint64_t base, uint32_t off, uint32_t len)
-{
-	uint32_t page_end = (uint32_t)PAGE_ALIGN(off + len);
-
-	if (base + off + len < d->lower_len)
-		return (uint32_t)MIN((uint64_t)page_end, d->lower_len - base);
-	return off + len;
-}
-
-/* Writes into one chunk. Bytes, or an error if none. */
-static int64_t chunk_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint32_t len)
-{
-	uint32_t off = pos & (CHUNK_SIZE - 1), first = off >> MEM_PAGE_SHIFT, last, got, end;
-	uint64_t base = pos - off, unused;
-	struct chunk *c = mem_chunk_get(&n->data, pos >> CHUNK_SHIFT);
-	uint16_t fresh, reached;
-	int err = 0;
-
-	if (c == NULL)
-		return -LINUX_ENOMEM;
-	last = (off + len - 1) >> MEM_PAGE_SHIFT;
-	fresh = page_mask(first, last) & ~c->present;
-	if (fresh != 0 && !mem_charge(mem_sb(n->inode), (uint64_t)__builtin_popcount(fresh))) {
-		/* Not all of it fits: the first page may. */
-		if (first == last)
-			return -LINUX_ENOSPC;
-		return chunk_write(n, buf, pos, (uint32_t)(PAGE_SIZE - (off & (PAGE_SIZE - 1))));
-	}
-	if (!mem_chunk_reserve(c, room_needed(&n->data, base, off, len))) {
-		err = -LINUX_ENOMEM;
-		goto uncharge;
-	}
-	if ((fresh >> first) & 1)
-		err = fill_gap(n, c, base, off & (uint32_t)PAGE_MASK, off);
-	end = off + len;
-	if (err == 0 && ((fresh >> last) & 1))
-		err = fill_gap(n, c, base, end, (uint32_t)PAGE_ALIGN(end));
-	if (err != 0)
-		goto uncharge;
-	got = (uint32_t)iobuf_get(buf, c->data + off, len);
-	if (got < len) {
-		/* The guest's range ends in the middle: of the fresh pages keep those reached, and make the last one whole. */
-		err = -LINUX_EFAULT;
-		if (got == 0)
-			goto uncharge;
-		end = off + got;
-		last = (end - 1) >> MEM_PAGE_SHIFT;
-		if (((fresh >> last) & 1) && fill_gap(n, c, base, end, (uint32_t)PAGE_ALIGN(end)) != 0)
-			memset(c->data + end, 0, MIN(c->cap, (uint32_t)PAGE_ALIGN(end)) - end);
-	}
-	reached = fresh & page_mask(first, last);
-	unused = (uint64_t)__builtin_popcount(fresh & ~reached);
-	c->present |= reached;
-	mem_uncharge(mem_sb(n->inode), unused);
-	mem_pages_added(n, (uint64_t)__builtin_popcount(reached));
-	return got;
-
-uncharge:
-	mem_uncharge(mem_sb(n->inode), (uint64_t)__builtin_popcount(fresh));
-	return err;
-}
-
 static void grow_size(struct inode *inode, uint64_t end)
 {
 	if (end > inode->size)
 		inode->size = end;
-}
-
-static int64_t chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len)
-{
-	uint64_t done = 0;
-
-	while (done < len) {
-		uint32_t room = (uint32_t)(CHUNK_SIZE - ((pos + done) & (CHUNK_SIZE - 1)));
-		uint32_t want = (uint32_t)MIN((uint64_t)room, len - done);
-		int64_t got = chunk_write(n, buf, pos + done, want);
-
-		if (got < 0)
-			return done != 0 ? (int64_t)done : got;
-		done += (uint64_t)got;
-		grow_size(n->inode, pos + done);
-		/* got < want: a page at a time near a limit, or a guest fault, which shows itself next time round */
-	}
-	return (int64_t)done;
 }
 
 /* ---- the memfd ---- */
@@ -536,7 +457,7 @@ static int memfd_fill(struct mem_node *n, int fd)
 			err = memfd_put_all(fd, r.data, r.len, pos);
 		} else if (!r.present && pos < d->lower_len) {
 			r.len = MIN(r.len, d->lower_len - pos);
-			err = read_below(d, bounce, pos, r.len);
+			err = mem_read_below(d, bounce, pos, r.len);
 			if (err == 0)
 				err = memfd_put_all(fd, bounce, r.len, pos);
 		}
@@ -581,7 +502,7 @@ static bool memfd_retire(struct mem_node *n)
 		if (bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
 			continue; /* a hole, or as good as one */
 		iobuf_init_mem(&buf, bounce, (size_t)got);
-		if (chunk_write(n, &buf, pos, (uint32_t)got) != got)
+		if (mem_chunks_write(n, &buf, pos, (uint64_t)got) != got)
 			goto undo;
 	}
 	(void)host_ftruncate(fd, 0); /* whatever a guest has kept of it */
@@ -710,7 +631,7 @@ static void drop_pages(struct mem_node *n, uint64_t first, uint64_t last)
 		uint16_t gone;
 
 		if (a < b) {
-			gone = c->present & page_mask(a, b - 1);
+			gone = c->present & mem_page_mask(a, b - 1);
 			c->present &= ~gone;
 			mem_pages_gone(n, (uint64_t)__builtin_popcount(gone));
 			if (c->present == 0)
@@ -743,11 +664,11 @@ static int page_up(struct mem_node *n, uint64_t pos)
 
 	if (r.present || pos >= n->data.lower_len)
 		return 0;
-	err = read_below(&n->data, &byte, pos, 1);
+	err = mem_read_below(&n->data, &byte, pos, 1);
 	if (err != 0)
 		return err;
 	iobuf_init_mem(&buf, &byte, 1);
-	err = (int)chunk_write(n, &buf, pos, 1);
+	err = (int)mem_chunks_write(n, &buf, pos, 1);
 	return err < 0 ? err : 0;
 }
 
@@ -812,9 +733,9 @@ static int all_up(struct task *task, struct mem_node *n)
 		struct iobuf buf;
 
 		if (!r.present) {
-			err = read_below(d, bounce, pos, r.len);
+			err = mem_read_below(d, bounce, pos, r.len);
 			iobuf_init_mem(&buf, bounce, r.len);
-			if (err == 0 && chunk_write(n, &buf, pos, (uint32_t)r.len) != (int64_t)r.len)
+			if (err == 0 && mem_chunks_write(n, &buf, pos, r.len) != (int64_t)r.len)
 				err = -LINUX_ENOSPC;
 		}
 		pos += r.len;
@@ -891,9 +812,9 @@ static int allocate(struct task *task, struct mem_node *n, uint64_t off, uint64_
 
 		r.len = PAGE_ALIGN(r.len);
 		if (!r.present) {
-			err = read_below(d, bounce, pos, r.len);
+			err = mem_read_below(d, bounce, pos, r.len);
 			iobuf_init_mem(&buf, bounce, r.len);
-			if (err == 0 && chunk_write(n, &buf, pos, (uint32_t)r.len) != (int64_t)r.len)
+			if (err == 0 && mem_chunks_write(n, &buf, pos, r.len) != (int64_t)r.len)
 				err = -LINUX_ENOSPC;
 		}
 		pos += r.len;
@@ -1004,9 +925,10 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 			len = inode->size - at;
 		}
 		mem_dirty(n);
-		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : chunks_write(n, buf, at, len);
+		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
+		grow_size(inode, at + (uint64_t)got);
 		*pos += got;
 		done += (uint64_t)got;
 		if ((uint64_t)got < len || buf->left == 0 || append)

@@ -146,6 +146,18 @@ bool mem_chunk_reserve(struct chunk *c, uint32_t bytes);
 /* No chunk at or behind index from is left. */
 void mem_tree_cut(struct mem_node *n, uint64_t from);
 
+/* ---- memfs_write.c ---- */
+#define MEM_GATHERED 32U /* chunks that are read or written in one */
+/* Pages first to last of a chunk. */
+static inline uint16_t mem_page_mask(uint32_t first, uint32_t last)
+{
+	return (uint16_t)((0xffffU << first) & (0xffffU >> (CHUNK_PAGES - 1 - last)));
+}
+/* Moves len bytes from buf into the file at pos; its size stays. Bytes, or an error if none. open_below was called. */
+int64_t mem_chunks_write(struct mem_node *n, struct iobuf *buf, uint64_t pos, uint64_t len) must_check;
+/* memfs_file.c: fills dst with the lower file's bytes at pos; zeros behind its end (or behind lower_len). */
+int mem_read_below(struct mem_data *d, uint8_t *dst, uint64_t pos, size_t len) must_check;
+
 /* ---- memfs_block.c ---- */
 /* CHUNK_SIZE bytes, not zeroed; *owner goes back to mem_block_free. NULL if memory is out. */
 uint8_t *mem_block_alloc(uint16_t *owner) must_check;

@@ -30,6 +30,7 @@
 
 #define ZERO_CHUNK 512U
 #define STRING_CHUNK 256U
+#define GATHER_MIN (256 * KiB) /* what is larger can't go back with the answer */
 
 static bool range_ok(uint64_t addr, size_t len)
 {
@@ -134,6 +135,57 @@ size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size
 	if (len != 0 && goes_along(task, dst.v, src, len))
 		return len;
 	return write_bytes(task_pmm(task), dst.v, src, len);
+}
+
+static size_t total(const struct platform_bytes *vec, unsigned n)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		len += vec[i].len;
+	return len;
+}
+
+size_t copy_from_guest_into(struct task *task, const struct platform_bytes *vec, unsigned n, gva_t src)
+{
+	size_t len = range_clip(src.v, total(vec, n)), done = 0;
+
+	if (n > 1 && len > GATHER_MIN && platform->mm_readv != NULL && task_pmm(task) != NULL &&
+	    !is_rewritten(task->mm, src.v, len)) {
+		if (platform->flush_out != NULL)
+			platform->flush_out(task);
+		return platform->mm_readv(task_pmm(task), vec, src.v, len);
+	}
+	for (unsigned i = 0; i < n && done < len; i++) {
+		size_t want = MIN(vec[i].len, len - done), got;
+
+		got = copy_from_guest_partial(task, vec[i].data, gva_add(src, done), want);
+		done += got;
+		if (got < want)
+			break;
+	}
+	return done;
+}
+
+size_t copy_to_guest_from(struct task *task, gva_t dst, const struct platform_bytes *vec, unsigned n)
+{
+	size_t len = range_clip(dst.v, total(vec, n)), done = 0;
+
+	if (n > 1 && len > GATHER_MIN && platform->mm_writev != NULL && task_pmm(task) != NULL) {
+		if (platform->flush_out != NULL)
+			platform->flush_out(task);
+		memory_pace_count(len);
+		return platform->mm_writev(task_pmm(task), dst.v, vec, len);
+	}
+	for (unsigned i = 0; i < n && done < len; i++) {
+		size_t want = MIN(vec[i].len, len - done), got;
+
+		got = copy_to_guest_partial(task, gva_add(dst, done), vec[i].data, want);
+		done += got;
+		if (got < want)
+			break;
+	}
+	return done;
 }
 
 int clear_guest(struct task *task, gva_t dst, size_t len)

@@ -9,6 +9,7 @@
 #include "sentry/base/types.h"
 
 struct task;
+struct platform_bytes;
 
 /* What Linux asks before it looks at anything else (access_ok): the range lies in the user's half of the address space,
  * whether the guest can have it here or not. */
@@ -25,6 +26,9 @@ int copy_to_guest(struct task *task, gva_t dst, const void *src, size_t len) mus
 /* Bytes copied before the first that can't be: for partial reads and writes. */
 size_t copy_from_guest_partial(struct task *task, void *dst, gva_t src, size_t len) must_check;
 size_t copy_to_guest_partial(struct task *task, gva_t dst, const void *src, size_t len) must_check;
+/* The same, of bytes that lie, or go to, n places (none empty). */
+size_t copy_to_guest_from(struct task *task, gva_t dst, const struct platform_bytes *vec, unsigned n) must_check;
+size_t copy_from_guest_into(struct task *task, const struct platform_bytes *vec, unsigned n, gva_t src) must_check;
 int clear_guest(struct task *task, gva_t dst, size_t len) must_check;
 /* A NUL-terminated string of fewer than size bytes. Returns its length, -LINUX_EFAULT, or -LINUX_ENAMETOOLONG. */
 int64_t copy_string_from_guest(struct task *task, char *dst, gva_t src, size_t size) must_check;

@@ -76,6 +76,12 @@ struct platform_mm_cmd {
 	uint64_t new_addr; /* MREMAP: a move of len bytes to new_addr; MINCORE: the result's place */
 };
 
+/* Bytes of the sentry's, one of several places. */
+struct platform_bytes {
+	void *data; /* only read where bytes go to the guest */
+	size_t len;
+};
+
 struct platform_ops {
 	const char *name;
 
@@ -136,6 +142,10 @@ struct platform_ops {
 	 * GUEST_END can't. Obeys the guest's page protections. */
 	size_t (*mm_read)(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 	size_t (*mm_write)(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+	/* The same of len bytes (not more than vec has) that go to or come from several places. Optional: one after the other, if
+	 * NULL. */
+	size_t (*mm_readv)(struct platform_mm *pmm, const struct platform_bytes *vec, uint64_t addr, size_t len);
+	size_t (*mm_writev)(struct platform_mm *pmm, uint64_t addr, const struct platform_bytes *vec, size_t len);
 	/*
 	 * Bytes that came with the task's call, or go back with its answer, without touching the process. copy_in and
 	 * copy_out are false, copy_string is negative (else the length), when the bytes aren't there or don't fit: then

@@ -11,6 +11,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
 #include "sentry/mm/usercopy.h"
+#include "sentry/platform/platform.h"
 
 #include <string.h>
 
@@ -151,7 +152,36 @@ static size_t move(struct iobuf *b, uint8_t *bytes, size_t len, enum direction d
 	return done;
 }
 
+static size_t move_places(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len, enum direction dir)
+{
+	size_t done = 0;
+	gva_t at;
 
+	/* All of one range: then they can go in one piece. */
+	if (n > 1 && b->mem == NULL && b->left >= len && current_range(b, len, &at) == len) {
+		done = dir == PUT ? copy_to_guest_from(b->task, at, vec, n) : copy_from_guest_into(b->task, vec, n, at);
+		advance(b, done);
+		return done;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		size_t moved = move(b, vec[i].data, vec[i].len, dir);
+
+		done += moved;
+		if (moved < vec[i].len)
+			break;
+	}
+	return done;
+}
+
+size_t iobuf_put_from(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len)
+{
+	return move_places(b, vec, n, len, PUT);
+}
+
+size_t iobuf_get_into(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len)
+{
+	return move_places(b, vec, n, len, GET);
+}
 
 size_t iobuf_put(struct iobuf *b, const void *src, size_t len)
 {

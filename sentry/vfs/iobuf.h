@@ -41,6 +41,10 @@ void iobuf_done(struct iobuf *b);
 /* Moves up to len bytes and advances. Returns the bytes moved; fewer than MIN(len, left) means a guest fault. */
 size_t iobuf_put(struct iobuf *b, const void *src, size_t len) must_check; /* sentry -> buffer (read) */
 size_t iobuf_get(struct iobuf *b, void *dst, size_t len) must_check;       /* buffer -> sentry (write) */
+/* Put and get of n places' bytes, which are len together. */
+struct platform_bytes;
+size_t iobuf_put_from(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len) must_check;
+size_t iobuf_get_into(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len) must_check;
 size_t iobuf_put_zeros(struct iobuf *b, size_t len) must_check;
 /* Goes back n bytes that were moved (a failed later step). */
 void iobuf_revert(struct iobuf *b, size_t n);

@@ -127,7 +127,7 @@ _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place")
  * notification. The answer is a value and out-segments, which the shim copies to the guest. The trap door rings the same
  * way, once its thread is known.
  *
- *	IDLE, DONE --shim--> REQUEST --sentry--> (TAKEN, BLOCKED --shim--> ASLEEP) --> DONE
+ *	IDLE, DONE --shim--> REQUEST --sentry--> (STREAM, TAKEN, BLOCKED --shim--> ASLEEP) --> DONE
  *
  * All of it can be forged by the guest: it can ask for any call with any arguments anyway.
  */
@@ -140,6 +140,7 @@ enum gate_state {
 	GATE_TAKEN,   /* it is being served and takes a while: worth spinning for longer */
 	GATE_BLOCKED, /* the call sleeps: not worth spinning for */
 	GATE_ASLEEP,  /* by the shim, if it was BLOCKED: its thread sleeps on this word for a while */
+	GATE_STREAM,  /* it is being served, and the shim is to carry pieces meanwhile: see gate_piece */
 };
 
 enum gate_action {
@@ -170,6 +171,7 @@ enum gate_kind {
 
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
+#define GATE_SEG_LATER 4U  /* in, no bytes: they can be had as a stream */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {
@@ -177,6 +179,24 @@ struct gate_seg {
 	uint32_t len, off; /* off: behind GATE_DATA */
 	uint32_t flags, pad;
 };
+
+/*
+ * A stream: bytes of a call too large to lie in the box at once, carried in pieces through a ring of places at the end of the
+ * data, while the sentry polls. Piece number n (counted on from stream_first, over all streams) is in place and line n %
+ * GATE_PIECES; it may be carried as soon as its line says n + 1. The shim says in `carried` how many it has; one that faults it
+ * leaves, and says so.
+ */
+#define GATE_PIECES 4U
+#define GATE_PIECE_MAX 16384U
+#define GATE_STREAM_AT (MAILBOX_SIZE - GATE_PIECES * GATE_PIECE_MAX) /* in the mailbox */
+#define GATE_STREAM_MIN 16384U /* what goes this way rather than as a segment */
+
+struct gate_piece {
+	uint64_t addr; /* in the guest */
+	uint32_t len;
+	uint32_t in;   /* from the guest; else to it */
+	uint32_t number;
+} __attribute__((aligned(64)));
 
 /* What the shim answers by itself once it has been told. */
 enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GATE_EGID, GATE_IDS };
@@ -246,9 +266,16 @@ struct gate_box {
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 	uint64_t local;  /* calls answered in the shim, for statistics */
 	uint64_t waited; /* the shim's: how long for the last answer, in ticks */
+	/* a stream. Sentry to shim: */
+	struct gate_piece pieces[GATE_PIECES];
+	/* shim to sentry, but when a stream begins */
+	uint32_t carried __attribute__((aligned(64)));
+	uint32_t broken; /* the piece that `carried` stands at couldn't be */
+	uint32_t stream_first; /* sentry to shim */
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
+_Static_assert(GATE_STREAM_AT % 4096 == 0, "pieces lie in pages of their own");
 
 /* What a call reads and writes, for the shim. */
 enum gate_seg_kind {

@@ -30,6 +30,7 @@
 /* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
 int64_t shim_string(char *dst, const char *src, uint64_t max);
 int64_t shim_probe(uint64_t addr);
+int64_t shim_copy_away(void *dst, const void *src, uint64_t len); /* past the caches: for the other CPU. dst: whole lines */
 int64_t shim_xsave(uint64_t to);
 void shim_load_fp(const void *image);
 __attribute__((noreturn)) void gate_jump(struct mailbox *m); /* goes where mailbox.regs says */
@@ -75,6 +76,14 @@ static void *fill_at(const struct fill *f)
 
 static void add_in(struct fill *f, uint64_t addr, uint64_t len)
 {
+	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+
+	/* So much is better carried while the sentry uses the first of it. */
+	if (len >= GATE_STREAM_MIN && !ro->asleep && addr >= GATE_LOWEST && f->n != GATE_MAX_SEGS) {
+		add_seg(f, addr, len, 0, GATE_SEG_LATER);
+		f->told = 1;
+		return;
+	}
 	if (addr < GATE_LOWEST || len == 0 || f->n == GATE_MAX_SEGS || len > GATE_DATA_SIZE - f->used ||
 	    shim_copy(fill_at(f), (const void *)addr, len) < 0) {
 		f->told = 1;
@@ -242,6 +251,43 @@ static uint32_t ring_asleep(struct gate_box *box)
 	return state;
 }
 
+/*
+ * Carries the stream's pieces until the sentry has something else to say, or says nothing for too long. The box's state. What lies
+ * in the lines is ours: the sentry's word, or what the guest itself has put there.
+ */
+static uint32_t carry(struct gate_box *box, uint64_t patience)
+{
+	uint64_t window = (uint64_t)box - GATE_BOX + GATE_STREAM_AT, since;
+	uint32_t n = box->stream_first, state, cpu, turns = 0;
+	int broken = 0;
+
+	since = tsc_cpu(&cpu);
+	for (;;) {
+		struct gate_piece *p = &box->pieces[n % GATE_PIECES];
+		void *place = (void *)(window + n % GATE_PIECES * GATE_PIECE_MAX);
+
+		if (!broken && __atomic_load_n(&p->number, __ATOMIC_ACQUIRE) == n + 1) {
+			void *guest = (void *)p->addr;
+			uint32_t len = p->len;
+
+			if (len > GATE_PIECE_MAX)
+				len = 0;
+			if ((p->in ? shim_copy_away(place, guest, len) : shim_copy(guest, place, len)) < 0) {
+				broken = 1;
+				__atomic_store_n(&box->broken, 1, __ATOMIC_RELEASE);
+			} else {
+				__atomic_store_n(&box->carried, ++n, __ATOMIC_RELEASE);
+			}
+			since = tsc_cpu(&cpu);
+			continue;
+		}
+		state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
+		if (state != GATE_STREAM || (++turns % 8 == 0 && tsc_cpu(&cpu) - since > patience))
+			return state;
+		__builtin_ia32_pause();
+	}
+}
+
 uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
@@ -263,10 +309,16 @@ uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 					run_errand(box);
 					return state;
 				}
+				if (state == GATE_STREAM) {
+					state = carry(box, spin);
+					break;
+				}
 				__builtin_ia32_pause();
 			}
 			now = tsc_cpu(&cpu);
-			if (cpu == ro->cpu || state == GATE_BLOCKED || now - begin > (state == GATE_TAKEN ? spin * 16UL : spin))
+			if (GATE_STATE(state) == GATE_DONE)
+				continue;
+			if (cpu == ro->cpu || state == GATE_STREAM || state == GATE_BLOCKED || now - begin > (state == GATE_TAKEN ? spin * 16UL : spin))
 				break;
 		}
 		box->waited = 0; /* the doorbell call says that patience was lost */
@@ -587,9 +639,14 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	"8:\tsub $64,%rsp\n\tmovups %xmm0,(%rsp)\n\tmovups %xmm1,16(%rsp)\n\tmovups %xmm2,32(%rsp)\n\tmovups %xmm3,48(%rsp)\n"
 	"9:\tmovups (%rsi),%xmm0\n\tmovups 16(%rsi),%xmm1\n\tmovups 32(%rsi),%xmm2\n\tmovups 48(%rsi),%xmm3\n"
 	"\tmovups %xmm0,(%rdi)\n\tmovups %xmm1,16(%rdi)\n\tmovups %xmm2,32(%rdi)\n\tmovups %xmm3,48(%rdi)\n"
-	"\tadd $64,%rsi\n\tadd $64,%rdi\n\tsub $64,%rcx\n\tcmp $64,%rcx\n\tjae 9b\n"
+	"\tadd $64,%rsi\n\tadd $64,%rdi\n\tsub $64,%rcx\n\tcmp $64,%rcx\n\tjae 9b\n\tjmp 11f\n"
+	".globl shim_copy_away\nshim_copy_away:\n\tcld\n\tmov %rdx,%rcx\n\txor %eax,%eax\n\tcmp $64,%rcx\n\tjb 7b\n"
+	"\tsub $64,%rsp\n\tmovups %xmm0,(%rsp)\n\tmovups %xmm1,16(%rsp)\n\tmovups %xmm2,32(%rsp)\n\tmovups %xmm3,48(%rsp)\n"
+	"10:\tmovups (%rsi),%xmm0\n\tmovups 16(%rsi),%xmm1\n\tmovups 32(%rsi),%xmm2\n\tmovups 48(%rsi),%xmm3\n"
+	"\tmovntps %xmm0,(%rdi)\n\tmovntps %xmm1,16(%rdi)\n\tmovntps %xmm2,32(%rdi)\n\tmovntps %xmm3,48(%rdi)\n"
+	"\tadd $64,%rsi\n\tadd $64,%rdi\n\tsub $64,%rcx\n\tcmp $64,%rcx\n\tjae 10b\n\tsfence\n"
 	".globl shim_pages_end\nshim_pages_end:\n"
-	GIVE_BACK "\tcmp $32,%rcx\n\tjae 6b\n\tjmp 7b\n"
+	"11:\n" GIVE_BACK "\tcmp $32,%rcx\n\tjae 6b\n\tjmp 7b\n"
 	".globl shim_pages_fault\nshim_pages_fault:\n" GIVE_BACK "\tmov $-1,%rax\n\tret\n"
 	/* rdi: to, rsi: from, rdx: at most */
 	".globl shim_string\nshim_string:\n\txor %ecx,%ecx\n"

@@ -789,6 +789,8 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mm_put = stubs_mm_put, \
 	.mm_read = stubs_mm_read, \
 	.mm_write = stubs_mm_write, \
+	.mm_readv = stubs_mm_readv, \
+	.mm_writev = stubs_mm_writev, \
 	.cmpxchg32 = native_cmpxchg32, \
 	.fpstate_size = stubs_fpstate_size, \
 	.fpstate_save = stubs_fpstate_save, \

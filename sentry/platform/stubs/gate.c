@@ -89,12 +89,14 @@ fail:
 
 /* ---- requests ---- */
 
+#define NO_BYTES (GATE_SEG_PROBED | GATE_SEG_LATER)
+
 /* One more segment, if it makes sense: whatever lies in the box later, its offset stays within the data. */
 static void add_seg(struct platform_thread *pt, const struct gate_seg *seg)
 {
 	if (pt->nsegs == GATE_MAX_SEGS || seg->len == 0 || seg->addr > GUEST_END || seg->len > GUEST_END - seg->addr)
 		return;
-	if ((seg->flags & GATE_SEG_PROBED) == 0) {
+	if ((seg->flags & NO_BYTES) == 0) {
 		if (seg->off > GATE_DATA_SIZE || seg->len > GATE_DATA_SIZE - seg->off)
 			return;
 		pt->data_used = MAX(pt->data_used, seg->off + ((seg->len + 7) & ~7U));
@@ -175,6 +177,7 @@ static bool take(struct platform_thread *pt)
 	pt->taken_at = __builtin_ia32_rdtsc();
 	if (pt->bell_rung)
 		bell_heard(pt);
+	pt->stream_off = false;
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -324,13 +327,17 @@ void gate_gone(struct platform_thread *pt)
 	bell_free(pt);
 }
 
+static void served_at(uint64_t now);
+
 /* word: the box's state. */
 static void done(struct platform_thread *pt, uint32_t word)
 {
 	uint32_t *state = &box_of(pt)->state;
 	bool asleep = false, given = false;
+	uint64_t now = __builtin_ia32_rdtsc();
 
-	pt->service = __builtin_ia32_rdtsc() - pt->taken_at;
+	pt->service = now - pt->taken_at;
+	served_at(now);
 	if (idle == pt)
 		idle = NULL;
 	if (errand.waker != NULL)
@@ -419,6 +426,8 @@ bool gate_to_call(struct platform_thread *pt)
 
 /* ---- segments ---- */
 
+#define LARGE_COPY 256U
+
 static struct platform_thread *in_gate(const struct task *task)
 {
 	struct platform_thread *pt = task->pt;
@@ -457,24 +466,25 @@ void gate_flush(struct task *task)
 		return;
 	flush_outs(pt);
 	pt->nsegs = 0;
+	gate_fetched_old(pt);
 }
 
 /* The call writes there: what came along from the same place is old. */
 static void forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
 {
+	gate_fetched_old(pt);
 	for (uint32_t i = 0; i < pt->nsegs; i++)
-		if ((pt->segs[i].flags & GATE_SEG_PROBED) == 0 && overlaps(pt->segs[i].addr, pt->segs[i].len, addr, len))
+		if ((pt->segs[i].flags & NO_BYTES) == 0 && overlaps(pt->segs[i].addr, pt->segs[i].len, addr, len))
 			pt->segs[i].len = 0;
 }
 
-/* The in-segment that holds addr and the len bytes behind it. */
-static const struct gate_seg *find_in(const struct platform_thread *pt, uint64_t addr, size_t len)
+/* The in-segment that holds addr and the len bytes behind it; later: GATE_SEG_LATER, or 0 if its bytes are there. */
+static const struct gate_seg *find_in(const struct platform_thread *pt, uint64_t addr, size_t len, uint32_t later)
 {
 	for (uint32_t i = 0; i < pt->nsegs; i++) {
 		const struct gate_seg *s = &pt->segs[i];
 
-		if ((s->flags & GATE_SEG_PROBED) == 0 && addr >= s->addr && addr - s->addr < s->len &&
-		    len <= s->len - (addr - s->addr))
+		if ((s->flags & NO_BYTES) == later && addr >= s->addr && addr - s->addr < s->len && len <= s->len - (addr - s->addr))
 			return s;
 	}
 	return NULL;
@@ -491,10 +501,15 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 		flush_overlapping(pt, addr, len);
 	if (pt->event.nr == SYS_futex && pt->futex_seq != gate_ro->futex_seq)
 		return false;
-	s = find_in(pt, addr, len);
-	if (s == NULL)
-		return false;
-	memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	s = find_in(pt, addr, len, 0);
+	if (s == NULL) {
+		s = find_in(pt, addr, len, GATE_SEG_LATER);
+		return s != NULL && gate_fetch(pt, dst, addr, len, s->len - (addr - s->addr));
+	}
+	if (len < LARGE_COPY)
+		memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+	else
+		gate_copy(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	return true;
 }
 
@@ -507,7 +522,7 @@ int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t siz
 
 	if (pt == NULL)
 		return -1;
-	s = find_in(pt, addr, 1);
+	s = find_in(pt, addr, 1, 0);
 	if (s == NULL || (s->flags & GATE_SEG_STRING) == 0)
 		return -1;
 	len = MIN(size, (size_t)(s->len - (addr - s->addr)));
@@ -530,7 +545,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		if ((s->flags & GATE_SEG_PROBED) == 0 || addr < s->addr || addr - s->addr >= s->len ||
 		    len > s->len - (addr - s->addr))
 			continue;
-		if (len > GATE_DATA_SIZE - pt->data_used)
+		if (len > GATE_DATA_SIZE - pt->data_used || (len >= GATE_STREAM_MIN && gate_may_stream(pt)))
 			break;
 		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
 		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
@@ -541,7 +556,10 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 			pt->outs[pt->nouts++] =
 				(struct gate_seg){.addr = addr, .len = (uint32_t)len, .off = pt->data_used};
 		}
-		memcpy(data_of(pt) + pt->data_used, src, len);
+		if (len < LARGE_COPY)
+			memcpy(data_of(pt) + pt->data_used, src, len);
+		else
+			gate_copy(data_of(pt) + pt->data_used, src, len);
 		pt->data_used += (uint32_t)len;
 		return true;
 	}
@@ -815,7 +833,6 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
-#define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
 #define HOLDOFF_MAX_NS (20 * NSEC_PER_MSEC)
@@ -833,7 +850,7 @@ static struct {
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
-	uint64_t waited, bytes;
+	uint64_t waited;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
 } poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS};
@@ -841,6 +858,12 @@ static struct {
 static uint64_t ticks(void)
 {
 	return __builtin_ia32_rdtsc();
+}
+
+/* Who has just been answered needs a while to call again, however long it took. */
+static void served_at(uint64_t now)
+{
+	poll_state.last_request = now;
 }
 
 static void publish_cpu(void)
@@ -904,7 +927,7 @@ bool gate_polling(void)
 static void window_begin(void)
 {
 	poll_state.calls = poll_state.others = poll_state.running = 0;
-	poll_state.waited = poll_state.bytes = 0;
+	poll_state.waited = 0;
 	poll_state.window_began = ticks();
 }
 
@@ -979,10 +1002,9 @@ static void polling_end(bool bad)
 static void waited_for(struct platform_thread *pt, bool asleep)
 {
 	bool slept = pt->slept;
-	uint64_t now;
+	uint64_t now, served;
 
 	pt->slept = false;
-	poll_state.bytes += pt->data_used;
 	if (!pt->gate_waits && !asleep)
 		return;
 	if (poll_state.polling) {
@@ -992,15 +1014,24 @@ static void waited_for(struct platform_thread *pt, bool asleep)
 	}
 	if (slept)
 		return;
-	if (pt->data_used > LARGE_BYTES) {
-		poll_state.burst = 0;
-		return;
-	}
 	now = loop_now();
-	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS ? poll_state.burst + 1 : 0;
+	/* What it takes to serve them isn't a gap between them. */
+	served = pt->service / ticks_per_us() * 1000;
+	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS + served ? poll_state.burst + 1 : 0;
 	poll_state.last_wake = now;
 	if (poll_state.burst >= BURST_CALLS)
 		polling_begin(now);
+}
+
+void gate_stalled(unused_arg struct platform_thread *pt)
+{
+	gate_counts.stalls++;
+	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
+}
+
+uint64_t gate_ticks_us(void)
+{
+	return poll_state.ticks_us;
 }
 
 /* A thread made a doorbell call although we poll: it lost patience, or the CPU. */
@@ -1049,19 +1080,18 @@ static bool scan(void)
 /* Judges the last calls. False: polling has ended. */
 static bool worth_it(void)
 {
-	bool slow, crowded, large, parallel;
+	bool slow, crowded, parallel;
 	uint64_t elapsed;
 
 	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
-	large = poll_state.bytes > (uint64_t)LARGE_BYTES * poll_state.calls;
 	elapsed = ticks() - poll_state.window_began;
 	parallel = poll_state.running * 4 > poll_state.calls * 7 && elapsed > poll_state.calls * PARALLEL_US * poll_state.ticks_us;
 	window_begin();
-	if (slow || crowded || large || parallel) {
-		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
+	if (slow || crowded || parallel) {
+		gate_counts.ends[slow ? 2 : crowded ? 3 : 4]++;
 		polling_end(true);
 		if (parallel)
 			place_spread();

@@ -40,6 +40,27 @@ void gate_answer(struct platform_thread *pt, int64_t action);
 /* Makes the waiting thread wait in a doorbell call, so that a descriptor can be passed (sleeps). False if it died. */
 bool gate_to_call(struct platform_thread *pt) must_check;
 
+/*
+ * gate_stream.c: moves len bytes between the guest's memory at addr and vec, through the shim of the thread, which waits for the
+ * call in hand. How many it moved, from the first on: the rest is to be moved in another way, and whether it can be only that tells.
+ */
+size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
+	must_check;
+/* True if the shim waits to carry something. */
+bool gate_may_stream(const struct platform_thread *pt);
+/*
+ * A small copy from a buffer of which `there` bytes begin at addr: from what has been fetched of it, or is now. False: it is to be
+ * copied in another way.
+ */
+bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len, uint64_t there);
+/* The call writes, or was flushed. */
+void gate_fetched_old(const struct platform_thread *pt);
+/* memcpy for guests' bytes; see there. */
+void gate_copy(void *to, const void *from, size_t len);
+/* A stream's shim didn't carry: its CPU is needed for something else. */
+void gate_stalled(struct platform_thread *pt);
+uint64_t gate_ticks_us(void);
+
 /* The word by which the shim is made to enter the trap door. */
 uint32_t *gate_pending(struct platform_thread *pt);
 

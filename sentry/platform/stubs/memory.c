@@ -53,12 +53,27 @@ static bool guest_range(uint64_t addr, size_t len)
 /* Copies of more than this are said to be slow: see gate_slow. */
 #define LONG_COPY 4096U
 
-static void long_copy(const struct platform_mm *mm, size_t len)
+/* The thread whose call is being served, if it is one of this address space. */
+static struct platform_thread *caller(const struct platform_mm *mm)
 {
 	const struct task *task = task_current();
 
-	if (len >= LONG_COPY && task != NULL && task->pt != NULL && task->pt->proc != NULL && task->pt->proc->mm == mm)
-		gate_slow(task->pt);
+	return task != NULL && task->pt != NULL && task->pt->proc != NULL && task->pt->proc->mm == mm ? task->pt : NULL;
+}
+
+/* What the caller's shim has moved of it; the rest is ours. */
+static size_t long_copy(const struct platform_mm *mm, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
+{
+	struct platform_thread *pt = len >= LONG_COPY ? caller(mm) : NULL;
+	size_t moved = 0;
+
+	if (pt == NULL)
+		return 0;
+	if (len >= GATE_STREAM_MIN)
+		moved = gate_stream(pt, out, addr, vec, len);
+	if (moved < len)
+		gate_slow(pt);
+	return moved;
 }
 
 /* A short transfer stops at the iovec's page: repeat page by page to find how far it goes. */
@@ -80,9 +95,10 @@ static size_t transfer(int pid, bool write, void *local, uint64_t addr, size_t l
 	return done;
 }
 
-size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+static size_t move(struct platform_mm *mm, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
 {
 	int pid = mm_pid(mm);
+	size_t done, skip;
 
 	if (pid == 0 || len == 0)
 		return 0;
@@ -91,23 +107,42 @@ size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t le
 			return 0;
 		len = GUEST_END - addr;
 	}
-	long_copy(mm, len);
-	return transfer(pid, false, dst, addr, len);
+	skip = done = long_copy(mm, out, addr, vec, len);
+	for (; done < len; vec++) {
+		size_t n, got;
+
+		if (skip >= vec->len) {
+			skip -= vec->len;
+			continue;
+		}
+		n = MIN(vec->len - skip, len - done);
+		got = transfer(pid, out, (char *)vec->data + skip, addr + done, n);
+		done += got;
+		skip = 0;
+		if (got < n)
+			break;
+	}
+	return done;
+}
+
+size_t stubs_mm_readv(struct platform_mm *mm, const struct platform_bytes *vec, uint64_t addr, size_t len)
+{
+	return move(mm, false, addr, vec, len);
+}
+
+size_t stubs_mm_writev(struct platform_mm *mm, uint64_t addr, const struct platform_bytes *vec, size_t len)
+{
+	return move(mm, true, addr, vec, len);
+}
+
+size_t stubs_mm_read(struct platform_mm *mm, void *dst, uint64_t addr, size_t len)
+{
+	return move(mm, false, addr, &(struct platform_bytes){dst, len}, len);
 }
 
 size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, size_t len)
 {
-	int pid = mm_pid(mm);
-
-	if (pid == 0 || len == 0)
-		return 0;
-	if (!guest_range(addr, len)) {
-		if (addr >= GUEST_END)
-			return 0;
-		len = GUEST_END - addr;
-	}
-	long_copy(mm, len);
-	return transfer(pid, true, (void *)src, addr, len);
+	return move(mm, true, addr, &(struct platform_bytes){(void *)(uintptr_t)src, len}, len);
 }
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)

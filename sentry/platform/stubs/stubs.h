@@ -151,6 +151,8 @@ struct platform_thread {
 	bool begins;                /* ... as a new thread, with the vector state at GATE_FP (GATE_BEGIN) */
 	uint32_t futex_seq;
 	uint32_t nsegs, nouts, data_used;
+	uint32_t stream_next;       /* number of the next piece: gate_stream.c */
+	bool stream_off;            /* no stream any more for the call in hand */
 };
 
 /* How long a thread may take to answer a kick, or a new one to appear: then it is taken for hostile. */
@@ -304,6 +306,8 @@ bool native_guard_fd(int fd, bool on);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);
 size_t stubs_mm_write(struct platform_mm *pmm, uint64_t addr, const void *src, size_t len);
+size_t stubs_mm_readv(struct platform_mm *pmm, const struct platform_bytes *vec, uint64_t addr, size_t len);
+size_t stubs_mm_writev(struct platform_mm *pmm, uint64_t addr, const struct platform_bytes *vec, size_t len);
 size_t stubs_fpstate_size(void);
 int stubs_fpstate_save(struct task *task, gva_t dst);
 /* What XSAVE leaves alone in a signal frame's image: the bytes at FPSTATE_RESERVED_AT, and, returned, its last word. */

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams: the bytes of large reads and writes, carried by the shim in pieces while the sentry polls.
+ *
+ *	read    the sentry fills place n of the ring, says so in line n --> the shim copies it to the guest, says `carried`
+ *	write   the sentry says in line n what it wants                 --> the shim copies it into place n, says `carried`
+ *
+ * Both work at the same time, on two CPUs. What lies in a place crosses from one CPU's cache to the other's, which is slow if
+ * the line has to be fetched when it is wanted: whoever fills a place writes past its caches, and the other one finds it in
+ * memory, in order, where prefetching works. That makes the two copies together about as fast as the host's single one.
+ *
+ * It all happens within one copy of a handler's, without sleeping: no other task runs in between, so nothing is seen half done
+ * that wouldn't be with process_vm_writev. A piece counts when the shim says that it has been carried. Then, or when the shim
+ * faults, or doesn't get on, what is left is moved by process_vm_readv and writev, which find out exactly how far it goes. So
+ * partial counts and errors are the same as ever, and nothing need be probed.
+ *
+ * The guest controls all of the box: `carried`, `broken`, and the places' bytes. It can claim to have carried what it hasn't (it
+ * is its own memory that isn't written, its own bytes that are read), and it can be slow: we wait for a piece a few
+ * microseconds, for all of them a time that grows with their number, and after a stall the call has no stream any more.
+ * Nothing that was written into a place is read back; what the guest has put there is copied once.
+ *
+ * What copies a large buffer in small pieces (a pipe's pages) has it fetched in larger ones (gate_fetch). Such bytes are as old as
+ * those that come along with a call, and are forgotten where those are.
+ *
+ * After a stall the shim may still be about to carry a piece. It does so before it looks at the answer, so before the guest's
+ * thread goes on; the bytes are the call's own, if nothing else is put into the ring meanwhile: so nothing goes back with this
+ * call's answer any more but what is written afterwards at the very beginning of the data.
+ */
+#include "sentry/platform/stubs/gate.h"
+#include "sentry/platform/stubs/bell.h"
+
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <emmintrin.h>
+#include <string.h>
+
+#define FETCHED (64 * KiB)
+#define STALL_US 20U /* no piece has been carried for so long */
+#define TOTAL_US 60U /* waits of a stream, and a microsecond for each 4 KiB */
+
+/* len bytes past the caches. dst begins a page. */
+static void copy_away(char *dst, const char *src, size_t len)
+{
+	for (; len >= 64; len -= 64, dst += 64, src += 64) {
+		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
+		__m128i c = _mm_loadu_si128((const __m128i_u *)(src + 32)), d = _mm_loadu_si128((const __m128i_u *)(src + 48));
+
+		_mm_stream_si128((__m128i *)(void *)dst, a);
+		_mm_stream_si128((__m128i *)(void *)(dst + 16), b);
+		_mm_stream_si128((__m128i *)(void *)(dst + 32), c);
+		_mm_stream_si128((__m128i *)(void *)(dst + 48), d);
+	}
+	memcpy(dst, src, len);
+	_mm_sfence();
+}
+
+/*
+ * Through the caches, but not by the string instruction that the C library's memcpy is: some processors carry that out byte by
+ * byte where the low bits of both addresses are nearly the same, and both ends of ours begin pages, or nearly.
+ */
+void gate_copy(void *to, const void *from, size_t len)
+{
+	char *dst = to;
+	const char *src = from;
+
+	for (; len >= 64; len -= 64, dst += 64, src += 64) {
+		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
+		__m128i c = _mm_loadu_si128((const __m128i_u *)(src + 32)), d = _mm_loadu_si128((const __m128i_u *)(src + 48));
+
+		_mm_storeu_si128((__m128i_u *)dst, a);
+		_mm_storeu_si128((__m128i_u *)(dst + 16), b);
+		_mm_storeu_si128((__m128i_u *)(dst + 32), c);
+		_mm_storeu_si128((__m128i_u *)(dst + 48), d);
+	}
+	memcpy(dst, src, len);
+}
+
+/* A place in vec, and what is done there. */
+struct cursor {
+	const struct platform_bytes *vec;
+	size_t off;
+};
+
+/* Moves len bytes between a place of the ring and the cursor, which goes on. */
+static void move(struct cursor *c, char *place, size_t len, bool out)
+{
+	while (len > 0) {
+		size_t n;
+		char *at;
+
+		if (c->off == c->vec->len) {
+			c->vec++;
+			c->off = 0;
+			continue;
+		}
+		n = MIN(len, c->vec->len - c->off);
+		at = (char *)c->vec->data + c->off;
+		/* Only the last part of a piece may have an end that isn't a line's. */
+		if (out && (uintptr_t)place % 16 == 0)
+			copy_away(place, at, n);
+		else
+			gate_copy(out ? place : at, out ? at : place, n);
+		c->off += n;
+		place += n;
+		len -= n;
+	}
+}
+
+/* What small copies out of a large buffer have fetched at once: bytes of one thread's call in hand. */
+static struct {
+	const struct platform_thread *pt;
+	uint64_t call; /* taken_at */
+	uint64_t addr;
+	size_t len;
+	uint8_t bytes[FETCHED];
+} fetched;
+
+void gate_fetched_old(const struct platform_thread *pt)
+{
+	if (fetched.pt == pt)
+		fetched.len = 0;
+}
+
+bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len, uint64_t there)
+{
+	if (fetched.pt != pt || fetched.call != pt->taken_at || addr < fetched.addr || addr - fetched.addr > fetched.len ||
+	    len > fetched.len - (addr - fetched.addr)) {
+		size_t n = (size_t)MIN(there, sizeof(fetched.bytes));
+
+		if (len >= GATE_STREAM_MIN || n < GATE_STREAM_MIN || !gate_may_stream(pt))
+			return false;
+		fetched.pt = pt;
+		fetched.call = pt->taken_at;
+		fetched.addr = addr;
+		fetched.len = 0; /* a stall forgets what came along */
+		n = gate_stream(pt, false, addr, &(struct platform_bytes){fetched.bytes, n}, n);
+		fetched.len = n;
+		if (n < len)
+			return false;
+	}
+	gate_copy(dst, fetched.bytes + (addr - fetched.addr), len);
+	return true;
+}
+
+bool gate_may_stream(const struct platform_thread *pt)
+{
+	return pt->state == THREAD_GATE && pt->event.kind == PLATFORM_SYSCALL && gate_polls() && !pt->gate_waits && !pt->slept &&
+	       !pt->stream_off && !pt->kicked && pt->data_used <= GATE_STREAM_AT - GATE_DATA;
+}
+
+size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const struct platform_bytes *vec, size_t len)
+{
+	struct gate_box *box = box_of(pt);
+	char *window = (char *)pt->mailbox + GATE_STREAM_AT;
+	uint32_t first = pt->stream_next, posted = 0, done = 0, size;
+	struct cursor cursor = {vec, 0};
+	size_t asked = 0, moved = 0;
+	uint64_t now, since, begun, us = gate_ticks_us();
+
+	if (!gate_may_stream(pt))
+		return 0;
+	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
+	box->stream_first = first;
+	box->broken = 0;
+	__atomic_store_n(&box->carried, first, __ATOMIC_RELEASE);
+	since = begun = __builtin_ia32_rdtsc();
+	for (;;) {
+		uint32_t carried;
+
+		while (asked < len && posted - done < GATE_PIECES) {
+			uint32_t n = (uint32_t)MIN((size_t)size, len - asked), place = (first + posted) % GATE_PIECES;
+			struct gate_piece *p = &box->pieces[place];
+
+			if (out)
+				move(&cursor, window + place * GATE_PIECE_MAX, n, true);
+			p->addr = addr + asked;
+			p->len = n;
+			p->in = !out;
+			__atomic_store_n(&p->number, first + posted + 1, __ATOMIC_RELEASE);
+			if (posted++ == 0)
+				__atomic_store_n(&box->state, GATE_STREAM, __ATOMIC_RELEASE);
+			asked += n;
+		}
+		carried = __atomic_load_n(&box->carried, __ATOMIC_ACQUIRE) - first;
+		if (carried > posted)
+			break; /* not as our shim does it */
+		now = __builtin_ia32_rdtsc();
+		if (carried != done) {
+			for (; done != carried; done++) {
+				uint32_t n = (uint32_t)MIN((size_t)size, len - moved);
+
+				if (!out)
+					move(&cursor, window + (first + done) % GATE_PIECES * GATE_PIECE_MAX, n, false);
+				moved += n;
+			}
+			since = now;
+			if (moved == len)
+				break;
+			if (now - begun > (TOTAL_US + len / PAGE_SIZE) * us)
+				break;
+			continue;
+		}
+		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) != 0 || now - since > STALL_US * us)
+			break;
+		__builtin_ia32_pause();
+	}
+	pt->stream_next = first + posted;
+	gate_counts.streams++;
+	if (moved < len) {
+		pt->stream_off = true;
+		gate_flush(pt->task); /* by process_vm_writev: no stream is left to take */
+		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) == 0)
+			gate_stalled(pt);
+	}
+	return moved;
+}
