@@ -718,13 +718,14 @@ int sentry_main(void)
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
 	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times"
-		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu large, %llu parallel)",
+		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu large, %llu parallel, %llu futexes)",
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
 		  (unsigned long long)gate_counts.ends[0], (unsigned long long)gate_counts.ends[1],
 		  (unsigned long long)gate_counts.ends[2], (unsigned long long)gate_counts.ends[3],
-		  (unsigned long long)gate_counts.ends[4], (unsigned long long)gate_counts.ends[5]);
+		  (unsigned long long)gate_counts.ends[4], (unsigned long long)gate_counts.ends[5],
+		  (unsigned long long)gate_counts.ends[6]);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

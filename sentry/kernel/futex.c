@@ -9,7 +9,8 @@
  *so that two processes meet. A "shared" futex in private memory is keyed by (mm, address) too, but is another kind: as
  *in Linux, private and shared operations never meet.
  *
- * The waiter is queued before the word is read: who changes the word and then calls FUTEX_WAKE finds it. One host
+ * The waiter is queued, and counted where the stub looks before it leaves out a wake (platform->futex_waits), before the word is
+ * read: who changes the word and then calls FUTEX_WAKE finds it. One host
  *thread needs no bucket locks; between two sleeps everything here is atomic but the words themselves, which guest
  *threads change meanwhile. So whatever changes a word (WAKE_OP, PI, a dead owner) is a compare-and-exchange carried out
  *in the guest's address space (platform->cmpxchg32), in a loop.
@@ -55,6 +56,7 @@ struct futex_waiter {
 	bool given;            /* PI: the word is ours now */
 	struct task *pi_owner; /* PI: whose the word was; borrowed, compared only */
 	gva_t addr;            /* PI: the word in the waiter's address space */
+	uint16_t counted;      /* private: where the platform counts it */
 };
 
 static struct list buckets[BUCKETS];
@@ -98,16 +100,38 @@ static int key_get(struct task *task, gva_t addr, bool shared, struct futex_key 
 	return 0;
 }
 
+/* Before the word is read: whoever changes it later must know that there is somebody to be woken. */
+static void waiter_count(struct futex_waiter *w)
+{
+	if (w->key.kind == FUTEX_PRIVATE && platform->futex_waits != NULL)
+		w->counted = platform->futex_waits(w->task, w->key.offset);
+}
+
+static void waiter_uncount(uint16_t counted)
+{
+	if (counted != 0)
+		platform->futex_waited(counted);
+}
+
+/* Neither queued nor counted from here on; it may be neither already. */
+static void waiter_off(struct futex_waiter *w)
+{
+	list_del(&w->link);
+	waiter_uncount(w->counted);
+	w->counted = 0;
+}
+
 static void waiter_queue(struct futex_waiter *w, struct task *task, const struct futex_key *k, uint32_t bitset)
 {
 	*w = (struct futex_waiter){.key = *k, .task = task, .bitset = bitset};
 	list_init(&w->link);
 	list_add_tail(bucket(k), &w->link);
+	waiter_count(w);
 }
 
 static void waiter_wake(struct futex_waiter *w)
 {
-	list_del(&w->link);
+	waiter_off(w);
 	w->woken = true;
 	task_wake(w->task);
 }
@@ -147,7 +171,7 @@ int64_t futex_wait(struct task *task, gva_t addr, bool shared, uint32_t val, uin
 		err = -LINUX_EAGAIN;
 	while (!err && !w.woken)
 		err = task_block(task, WAIT_INTERRUPTIBLE, deadline);
-	list_del(&w.link);
+	waiter_off(&w);
 	if (w.woken)
 		return 0;
 	if (err == -LINUX_ERESTARTSYS && deadline != WAIT_FOREVER) {
@@ -194,7 +218,7 @@ int64_t futex_wait_many(struct task *task, const struct futex_wait_one *v, unsig
 		ret = task_block(task, WAIT_INTERRUPTIBLE, deadline);
 	}
 	for (unsigned i = 0; i < queued; i++)
-		list_del(&w[i].link);
+		waiter_off(&w[i]);
 	kfree(w);
 	return ret;
 }
@@ -252,6 +276,7 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 	struct futex_key k, k2;
 	struct list moved;
 	int64_t done = 0;
+	uint16_t counted;
 	uint32_t word;
 	int err;
 
@@ -285,7 +310,10 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 			waiter_wake(w);
 			continue;
 		}
+		counted = w->counted;
 		w->key = k2;
+		waiter_count(w);
+		waiter_uncount(counted);
 		list_move_tail(&moved, &w->link);
 	}
 	list_splice_tail(bucket(&k2), &moved);
@@ -461,7 +489,7 @@ int64_t futex_lock_pi(struct task *task, gva_t addr, bool shared, uint64_t deadl
 		if (err)
 			break;
 	}
-	list_del(&w.link);
+	waiter_off(&w);
 	return err == -LINUX_ERESTARTSYS ? -LINUX_ERESTARTNOINTR : err;
 }
 

@@ -31,8 +31,9 @@ extern bool gate_on; /* --gate */
 struct gate_counts {
 	uint64_t local, polled, asleep, trapped, notified; /* local: gate_local_total has the sum */
 	uint64_t bursts; /* times polling began */
-	/* Why it ended; in this order: nobody called, nobody came back at first, late answers, other ways, bytes, parallel threads. */
-	uint64_t ends[6];
+	/* Why it ended; in this order: nobody called, nobody came back at first, late answers, other ways, bytes, parallel threads,
+	 * threads that are to do without us. */
+	uint64_t ends[7];
 };
 extern struct gate_counts gate_counts;
 /* All that shims have answered alone: by threads that have ended, which local counts, and by those that live. Every number

@@ -757,7 +757,9 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.altstack = gate_altstack, \
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
-	.futex_woke = gate_futex_woke,
+	.futex_woke = gate_futex_woke, \
+	.futex_waits = gate_futex_waits, \
+	.futex_waited = gate_futex_waited,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",
