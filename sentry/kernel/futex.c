@@ -100,11 +100,15 @@ static int key_get(struct task *task, gva_t addr, bool shared, struct futex_key 
 	return 0;
 }
 
-/* Before the word is read: whoever changes it later must know that there is somebody to be woken. */
+/* Before the word is read: whoever changes it later must know that there is somebody to be woken. Where, for waiter_uncount. */
+static uint16_t key_count(struct task *task, const struct futex_key *k)
+{
+	return k->kind == FUTEX_PRIVATE && platform->futex_waits != NULL ? platform->futex_waits(task, k->offset) : 0;
+}
+
 static void waiter_count(struct futex_waiter *w)
 {
-	if (w->key.kind == FUTEX_PRIVATE && platform->futex_waits != NULL)
-		w->counted = platform->futex_waits(w->task, w->key.offset);
+	w->counted = key_count(w->task, &w->key);
 }
 
 static void waiter_uncount(uint16_t counted)
@@ -269,15 +273,54 @@ int64_t futex_wake_addr(struct task *task, gva_t addr, int n)
 	return futex_wake(task, addr, true, n, LINUX_FUTEX_BITSET_MATCH_ANY);
 }
 
-int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue,
-		      const uint32_t *cmp)
+static int64_t requeue(struct task *task, gva_t from, const struct futex_key *k, int nr_wake, const struct futex_key *k2,
+		       int nr_requeue, const uint32_t *cmp)
 {
 	struct futex_waiter *w, *tmp;
-	struct futex_key k, k2;
 	struct list moved;
 	int64_t done = 0;
 	uint16_t counted;
 	uint32_t word;
+	int err;
+
+	if (cmp != NULL) {
+		err = get_guest(task, &word, from);
+		if (err)
+			return err;
+		if (word != *cmp)
+			return -LINUX_EAGAIN;
+	}
+	list_init(&moved);
+	list_for_each_safe(w, tmp, bucket(k), link)
+	{
+		if (!key_equal(&w->key, k))
+			continue;
+		if (w->pi) {
+			done = -LINUX_EINVAL;
+			break;
+		}
+		if (done >= (int64_t)nr_wake + nr_requeue)
+			break;
+		if (done++ < nr_wake) {
+			waiter_wake(w);
+			continue;
+		}
+		counted = w->counted;
+		w->key = *k2;
+		waiter_count(w);
+		waiter_uncount(counted);
+		list_move_tail(&moved, &w->link);
+	}
+	list_splice_tail(bucket(k2), &moved);
+	return done;
+}
+
+int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue,
+		      const uint32_t *cmp)
+{
+	struct futex_key k, k2;
+	uint16_t counted;
+	int64_t ret;
 	int err;
 
 	words_are_old();
@@ -288,36 +331,14 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 		err = key_get(task, to, shared, &k2);
 	if (err)
 		return err;
-	if (cmp != NULL) {
-		err = get_guest(task, &word, from);
-		if (err)
-			return err;
-		if (word != *cmp)
-			return -LINUX_EAGAIN;
-	}
-	list_init(&moved);
-	list_for_each_safe(w, tmp, bucket(&k), link)
-	{
-		if (!key_equal(&w->key, &k))
-			continue;
-		if (w->pi) {
-			list_splice_tail(bucket(&k2), &moved);
-			return -LINUX_EINVAL;
-		}
-		if (done >= (int64_t)nr_wake + nr_requeue)
-			break;
-		if (done++ < nr_wake) {
-			waiter_wake(w);
-			continue;
-		}
-		counted = w->counted;
-		w->key = k2;
-		waiter_count(w);
-		waiter_uncount(counted);
-		list_move_tail(&moved, &w->link);
-	}
-	list_splice_tail(bucket(&k2), &moved);
-	return done;
+	/*
+	 * As if somebody waited there already: else who changes the first word after it was compared, and then wakes at the
+	 * second before anybody was moved there, would leave that wake out.
+	 */
+	counted = key_count(task, &k2);
+	ret = requeue(task, from, &k, nr_wake, &k2, nr_requeue, cmp);
+	waiter_uncount(counted);
+	return ret;
 }
 
 /* ---- wake_op ---- */
