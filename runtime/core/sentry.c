@@ -722,10 +722,10 @@ int sentry_main(void)
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
-		  (unsigned long long)gate_counts.ends[0], (unsigned long long)gate_counts.ends[1],
-		  (unsigned long long)gate_counts.ends[2], (unsigned long long)gate_counts.ends[3],
-		  (unsigned long long)gate_counts.ends[4], (unsigned long long)gate_counts.ends[5],
-		  (unsigned long long)gate_counts.ends[6]);
+		  (unsigned long long)gate_counts.ends[GATE_END_IDLE], (unsigned long long)gate_counts.ends[GATE_END_AT_ONCE],
+		  (unsigned long long)gate_counts.ends[GATE_END_LATE], (unsigned long long)gate_counts.ends[GATE_END_CROWDED],
+		  (unsigned long long)gate_counts.ends[GATE_END_LARGE], (unsigned long long)gate_counts.ends[GATE_END_PARALLEL],
+		  (unsigned long long)gate_counts.ends[GATE_END_FUTEXES]);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

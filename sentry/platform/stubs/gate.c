@@ -1031,7 +1031,7 @@ static bool two_alone(void)
 {
 	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart())
 		return false;
-	gate_counts.ends[6]++;
+	gate_counts.ends[GATE_END_FUTEXES]++;
 	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);
 	polling_end(false);
 	return true;
@@ -1088,7 +1088,7 @@ static bool worth_it(void)
 		return false;
 	window_begin();
 	if (slow || crowded || large || parallel) {
-		gate_counts.ends[slow ? 2 : crowded ? 3 : large ? 4 : 5]++;
+		gate_counts.ends[slow ? GATE_END_LATE : crowded ? GATE_END_CROWDED : large ? GATE_END_LARGE : GATE_END_PARALLEL]++;
 		polling_end(true);
 		if (parallel)
 			place_spread();
@@ -1141,7 +1141,7 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			gate_counts.ends[poll_state.fresh]++;
+			gate_counts.ends[poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE]++;
 			polling_end(false);
 			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
