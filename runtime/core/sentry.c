@@ -718,14 +718,14 @@ int sentry_main(void)
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
 	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times"
-		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel); %llu streams, %llu stalled",
+		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel, %llu futexes); %llu streams, %llu stalled",
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
-		  (unsigned long long)gate_counts.ends[0], (unsigned long long)gate_counts.ends[1],
-		  (unsigned long long)gate_counts.ends[2], (unsigned long long)gate_counts.ends[3],
-		  (unsigned long long)gate_counts.ends[4], (unsigned long long)gate_counts.streams,
-		  (unsigned long long)gate_counts.stalls);
+		  (unsigned long long)gate_counts.ends[GATE_END_IDLE], (unsigned long long)gate_counts.ends[GATE_END_AT_ONCE],
+		  (unsigned long long)gate_counts.ends[GATE_END_LATE], (unsigned long long)gate_counts.ends[GATE_END_CROWDED],
+		  (unsigned long long)gate_counts.ends[GATE_END_PARALLEL], (unsigned long long)gate_counts.ends[GATE_END_FUTEXES],
+		  (unsigned long long)gate_counts.streams, (unsigned long long)gate_counts.stalls);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

@@ -9,7 +9,8 @@
  *so that two processes meet. A "shared" futex in private memory is keyed by (mm, address) too, but is another kind: as
  *in Linux, private and shared operations never meet.
  *
- * The waiter is queued before the word is read: who changes the word and then calls FUTEX_WAKE finds it. One host
+ * The waiter is queued, and counted where the stub looks before it leaves out a wake (platform->futex_waits), before the word is
+ * read: who changes the word and then calls FUTEX_WAKE finds it. One host
  *thread needs no bucket locks; between two sleeps everything here is atomic but the words themselves, which guest
  *threads change meanwhile. So whatever changes a word (WAKE_OP, PI, a dead owner) is a compare-and-exchange carried out
  *in the guest's address space (platform->cmpxchg32), in a loop.
@@ -55,6 +56,7 @@ struct futex_waiter {
 	bool given;            /* PI: the word is ours now */
 	struct task *pi_owner; /* PI: whose the word was; borrowed, compared only */
 	gva_t addr;            /* PI: the word in the waiter's address space */
+	uint16_t counted;      /* private: where the platform counts it */
 };
 
 static struct list buckets[BUCKETS];
@@ -98,16 +100,42 @@ static int key_get(struct task *task, gva_t addr, bool shared, struct futex_key 
 	return 0;
 }
 
+/* Before the word is read: whoever changes it later must know that there is somebody to be woken. Where, for waiter_uncount. */
+static uint16_t key_count(struct task *task, const struct futex_key *k)
+{
+	return k->kind == FUTEX_PRIVATE && platform->futex_waits != NULL ? platform->futex_waits(task, k->offset) : 0;
+}
+
+static void waiter_count(struct futex_waiter *w)
+{
+	w->counted = key_count(w->task, &w->key);
+}
+
+static void waiter_uncount(uint16_t counted)
+{
+	if (counted != 0)
+		platform->futex_waited(counted);
+}
+
+/* Neither queued nor counted from here on; it may be neither already. */
+static void waiter_off(struct futex_waiter *w)
+{
+	list_del(&w->link);
+	waiter_uncount(w->counted);
+	w->counted = 0;
+}
+
 static void waiter_queue(struct futex_waiter *w, struct task *task, const struct futex_key *k, uint32_t bitset)
 {
 	*w = (struct futex_waiter){.key = *k, .task = task, .bitset = bitset};
 	list_init(&w->link);
 	list_add_tail(bucket(k), &w->link);
+	waiter_count(w);
 }
 
 static void waiter_wake(struct futex_waiter *w)
 {
-	list_del(&w->link);
+	waiter_off(w);
 	w->woken = true;
 	task_wake(w->task);
 }
@@ -147,7 +175,7 @@ int64_t futex_wait(struct task *task, gva_t addr, bool shared, uint32_t val, uin
 		err = -LINUX_EAGAIN;
 	while (!err && !w.woken)
 		err = task_block(task, WAIT_INTERRUPTIBLE, deadline);
-	list_del(&w.link);
+	waiter_off(&w);
 	if (w.woken)
 		return 0;
 	if (err == -LINUX_ERESTARTSYS && deadline != WAIT_FOREVER) {
@@ -194,7 +222,7 @@ int64_t futex_wait_many(struct task *task, const struct futex_wait_one *v, unsig
 		ret = task_block(task, WAIT_INTERRUPTIBLE, deadline);
 	}
 	for (unsigned i = 0; i < queued; i++)
-		list_del(&w[i].link);
+		waiter_off(&w[i]);
 	kfree(w);
 	return ret;
 }
@@ -245,14 +273,54 @@ int64_t futex_wake_addr(struct task *task, gva_t addr, int n)
 	return futex_wake(task, addr, true, n, LINUX_FUTEX_BITSET_MATCH_ANY);
 }
 
+static int64_t requeue(struct task *task, gva_t from, const struct futex_key *k, int nr_wake, const struct futex_key *k2,
+		       int nr_requeue, const uint32_t *cmp)
+{
+	struct futex_waiter *w, *tmp;
+	struct list moved;
+	int64_t done = 0;
+	uint16_t counted;
+	uint32_t word;
+	int err;
+
+	if (cmp != NULL) {
+		err = get_guest(task, &word, from);
+		if (err)
+			return err;
+		if (word != *cmp)
+			return -LINUX_EAGAIN;
+	}
+	list_init(&moved);
+	list_for_each_safe(w, tmp, bucket(k), link)
+	{
+		if (!key_equal(&w->key, k))
+			continue;
+		if (w->pi) {
+			done = -LINUX_EINVAL;
+			break;
+		}
+		if (done >= (int64_t)nr_wake + nr_requeue)
+			break;
+		if (done++ < nr_wake) {
+			waiter_wake(w);
+			continue;
+		}
+		counted = w->counted;
+		w->key = *k2;
+		waiter_count(w);
+		waiter_uncount(counted);
+		list_move_tail(&moved, &w->link);
+	}
+	list_splice_tail(bucket(k2), &moved);
+	return done;
+}
+
 int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, gva_t to, int nr_requeue,
 		      const uint32_t *cmp)
 {
-	struct futex_waiter *w, *tmp;
 	struct futex_key k, k2;
-	struct list moved;
-	int64_t done = 0;
-	uint32_t word;
+	uint16_t counted;
+	int64_t ret;
 	int err;
 
 	words_are_old();
@@ -263,33 +331,14 @@ int64_t futex_requeue(struct task *task, gva_t from, bool shared, int nr_wake, g
 		err = key_get(task, to, shared, &k2);
 	if (err)
 		return err;
-	if (cmp != NULL) {
-		err = get_guest(task, &word, from);
-		if (err)
-			return err;
-		if (word != *cmp)
-			return -LINUX_EAGAIN;
-	}
-	list_init(&moved);
-	list_for_each_safe(w, tmp, bucket(&k), link)
-	{
-		if (!key_equal(&w->key, &k))
-			continue;
-		if (w->pi) {
-			list_splice_tail(bucket(&k2), &moved);
-			return -LINUX_EINVAL;
-		}
-		if (done >= (int64_t)nr_wake + nr_requeue)
-			break;
-		if (done++ < nr_wake) {
-			waiter_wake(w);
-			continue;
-		}
-		w->key = k2;
-		list_move_tail(&moved, &w->link);
-	}
-	list_splice_tail(bucket(&k2), &moved);
-	return done;
+	/*
+	 * As if somebody waited there already: else who changes the first word after it was compared, and then wakes at the
+	 * second before anybody was moved there, would leave that wake out.
+	 */
+	counted = key_count(task, &k2);
+	ret = requeue(task, from, &k, nr_wake, &k2, nr_requeue, cmp);
+	waiter_uncount(counted);
+	return ret;
 }
 
 /* ---- wake_op ---- */
@@ -461,7 +510,7 @@ int64_t futex_lock_pi(struct task *task, gva_t addr, bool shared, uint64_t deadl
 		if (err)
 			break;
 	}
-	list_del(&w.link);
+	waiter_off(&w);
 	return err == -LINUX_ERESTARTSYS ? -LINUX_ERESTARTNOINTR : err;
 }
 

@@ -27,12 +27,21 @@ void stubs_before_sleep(void);
 
 /* ---- the gate (stubs/gate.c) ---- */
 extern bool gate_on; /* --gate */
+/* Why polling ended. */
+enum gate_end {
+	GATE_END_IDLE,     /* nobody called */
+	GATE_END_AT_ONCE,  /* nobody came back at first */
+	GATE_END_LATE,     /* late answers */
+	GATE_END_CROWDED,  /* other ways */
+	GATE_END_PARALLEL, /* parallel threads */
+	GATE_END_FUTEXES,  /* threads that are to do without us */
+	GATE_ENDS,
+};
 /* How calls came, for statistics. */
 struct gate_counts {
 	uint64_t local, polled, asleep, trapped, notified; /* local: gate_local_total has the sum */
 	uint64_t bursts; /* times polling began */
-	/* Why it ended; in this order: nobody called, nobody came back at first, late answers, other ways, parallel threads. */
-	uint64_t ends[5];
+	uint64_t ends[GATE_ENDS]; /* why it ended */
 	uint64_t streams, stalls; /* large copies carried by shims; of them, by some that didn't get on */
 };
 extern struct gate_counts gate_counts;

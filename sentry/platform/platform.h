@@ -183,6 +183,13 @@ struct platform_ops {
 	/* A process locks memory: MADV_DONTNEED of a locked mapping is refused, and from now on each is to be asked for. Optional. */
 	void (*locked)(void);
 	/*
+	 * The task begins to wait on its address space's private futex at addr: said before its word is read, for the stub leaves
+	 * out wakes of words that nobody waits on. Where it was counted, for futex_waited, which says that it waits there no
+	 * longer. Optional, both or none.
+	 */
+	uint16_t (*futex_waits)(struct task *task, uint64_t addr);
+	void (*futex_waited)(uint16_t counted);
+	/*
 	 * The short way into a signal's handler, for a call that came over shared memory. call_regs copies the registers that
 	 * go with the call, whose result is value; false if there is no such way now. jump: instead of returning, the thread
 	 * will write len bytes of frame at `at` and its vector state at `fpstate` (fpstate_size() bytes, a multiple of 64, no

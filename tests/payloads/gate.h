@@ -62,7 +62,7 @@ __attribute__((unused)) static unsigned stub_calls(uint64_t at[STUB_CALLS])
 	const volatile unsigned char *text = (const volatile unsigned char *)STUB_BASE;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < 0x1800 && n < STUB_CALLS; i++)
+	for (unsigned i = 0; i < 0x2600 && n < STUB_CALLS; i++)
 		if (text[i] == 0x0f && text[i + 1] == 0x05)
 			at[n++] = STUB_BASE + i;
 	return n;

@@ -7,6 +7,8 @@
  *
  *	STUB_BASE               text: the trap door, the zygote (read, execute; from a sealed memfd)
  *	STUB_RO                 what the sentry tells every stub (struct gate_ro): shared, read-only
+ *	STUB_MM                 what the threads of one address space tell one another (struct gate_mm): private memory, empty in
+ *	                        a fork's child (MADV_WIPEONFORK); the sentry never looks
  *	STUB_VDSO               the host's vvar and vDSO pages, moved here
  *	STUB_AREAS + n * AREA   area n, one a host thread:
  *	                          +0           mailbox: shared memory of that thread alone (MADV_DONTFORK)
@@ -27,6 +29,8 @@
 #define STUB_TEXT_MAX 0x10000UL
 #define STUB_RO (STUB_BASE + 0x10000UL)
 #define STUB_RO_SIZE 0x8000UL
+#define STUB_MM (STUB_BASE + 0x18000UL)
+#define STUB_MM_SIZE 0x1000UL
 #define STUB_VDSO (STUB_BASE + 0x20000UL)
 #define STUB_VDSO_MAX 0x20000UL
 #define STUB_AREAS (STUB_BASE + 0x100000UL)
@@ -272,6 +276,8 @@ struct gate_box {
 	uint32_t carried __attribute__((aligned(64)));
 	uint32_t broken; /* the piece that `carried` stands at couldn't be */
 	uint32_t stream_first; /* sentry to shim */
+	uint64_t futex_salt; /* sentry to shim: see gate_futex_place */
+	uint32_t spin_skip, spin_level, spin_trial; /* the shim's: futex waits to come that don't spin, how often it was in vain */
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
@@ -303,6 +309,7 @@ enum gate_class {
 	GATE_CLASS_DROP,   /* madvise: MADV_DONTNEED is the host's alone while nobody has locked memory */
 	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */
 	GATE_CLASS_CLONE, /* GATE_CLASS_CALL with the vector state for a thread, if box.idlers; else GATE_CLASS_TRAP */
+	GATE_CLASS_FUTEX, /* some waits and wakes end in the shim, if they may */
 };
 
 struct gate_spec {
@@ -337,11 +344,15 @@ static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, c
 
 #define GATE_MAX_NR 512U
 #define GATE_BELLS 1024U
+#define GATE_FUTEX_PLACES 1024U
 
 struct gate_ro {
 	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
 	uint32_t cpu;    /* where the sentry runs: spinning for it there is in vain */
 	uint32_t spin;   /* time stamp counter ticks to spin for an answer */
+	uint32_t futex_spin; /* ticks to spin for a private futex's word to change; 0: there is no CPU for that */
+	uint32_t futex_trial; /* changes when threads have been put apart: those who had given up spinning shall try again */
+	uint32_t futex_spinners; /* so many threads of an address space at once */
 	/*
 	 * Counts the wakes that the sentry has served. A futex word that the shim read may be old when the call is served: a
 	 * wake in between would be lost. Who stores a new value wakes after that; so as long as no wake was served since
@@ -357,8 +368,37 @@ struct gate_ro {
 	 * nothing costs its thread a look at its box. [0] is nobody's.
 	 */
 	uint32_t bells[GATE_BELLS] __attribute__((aligned(64)));
+	/* How many waiters the sentry has on private futexes of each place; [0] is nobody's. See gate_futex_place. */
+	uint32_t futex_waiters[GATE_FUTEX_PLACES] __attribute__((aligned(64)));
 };
 _Static_assert(sizeof(struct gate_ro) <= STUB_RO_SIZE, "the read-only pages hold it");
+
+/* Where a private futex is counted. Each address space has a salt of its own, so that others learn nothing of its addresses. */
+static inline uint32_t gate_futex_place(uint64_t salt, uint64_t addr)
+{
+	return 1U + (uint32_t)((((addr >> 2) ^ salt) * 0x9e3779b97f4a7c15UL) >> 40) % (GATE_FUTEX_PLACES - 1);
+}
+
+/*
+ * Private futexes in the shim (futex_alone in shim.c). A wake that nobody can wait for is no call: its word was stored, then come
+ * a barrier and a look at two counters. Each waiter counts itself in one of them, then a barrier, then the word is read:
+ *
+ *	asking          by the shim, as long as a wait that carries the word it has read is the sentry's
+ *	futex_waiters   by the sentry, for all it lets wait, however they came, wherever they were requeued to
+ *
+ * So either the waiter sees the new word, or the waker the waiter. A thread that spins on the word counts nowhere: for everybody
+ * else it has not made its call yet. One that dies while it asks leaves its count: wakes of that place are calls from then on.
+ */
+#define GATE_MM_PLACES 256U
+struct gate_mm {
+	uint32_t spinners; /* threads that spin on a word now */
+	struct {
+		uint32_t asking;
+		uint32_t waker; /* who has woken last, and where: see shim.c */
+	} places[GATE_MM_PLACES] __attribute__((aligned(64)));
+};
+_Static_assert(sizeof(struct gate_mm) <= STUB_MM_SIZE && STUB_MM >= STUB_RO + STUB_RO_SIZE && STUB_MM + STUB_MM_SIZE <= STUB_VDSO,
+	       "the page holds it, and has a place of its own");
 
 /* At AREA_LOCAL; the offsets are written in shim.c's assembly. */
 struct gate_local {

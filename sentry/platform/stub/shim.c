@@ -17,12 +17,15 @@
  * first: only a range that could be written a moment ago takes the short way back (the bytes, by us); anything else is
  * written by the sentry, which sees exactly how far it comes.
  *
+ * Private futexes: some waits and wakes need nobody but us (futex_alone); abi.h says at gate_mm why no wake is lost.
+ *
  * The guest can jump to every instruction here with any registers: it then does to itself what its own code could do.
  */
 #include "sentry/platform/stub/stub.h"
 
 #define EFAULT 14
 #define ENOSYS 38
+#define EAGAIN 11
 #define PAGE 4096UL
 #define NR_MADVISE 28
 #define MADV_DONTNEED 4
@@ -33,6 +36,7 @@ int64_t shim_probe(uint64_t addr);
 int64_t shim_copy_away(void *dst, const void *src, uint64_t len); /* past the caches: for the other CPU. dst: whole lines */
 int64_t shim_xsave(uint64_t to);
 void shim_load_fp(const void *image);
+int64_t shim_word(uint64_t addr); /* a futex's word */
 __attribute__((noreturn)) void gate_jump(struct mailbox *m); /* goes where mailbox.regs says */
 
 static inline struct gate_box *box_of(struct mailbox *m)
@@ -200,6 +204,164 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 			break;
 		}
 	}
+}
+
+/* ---- private futexes: see gate_mm in abi.h ---- */
+
+#define FUTEX_PRIVATE 128U
+#define FUTEX_REALTIME 256U
+#define SPIN_LEVEL_MAX 9U
+#define SPIN_TURN 32U /* part of the patience that goes into waiting for one's turn to spin */
+#define SPIN_PROBE 8U /* times as patient: whoever was given up sleeps, and it takes so long until it is awake */
+#define SPIN_SHORTEST_NS 1000000
+
+static inline struct gate_mm *mm_of(void)
+{
+	return (struct gate_mm *)STUB_MM;
+}
+
+static unsigned mm_place(uint64_t addr)
+{
+	return (unsigned)(((addr >> 2) * 0x9e3779b97f4a7c15UL) >> 56) % GATE_MM_PLACES;
+}
+
+/* A private WAIT or WAIT_BITSET, whose word comes along. */
+static int futex_compares(const uint64_t *args)
+{
+	uint32_t op = (uint32_t)args[1] & ~FUTEX_REALTIME;
+
+	return op == FUTEX_PRIVATE || op == (FUTEX_PRIVATE | 9);
+}
+
+/* Us, and the CPU we are on. */
+static uint32_t here(const struct gate_box *box, uint32_t *who)
+{
+	uint32_t cpu;
+
+	*who = (uint32_t)(((uint64_t)box - STUB_AREAS) / AREA_SIZE) << 12;
+	(void)tsc_cpu(&cpu);
+	return *who | cpu;
+}
+
+/* Nobody can sleep on the word, as far as wakers have to know who has stored their word before this. */
+static int nobody_waits(const struct gate_box *box, uint64_t addr)
+{
+	const struct gate_ro *ro = (const struct gate_ro *)STUB_RO;
+	unsigned place = mm_place(addr);
+	uint32_t who, us = here(box, &who);
+
+	if (mm_of()->places[place].waker != us)
+		mm_of()->places[place].waker = us;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&mm_of()->places[place].asking, __ATOMIC_RELAXED) == 0 &&
+	       __atomic_load_n(&ro->futex_waiters[gate_futex_place(box->futex_salt, addr)], __ATOMIC_RELAXED) == 0;
+}
+
+/* The time that a wait is given is worth spinning in, and nothing is wrong with it. 0: no; -1: it is for the sentry to look at. */
+static int futex_time(const uint64_t *args)
+{
+	int64_t ts[2];
+
+	if (args[3] == 0)
+		return 1;
+	if (args[3] < GATE_LOWEST || shim_copy(ts, (const void *)args[3], sizeof(ts)) < 0 || ts[0] < 0 || ts[1] < 0 ||
+	    ts[1] >= 1000000000)
+		return -1;
+	return ts[0] != 0 || ts[1] >= SPIN_SHORTEST_NS;
+}
+
+/* Whether this wait shall spin: as long as it has been of use, and now and then to see. */
+static int spin_pays(struct gate_box *box, uint64_t addr)
+{
+	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+	uint32_t who, us, last;
+
+	if (ro->futex_spin == 0)
+		return 0;
+	if (box->spin_trial != ro->futex_trial) {
+		/* A thread that is new waits and sees; one that was put apart from the others tries it. */
+		box->spin_level = box->spin_trial == 0 ? 2 : 1;
+		box->spin_skip = box->spin_trial == 0 ? 16 : 0;
+		box->spin_trial = ro->futex_trial;
+	}
+	if (box->spin_skip != 0) {
+		box->spin_skip--;
+		return 0;
+	}
+	/* If another has woken last, and here, we would only keep it from coming to do it again. */
+	us = here(box, &who);
+	last = mm_of()->places[mm_place(addr)].waker;
+	return (us ^ last) >> 12 == 0 || ((us ^ last) & 0xfff) != 0;
+}
+
+/* Looks at the word until it changes. 1: it has; 0: not soon enough, or we are wanted, or the word can't be read. */
+static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value)
+{
+	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
+	uint32_t cpu, *spinners = &mm_of()->spinners;
+	uint64_t came = tsc_cpu(&cpu);
+	int changed = 0;
+
+	/* Whom we have woken a moment ago is about to leave. */
+	while (__atomic_load_n(spinners, __ATOMIC_RELAXED) >= ro->futex_spinners && tsc_cpu(&cpu) - came < ro->futex_spin / SPIN_TURN)
+		__builtin_ia32_pause();
+	if (__atomic_fetch_add(spinners, 1, __ATOMIC_RELAXED) < ro->futex_spinners) {
+		uint64_t begin = tsc_cpu(&cpu), now = begin;
+
+		uint64_t patience = (uint64_t)ro->futex_spin * (box->spin_level == 1 ? SPIN_PROBE : 1);
+
+		while (!changed && now - begin < patience) {
+			if (*(volatile uint32_t *)&box->pending != 0)
+				goto out;
+			for (int i = 0; i < 8 && !changed; i++) {
+				int64_t word = shim_word(addr);
+
+				if (word < 0)
+					goto out;
+				changed = (uint32_t)word != value;
+				__builtin_ia32_pause();
+			}
+			now = tsc_cpu(&cpu);
+		}
+		if (changed) {
+			box->spin_level = 0;
+		} else {
+			if (box->spin_level < SPIN_LEVEL_MAX)
+				box->spin_level++;
+			box->spin_skip = box->spin_level > 1 ? 1U << (box->spin_level & 31) : 0;
+		}
+	}
+out:
+	__atomic_fetch_sub(spinners, 1, __ATOMIC_RELAXED);
+	return changed;
+}
+
+/*
+ * futex. A wait whose word is another one ends at once, or after a while in which we look at it; for whoever wakes meanwhile it
+ * hasn't begun. A wake that finds nobody is none. False: the sentry is to do it.
+ */
+static int futex_alone(struct gate_box *box, const uint64_t *args, int64_t *value)
+{
+	uint32_t op = (uint32_t)args[1];
+	uint64_t addr = args[0];
+	int64_t word;
+	int time;
+
+	if (addr % 4 != 0 || addr < GATE_LOWEST || addr >= STUB_BASE)
+		return 0;
+	if (op == (FUTEX_PRIVATE | 1) || (op == (FUTEX_PRIVATE | 10) && (uint32_t)args[5] != 0)) {
+		*value = 0;
+		return nobody_waits(box, addr);
+	}
+	if (!(op == FUTEX_PRIVATE || ((op & ~FUTEX_REALTIME) == (FUTEX_PRIVATE | 9) && (uint32_t)args[5] != 0)))
+		return 0;
+	time = futex_time(args);
+	word = time < 0 ? -1 : shim_word(addr);
+	if (word < 0)
+		return 0;
+	*value = -EAGAIN;
+	return (uint32_t)word != (uint32_t)args[2] ||
+	       (time > 0 && spin_pays(box, addr) && spin_on_word(box, addr, (uint32_t)args[2]));
 }
 
 /* ---- one call ---- */
@@ -445,6 +607,10 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 		return plain_action(box, args);
 	case GATE_CLASS_DROP:
 		return drop_pages(box, args);
+	case GATE_CLASS_FUTEX:
+		if (!futex_alone(box, args, value))
+			return 0;
+		break;
 	case GATE_CLASS_ROBUST:
 		if (args[1] != 24) /* sizeof(struct robust_list_head) */
 			return 0;
@@ -496,7 +662,7 @@ struct shim_result shim_call(struct mailbox *m)
 	const struct gate_local *local = (const struct gate_local *)((uint64_t)m + AREA_LOCAL);
 	struct gate_box *box = box_of(m);
 	struct fill f = {.m = m, .box = box};
-	uint32_t nr = (uint32_t)local->nr, state;
+	uint32_t nr = (uint32_t)local->nr, state, none = 0, *asking = &none;
 	const struct gate_spec *spec = &ro->spec[nr < GATE_MAX_NR ? nr : GATE_MAX_NR - 1];
 
 	if (spec->class != GATE_CLASS_CALL) {
@@ -515,6 +681,10 @@ struct shim_result shim_call(struct mailbox *m)
 			return (struct shim_result){box->ids[spec->id < GATE_IDS ? spec->id : 0], 0};
 		}
 	}
+	if (spec->class == GATE_CLASS_FUTEX && futex_compares(local->args))
+		asking = &mm_of()->places[mm_place(local->args[0])].asking;
+	if (asking != &none)
+		__atomic_fetch_add(asking, 1, __ATOMIC_SEQ_CST);
 	box->futex_seq = *(const volatile uint32_t *)&ro->futex_seq;
 	__asm__ volatile("" ::: "memory"); /* loads stay in order on this machine */
 	fill_segs(&f, spec, local->args);
@@ -531,6 +701,11 @@ struct shim_result shim_call(struct mailbox *m)
 	box->nsegs = f.n == 0 || f.told ? (uint8_t)f.n : GATE_IMPLIED;
 	state = stub_ring(box, local->rcx);
 	for (;;) {
+		/* The call is over: who waits isn't asking, who asks again is another. */
+		if (asking != &none && GATE_ACTION(state) != GATE_RUN && GATE_ACTION(state) != GATE_WAIT) {
+			__atomic_fetch_sub(asking, 1, __ATOMIC_RELAXED);
+			asking = &none;
+		}
 		switch (GATE_ACTION(state)) {
 		case GATE_RUN:
 			stub_run_commands(m);
@@ -652,6 +827,7 @@ __asm__(".section .text.shim,\"ax\",@progbits\n"
 	".globl shim_string\nshim_string:\n\txor %ecx,%ecx\n"
 	"3:\tmovzbl (%rsi,%rcx),%eax\n\tmov %al,(%rdi,%rcx)\n\tinc %rcx\n\ttest %al,%al\n\tjz 4f\n"
 	"\tcmp %rdx,%rcx\n\tjb 3b\n\txor %eax,%eax\n\tret\n4:\tmov %rcx,%rax\n\tret\n"
+	".globl shim_word\nshim_word:\n\tmov (%rdi),%eax\n\tret\n"
 	".globl shim_probe\nshim_probe:\n\txor %eax,%eax\n\tlock orb $0,(%rdi)\n\tret\n"
 	".globl shim_xsave\nshim_xsave:\n" FEATURES "\txsave64 (%rdi)\n\txor %eax,%eax\n\tret\n"
 	".globl shim_touch_end\nshim_touch_end:\n"

@@ -172,6 +172,12 @@ __attribute__((noreturn, used)) static void become_zygote(void)
 	if (r < 0)
 		goto fail;
 	step++;
+	r = call6(SYS_mmap, STUB_MM, STUB_MM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (uint64_t)-1, 0);
+	if (r >= 0)
+		r = call6(SYS_madvise, STUB_MM, STUB_MM_SIZE, MADV_WIPEONFORK, 0, 0, 0);
+	if (r < 0)
+		goto fail;
+	step++;
 	call6(SYS_madvise, STUB_AREAS, MAILBOX_SIZE, MADV_DONTFORK, 0, 0, 0);
 	if (boot.nvdso != 0 && move_vdso(vdso, boot.nvdso, STUB_VDSO) < 0)
 		goto fail;

@@ -817,7 +817,9 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.call_regs = gate_call_regs, \
 	.jump = gate_jump, \
 	.futex_woke = gate_futex_woke, \
-	.locked = gate_locked,
+	.locked = gate_locked, \
+	.futex_waits = gate_futex_waits, \
+	.futex_waited = gate_futex_waited,
 
 const struct platform_ops notify_platform = {
 	.name = "notify",

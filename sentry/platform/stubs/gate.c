@@ -66,6 +66,8 @@ static char *data_of(const struct platform_thread *pt)
 	return (char *)pt->mailbox + GATE_DATA;
 }
 
+static void spinning_is(bool polling);
+
 int gate_boot(void)
 {
 	int fd = memfd_create("gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -79,6 +81,8 @@ int gate_boot(void)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		goto fail;
 	gate_ro->asleep = 1;
+	gate_ro->futex_trial = 1;
+	spinning_is(false);
 	stubs_fpstate_clean(gate_ro->clean_fp);
 	for (unsigned nr = 0; nr < GATE_MAX_NR; nr++)
 		gate_spec_fill(&gate_ro->spec[nr], (int)nr);
@@ -163,6 +167,8 @@ static void hint(struct platform_thread *pt, uint32_t state)
 		__atomic_store_n(&box_of(pt)->state, state, __ATOMIC_RELEASE);
 }
 
+static void futex_call(const struct platform_thread *pt);
+
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
  * the guest can forge a ring for one that is somewhere else; it then believes to be served where it isn't, and what it does
@@ -232,8 +238,10 @@ static bool take(struct platform_thread *pt)
 	pt->event.ip = ip;
 	for (unsigned i = 0; i < 6; i++)
 		pt->event.args[i] = box->args[i];
-	if (pt->event.nr == SYS_futex)
+	if (pt->event.nr == SYS_futex) {
 		pt->futex_seq = box->futex_seq;
+		futex_call(pt);
+	}
 	take_segs(pt, box);
 	stubs_deliver(pt);
 	return true;
@@ -659,6 +667,22 @@ void gate_locked(void)
 		__atomic_store_n(&gate_ro->locked, 1, __ATOMIC_SEQ_CST);
 }
 
+uint16_t gate_futex_waits(struct task *task, uint64_t addr)
+{
+	uint32_t place;
+
+	if (task->pt == NULL || task->pt->proc == NULL)
+		return 0;
+	place = gate_futex_place(task->pt->proc->mm->futex_salt, addr);
+	__atomic_fetch_add(&gate_ro->futex_waiters[place], 1, __ATOMIC_SEQ_CST);
+	return (uint16_t)place;
+}
+
+void gate_futex_waited(uint16_t counted)
+{
+	__atomic_fetch_sub(&gate_ro->futex_waiters[counted], 1, __ATOMIC_SEQ_CST);
+}
+
 /* ---- what the shim may answer itself ---- */
 
 void gate_know(struct task *task, int nr, int64_t value)
@@ -692,6 +716,7 @@ void gate_fresh(struct platform_thread *pt)
 	box->plain_actions = pt->plain_actions = 0;
 	box->restorer = pt->restorer = 0;
 	box->robust = pt->robust = 0;
+	pt->salted = false;
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
@@ -736,6 +761,10 @@ void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool atten
 		box->attention = pt->attention = attention;
 	if (pt->robust != robust)
 		box->robust = pt->robust = robust;
+	if (pt->proc != NULL && !pt->salted) {
+		box->futex_salt = pt->proc->mm->futex_salt;
+		pt->salted = true;
+	}
 	if ((box->known >> GATE_KNOWN_MASK & 1) != alone)
 		box->known ^= 1U << GATE_KNOWN_MASK;
 	pt->mask_out = true;
@@ -831,6 +860,7 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
+#define FUTEX_SPIN_US 50    /* its patience with a private futex's word */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
@@ -847,6 +877,8 @@ static struct {
 	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
+	unsigned futexes; /* of the calls, if they are of two threads */
+	const struct platform_thread *pair[2]; /* compared only */
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
@@ -887,10 +919,21 @@ static uint64_t ticks_per_us(void)
 	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
 }
 
+/* Whether threads may spin for one another: not where they would have to share their CPU for that. */
+static void spinning_is(bool polling)
+{
+	unsigned free = poll_state.cpus - (polling && poll_state.cpus != 0 ? 1 : 0);
+
+	if (gate_ro == NULL)
+		return; /* it is made later */
+	gate_ro->futex_spinners = free > 1 ? free - 1 : 0;
+	gate_ro->futex_spin = free > 1 ? (uint32_t)(FUTEX_SPIN_US * ticks_per_us()) : 0;
+}
+
 void gate_set_cpus(unsigned cpus)
 {
 	poll_state.cpus = cpus;
-	ticks_per_us();
+	spinning_is(false);
 }
 
 static bool slot_take(void)
@@ -926,14 +969,15 @@ bool gate_polling(void)
 
 static void window_begin(void)
 {
-	poll_state.calls = poll_state.others = poll_state.running = 0;
+	poll_state.calls = poll_state.others = poll_state.running = poll_state.futexes = 0;
 	poll_state.waited = 0;
+	poll_state.pair[0] = poll_state.pair[1] = NULL;
 	poll_state.window_began = ticks();
 }
 
 static void polling_begin(uint64_t now)
 {
-	if (poll_state.cpus < 2 || now < poll_state.not_before || !slot_take()) {
+	if (poll_state.cpus < 2 || now < poll_state.not_before || place_is_apart() || !slot_take()) {
 		poll_state.burst = 0;
 		return;
 	}
@@ -945,6 +989,7 @@ static void polling_begin(uint64_t now)
 	window_begin();
 	gate_ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
+	spinning_is(true);
 	__atomic_store_n(&gate_ro->asleep, 0, __ATOMIC_SEQ_CST);
 	gate_counts.bursts++;
 	place_polling(true);
@@ -971,6 +1016,7 @@ static void polling_resume(void)
 		return;
 	poll_state.paused = 0;
 	if (late || !slot_take()) {
+		spinning_is(false);
 		place_polling(false);
 		return;
 	}
@@ -984,6 +1030,7 @@ static void polling_end(bool bad)
 {
 	errand_do();
 	poll_state.polling = false;
+	spinning_is(false);
 	place_polling(false);
 	poll_state.burst = 0;
 	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
@@ -1043,6 +1090,30 @@ static void gave_up(void)
 	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
 }
 
+static void futex_call(const struct platform_thread *pt)
+{
+	const struct platform_thread **pair = poll_state.pair;
+
+	poll_state.futexes++;
+	if (pair[0] == NULL)
+		pair[0] = pt;
+	else if (pair[0] != pt && pair[1] == NULL)
+		pair[1] = pt;
+	if (pair[0] != pt && pair[1] != pt)
+		poll_state.futexes = 0; /* more than there are CPUs: no hope */
+}
+
+/* Two threads that wake each other by futexes don't need us, if each has a CPU: but we have one of them. */
+static bool two_alone(void)
+{
+	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart())
+		return false;
+	gate_counts.ends[GATE_END_FUTEXES]++;
+	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);
+	polling_end(false);
+	return true;
+}
+
 /* Something came by another way: it costs more while we poll. */
 void gate_other_event(void)
 {
@@ -1089,9 +1160,11 @@ static bool worth_it(void)
 	crowded = poll_state.others > (poll_state.calls + poll_state.others) / 4;
 	elapsed = ticks() - poll_state.window_began;
 	parallel = poll_state.running * 4 > poll_state.calls * 7 && elapsed > poll_state.calls * PARALLEL_US * poll_state.ticks_us;
+	if (two_alone())
+		return false;
 	window_begin();
 	if (slow || crowded || parallel) {
-		gate_counts.ends[slow ? 2 : crowded ? 3 : 4]++;
+		gate_counts.ends[slow ? GATE_END_LATE : crowded ? GATE_END_CROWDED : GATE_END_PARALLEL]++;
 		polling_end(true);
 		if (parallel)
 			place_spread();
@@ -1148,7 +1221,7 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			gate_counts.ends[poll_state.fresh]++;
+			gate_counts.ends[poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE]++;
 			polling_end(false);
 			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;

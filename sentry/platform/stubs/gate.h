@@ -72,6 +72,8 @@ void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
 void gate_futex_woke(void);
 void gate_locked(void);
+uint16_t gate_futex_waits(struct task *task, uint64_t addr);
+void gate_futex_waited(uint16_t counted);
 void gate_forget(struct task *task);
 void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
 bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust);

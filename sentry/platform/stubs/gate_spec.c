@@ -174,6 +174,7 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 	if (nr == SYS_rseq) /* each new thread of the C library asks for it */
 		out->class = GATE_CLASS_ABSENT;
 	if (nr == SYS_futex) {
+		out->class = GATE_CLASS_FUTEX;
 		/* The word; and what may be a time, or a number that isn't an address (the shim passes over small ones). */
 		out->segs[0].kind = GATE_FUTEX_WORD;
 		out->segs[0].len = GATE_NO_LEN;

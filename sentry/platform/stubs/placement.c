@@ -9,6 +9,8 @@
  *	asleep    threads are told to run where we run (narrow), as long as they take turns
  *	polling   with two CPUs they are told to run on the other one: ours is busy
  *	spread    they run anywhere: several were seen to run at the same time, or one for long
+ *	apart     with two CPUs, two threads that wake each other by futexes have one each, and we sleep: they look at their words for
+ *	          a while instead of calling. As long as they do: what ends in the shim is compared with what doesn't, every APART_NS
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
  * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
@@ -31,6 +33,10 @@
 #define TICKS_US 2500U /* of the time stamp counter, roughly */
 #define TURNS 4     /* of the watch: in all but one of them we stay where we are */
 #define FREE_TURN 0U
+#define APART_NS (5 * NSEC_PER_MSEC) /* threads that are put apart are given so long to do without us */
+#define APART_PAYS 4                /* so many calls end in the shim for one that doesn't */
+#define APART_GAP_MIN (20 * NSEC_PER_MSEC)
+#define APART_GAP_MAX (1000 * NSEC_PER_MSEC)
 #define HOLD_MIN (20 * NSEC_PER_MSEC)
 #define HOLD_MAX (500 * NSEC_PER_MSEC)
 
@@ -39,6 +45,11 @@ static unsigned ncpus;
 static struct list narrow = LIST_INIT(narrow); /* platform_thread.narrow_link */
 static uint64_t zygote_cpus;
 static uint64_t spread_until, hold = HOLD_MIN; /* ns */
+static struct {
+	uint64_t until, after, gap; /* ns: threads are apart; when it may be tried again, and what will be added next */
+	uint64_t ours, local;       /* calls when that began */
+} apart;
+static uint8_t last_side;
 static struct ktimer watch;
 static uint64_t our_cpus; /* where we may run, as far as we have said; 0: anywhere */
 static unsigned turn;     /* of the watch */
@@ -108,6 +119,62 @@ void place_spread(void)
 	place_all(0);
 }
 
+/* Calls that came to us, and those that ended in the shim, as the guest says. */
+static void count_calls(uint64_t *ours, uint64_t *local)
+{
+	*ours = gate_counts.polled + gate_counts.asleep + gate_counts.trapped + gate_counts.notified;
+	*local = gate_local_total();
+}
+
+bool place_apart(void)
+{
+	uint64_t now = loop_now();
+
+	if (ncpus != 2 || cpu_mask == 0 || now < apart.after)
+		return false;
+	place_spread();
+	apart.until = now + APART_NS;
+	count_calls(&apart.ours, &apart.local);
+	return true;
+}
+
+bool place_is_apart(void)
+{
+	uint64_t now, ours, local;
+
+	if (apart.until == 0)
+		return false;
+	now = loop_now();
+	if (now < apart.until)
+		return true;
+	count_calls(&ours, &local);
+	if (local - apart.local >= (ours - apart.ours) * APART_PAYS) {
+		apart.until = now + APART_NS;
+		apart.ours = ours;
+		apart.local = local;
+		apart.gap = 0;
+		return true;
+	}
+	apart.until = 0;
+	apart.gap = apart.gap == 0 ? APART_GAP_MIN : MIN(apart.gap * 2, (uint64_t)APART_GAP_MAX);
+	apart.after = now + apart.gap;
+	return false;
+}
+
+/* Its own CPU while threads are apart; 0: they aren't. */
+static uint64_t own_side(struct platform_thread *pt)
+{
+	uint64_t lowest = cpu_mask & -cpu_mask;
+
+	if (!place_is_apart())
+		return 0;
+	if (pt->side == 0)
+		pt->side = last_side = 3 - MAX(last_side, (uint8_t)1);
+	watch_on();
+	stay(0);
+	return pt->side == 1 ? lowest : cpu_mask & ~lowest;
+}
+
 static bool ran_for(const struct platform_thread *pt, uint64_t us, uint64_t now)
 {
 	return pt->state == THREAD_GUEST && now - pt->resumed_at > us * TICKS_US;
@@ -158,9 +225,12 @@ static uint64_t wanted(const struct platform_thread *pt)
 
 void place_wake(struct platform_thread *pt)
 {
+	uint64_t side;
+
 	if (cpu_mask == 0 || (gate_polling() && !gate_polls()))
 		return;
-	place(pt, wanted(pt));
+	side = own_side(pt);
+	place(pt, side != 0 ? side : wanted(pt));
 }
 
 void place_birth(struct platform_thread *parent, struct platform_thread *child)

@@ -50,6 +50,7 @@ struct platform_mm {
 	struct list dying;          /* threads whose host thread may still run on their area */
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
+	uint64_t futex_salt;        /* see gate_futex_place */
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -101,6 +102,7 @@ struct platform_thread {
 	struct list proc_link, tid_link, new_link;
 	int tid;                    /* host's; 0 until known */
 	uint64_t token;             /* presented by the new thread; 0 once used */
+	uint64_t salt;              /* random as well: for its address space, if it is its first thread */
 	enum thread_state state;
 	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
 	bool pooled;                /* a clean stub in stock: see thread.c */
@@ -144,6 +146,8 @@ struct platform_thread {
 	uint16_t bell_skip;         /* it didn't hear it: so many sleeps without one */
 	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
+	uint8_t side;               /* placement.c: the CPU it goes to when threads are put apart; 0: not said yet */
+	bool salted;                /* the box has its address space's salt */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
@@ -282,6 +286,9 @@ void place_end(struct host_proc *proc);
 void place_polling(bool begin);
 /* Threads were seen to run side by side: they may run anywhere for a while. */
 void place_spread(void);
+/* Threads that wake each other by futexes are put apart, if it is time to try that. They are, as long as that keeps them from calling. */
+bool place_apart(void);
+bool place_is_apart(void);
 /* Who is woken shall run on our CPU. */
 bool place_packed(void);
 

@@ -143,6 +143,7 @@ static bool spare_take(struct platform_mm *mm, struct platform_thread *pt)
 struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 {
 	struct platform_thread *pt = kzalloc(sizeof(*pt));
+	uint64_t random[2];
 	int err;
 
 	if (pt == NULL)
@@ -167,10 +168,11 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 		goto fail;
 token:
 	do {
-		if (host_getrandom(&pt->token, sizeof(pt->token)) < 0)
+		if (host_getrandom(random, sizeof(random)) < 0)
 			goto unmap;
-		pt->token >>= 8; /* a reply must not look like an error */
+		pt->token = random[0] >> 8; /* a reply must not look like an error */
 	} while (pt->token == 0);
+	pt->salt = random[1];
 	pt->mailbox->token = pt->token;
 	list_add_tail(&new_threads, &pt->new_link);
 	return pt;
@@ -543,6 +545,7 @@ static struct platform_thread *spawn_begin(struct task *task)
 	if (pt->proc == NULL)
 		goto free_thread;
 	list_add_tail(&pt->proc->threads, &pt->proc_link);
+	mm->futex_salt = pt->salt;
 	mm->areas[0] |= 1;
 	mm->areas_made = 1;
 	stubs_mm_put(mm); /* the process holds it */
@@ -848,6 +851,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		/* The other threads' areas are dead memory in the copy; they may be used anew. */
 		copy->areas[pt->area / 64] |= 1ULL << (pt->area % 64);
 		copy->areas_made = pt->area + 1;
+		copy->futex_salt = pt->salt;
 		pt->proc = proc_new(0, copy);
 		stubs_mm_put(copy);
 		if (pt->proc == NULL)
