@@ -55,14 +55,14 @@ __attribute__((unused)) static void warm_up(void)
 	close(fds[1]);
 }
 
-#define STUB_CALLS 40
+#define STUB_CALLS 64
 /* The stub's own syscall instructions. */
 __attribute__((unused)) static unsigned stub_calls(uint64_t at[STUB_CALLS])
 {
 	const volatile unsigned char *text = (const volatile unsigned char *)STUB_BASE;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < 0x2600 && n < STUB_CALLS; i++)
+	for (unsigned i = 0; i + 1 < STUB_SIZE && n < STUB_CALLS; i++)
 		if (text[i] == 0x0f && text[i + 1] == 0x05)
 			at[n++] = STUB_BASE + i;
 	return n;

@@ -8,7 +8,7 @@ PAYLOAD("jump into every byte of the stub", "--timeout 900s", "exit 0");
 #include <sys/time.h>
 
 #define AT_ONCE 6 /* most of the time is waiting for those that spin */
-#define TEXT 0x1800 /* more than it has: behind its end is nothing */
+#define TEXT (STUB_SIZE + 16) /* behind its end is nothing */
 
 /* What a stub asks the kernel in the way of its work, and what would be worth having. */
 static const long numbers[] = {SYS_mmap,   SYS_getppid,      SYS_clone, SYS_openat,
