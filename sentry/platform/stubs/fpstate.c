@@ -77,6 +77,11 @@ static char *image_of(const struct platform_thread *pt)
 	return (char *)pt->mailbox + GATE_DATA + GATE_FP;
 }
 
+static uint64_t image_addr(const struct platform_thread *pt)
+{
+	return STUB_AREAS + pt->area * AREA_SIZE + GATE_DATA + GATE_FP;
+}
+
 /* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another. */
 static size_t used_of(const char *fp)
 {
@@ -103,7 +108,7 @@ int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
 	/* One that stands in the trap door takes it as if it were a frame of the guest's. */
 	(void)stubs_fpstate_reserved(reserved);
 	memcpy(image_of(to) + FPSTATE_RESERVED_AT, reserved, FP_LEGACY - FPSTATE_RESERVED_AT);
-	to->fp_from = STUB_AREAS + to->area * AREA_SIZE + GATE_DATA + GATE_FP;
+	to->fp_from = image_addr(to);
 	return 0;
 }
 
@@ -115,7 +120,12 @@ static int load_now(struct platform_thread *pt)
 	uint32_t magic, size;
 
 	pt->fp_from = 0;
-	n = stubs_mm_read(pt->proc->mm, image, from, len);
+	if (from == image_addr(pt)) { /* handed over before its first instruction: no address of the guest's */
+		n = MIN(len, (size_t)GATE_FP_MAX);
+		memcpy(image, image_of(pt), n);
+	} else {
+		n = stubs_mm_read(pt->proc->mm, image, from, len);
+	}
 	if (n < FP_LEGACY + 64 || have < FP_LEGACY + 64)
 		return -LINUX_EFAULT;
 	memcpy(&magic, image + FPSTATE_RESERVED_AT, 4);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vector state that a new thread is handed: this process is the guest's, its memory the frame of a thread that stands in
+ * the trap door.
+ */
+#include "sentry/kernel/task.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEADER 512
+#define AVX 576
+#define AVX_LEN 256
+#define XMM 160
+
+static struct platform_mm mm;
+static struct host_proc proc;
+static struct platform_thread from, to;
+static struct task task;
+static uint8_t frame[GATE_FP_MAX] __attribute__((aligned(64))), saved[GATE_FP_MAX] __attribute__((aligned(64)));
+
+static uint8_t *image_of(const struct platform_thread *pt)
+{
+	return (uint8_t *)pt->mailbox + GATE_DATA + GATE_FP;
+}
+
+/* A clone that has come by the gate, with an image of these components, and a thread that waits in the trap door. */
+static void set_up(uint64_t features)
+{
+	size_t size = stubs_fpstate_size();
+	uint32_t sw[2] = {0x46505853, (uint32_t)size};
+
+	list_init(&mm.procs);
+	proc.pid = getpid();
+	proc.mm = &mm;
+	list_add_tail(&mm.procs, &proc.mm_link);
+	from = (struct platform_thread){.proc = &proc, .state = THREAD_GATE, .area = 1, .mailbox = calloc(1, MAILBOX_SIZE)};
+	to = (struct platform_thread){.proc = &proc,
+				      .state = THREAD_FULL,
+				      .area = 2,
+				      .mailbox = calloc(1, MAILBOX_SIZE),
+				      .fpstate = (uint64_t)frame,
+				      .fpstate_size = size};
+	task.pt = &to;
+	memcpy(frame + FPSTATE_RESERVED_AT, sw, sizeof(sw));
+	memset(image_of(&from) + XMM, 0x5a, 256);
+	memcpy(image_of(&from) + HEADER, &features, sizeof(features));
+	if (features & 4)
+		memset(image_of(&from) + AVX, 0xa5, AVX_LEN);
+}
+
+static bool holds_only(const uint8_t *p, uint8_t value, size_t len)
+{
+	while (len-- > 0)
+		if (*p++ != value)
+			return false;
+	return true;
+}
+
+Test(fpstate, a_signal_before_the_first_instruction_finds_what_was_handed)
+{
+	set_up(7);
+	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
+	cr_assert(eq(int, stubs_fpstate_save(&task, GVA((uint64_t)saved)), 0));
+	cr_assert(holds_only(saved + XMM, 0x5a, 256));
+	cr_assert(holds_only(saved + AVX, 0xa5, AVX_LEN));
+	cr_assert(eq(u8, saved[HEADER], 7));
+	/* The frame has it by now: nothing is loaded again. */
+	cr_assert(holds_only(frame + AVX, 0xa5, AVX_LEN));
+	cr_assert(eq(u64, to.fp_from, 0));
+}
+
+Test(fpstate, nobodys_address_but_the_threads_own_is_read_beyond_the_guest)
+{
+	set_up(7);
+	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
+	to.area = 3;
+	cr_assert(lt(int, stubs_fpstate_save(&task, GVA((uint64_t)saved)), 0));
+}
