@@ -8,8 +8,10 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define HEADER 512
@@ -80,4 +82,34 @@ Test(fpstate, nobodys_address_but_the_threads_own_is_read_beyond_the_guest)
 	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
 	to.area = 3;
 	cr_assert(lt(int, stubs_fpstate_save(&task, GVA((uint64_t)saved)), 0));
+}
+
+Test(fpstate, a_frame_that_is_smaller_than_expected_is_filled)
+{
+	set_up(7);
+	to.fpstate_size = AVX + AVX_LEN + 4;
+	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
+	cr_assert(eq(int, stubs_fpstate_save(&task, GVA((uint64_t)saved)), 0));
+	cr_assert(holds_only(saved + AVX, 0xa5, AVX_LEN));
+}
+
+static uint32_t host_frame[2];
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	const ucontext_t *uc = context;
+
+	(void)sig;
+	(void)info;
+	memcpy(host_frame, (const uint8_t *)uc->uc_mcontext.fpregs + FPSTATE_RESERVED_AT, sizeof(host_frame));
+}
+
+Test(fpstate, the_size_is_that_of_the_hosts_frames)
+{
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+
+	cr_assert(eq(int, sigaction(SIGUSR1, &sa, NULL), 0));
+	cr_assert(eq(int, raise(SIGUSR1), 0));
+	cr_assert(eq(u32, host_frame[0], 0x46505853));
+	cr_assert(eq(u32, host_frame[1], (uint32_t)stubs_fpstate_size()));
 }
