@@ -1070,11 +1070,16 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	if (!may_sleep) {
-		/* Tasks are ready: who has made them so may be told to wake one of their threads. */
-		if (++poll_state.turns % BUSY_TURNS != 0) {
-			errand_late(ticks(), poll_state.ticks_us);
+		/* Tasks are ready: who has made them so may be told to wake one of their threads. They may have long pieces of
+		 * work, so that it is the time that counts, not the turns. */
+		uint64_t t = ticks();
+
+		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us) {
+			errand_late(t, poll_state.ticks_us);
 			return GATE_SERVE;
 		}
+		poll_state.last_look = t;
+		publish_cpu();
 		errand_do();
 		return GATE_LOOK;
 	}
