@@ -167,8 +167,9 @@ struct platform_ops {
 	void (*altstack)(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
-	/* A process locks memory: MADV_DONTNEED of a locked mapping is refused, and from now on each is to be asked for. Optional. */
-	void (*locked)(void);
+	/* An address space locks memory (MADV_DONTNEED of a locked mapping is refused: from now on each is to be asked for), or one
+	 * of which that was said has no more that is locked. Optional. */
+	void (*locked)(bool locks);
 	/*
 	 * The short way into a signal's handler, for a call that came over shared memory. call_regs copies the registers that
 	 * go with the call, whose result is value; false if there is no such way now. jump: instead of returning, the thread

@@ -635,10 +635,9 @@ void gate_futex_woke(void)
 	__atomic_store_n(&gate_ro->futex_seq, gate_ro->futex_seq + 1, __ATOMIC_RELEASE);
 }
 
-void gate_locked(void)
+void gate_locked(bool locks)
 {
-	if (!gate_ro->locked)
-		__atomic_store_n(&gate_ro->locked, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->locked, gate_ro->locked + (locks ? 1U : -1U), __ATOMIC_SEQ_CST);
 }
 
 /* ---- what the shim may answer itself ---- */

@@ -50,7 +50,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
 void gate_futex_woke(void);
-void gate_locked(void);
+void gate_locked(bool locks);
 void gate_forget(struct task *task);
 void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
 bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust);
