@@ -109,13 +109,33 @@ static uint64_t image_addr(const struct platform_thread *pt)
 	return STUB_AREAS + pt->area * AREA_SIZE + GATE_DATA + GATE_FP;
 }
 
-/* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another. */
-static size_t used_of(const char *fp)
+#define PKRU_BIT 9U
+
+/* PKRU's place in an image; 0: there is none. */
+static size_t pkru_at(void)
+{
+	static size_t place = 1;
+	uint32_t at;
+
+	if (place == 1)
+		place = (enabled() >> PKRU_BIT & 1) != 0 && component(PKRU_BIT, &at) >= 4 && at <= GATE_FP_MAX - 4 ? at : 0;
+	return place;
+}
+
+/* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another, and PKRU, which the kernel gives
+ * to everybody. */
+static void copy_used(char *to, const char *from)
 {
 	uint64_t features;
 
-	memcpy(&features, fp + FP_LEGACY, sizeof(features));
-	return (features & ~3ULL) == 0 ? FP_LEGACY + 64 : MIN(stubs_fpstate_size(), (size_t)GATE_FP_MAX);
+	memcpy(&features, from + FP_LEGACY, sizeof(features));
+	if ((features & ~(3ULL | 1ULL << PKRU_BIT)) != 0) {
+		memcpy(to, from, MIN(stubs_fpstate_size(), (size_t)GATE_FP_MAX));
+		return;
+	}
+	memcpy(to, from, FP_LEGACY + 64);
+	if ((features >> PKRU_BIT & 1) != 0 && pkru_at() != 0)
+		memcpy(to + pkru_at(), from + pkru_at(), 4);
 }
 
 int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
@@ -125,7 +145,7 @@ int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
 	if (stubs_fpstate_size() > GATE_FP_MAX)
 		return -LINUX_EFAULT;
 	if (from->state == THREAD_GATE) {
-		memcpy(image_of(to), image_of(from), used_of(image_of(from)));
+		copy_used(image_of(to), image_of(from));
 	} else if (from->fpstate_size > GATE_FP_MAX || from->fpstate_size < FP_LEGACY + 64 ||
 		   stubs_transfer(from, false, image_of(to), from->fpstate, from->fpstate_size) < 0) {
 		return -LINUX_EFAULT;

@@ -93,6 +93,29 @@ Test(fpstate, a_frame_that_is_smaller_than_expected_is_filled)
 	cr_assert(holds_only(saved + AVX, 0xa5, AVX_LEN));
 }
 
+/* Each thread has a PKRU of its own, where there is one at all: that makes no thread's state a long one. */
+Test(fpstate, protection_keys_are_handed_with_little_else)
+{
+	uint32_t at, len, lo, hi;
+
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	if ((lo >> 9 & 1) == 0)
+		cr_skip_test("no protection keys");
+	__asm__ volatile("cpuid" : "=a"(len), "=b"(at), "=c"(lo), "=d"(hi) : "a"(0xd), "c"(9));
+	cr_assert(ge(u32, len, 4));
+	set_up(3 | 1 << 9);
+	memset(image_of(&from) + at, 0x54, 4);
+	memset(image_of(&to), 0xcc, GATE_FP_MAX);
+	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
+	cr_assert(holds_only(image_of(&to) + XMM, 0x5a, 256));
+	cr_assert(holds_only(image_of(&to) + at, 0x54, 4));
+	cr_assert(holds_only(image_of(&to) + AVX, 0xcc, AVX_LEN));
+	/* Whoever uses more hands it all. */
+	set_up(7);
+	cr_assert(eq(int, stubs_fpstate_hand(&from, &to), 0));
+	cr_assert(holds_only(image_of(&to) + AVX, 0xa5, AVX_LEN));
+}
+
 static uint32_t host_frame[2];
 
 static void on_signal(int sig, siginfo_t *info, void *context)
