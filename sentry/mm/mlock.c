@@ -67,6 +67,7 @@ static int mark(struct mm *mm, uint64_t start, uint64_t end, bool lock, bool onf
 		at = v->end;
 	}
 	vma_join_range(mm, start, end);
+	vma_lock_look(mm);
 	return at < end && !holes ? -LINUX_ENOMEM : 0;
 }
 

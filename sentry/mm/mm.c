@@ -64,6 +64,7 @@ void mm_put(struct mm *mm)
 	list_for_each_safe(f, tmp, &mm->inflight, link) list_del(&f->link);
 	text_mm_free(mm);
 	free_vmas(mm);
+	vma_lock_look(mm);
 	if (mm->exe != NULL) {
 		mm->exe->inode->exec_count--;
 		file_put(mm->exe);
@@ -89,7 +90,7 @@ struct mm *mm_dup(struct mm *old)
 	mm->text = NULL;
 	mm->nvmas = 0;
 	mm->total_pages = mm->locked_pages = mm->data_pages = mm->stack_pages = mm->exec_pages = 0;
-	mm->lock_future = mm->lock_future_onfault = false;
+	mm->lock_future = mm->lock_future_onfault = mm->locks = false;
 	/* What MADV_DONTFORK leaves out makes holes. */
 	mm->hole_top = mm->mmap_top;
 	mm->hole_max = 0;

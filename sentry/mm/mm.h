@@ -72,6 +72,7 @@ struct mm {
 	struct vma_tree vmas;
 	uint32_t nvmas;
 	uint64_t total_pages, locked_pages, data_pages, stack_pages, exec_pages;
+	bool locks;                  /* the platform was told that some are, or were, locked */
 	uint64_t peak_pages;         /* highest total_pages: VmPeak */
 	uint64_t mmap_top;           /* search for free ranges goes downwards from here */
 	uint64_t hole_top, hole_max; /* no hole above hole_top is larger than hole_max (see mm/vma.c) */

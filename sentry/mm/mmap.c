@@ -431,7 +431,9 @@ int mm_munmap(struct task *task, uint64_t addr, uint64_t len)
 		err = mm_inflight_add(task, addr, addr + len, NULL, NULL);
 	if (err)
 		return err;
-	return mm_unmap(task->mm, task->pt, addr, addr + len);
+	err = mm_unmap(task->mm, task->pt, addr, addr + len);
+	vma_lock_look(task->mm);
+	return err;
 }
 
 bool mm_shared_key(struct mm *mm, uint64_t addr, uint64_t *object, uint64_t *offset)

@@ -110,6 +110,22 @@ bool vma_count_ok(const struct mm *mm, uint32_t more)
 
 /* ---- one vma ---- */
 
+static void lock_tell(struct mm *mm, bool locks)
+{
+	if (mm->locks == locks)
+		return;
+	mm->locks = locks;
+	if (platform != NULL && platform->locked != NULL)
+		platform->locked(locks);
+}
+
+/* Not in vma_account: what a change of a vma calls off may be there again a moment later. */
+void vma_lock_look(struct mm *mm)
+{
+	if (mm->locked_pages == 0)
+		lock_tell(mm, false);
+}
+
 void vma_account(struct mm *mm, const struct vma *v, int sign)
 {
 	uint64_t n = sign > 0 ? vma_pages(v) : -vma_pages(v);
@@ -119,8 +135,7 @@ void vma_account(struct mm *mm, const struct vma *v, int sign)
 		mm->peak_pages = mm->total_pages;
 	if (v->flags & LINUX_MAP_LOCKED) {
 		mm->locked_pages += n;
-		if (platform != NULL && platform->locked != NULL)
-			platform->locked();
+		lock_tell(mm, true);
 	}
 	if (vma_is_data(v))
 		mm->data_pages += n;

@@ -180,8 +180,9 @@ struct platform_ops {
 	void (*altstack)(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 	/* A futex wake or requeue is being served: words that came along with waits are old from now on. Optional. */
 	void (*futex_woke)(void);
-	/* A process locks memory: MADV_DONTNEED of a locked mapping is refused, and from now on each is to be asked for. Optional. */
-	void (*locked)(void);
+	/* An address space locks memory (MADV_DONTNEED of a locked mapping is refused: from now on each is to be asked for), or one
+	 * of which that was said has no more that is locked. Optional. */
+	void (*locked)(bool locks);
 	/*
 	 * The task begins to wait on its address space's private futex at addr: said before its word is read, for the stub leaves
 	 * out wakes of words that nobody waits on. Where it was counted, for futex_waited, which says that it waits there no

@@ -359,7 +359,7 @@ struct gate_ro {
 	 * before the word was read, the wake that belongs to a newer value is still to come, and finds the sleeper.
 	 */
 	uint32_t futex_seq;
-	uint32_t locked; /* some process has, or had, locked memory: MADV_DONTNEED must look at it */
+	uint32_t locked; /* so many address spaces have locked memory: MADV_DONTNEED must look at it */
 	uint32_t attach_fd; /* 1 + the number at which a new process finds its mailbox's descriptor; 0: it asks by STUB_HELLO */
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));

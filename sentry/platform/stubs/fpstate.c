@@ -15,37 +15,64 @@
 #define FPSTATE_MAX 16384U
 #define FP_LEGACY 512U
 
+#define FP_XSTATE_MAGIC1 0x46505853U
+#define FP_XSTATE_MAGIC2 0x46505845U
+#define AMX_DATA (1ULL << 18) /* it takes a permission that nobody has here: the kernel's frames have no room for it */
+#define AMX_FEATURES (AMX_DATA | 1ULL << 17)
+
 static size_t xsave_size;
+
+static uint64_t enabled(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* CPUID.0DH, subleaf n: how large the component is, and where it lies. */
+static uint32_t component(unsigned n, uint32_t *at)
+{
+	uint32_t a = 0xd, c = n, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(*at), "+c"(c), "=d"(d));
+	return a;
+}
 
 size_t stubs_fpstate_size(void)
 {
 	if (xsave_size == 0) {
-		uint32_t a = 0xd, b, c = 0, d;
+		uint64_t features = enabled() & ~AMX_DATA;
+		size_t end = FP_LEGACY + 64;
 
-		/* CPUID.0DH: EBX, bytes of the enabled state; 4 more for the frame's second magic. */
-		__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-		xsave_size = b + 4;
+		for (unsigned n = 2; n < 63; n++) {
+			uint32_t at, len;
+
+			if ((features >> n & 1) == 0)
+				continue;
+			len = component(n, &at);
+			end = MAX(end, (size_t)at + len);
+		}
+		xsave_size = end + 4; /* the frame's second magic */
 	}
 	return xsave_size;
 }
 
-#define FP_XSTATE_MAGIC1 0x46505853U
-#define FP_XSTATE_MAGIC2 0x46505845U
-#define AMX_FEATURES (3ULL << 17) /* they take a permission that nobody has here */
-
-uint32_t stubs_fpstate_reserved(uint8_t out[FPSTATE_RESERVED])
+static void fill_reserved(uint8_t out[FPSTATE_RESERVED], uint32_t len)
 {
-	uint32_t words[2] = {FP_XSTATE_MAGIC1, (uint32_t)stubs_fpstate_size()}, lo, hi;
-	uint32_t size = words[1] - 4;
-	uint64_t features;
+	uint32_t words[2] = {FP_XSTATE_MAGIC1, len}, size = len - 4;
+	uint64_t features = enabled() & ~AMX_FEATURES;
 
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	features = ((uint64_t)hi << 32 | lo) & ~AMX_FEATURES;
 	/* struct _fpx_sw_bytes, then the header of a state that is about to be written. */
 	memset(out, 0, FPSTATE_RESERVED);
 	memcpy(out, words, sizeof(words));
 	memcpy(out + 8, &features, sizeof(features));
 	memcpy(out + 16, &size, sizeof(size));
+}
+
+uint32_t stubs_fpstate_reserved(uint8_t out[FPSTATE_RESERVED])
+{
+	fill_reserved(out, (uint32_t)stubs_fpstate_size());
 	return FP_XSTATE_MAGIC2;
 }
 
@@ -77,13 +104,38 @@ static char *image_of(const struct platform_thread *pt)
 	return (char *)pt->mailbox + GATE_DATA + GATE_FP;
 }
 
-/* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another. */
-static size_t used_of(const char *fp)
+static uint64_t image_addr(const struct platform_thread *pt)
+{
+	return STUB_AREAS + pt->area * AREA_SIZE + GATE_DATA + GATE_FP;
+}
+
+#define PKRU_BIT 9U
+
+/* PKRU's place in an image; 0: there is none. */
+static size_t pkru_at(void)
+{
+	static size_t place = 1;
+	uint32_t at;
+
+	if (place == 1)
+		place = (enabled() >> PKRU_BIT & 1) != 0 && component(PKRU_BIT, &at) >= 4 && at <= GATE_FP_MAX - 4 ? at : 0;
+	return place;
+}
+
+/* All but what XRSTOR makes by itself: most threads use nothing but SSE when they make another, and PKRU, which the kernel gives
+ * to everybody. */
+static void copy_used(char *to, const char *from)
 {
 	uint64_t features;
 
-	memcpy(&features, fp + FP_LEGACY, sizeof(features));
-	return (features & ~3ULL) == 0 ? FP_LEGACY + 64 : MIN(stubs_fpstate_size(), (size_t)GATE_FP_MAX);
+	memcpy(&features, from + FP_LEGACY, sizeof(features));
+	if ((features & ~(3ULL | 1ULL << PKRU_BIT)) != 0) {
+		memcpy(to, from, MIN(stubs_fpstate_size(), (size_t)GATE_FP_MAX));
+		return;
+	}
+	memcpy(to, from, FP_LEGACY + 64);
+	if ((features >> PKRU_BIT & 1) != 0 && pkru_at() != 0)
+		memcpy(to + pkru_at(), from + pkru_at(), 4);
 }
 
 int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
@@ -93,17 +145,17 @@ int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
 	if (stubs_fpstate_size() > GATE_FP_MAX)
 		return -LINUX_EFAULT;
 	if (from->state == THREAD_GATE) {
-		memcpy(image_of(to), image_of(from), used_of(image_of(from)));
+		copy_used(image_of(to), image_of(from));
 	} else if (from->fpstate_size > GATE_FP_MAX || from->fpstate_size < FP_LEGACY + 64 ||
 		   stubs_transfer(from, false, image_of(to), from->fpstate, from->fpstate_size) < 0) {
 		return -LINUX_EFAULT;
 	}
 	if (to->state == THREAD_GATE)
 		return 0;
-	/* One that stands in the trap door takes it as if it were a frame of the guest's. */
-	(void)stubs_fpstate_reserved(reserved);
+	/* One that stands in the trap door takes it as if it were a frame of the guest's, no larger than its own. */
+	fill_reserved(reserved, (uint32_t)MIN(to->fpstate_size, stubs_fpstate_size()));
 	memcpy(image_of(to) + FPSTATE_RESERVED_AT, reserved, FP_LEGACY - FPSTATE_RESERVED_AT);
-	to->fp_from = STUB_AREAS + to->area * AREA_SIZE + GATE_DATA + GATE_FP;
+	to->fp_from = image_addr(to);
 	return 0;
 }
 
@@ -115,7 +167,12 @@ static int load_now(struct platform_thread *pt)
 	uint32_t magic, size;
 
 	pt->fp_from = 0;
-	n = stubs_mm_read(pt->proc->mm, image, from, len);
+	if (from == image_addr(pt)) { /* handed over before its first instruction: no address of the guest's */
+		n = MIN(len, (size_t)GATE_FP_MAX);
+		memcpy(image, image_of(pt), n);
+	} else {
+		n = stubs_mm_read(pt->proc->mm, image, from, len);
+	}
 	if (n < FP_LEGACY + 64 || have < FP_LEGACY + 64)
 		return -LINUX_EFAULT;
 	memcpy(&magic, image + FPSTATE_RESERVED_AT, 4);

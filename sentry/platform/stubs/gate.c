@@ -661,10 +661,9 @@ void gate_futex_woke(void)
 	__atomic_store_n(&gate_ro->futex_seq, gate_ro->futex_seq + 1, __ATOMIC_RELEASE);
 }
 
-void gate_locked(void)
+void gate_locked(bool locks)
 {
-	if (!gate_ro->locked)
-		__atomic_store_n(&gate_ro->locked, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gate_ro->locked, gate_ro->locked + (locks ? 1U : -1U), __ATOMIC_SEQ_CST);
 }
 
 uint16_t gate_futex_waits(struct task *task, uint64_t addr)
@@ -1195,11 +1194,16 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	if (!may_sleep) {
-		/* Tasks are ready: who has made them so may be told to wake one of their threads. */
-		if (++poll_state.turns % BUSY_TURNS != 0) {
-			errand_late(ticks(), poll_state.ticks_us);
+		/* Tasks are ready: who has made them so may be told to wake one of their threads. They may have long pieces of
+		 * work, so that it is the time that counts, not the turns. */
+		uint64_t t = ticks();
+
+		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us) {
+			errand_late(t, poll_state.ticks_us);
 			return GATE_SERVE;
 		}
+		poll_state.last_look = t;
+		publish_cpu();
 		errand_do();
 		return GATE_LOOK;
 	}

@@ -71,7 +71,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 void gate_flush(struct task *task);
 void gate_know(struct task *task, int nr, int64_t value);
 void gate_futex_woke(void);
-void gate_locked(void);
+void gate_locked(bool locks);
 uint16_t gate_futex_waits(struct task *task, uint64_t addr);
 void gate_futex_waited(uint16_t counted);
 void gate_forget(struct task *task);

@@ -46,7 +46,14 @@ static bool fake_full(const struct task *task)
 	(void)task;
 	return false;
 }
+static int lockers; /* address spaces that have said that they lock memory */
+
+static void fake_locked(bool locks)
+{
+	lockers += locks ? 1 : -1;
+}
 static const struct platform_ops fake = {
+    .locked = fake_locked,
     .mm_queue = fake_queue,
     .mm_flush = fake_flush,
     .thread_mm = fake_mm,
@@ -77,6 +84,7 @@ static void teardown(void)
 	uint64_t left;
 
 	mm_release(&task);
+	cr_assert_eq(lockers, 0);
 	left = alloc_total();
 	cr_assert_eq(left, 0, "%lu bytes leak", left);
 }
@@ -249,6 +257,35 @@ Test(mm, madvise_and_mlock_mark_and_unmark)
 	cr_assert_eq(task.mm->locked_pages, 0);
 	cr_assert_eq(task.mm->nvmas, 1);
 	check_tree();
+}
+
+/* Whether anybody locks memory: until the last of it is unlocked, unmapped or gone with its address space. */
+Test(mm, the_platform_is_told_who_locks_memory)
+{
+	struct mm *copy;
+
+	map(BASE, 4 * PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED);
+	cr_assert_eq(lockers, 0);
+	cr_assert_eq(mm_mlock(&task, BASE, 2 * PAGE_SIZE, true, false), 0);
+	cr_assert_eq(lockers, 1);
+	/* What changes and joins mappings neither says it twice nor takes it back. */
+	cr_assert_eq(mm_mprotect(&task, BASE, PAGE_SIZE, LINUX_PROT_READ), 0);
+	cr_assert_eq(mm_mlock(&task, BASE + 2 * PAGE_SIZE, PAGE_SIZE, true, false), 0);
+	cr_assert_eq(mm_mlock(&task, BASE, PAGE_SIZE, false, false), 0);
+	cr_assert_eq(lockers, 1);
+	copy = mm_dup(task.mm);
+	mm_put(copy);
+	cr_assert_eq(lockers, 1);
+	cr_assert_eq(mm_mlock(&task, BASE, 4 * PAGE_SIZE, false, false), 0);
+	cr_assert_eq(lockers, 0);
+	map(BASE + 8 * PAGE_SIZE, 2 * PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED | LINUX_MAP_LOCKED);
+	cr_assert_eq(lockers, 1);
+	cr_assert_eq(mm_munmap(&task, BASE + 8 * PAGE_SIZE, PAGE_SIZE), 0);
+	cr_assert_eq(lockers, 1);
+	cr_assert_eq(mm_munmap(&task, BASE + 9 * PAGE_SIZE, PAGE_SIZE), 0);
+	cr_assert_eq(lockers, 0);
+	cr_assert_eq(mm_mlockall(&task, LINUX_MCL_CURRENT), 0);
+	cr_assert_eq(lockers, 1);
 }
 
 /* Random calls on 64 pages; a model of prot (or 255) per page. */
