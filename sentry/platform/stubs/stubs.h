@@ -59,6 +59,7 @@ struct host_proc {
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
 	unsigned nidle;             /* of them idle */
+	bool several;               /* it has had more than one */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns(); once it has ended: all */
 	uint64_t saved_ns, saved_user_ns; /* of its time, what tasks took along when they left it */
