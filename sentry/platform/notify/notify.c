@@ -47,12 +47,17 @@ static void before_sleep(void)
 	set_sync(true);
 }
 
+/* Before SEND. While we poll, who is woken shall go to another CPU. */
+static void choose_sync(void)
+{
+	set_sync(!gate_polling() && (stubs_running <= 1 || stubs_running < (int)kernel.ncpus || place_packed()));
+}
+
 static void answer(uint64_t id, int64_t value)
 {
 	struct seccomp_notif_resp resp = {.id = id};
 
-	/* While we poll, who is woken shall go to another CPU. */
-	set_sync(!gate_polling() && (stubs_running <= 1 || stubs_running < (int)kernel.ncpus || place_packed()));
+	choose_sync();
 	if (value < 0 && value >= -4095)
 		resp.error = (int32_t)value;
 	else
@@ -65,6 +70,7 @@ static void proceed(uint64_t id)
 {
 	struct seccomp_notif_resp resp = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
+	choose_sync();
 	host_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 

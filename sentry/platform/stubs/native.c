@@ -213,18 +213,22 @@ static int pass(struct platform_thread *pt, int host_fd, int *use)
 
 /*
  * The closes of a batch. Numbers that follow one another become one call: what lies in between is nobody else's. Each is
- * notified, and so is the last one in any case.
+ * notified, and so is the last one in any case. *may_wait: that one may be made as late as with the next batch. Not if it is of
+ * a guarded number: those come round, and the next batch's file may be put there first.
  */
-static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd *out, const int *numbers, unsigned nfds)
+static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd *out, const int *numbers, unsigned nfds,
+			    bool *may_wait)
 {
 	unsigned n = 0, end;
 
+	*may_wait = false;
 	for (unsigned i = 0; i < nfds; i = end) {
 		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
 
 		end = i + 1;
+		*may_wait = !in_guarded_range(numbers[i]);
 		while (stubs_close_range && end < nfds && numbers[i] != NO_FD && numbers[end] == numbers[end - 1] + 1)
-			end++;
+			*may_wait &= !in_guarded_range(numbers[end++]);
 		if (end > i + 1)
 			close = (struct stub_cmd){SYS_close_range, {(uint64_t)numbers[i], (uint64_t)numbers[end - 1], 0}};
 		stubs_expect(pt, close.nr, nargs_of(close.nr), close.args);
@@ -235,12 +239,12 @@ static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd
 
 bool native_load(struct platform_thread *pt)
 {
-	bool closes;
+	bool close_reports;
 
-	return native_load_batch(pt, &closes);
+	return native_load_batch(pt, &close_reports);
 }
 
-bool native_load_batch(struct platform_thread *pt, bool *closes)
+bool native_load_batch(struct platform_thread *pt, bool *close_reports)
 {
 	int passed[BATCH_FDS], numbers[BATCH_FDS], use[BATCH_FDS];
 	unsigned nfds = 0, n = 0, taken = 0;
@@ -270,8 +274,7 @@ bool native_load_batch(struct platform_thread *pt, bool *closes)
 		memcpy((void *)&out[n++], &call->cmd, sizeof(call->cmd));
 		taken++;
 	}
-	n += load_closes(pt, out + n, numbers, nfds);
-	*closes = nfds != 0;
+	n += load_closes(pt, out + n, numbers, nfds, close_reports);
 	pt->mailbox->ncmds = n;
 	pt->nqueue -= taken;
 	if (pt->nqueue != 0)
@@ -302,7 +305,7 @@ int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t ne
 
 int native_flush(struct task *task, struct platform_thread *pt)
 {
-	bool closes;
+	bool close_reports;
 
 	(void)task;
 	while (pt->nqueue != 0) {
@@ -314,9 +317,9 @@ int native_flush(struct task *task, struct platform_thread *pt)
 			native_load(pt);
 			gate_reply(pt, GATE_RUN, 0, THREAD_GATE_RUNNING);
 		} else {
-			native_load_batch(pt, &closes);
-			pt->report_by_close = closes;
-			stubs_action(pt, closes ? STUB_RUN_CLOSE : STUB_RUN, THREAD_RUNNING);
+			native_load_batch(pt, &close_reports);
+			pt->report_by_close = close_reports;
+			stubs_action(pt, close_reports ? STUB_RUN_CLOSE : STUB_RUN, THREAD_RUNNING);
 		}
 		if (!stubs_wait(pt, &pt->event_ready))
 			return -LINUX_ESRCH;

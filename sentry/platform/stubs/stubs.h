@@ -60,6 +60,7 @@ struct host_proc {
 	struct list mm_link, all_link;
 	struct list threads;        /* platform_thread.proc_link */
 	unsigned nidle;             /* of them idle */
+	bool several;               /* it has had more than one */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns(); once it has ended: all */
 	uint64_t saved_ns, saved_user_ns; /* of its time, what tasks took along when they left it */
@@ -307,8 +308,8 @@ bool native_fits(const struct platform_thread *pt);
 bool native_needs_call(const struct platform_thread *pt);
 /* Moves up to a mailbox full of queued calls into the mailbox, descriptors passed; true if any. */
 bool native_load(struct platform_thread *pt);
-/* The same; *closes: the last of them is a close. */
-bool native_load_batch(struct platform_thread *pt, bool *closes);
+/* The same; *close_reports: the last of them is a close that may be the report, and wait for the thread's next action. */
+bool native_load_batch(struct platform_thread *pt, bool *close_reports);
 bool native_guard_fd(int fd, bool on);
 
 size_t stubs_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len);

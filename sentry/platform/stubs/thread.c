@@ -731,7 +731,7 @@ static void queue_reserve(struct platform_thread *pt, unsigned first, unsigned e
 		(void)native_queue_call(pt, &call);
 }
 
-/* A fork copies the descriptor table: what another thread was being handed in that moment is in the copy, too. */
+/* A fork or vfork copies the descriptor table: what another thread was being handed in that moment is in the copy, too. */
 static void queue_close_all(struct platform_thread *pt)
 {
 	struct native_call low = {.cmd = {SYS_close_range, {0, ~0U, 0}}, .host_fd = -1};
@@ -875,6 +875,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		}
 		if (kind == PLATFORM_CLONE_THREAD) {
 			pt->proc = parent->proc;
+			pt->proc->several = true;
 		} else {
 			pt->proc = proc_new(0, mm);
 			if (pt->proc == NULL)
@@ -924,9 +925,9 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto orphan;
 	}
 	pt->event_ready = false;
+	if (kind != PLATFORM_CLONE_THREAD && parent->proc->several)
+		queue_close_all(pt);
 	if (kind == PLATFORM_CLONE_FORK) {
-		if (parent->proc->threads.next != parent->proc->threads.prev)
-			queue_close_all(pt);
 		queue_reserve(pt, 0, pt->area);
 		queue_reserve(pt, pt->area + 1, mm->areas_made);
 	}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A batch of commands may end with a close that the host makes only when the thread has its next action, so after the next
+ * batch's descriptors were passed. The transport here is a stub that keeps a table of descriptors: no mapping may find its number
+ * closed, however numbers come round, and no new process may begin with a number that was its parent's.
+ */
+#include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/loop_internal.h"
+#include "sentry/kernel/task.h"
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stub_filter.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define GUARDED_FD 700
+#define OTHER_FD 701
+#define NUMBERS 128
+
+/* A thread in its trap door, alone in its host process at first. */
+static struct stub {
+	struct platform_thread *pt;
+	bool *open; /* the table of its process */
+	uint64_t held_lo, held_hi; /* the close that waits */
+	unsigned mapped, reports;
+} stubs[3];
+static bool tables[3][NUMBERS];
+static struct platform_thread threads[2];
+static struct platform_mm mm;
+
+static struct stub *stub_of(uint64_t id)
+{
+	cr_assert(id >= 1 && id <= 3);
+	return &stubs[id - 1];
+}
+
+static bool closes(const struct stub_cmd *c)
+{
+	return c->nr == SYS_close || c->nr == SYS_close_range;
+}
+
+static void host_closes(struct stub *s, uint64_t lo, uint64_t hi)
+{
+	for (uint64_t n = lo; n <= hi && n < NUMBERS; n++)
+		s->open[n] = false;
+}
+
+/* A thread clones: the new one is there, in its trap door, when the result is. */
+static void clones(struct stub *s)
+{
+	bool thread = (s->pt->mailbox->clone_flags & 0x10000) != 0; /* CLONE_THREAD */
+	struct host_proc *proc = thread ? s->pt->proc : list_last(&mm.procs, struct host_proc, mm_link);
+	struct platform_thread *child = list_last(&proc->threads, struct platform_thread, proc_link);
+	unsigned i = thread ? 1 : 2;
+
+	memcpy(tables[2], s->open, sizeof(tables[2]));
+	stubs[i] = (struct stub){.pt = child, .open = thread ? s->open : tables[2]};
+	child->call_id = i + 1;
+	thread_set_state(child, THREAD_FULL);
+	child->event_ready = true;
+	thread_set_state(s->pt, THREAD_FULL);
+	s->pt->result = 12345;
+	s->pt->event_ready = true;
+}
+
+/* What stub.c does. */
+static void run(struct stub *s, enum stub_action action)
+{
+	struct mailbox *m = s->pt->mailbox;
+	uint64_t n = m->ncmds;
+
+	if (action == STUB_CLONE) {
+		clones(s);
+		return;
+	}
+	cr_assert(action == STUB_RUN || action == STUB_RUN_CLOSE);
+	m->result = 0;
+	for (uint64_t i = 0; i < n; i++) {
+		const struct stub_cmd *c = &m->cmds[i];
+		uint64_t hi = c->nr == SYS_close_range ? c->args[1] : c->args[0];
+
+		if (c->nr == SYS_mmap && m->result == 0 && !(c->args[3] & MAP_ANONYMOUS)) {
+			if (c->args[4] >= NUMBERS || !s->open[c->args[4]])
+				m->result = (uint64_t)-EBADF;
+			else
+				s->mapped++;
+		} else if (closes(c) && i + 1 == n && action == STUB_RUN_CLOSE) {
+			s->held_lo = c->args[0];
+			s->held_hi = hi;
+			s->pt->held = true;
+			s->reports++;
+		} else if (closes(c)) {
+			host_closes(s, c->args[0], hi);
+		}
+	}
+	/* What op_done does. */
+	cr_assert_eq(s->pt->report_by_close, s->pt->held);
+	s->pt->report_by_close = false;
+	thread_set_state(s->pt, THREAD_FULL);
+	s->pt->result = (int64_t)m->result;
+	s->pt->event_ready = true;
+}
+
+static void answer(uint64_t id, int64_t value)
+{
+	run(stub_of(id), (enum stub_action)value);
+}
+
+static void proceed(uint64_t id)
+{
+	struct stub *s = stub_of(id);
+
+	host_closes(s, s->held_lo, s->held_hi);
+	run(s, ((struct gate_box *)((char *)s->pt->mailbox + GATE_BOX))->result);
+}
+
+static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
+{
+	struct stub *s = stub_of(id);
+	int number = at >= 0 ? at : 0;
+
+	cr_assert(!with_answer && (fd == GUARDED_FD) == (at >= 0));
+	while (at < 0 && s->open[number])
+		number++;
+	s->open[number] = true;
+	return number;
+}
+
+static const struct stub_transport model = {.answer = answer, .proceed = proceed, .pass_fd = pass_fd};
+
+static void begin(void)
+{
+	int err;
+
+	cr_assert_eq(loop_init(), 0);
+	transport = &model;
+	stubs_close_range = true;
+	cr_assert(native_guard_fd(GUARDED_FD, true));
+	for (unsigned i = 0; i < 2; i++) {
+		struct platform_thread *pt = &threads[i];
+
+		stubs[i] = (struct stub){.pt = pt, .open = tables[i]};
+		list_init(&pt->gate_link);
+		list_init(&pt->narrow_link);
+		stubs_thread_timer_init(pt);
+		pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &err);
+		cr_assert_not_null(pt->mailbox);
+		pt->call_id = i + 1;
+		thread_set_state(pt, THREAD_FULL);
+	}
+}
+
+static int map(struct stub *s, int fd)
+{
+	struct platform_mm_cmd cmd = {
+		.op = PLATFORM_MMAP, .addr = 0x10000, .len = 0x1000, .prot = PROT_READ, .flags = MAP_PRIVATE, .host_fd = fd};
+
+	cr_assert_eq(native_queue(s->pt, &cmd), 0);
+	return native_flush(NULL, s->pt);
+}
+
+/* While one process's close waits the others use all other numbers: its next batch gets the same one again. */
+Test(held_close, is_not_of_a_number_that_comes_round)
+{
+	begin();
+	for (unsigned turn = 0; turn < 3; turn++) {
+		cr_assert_eq(map(&stubs[0], GUARDED_FD), 0);
+		for (unsigned i = STUB_GUARDED_LO + 1; i < STUB_GUARDED_HI; i++)
+			cr_assert_eq(map(&stubs[1], GUARDED_FD), 0);
+	}
+	cr_assert_eq(map(&stubs[0], GUARDED_FD), 0);
+	cr_assert_eq(stubs[0].mapped, 4);
+	for (unsigned i = STUB_GUARDED_LO; i < STUB_GUARDED_HI; i++)
+		cr_assert(!stubs[0].open[i] && !stubs[1].open[i]);
+}
+
+/* Of any other it is the report, and the table has one such file at most. */
+Test(held_close, reports_otherwise)
+{
+	unsigned n = 0;
+
+	begin();
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_eq(map(&stubs[0], OTHER_FD), 0);
+	cr_assert_eq(stubs[0].reports, 5);
+	for (unsigned i = 0; i < NUMBERS; i++)
+		n += stubs[0].open[i];
+	cr_assert_eq(n, 1);
+	/* It is closed when something else is commanded. */
+	cr_assert_eq(map(&stubs[0], GUARDED_FD), 0);
+	for (unsigned i = 0; i < NUMBERS; i++)
+		cr_assert(!stubs[0].open[i]);
+}
+
+/* What another thread of the parent was handed is in a child's table until the child goes on, and not after that. */
+Test(held_close, is_made_in_a_child_that_copies_the_table)
+{
+	struct task parent = {.pt = &threads[0]}, thread = {0}, child = {0};
+	struct regs regs = {0};
+	unsigned n = 0;
+
+	begin();
+	ref_init(&mm.ref);
+	list_init(&mm.procs);
+	list_init(&mm.dying);
+	list_init(&mm.spares);
+	mm.areas[0] = mm.areas_made = 1;
+	threads[0].proc = proc_new(12344, &mm);
+	cr_assert_not_null(threads[0].proc);
+	list_init(&threads[0].proc_link);
+	list_add_tail(&threads[0].proc->threads, &threads[0].proc_link);
+	cr_assert_eq(stubs_clone(&parent, &thread, PLATFORM_CLONE_THREAD, &regs), 0);
+	cr_assert_eq(thread.pt, stubs[1].pt);
+	cr_assert_eq(map(&stubs[0], GUARDED_FD), 0); /* nothing of the first's is open */
+
+	cr_assert_eq(map(&stubs[1], OTHER_FD), 0);
+	cr_assert_eq(stubs[1].reports, 1);
+	cr_assert_eq(stubs_clone(&parent, &child, PLATFORM_CLONE_VFORK, &regs), 0);
+	cr_assert_eq(child.pt, stubs[2].pt);
+	for (unsigned i = 0; i < NUMBERS; i++)
+		n += tables[2][i];
+	cr_assert_gt(n, 0);
+	cr_assert_eq(native_flush(NULL, child.pt), 0);
+	for (unsigned i = 0; i < NUMBERS; i++)
+		cr_assert(!tables[2][i]);
+}
