@@ -983,6 +983,11 @@ void gate_stalled(unused_arg struct platform_thread *pt)
 	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
 }
 
+void gate_stream_pause(unused_arg struct gate_box *box)
+{
+	__builtin_ia32_pause();
+}
+
 uint64_t gate_ticks_us(void)
 {
 	return poll_state.ticks_us;

@@ -183,8 +183,8 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 			asked += n;
 		}
 		carried = __atomic_load_n(&box->carried, __ATOMIC_ACQUIRE) - first;
-		if (carried > posted)
-			break; /* not as our shim does it */
+		if (carried < done || carried > posted)
+			break; /* not as our shim does it: it neither goes back nor ahead of us */
 		now = __builtin_ia32_rdtsc();
 		if (carried != done) {
 			for (; done != carried; done++) {
@@ -203,7 +203,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 		}
 		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) != 0 || now - since > STALL_US * us)
 			break;
-		__builtin_ia32_pause();
+		gate_stream_pause(box);
 	}
 	pt->stream_next = first + posted;
 	gate_counts.streams++;
