@@ -679,6 +679,7 @@ void gate_fresh(struct platform_thread *pt)
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
 	box->robust = pt->robust = 0;
+	gate_stream_forget(pt);
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)

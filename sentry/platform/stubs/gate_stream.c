@@ -22,9 +22,11 @@
  * What copies a large buffer in small pieces (a pipe's pages) has it fetched in larger ones (gate_fetch). Such bytes are as old as
  * those that come along with a call, and are forgotten where those are.
  *
- * After a stall the shim may still be about to carry a piece. It does so before it looks at the answer, so before the guest's
- * thread goes on; the bytes are the call's own, if nothing else is put into the ring meanwhile: so nothing goes back with this
- * call's answer any more but what is written afterwards at the very beginning of the data.
+ * After a stall the lines are taken back, but the shim may still be in the middle of a piece. It finishes it before it looks at
+ * the answer, so before the guest's thread goes on; the bytes are the call's own, if nothing else is put into the ring
+ * meanwhile: so nothing goes back with this call's answer any more but what is written afterwards at the very beginning of the
+ * data. What remains: if a call writes the same bytes twice (readv with buffers that overlap), those of the one late piece may
+ * win over later ones.
  */
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/bell.h"
@@ -143,6 +145,15 @@ bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len
 	return true;
 }
 
+/* Lines name a piece of the past: a shim waits for one of the last GATE_PIECES that were posted, or the next. */
+void gate_stream_forget(struct platform_thread *pt)
+{
+	struct gate_box *box = box_of(pt);
+
+	for (unsigned i = 0; i < GATE_PIECES; i++)
+		__atomic_store_n(&box->pieces[i].number, pt->stream_next - GATE_PIECES, __ATOMIC_RELEASE);
+}
+
 bool gate_may_stream(const struct platform_thread *pt)
 {
 	return pt->state == THREAD_GATE && pt->event.kind == PLATFORM_SYSCALL && gate_polls() && !pt->gate_waits && !pt->slept &&
@@ -208,6 +219,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 	pt->stream_next = first + posted;
 	gate_counts.streams++;
 	if (moved < len) {
+		gate_stream_forget(pt);
 		pt->stream_off = true;
 		gate_flush(pt->task); /* by process_vm_writev: no stream is left to take */
 		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) == 0)
