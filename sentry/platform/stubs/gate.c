@@ -555,6 +555,8 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		}
 		if (len < LARGE_COPY)
 			memcpy(data_of(pt) + pt->data_used, src, len);
+		else if (s->len >= GATE_STREAM_MIN && gate_polls() && (uintptr_t)(data_of(pt) + pt->data_used) % 16 == 0)
+			gate_copy_away(data_of(pt) + pt->data_used, src, len); /* small parts of a large read, as of a pipe */
 		else
 			gate_copy(data_of(pt) + pt->data_used, src, len);
 		pt->data_used += (uint32_t)len;

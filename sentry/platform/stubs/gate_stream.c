@@ -41,8 +41,7 @@
 #define STALL_US 20U /* no piece has been carried for so long */
 #define TOTAL_US 60U /* waits of a stream, and a microsecond for each 4 KiB */
 
-/* len bytes past the caches. dst begins a page. */
-static void copy_away(char *dst, const char *src, size_t len)
+void gate_copy_away(char *dst, const char *src, size_t len)
 {
 	for (; len >= 64; len -= 64, dst += 64, src += 64) {
 		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
@@ -100,7 +99,7 @@ static void move(struct cursor *c, char *place, size_t len, bool out)
 		at = (char *)c->vec->data + c->off;
 		/* Only the last part of a piece may have an end that isn't a line's. */
 		if (out && (uintptr_t)place % 16 == 0)
-			copy_away(place, at, n);
+			gate_copy_away(place, at, n);
 		else
 			gate_copy(out ? place : at, out ? at : place, n);
 		c->off += n;
