@@ -844,7 +844,8 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 	if ((mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE)) &&
 	    (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE)))
 		return -LINUX_EPERM;
-	if (!(mode & LINUX_FALLOC_FL_KEEP_SIZE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
+	/* As Linux has it: even if the size is to stay. */
+	if (!(mode & LINUX_FALLOC_FL_PUNCH_HOLE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
 		return -LINUX_EPERM;
 	mem_dirty(n);
 	n->data.kept_size |= (mode & LINUX_FALLOC_FL_KEEP_SIZE) != 0;

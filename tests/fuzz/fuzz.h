@@ -102,6 +102,8 @@ struct fuzz_host {
 	ssize_t (*libc_recvmsg)(int fd, struct msghdr *msg, int flags);       /* -1, EAGAIN */
 	void (*bound)(int fd, const uint8_t *addr, bool v6, uint16_t port);   /* looks at what bind(2) was given */
 	int (*libc_accept)(struct sockaddr *addr, socklen_t *len);            /* -1, EAGAIN */
+	void (*stream_pause)(void *box); /* the shim's side of a stream's wait; NULL: it does nothing */
+	bool streaming;        /* a stream's time has come: the gate polls, and is patient */
 	uint64_t last_random;  /* the last 8 bytes that host_getrandom gave at once */
 	uint64_t now;          /* all clocks; a microsecond goes by whenever one is read */
 	bool descriptors_only; /* open(2) gives O_PATH descriptors only, and fopen(3) nothing */

@@ -221,3 +221,25 @@ WRAPS(FILE *, fopen, const char *path, const char *mode)
 	}
 	return __real_fopen(path, mode);
 }
+
+struct gate_box;
+void __wrap_gate_stream_pause(struct gate_box *box);
+void __wrap_gate_stream_pause(struct gate_box *box)
+{
+	if (fuzz_host.stream_pause != NULL)
+		fuzz_host.stream_pause(box);
+}
+
+bool __real_gate_polls(void);
+bool __wrap_gate_polls(void);
+bool __wrap_gate_polls(void)
+{
+	return fuzz_host.streaming || __real_gate_polls();
+}
+
+uint64_t __real_gate_ticks_us(void);
+uint64_t __wrap_gate_ticks_us(void);
+uint64_t __wrap_gate_ticks_us(void)
+{
+	return fuzz_host.streaming ? 20000 : __real_gate_ticks_us();
+}

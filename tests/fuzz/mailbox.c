@@ -9,7 +9,7 @@
  *	    ^---------------- transport: answer, proceed, pass_fd <-------------------------'
  *
  * Threads also call by the gate, or say so: their boxes hold any kind, segments, answers and states, and are written while
- * calls are served, by themselves or by others; the sentry polls or sleeps.
+ * calls are served, by themselves or by others; the sentry polls or sleeps. Streams' pieces are carried, said to be, or not.
  *
  * Only what the guest controls is forged: not the zygote, nor a thread before its first guest instruction, nor the
  *host's word who is calling and who has died. Checked: only processes of this sandbox are signalled or looked into, a
@@ -260,11 +260,16 @@ static bool does_expected(struct sim *s)
 
 /* ---- the gate ---- */
 
+static struct gate_box *box_at(const struct platform_thread *pt)
+{
+	return (struct gate_box *)((char *)pt->mailbox + GATE_BOX);
+}
+
 static struct gate_box *box_of(const struct sim *s)
 {
 	struct platform_thread *pt = thread_find(s->tid);
 
-	return pt != NULL ? (struct gate_box *)((char *)pt->mailbox + GATE_BOX) : NULL;
+	return pt != NULL ? box_at(pt) : NULL;
 }
 
 static uint64_t some_addr(void)
@@ -367,6 +372,86 @@ static void shim_step(struct sim *s)
 	}
 }
 
+/* While a stream waits: pieces are carried, in order or as a guest may say so, or not at all. */
+static unsigned stream_lies;
+
+static void on_stream_pause(void *at)
+{
+	struct gate_box *box = at;
+	uint32_t carried = box->carried;
+	struct gate_piece *p = &box->pieces[carried % GATE_PIECES];
+	uint8_t b = fuzz_u8(&input);
+
+	if (b < 0xa0)
+		stream_lies++;
+	switch (b >> 5) {
+	case 0:
+		box->carried = box->stream_first;
+		break;
+	case 1:
+		box->carried = carried - (b & 7);
+		break;
+	case 2:
+		box->broken = b & 1;
+		break;
+	case 3:
+		box->carried = b & 16 ? fuzz_u32(&input) : carried + (b & 15);
+		break;
+	case 4:
+		box->pieces[b & 3].number = box->stream_first = carried + (b >> 2 & 7);
+		break;
+	default:
+		/* The next piece, if there is one: every byte says where it lies. */
+		if (!fuzz_more(&input) || p->number != carried + 1)
+			break;
+		for (uint32_t i = 0; p->in && i < MIN(p->len, GATE_PIECE_MAX); i++)
+			((char *)box)[GATE_STREAM_AT - GATE_BOX + carried % GATE_PIECES * GATE_PIECE_MAX + i] =
+				(char)((p->addr + i) % 251);
+		box->carried = carried + 1;
+	}
+}
+
+/* Streams alone, one after the other, of a thread whose call is served; the ones of whole processes need more luck. */
+static void streams(void)
+{
+	static struct mailbox *mailbox;
+	struct platform_thread pt = {.state = THREAD_GATE, .stream_next = fuzz_u32(&input)};
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (mailbox == NULL)
+		mailbox = aligned_alloc(PAGE_SIZE, MAILBOX_SIZE);
+	FUZZ_CHECK(task != NULL && mailbox != NULL);
+	memset(mailbox, 0, MAILBOX_SIZE);
+	pt.mailbox = mailbox;
+	pt.event.kind = PLATFORM_SYSCALL;
+	pt.task = task;
+	task->pt = &pt;
+	fuzz_host.streaming = true;
+	while (fuzz_more(&input)) {
+		size_t len = GATE_STREAM_MIN + fuzz_u16(&input) * 3, cut = fuzz_u16(&input) % GATE_STREAM_MIN + 1, moved;
+		bool out = fuzz_u8(&input) & 1;
+		char *a = malloc(cut), *b = malloc(len - cut + 1);
+		struct platform_bytes vec[2] = {{a, cut}, {b, len - cut}};
+
+		FUZZ_CHECK(a != NULL && b != NULL);
+		memset(a, 1, cut);
+		memset(b, 1, len - cut + 1);
+		stream_lies = 0;
+		pt.stream_off = false;
+		moved = gate_stream(&pt, out, WINDOW, vec, len);
+		FUZZ_CHECK(moved <= len);
+		for (size_t i = 0; !out && stream_lies == 0 && i < moved; i++)
+			FUZZ_CHECK((uint8_t)(i < cut ? a[i] : b[i - cut]) == (WINDOW + i) % 251);
+		/* No line is left that an honest shim would take before it is filled. */
+		for (uint32_t i = 0; moved < len && i < GATE_PIECES; i++)
+			FUZZ_CHECK(box_at(&pt)->pieces[i].number == pt.stream_next - GATE_PIECES);
+		free(a);
+		free(b);
+	}
+	fuzz_host.streaming = false;
+	free(task);
+}
+
 /* Somebody writes into the box. */
 static void forge_box(struct sim *s)
 {
@@ -375,7 +460,8 @@ static void forge_box(struct sim *s)
 		offsetof(struct gate_box, args),   offsetof(struct gate_box, long_nr), offsetof(struct gate_box, segs),
 		offsetof(struct gate_box, result), offsetof(struct gate_box, pending),
 		offsetof(struct gate_box, outs),   offsetof(struct gate_box, known),
-		offsetof(struct gate_box, bell),   offsetof(struct gate_box, errand)};
+		offsetof(struct gate_box, bell),   offsetof(struct gate_box, errand),
+		offsetof(struct gate_box, carried), offsetof(struct gate_box, pieces)};
 	struct gate_box *box = box_of(s);
 	uint8_t b = fuzz_u8(&input);
 
@@ -404,6 +490,7 @@ static void guest_call(struct sim *s)
 	static const uint64_t words[] = {
 		0,    1, 2,    17, 0x11,      0x50f00, 0x3d0f00, 0x4111, WINDOW, WINDOW + 0x1000, WINDOW + 0x4000,
 		4096, 3, 0x22, 9,  UINT64_MAX};
+	static const uint64_t large[] = {0x4000, 0x6001, 0x8000, 200000};
 	uint8_t b = fuzz_u8(&input);
 	int nr = b < 0xf0 ? numbers[b % ARRAY_LEN(numbers)] : fuzz_u16(&input) % 470;
 	struct platform_thread *pt = thread_find(s->tid);
@@ -411,7 +498,7 @@ static void guest_call(struct sim *s)
 
 	for (unsigned i = 0; i < 6; i++) {
 		b = fuzz_u8(&input);
-		args[i] = b < 0xf0 ? words[b & 15] : fuzz_u64(&input);
+		args[i] = b < 0xe0 ? words[b & 15] : b < 0xf0 ? large[b & 3] : fuzz_u64(&input);
 	}
 	b = fuzz_u8(&input);
 	if (nr >= SYSCALL_MAX || syscall_table[nr].verdict != SYSCALL_TRAP || (b & 15) == 15) {
@@ -732,6 +819,7 @@ static void init(void)
 	FUZZ_CHECK(gate_boot() >= 0);
 	fuzz_host.poll = on_poll;
 	fuzz_host.kill = on_kill;
+	fuzz_host.stream_pause = on_stream_pause;
 	fuzz_host.guest_copy = on_copy;
 	FUZZ_CHECK(gate_boot() >= 0);
 }
@@ -771,7 +859,12 @@ static void run(const uint8_t *data, size_t size)
 	steps = 0;
 	free_tid = 0;
 	over = false;
-	cpus = 1 + (fuzz_u8(&input) & 1); /* with two it polls, and says where threads run */
+	cpus = fuzz_u8(&input);
+	if (cpus >= 0xe0) {
+		streams();
+		return;
+	}
+	cpus = 1 + (cpus & 1); /* with two it polls, and says where threads run */
 	gate_set_cpus(cpus);
 	place_init(cpus, UINT64_MAX >> (64 - cpus));
 	world_run_from(begin, true);

@@ -236,6 +236,29 @@ TEST(errors_of_truncate)
 	close(reader);
 }
 
+/* What fills pages makes no file larger than was asked. */
+TEST(fallocate_sets_just_the_size_asked_for)
+{
+	int fd;
+
+	t_scratch();
+	fd = MUST(open("f", O_RDWR | O_CREAT, 0600));
+	CHECK_OK(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1 << 20));
+	CHECK_EQ(size_of(fd), 0);
+	CHECK_OK(syscall(SYS_fallocate, fd, 0, 0, 100));
+	CHECK_EQ(size_of(fd), 100);
+	CHECK_EQ(pwrite(fd, "x", 1, 200), 1);
+	CHECK_EQ(size_of(fd), 201);
+	CHECK_OK(ftruncate(fd, 5000));
+	CHECK_OK(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1 << 20));
+	CHECK_EQ(size_of(fd), 5000);
+	close(fd);
+	fd = MUST(open("g", O_RDWR | O_CREAT, 0600));
+	CHECK_OK(syscall(SYS_fallocate, fd, 0, 0, 100));
+	CHECK_EQ(size_of(fd), 100);
+	close(fd);
+}
+
 TEST(fallocate_reserves_punches_and_zeroes)
 {
 	int fd, reader, fds[2];

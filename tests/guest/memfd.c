@@ -72,6 +72,9 @@ TEST(grow_and_shrink_seals_fix_the_size)
 	CHECK_ERR(pwrite(fd, "x", 1, 5000), EPERM);
 	CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
 	CHECK_ERR(fallocate(fd, 0, 0, 10000), EPERM);
+	CHECK_ERR(fallocate(fd, 1 /* keep the size */, 0, 1 << 20), EPERM);
+	CHECK_OK(fallocate(fd, 1, 0, 200));
+	CHECK_EQ(lseek(fd, 0, SEEK_END), 200);
 	CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW);
 	close(fd);
 }

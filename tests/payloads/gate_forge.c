@@ -23,6 +23,7 @@ static void *caller(void *arg)
 		void *m;
 
 		(void)!write(fds[1], buf, 5000);
+		(void)!write(fds[1], buf, 50000);
 		poll(&p, 1, 0);
 		(void)!read(fds[0], buf, sizeof(buf));
 		getppid();
@@ -38,7 +39,8 @@ static void attack(unsigned seed)
 		offsetof(struct gate_box, args),    offsetof(struct gate_box, asked),   offsetof(struct gate_box, segs),
 		offsetof(struct gate_box, result),  offsetof(struct gate_box, long_nr), offsetof(struct gate_box, pending),
 		offsetof(struct gate_box, outs),    offsetof(struct gate_box, known),   offsetof(struct gate_box, bell),
-		offsetof(struct gate_box, errand),  offsetof(struct gate_box, futex_seq)};
+		offsetof(struct gate_box, errand),  offsetof(struct gate_box, futex_seq),
+		offsetof(struct gate_box, carried), offsetof(struct gate_box, broken),  offsetof(struct gate_box, pieces)};
 	uint64_t x = seed * 0x9e3779b97f4a7c15UL + 1;
 	pthread_t thread;
 

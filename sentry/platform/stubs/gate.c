@@ -566,6 +566,8 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		}
 		if (len < LARGE_COPY)
 			memcpy(data_of(pt) + pt->data_used, src, len);
+		else if (s->len >= GATE_STREAM_MIN && gate_polls() && (uintptr_t)(data_of(pt) + pt->data_used) % 16 == 0)
+			gate_copy_away(data_of(pt) + pt->data_used, src, len); /* small parts of a large read, as of a pipe */
 		else
 			gate_copy(data_of(pt) + pt->data_used, src, len);
 		pt->data_used += (uint32_t)len;
@@ -716,6 +718,7 @@ void gate_fresh(struct platform_thread *pt)
 	box->restorer = pt->restorer = 0;
 	box->robust = pt->robust = 0;
 	pt->salted = false;
+	gate_stream_forget(pt);
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
 	/* A thread that is still to come can't have rung; the last one's bell, if it died in the trap door, is not its. */
 	if (pt->tid == 0)
@@ -1073,6 +1076,11 @@ void gate_stalled(unused_arg struct platform_thread *pt)
 {
 	gate_counts.stalls++;
 	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
+}
+
+void gate_stream_pause(unused_arg struct gate_box *box)
+{
+	__builtin_ia32_pause();
 }
 
 uint64_t gate_ticks_us(void)

@@ -57,8 +57,14 @@ bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len
 void gate_fetched_old(const struct platform_thread *pt);
 /* memcpy for guests' bytes; see there. */
 void gate_copy(void *to, const void *from, size_t len);
+/* The same past the caches, for the other CPU. dst is a multiple of 16. */
+void gate_copy_away(char *dst, const char *src, size_t len);
 /* A stream's shim didn't carry: its CPU is needed for something else. */
 void gate_stalled(struct platform_thread *pt);
+/* No line of the box's asks for a piece any more: neither a stream that stalled nor the last thread that had the mailbox. */
+void gate_stream_forget(struct platform_thread *pt);
+/* A moment's wait for the shim that has this box; what fuzzers act in. */
+void gate_stream_pause(struct gate_box *box);
 uint64_t gate_ticks_us(void);
 
 /* The word by which the shim is made to enter the trap door. */

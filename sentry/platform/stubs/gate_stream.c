@@ -22,9 +22,11 @@
  * What copies a large buffer in small pieces (a pipe's pages) has it fetched in larger ones (gate_fetch). Such bytes are as old as
  * those that come along with a call, and are forgotten where those are.
  *
- * After a stall the shim may still be about to carry a piece. It does so before it looks at the answer, so before the guest's
- * thread goes on; the bytes are the call's own, if nothing else is put into the ring meanwhile: so nothing goes back with this
- * call's answer any more but what is written afterwards at the very beginning of the data.
+ * After a stall the lines are taken back, but the shim may still be in the middle of a piece. It finishes it before it looks at
+ * the answer, so before the guest's thread goes on; the bytes are the call's own, if nothing else is put into the ring
+ * meanwhile: so nothing goes back with this call's answer any more but what is written afterwards at the very beginning of the
+ * data. What remains: if a call writes the same bytes twice (readv with buffers that overlap), those of the one late piece may
+ * win over later ones.
  */
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/bell.h"
@@ -39,8 +41,7 @@
 #define STALL_US 20U /* no piece has been carried for so long */
 #define TOTAL_US 60U /* waits of a stream, and a microsecond for each 4 KiB */
 
-/* len bytes past the caches. dst begins a page. */
-static void copy_away(char *dst, const char *src, size_t len)
+void gate_copy_away(char *dst, const char *src, size_t len)
 {
 	for (; len >= 64; len -= 64, dst += 64, src += 64) {
 		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
@@ -98,7 +99,7 @@ static void move(struct cursor *c, char *place, size_t len, bool out)
 		at = (char *)c->vec->data + c->off;
 		/* Only the last part of a piece may have an end that isn't a line's. */
 		if (out && (uintptr_t)place % 16 == 0)
-			copy_away(place, at, n);
+			gate_copy_away(place, at, n);
 		else
 			gate_copy(out ? place : at, out ? at : place, n);
 		c->off += n;
@@ -143,6 +144,15 @@ bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len
 	return true;
 }
 
+/* Lines name a piece of the past: a shim waits for one of the last GATE_PIECES that were posted, or the next. */
+void gate_stream_forget(struct platform_thread *pt)
+{
+	struct gate_box *box = box_of(pt);
+
+	for (unsigned i = 0; i < GATE_PIECES; i++)
+		__atomic_store_n(&box->pieces[i].number, pt->stream_next - GATE_PIECES, __ATOMIC_RELEASE);
+}
+
 bool gate_may_stream(const struct platform_thread *pt)
 {
 	return pt->state == THREAD_GATE && pt->event.kind == PLATFORM_SYSCALL && gate_polls() && !pt->gate_waits && !pt->slept &&
@@ -183,8 +193,8 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 			asked += n;
 		}
 		carried = __atomic_load_n(&box->carried, __ATOMIC_ACQUIRE) - first;
-		if (carried > posted)
-			break; /* not as our shim does it */
+		if (carried < done || carried > posted)
+			break; /* not as our shim does it: it neither goes back nor ahead of us */
 		now = __builtin_ia32_rdtsc();
 		if (carried != done) {
 			for (; done != carried; done++) {
@@ -203,11 +213,12 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 		}
 		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) != 0 || now - since > STALL_US * us)
 			break;
-		__builtin_ia32_pause();
+		gate_stream_pause(box);
 	}
 	pt->stream_next = first + posted;
 	gate_counts.streams++;
 	if (moved < len) {
+		gate_stream_forget(pt);
 		pt->stream_off = true;
 		gate_flush(pt->task); /* by process_vm_writev: no stream is left to take */
 		if (__atomic_load_n(&box->broken, __ATOMIC_ACQUIRE) == 0)

@@ -25,3 +25,23 @@ Test(gate_fresh, a_dead_threads_bell_is_not_its_successors)
 	cr_assert(eq(u32, box->state, GATE_IDLE));
 	free(mailbox);
 }
+
+/* A shim waits for the line of a place to say n + 1: what the last thread's streams left there never does. */
+Test(gate_fresh, a_dead_threads_pieces_are_not_its_successors)
+{
+	struct mailbox *mailbox = calloc(1, MAILBOX_SIZE);
+	struct gate_box *box = (struct gate_box *)((char *)mailbox + GATE_BOX);
+	struct platform_thread to_come = {.mailbox = mailbox}, idle = {.mailbox = mailbox, .tid = 17, .stream_next = 4};
+	struct platform_thread *both[] = {&to_come, &idle};
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t next = both[i]->stream_next;
+
+		for (uint32_t n = next; n < next + GATE_PIECES; n++)
+			box->pieces[n % GATE_PIECES].number = n + 1;
+		gate_fresh(both[i]);
+		for (uint32_t n = next; n < next + GATE_PIECES; n++)
+			cr_assert(ne(u32, box->pieces[n % GATE_PIECES].number, n + 1));
+	}
+	free(mailbox);
+}
