@@ -226,6 +226,7 @@ struct gate_box {
 	uint64_t local;  /* calls answered in the shim, for statistics */
 	uint64_t waited; /* the shim's: how long for the last answer, in ticks */
 	uint32_t spin_skip, spin_level, spin_trial; /* the shim's: futex waits to come that don't spin, how often it was in vain */
+	uint64_t futexes; /* of local: futex calls */
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");

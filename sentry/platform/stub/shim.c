@@ -521,6 +521,7 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 	case GATE_CLASS_FUTEX:
 		if (!futex_alone(box, args, value))
 			return 0;
+		box->futexes++;
 		break;
 	case GATE_CLASS_ROBUST:
 		if (args[1] != 24) /* sizeof(struct robust_list_head) */

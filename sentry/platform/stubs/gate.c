@@ -166,6 +166,7 @@ static void hint(struct platform_thread *pt, uint32_t state)
 }
 
 static void futex_call(const struct platform_thread *pt);
+static void futex_gone(const struct platform_thread *pt);
 
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
@@ -328,6 +329,7 @@ void gate_gone(struct platform_thread *pt)
 {
 	if (idle == pt)
 		idle = NULL;
+	futex_gone(pt);
 	bell_free(pt);
 }
 
@@ -785,6 +787,11 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 	return *(volatile uint64_t *)&box_of(pt)->local;
 }
 
+uint64_t gate_local_futexes(const struct platform_thread *pt)
+{
+	return *(volatile uint64_t *)&box_of(pt)->futexes;
+}
+
 /* ---- polling ---- */
 
 #define BURST_GAP_NS 100000 /* calls closer than this ... */
@@ -815,7 +822,7 @@ static struct {
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
 	unsigned futexes; /* of the calls, if they are of two threads */
-	const struct platform_thread *pair[2]; /* compared only */
+	const struct platform_thread *pair[2]; /* whose they are */
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
@@ -1026,10 +1033,18 @@ static void futex_call(const struct platform_thread *pt)
 		poll_state.futexes = 0; /* more than there are CPUs: no hope */
 }
 
+static void futex_gone(const struct platform_thread *pt)
+{
+	if (poll_state.pair[0] != pt && poll_state.pair[1] != pt)
+		return;
+	poll_state.pair[0] = poll_state.pair[1] = NULL;
+	poll_state.futexes = 0;
+}
+
 /* Two threads that wake each other by futexes don't need us, if each has a CPU: but we have one of them. */
 static bool two_alone(void)
 {
-	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart())
+	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart(poll_state.pair))
 		return false;
 	gate_counts.ends[GATE_END_FUTEXES]++;
 	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);
