@@ -291,12 +291,13 @@ static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, c
 #define GATE_MAX_NR 512U
 #define GATE_BELLS 1024U
 #define GATE_FUTEX_PLACES 1024U
+#define GATE_FUTEX_SPIN_US 50U /* the shim's patience with a private futex's word */
 
 struct gate_ro {
 	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
 	uint32_t cpu;    /* where the sentry runs: spinning for it there is in vain */
 	uint32_t spin;   /* time stamp counter ticks to spin for an answer */
-	uint32_t futex_spin; /* ticks to spin for a private futex's word to change; 0: there is no CPU for that */
+	uint32_t futex_spin; /* GATE_FUTEX_SPIN_US in ticks, to spin for a private futex's word to change; 0: there is no CPU for that */
 	uint32_t futex_trial; /* changes when threads have been put apart: those who had given up spinning shall try again */
 	uint32_t futex_spinners; /* so many threads of an address space at once */
 	/*

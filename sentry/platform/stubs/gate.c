@@ -803,7 +803,6 @@ uint64_t gate_local_futexes(const struct platform_thread *pt)
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
-#define FUTEX_SPIN_US 50    /* its patience with a private futex's word */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
 #define LARGE_BYTES 8192U   /* mean bytes of a call from which it is dearer to move them to another CPU than to be woken */
@@ -865,7 +864,7 @@ static void spinning_is(bool polling)
 	if (gate_ro == NULL)
 		return; /* it is made later */
 	gate_ro->futex_spinners = free > 1 ? free - 1 : 0;
-	gate_ro->futex_spin = free > 1 ? (uint32_t)(FUTEX_SPIN_US * ticks_per_us()) : 0;
+	gate_ro->futex_spin = free > 1 ? (uint32_t)(GATE_FUTEX_SPIN_US * ticks_per_us()) : 0;
 }
 
 void gate_set_cpus(unsigned cpus)
