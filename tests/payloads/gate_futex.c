@@ -66,6 +66,7 @@ static void attack(unsigned what, uint64_t area)
 				BOX(a)->spin_level = i;
 				BOX(a)->spin_trial = i;
 				BOX(a)->local = ~0UL;
+				BOX(a)->futexes += 0x100000;
 			}
 			break;
 		}

@@ -278,6 +278,7 @@ struct gate_box {
 	uint32_t stream_first; /* sentry to shim */
 	uint64_t futex_salt; /* sentry to shim: see gate_futex_place */
 	uint32_t spin_skip, spin_level, spin_trial; /* the shim's: futex waits to come that don't spin, how often it was in vain */
+	uint64_t futexes; /* of local: futex calls */
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
@@ -345,12 +346,13 @@ static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, c
 #define GATE_MAX_NR 512U
 #define GATE_BELLS 1024U
 #define GATE_FUTEX_PLACES 1024U
+#define GATE_FUTEX_SPIN_US 50U /* the shim's patience with a private futex's word */
 
 struct gate_ro {
 	uint32_t asleep; /* nobody looks at doorbells: wait by a call */
 	uint32_t cpu;    /* where the sentry runs: spinning for it there is in vain */
 	uint32_t spin;   /* time stamp counter ticks to spin for an answer */
-	uint32_t futex_spin; /* ticks to spin for a private futex's word to change; 0: there is no CPU for that */
+	uint32_t futex_spin; /* GATE_FUTEX_SPIN_US in ticks, to spin for a private futex's word to change; 0: there is no CPU for that */
 	uint32_t futex_trial; /* changes when threads have been put apart: those who had given up spinning shall try again */
 	uint32_t futex_spinners; /* so many threads of an address space at once */
 	/*

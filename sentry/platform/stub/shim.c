@@ -214,6 +214,8 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 #define SPIN_TURN 32U /* part of the patience that goes into waiting for one's turn to spin */
 #define SPIN_PROBE 8U /* times as patient: whoever was given up sleeps, and it takes so long until it is awake */
 #define SPIN_SHORTEST_NS 1000000
+#define SPIN_PART 32 /* of the time that a wait is given: the sentry begins to count that when the call comes */
+#define SPIN_LONGEST_NS (1000000000 / SPIN_PART) /* longer than any patience */
 
 static inline struct gate_mm *mm_of(void)
 {
@@ -257,17 +259,19 @@ static int nobody_waits(const struct gate_box *box, uint64_t addr)
 	       __atomic_load_n(&ro->futex_waiters[gate_futex_place(box->futex_salt, addr)], __ATOMIC_RELAXED) == 0;
 }
 
-/* The time that a wait is given is worth spinning in, and nothing is wrong with it. 0: no; -1: it is for the sentry to look at. */
-static int futex_time(const uint64_t *args)
+/* For how many nanoseconds the wait may spin, by the time that it is given; -1: that is for the sentry to look at. */
+static int64_t futex_time(const uint64_t *args)
 {
 	int64_t ts[2];
 
 	if (args[3] == 0)
-		return 1;
+		return SPIN_LONGEST_NS;
 	if (args[3] < GATE_LOWEST || shim_copy(ts, (const void *)args[3], sizeof(ts)) < 0 || ts[0] < 0 || ts[1] < 0 ||
 	    ts[1] >= 1000000000)
 		return -1;
-	return ts[0] != 0 || ts[1] >= SPIN_SHORTEST_NS;
+	if (ts[0] != 0)
+		return SPIN_LONGEST_NS;
+	return ts[1] >= SPIN_SHORTEST_NS ? ts[1] / SPIN_PART : 0;
 }
 
 /* Whether this wait shall spin: as long as it has been of use, and now and then to see. */
@@ -295,7 +299,7 @@ static int spin_pays(struct gate_box *box, uint64_t addr)
 }
 
 /* Looks at the word until it changes. 1: it has; 0: not soon enough, or we are wanted, or the word can't be read. */
-static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value)
+static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value, int64_t longest)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
 	uint32_t cpu, *spinners = &mm_of()->spinners;
@@ -309,7 +313,10 @@ static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value)
 		uint64_t begin = tsc_cpu(&cpu), now = begin;
 
 		uint64_t patience = (uint64_t)ro->futex_spin * (box->spin_level == 1 ? SPIN_PROBE : 1);
+		uint64_t allowed = (uint64_t)ro->futex_spin * (uint64_t)longest / (GATE_FUTEX_SPIN_US * 1000);
 
+		if (patience > allowed)
+			patience = allowed;
 		while (!changed && now - begin < patience) {
 			if (*(volatile uint32_t *)&box->pending != 0)
 				goto out;
@@ -344,8 +351,7 @@ static int futex_alone(struct gate_box *box, const uint64_t *args, int64_t *valu
 {
 	uint32_t op = (uint32_t)args[1];
 	uint64_t addr = args[0];
-	int64_t word;
-	int time;
+	int64_t word, time;
 
 	if (addr % 4 != 0 || addr < GATE_LOWEST || addr >= STUB_BASE)
 		return 0;
@@ -361,7 +367,7 @@ static int futex_alone(struct gate_box *box, const uint64_t *args, int64_t *valu
 		return 0;
 	*value = -EAGAIN;
 	return (uint32_t)word != (uint32_t)args[2] ||
-	       (time > 0 && spin_pays(box, addr) && spin_on_word(box, addr, (uint32_t)args[2]));
+	       (time > 0 && spin_pays(box, addr) && spin_on_word(box, addr, (uint32_t)args[2], time));
 }
 
 /* ---- one call ---- */
@@ -610,6 +616,7 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 	case GATE_CLASS_FUTEX:
 		if (!futex_alone(box, args, value))
 			return 0;
+		box->futexes++;
 		break;
 	case GATE_CLASS_ROBUST:
 		if (args[1] != 24) /* sizeof(struct robust_list_head) */

@@ -168,6 +168,7 @@ static void hint(struct platform_thread *pt, uint32_t state)
 }
 
 static void futex_call(const struct platform_thread *pt);
+static void futex_gone(const struct platform_thread *pt);
 
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
@@ -332,6 +333,7 @@ void gate_gone(struct platform_thread *pt)
 {
 	if (idle == pt)
 		idle = NULL;
+	futex_gone(pt);
 	bell_free(pt);
 }
 
@@ -851,6 +853,11 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 	return *(volatile uint64_t *)&box_of(pt)->local;
 }
 
+uint64_t gate_local_futexes(const struct platform_thread *pt)
+{
+	return *(volatile uint64_t *)&box_of(pt)->futexes;
+}
+
 /* ---- polling ---- */
 
 #define BURST_GAP_NS 100000 /* calls closer than this ... */
@@ -862,7 +869,6 @@ uint64_t gate_local_calls(const struct platform_thread *pt)
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
 #define SPIN_US 15          /* the shim's patience */
-#define FUTEX_SPIN_US 50    /* its patience with a private futex's word */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
@@ -880,7 +886,7 @@ static struct {
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
 	unsigned futexes; /* of the calls, if they are of two threads */
-	const struct platform_thread *pair[2]; /* compared only */
+	const struct platform_thread *pair[2]; /* whose they are */
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
@@ -929,7 +935,7 @@ static void spinning_is(bool polling)
 	if (gate_ro == NULL)
 		return; /* it is made later */
 	gate_ro->futex_spinners = free > 1 ? free - 1 : 0;
-	gate_ro->futex_spin = free > 1 ? (uint32_t)(FUTEX_SPIN_US * ticks_per_us()) : 0;
+	gate_ro->futex_spin = free > 1 ? (uint32_t)(GATE_FUTEX_SPIN_US * ticks_per_us()) : 0;
 }
 
 void gate_set_cpus(unsigned cpus)
@@ -1110,10 +1116,18 @@ static void futex_call(const struct platform_thread *pt)
 		poll_state.futexes = 0; /* more than there are CPUs: no hope */
 }
 
+static void futex_gone(const struct platform_thread *pt)
+{
+	if (poll_state.pair[0] != pt && poll_state.pair[1] != pt)
+		return;
+	poll_state.pair[0] = poll_state.pair[1] = NULL;
+	poll_state.futexes = 0;
+}
+
 /* Two threads that wake each other by futexes don't need us, if each has a CPU: but we have one of them. */
 static bool two_alone(void)
 {
-	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart())
+	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart(poll_state.pair))
 		return false;
 	gate_counts.ends[GATE_END_FUTEXES]++;
 	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);

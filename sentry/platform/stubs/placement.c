@@ -10,7 +10,8 @@
  *	polling   with two CPUs they are told to run on the other one: ours is busy
  *	spread    they run anywhere: several were seen to run at the same time, or one for long
  *	apart     with two CPUs, two threads that wake each other by futexes have one each, and we sleep: they look at their words for
- *	          a while instead of calling. As long as they do: what ends in the shim is compared with what doesn't, every APART_NS
+ *	          a while instead of calling. As long as they do: what futex calls of theirs end in the shim is compared with all that
+ *	          come to us, every APART_NS. At most for APART_MAX, for what ends in the shim is the guest's word
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
  * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
@@ -28,6 +29,8 @@
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stubs/stubs.h"
 
+#include <string.h>
+
 #define PARALLEL_US 300
 #define LONG_US 4000
 #define TICKS_US 2500U /* of the time stamp counter, roughly */
@@ -35,6 +38,7 @@
 #define FREE_TURN 0U
 #define APART_NS (5 * NSEC_PER_MSEC) /* threads that are put apart are given so long to do without us */
 #define APART_PAYS 4                /* so many calls end in the shim for one that doesn't */
+#define APART_MAX (100 * NSEC_PER_MSEC)
 #define APART_GAP_MIN (20 * NSEC_PER_MSEC)
 #define APART_GAP_MAX (1000 * NSEC_PER_MSEC)
 #define HOLD_MIN (20 * NSEC_PER_MSEC)
@@ -46,10 +50,11 @@ static struct list narrow = LIST_INIT(narrow); /* platform_thread.narrow_link */
 static uint64_t zygote_cpus;
 static uint64_t spread_until, hold = HOLD_MIN; /* ns */
 static struct {
-	uint64_t until, after, gap; /* ns: threads are apart; when it may be tried again, and what will be added next */
-	uint64_t ours, local;       /* calls when that began */
+	uint64_t until, last;  /* ns: threads are apart so long, until we compare, and until it ends in any case; 0: they aren't */
+	uint64_t after, gap;   /* ns: when it may be tried again, and what was added to that the last time */
+	uint64_t ours, local;  /* calls when we compared the last time */
+	const struct platform_thread *pair[2]; /* not NULL while they are apart */
 } apart;
-static uint8_t last_side;
 static struct ktimer watch;
 static uint64_t our_cpus; /* where we may run, as far as we have said; 0: anywhere */
 static unsigned turn;     /* of the watch */
@@ -61,6 +66,7 @@ void place_init(unsigned cpus, uint64_t mask)
 	ktimer_cancel(&watch); /* tests begin anew */
 	ktimer_init(&watch, look);
 	ncpus = cpus;
+	memset(&apart, 0, sizeof(apart));
 	/* With some beyond the 64th there is no mask that says "anywhere". */
 	cpu_mask = cpus > 1 && (unsigned)__builtin_popcountll(mask) == cpus ? mask : 0;
 }
@@ -119,14 +125,14 @@ void place_spread(void)
 	place_all(0);
 }
 
-/* Calls that came to us, and those that ended in the shim, as the guest says. */
+/* All calls that came to us, and the pair's futex calls that ended in the shim, as the guest says. */
 static void count_calls(uint64_t *ours, uint64_t *local)
 {
 	*ours = gate_counts.polled + gate_counts.asleep + gate_counts.trapped + gate_counts.notified;
-	*local = gate_local_total();
+	*local = gate_local_futexes(apart.pair[0]) + gate_local_futexes(apart.pair[1]);
 }
 
-bool place_apart(void)
+bool place_apart(const struct platform_thread *const pair[2])
 {
 	uint64_t now = loop_now();
 
@@ -134,8 +140,19 @@ bool place_apart(void)
 		return false;
 	place_spread();
 	apart.until = now + APART_NS;
+	apart.last = now + APART_MAX;
+	apart.pair[0] = pair[0];
+	apart.pair[1] = pair[1];
 	count_calls(&apart.ours, &apart.local);
 	return true;
+}
+
+static void apart_end(uint64_t now, uint64_t gap)
+{
+	apart.until = 0;
+	apart.pair[0] = apart.pair[1] = NULL;
+	apart.gap = gap;
+	apart.after = now + gap;
 }
 
 bool place_is_apart(void)
@@ -148,31 +165,31 @@ bool place_is_apart(void)
 	if (now < apart.until)
 		return true;
 	count_calls(&ours, &local);
-	if (local - apart.local >= (ours - apart.ours) * APART_PAYS) {
-		apart.until = now + APART_NS;
-		apart.ours = ours;
-		apart.local = local;
-		apart.gap = 0;
-		return true;
+	if (local == apart.local || local - apart.local < (ours - apart.ours) * APART_PAYS) {
+		apart_end(now, apart.gap == 0 ? APART_GAP_MIN : MIN(apart.gap * 2, (uint64_t)APART_GAP_MAX));
+		return false;
 	}
-	apart.until = 0;
-	apart.gap = apart.gap == 0 ? APART_GAP_MIN : MIN(apart.gap * 2, (uint64_t)APART_GAP_MAX);
-	apart.after = now + apart.gap;
-	return false;
+	if (now >= apart.last) {
+		apart_end(now, APART_GAP_MIN);
+		return false;
+	}
+	apart.until = now + APART_NS;
+	apart.ours = ours;
+	apart.local = local;
+	apart.gap = 0;
+	return true;
 }
 
-/* Its own CPU while threads are apart; 0: they aren't. */
+/* Its own CPU while it and another are apart; 0: it isn't. */
 static uint64_t own_side(struct platform_thread *pt)
 {
 	uint64_t lowest = cpu_mask & -cpu_mask;
 
-	if (!place_is_apart())
+	if ((pt != apart.pair[0] && pt != apart.pair[1]) || !place_is_apart())
 		return 0;
-	if (pt->side == 0)
-		pt->side = last_side = 3 - MAX(last_side, (uint8_t)1);
 	watch_on();
 	stay(0);
-	return pt->side == 1 ? lowest : cpu_mask & ~lowest;
+	return pt == apart.pair[0] ? lowest : cpu_mask & ~lowest;
 }
 
 static bool ran_for(const struct platform_thread *pt, uint64_t us, uint64_t now)
@@ -263,6 +280,8 @@ void place_drop(struct platform_thread *pt)
 {
 	list_del(&pt->narrow_link);
 	pt->cpus = 0;
+	if (pt == apart.pair[0] || pt == apart.pair[1])
+		apart_end(loop_now(), APART_GAP_MIN);
 }
 
 void place_end(struct host_proc *proc)

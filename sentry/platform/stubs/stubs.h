@@ -147,7 +147,6 @@ struct platform_thread {
 	uint16_t bell_skip;         /* it didn't hear it: so many sleeps without one */
 	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
-	uint8_t side;               /* placement.c: the CPU it goes to when threads are put apart; 0: not said yet */
 	bool salted;                /* the box has its address space's salt */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
@@ -266,6 +265,7 @@ void spares_free(struct platform_mm *mm);
 void gate_other_event(void);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
+uint64_t gate_local_futexes(const struct platform_thread *pt);
 
 /* The thread is gone. */
 void gate_gone(struct platform_thread *pt);
@@ -287,8 +287,9 @@ void place_end(struct host_proc *proc);
 void place_polling(bool begin);
 /* Threads were seen to run side by side: they may run anywhere for a while. */
 void place_spread(void);
-/* Threads that wake each other by futexes are put apart, if it is time to try that. They are, as long as that keeps them from calling. */
-bool place_apart(void);
+/* Two threads that wake each other by futexes are put apart, if it is time to try that. They are, for a while, as long as that keeps
+ * them from calling. */
+bool place_apart(const struct platform_thread *const pair[2]);
 bool place_is_apart(void);
 /* Who is woken shall run on our CPU. */
 bool place_packed(void);
