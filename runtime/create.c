@@ -113,6 +113,15 @@ void help_start(void)
 
 /* ---- flags ---- */
 
+bool preserved_are_open(unsigned n, struct error **err)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (fcntl((int)(3 + i), F_GETFD) < 0)
+			return error_set(err, "--preserve-fds %u: descriptor %u is not open: it is for 3 to %u, which the caller must have", n,
+					 3 + i, 2 + n);
+	return true;
+}
+
 /* Flags that look inside are read by their names in the table of settings. */
 static bool inside_flag(struct settings *s, const char *name, const char *value, struct error **err)
 {
@@ -210,6 +219,8 @@ static bool parse_flags(struct making *m, int argc, char **argv, const char **id
 		return error_set(err, "one name for the container: sentrybox %s [--bundle DIR] ID", m->verb);
 	*id = argv[optind];
 	m->foreground = strcmp(m->verb, "run") == 0 && !m->detach;
+	if (!preserved_are_open(m->preserve, err))
+		return false;
 	if (m->s.stats != STATS_OFF && !m->foreground)
 		return error_set(err, "--stats goes with `run` in the foreground: otherwise ask `sentrybox events --stats`");
 	return true;

@@ -185,7 +185,7 @@ static bool parse_flags(struct request *r, int argc, char **argv, struct error *
 	if ((r->nargs != 0) == (r->process != NULL))
 		return error_set(err, r->process != NULL ? "a command or --process, not both" :
 							   "no command: sentrybox exec [FLAGS] ID COMMAND [ARGS...]");
-	return true;
+	return preserved_are_open(r->preserve, err);
 }
 
 /* ---- the process object ---- */
