@@ -333,21 +333,30 @@ static bool explain(struct request *r, const struct lifecycle_reply *reply, stru
 	return false;
 }
 
+static bool late(const struct request *r, struct error **err)
+{
+	return error_set(err, "the process did not start within %.3g s (--start-timeout): the sandbox is stopped, or what serves its files hangs",
+			 (double)r->patience_ms / 1000);
+}
+
 static int ask(struct request *r, struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_EXEC};
-	cleanup_close int conn = container_pid(&r->c) != 0 ? container_connect(&r->c) : -1;
 	cleanup_close int config = launch_config(r->b.c, err);
+	cleanup_close int conn = -1;
 	struct lifecycle_reply reply;
 	int fds[CONTROL_MAX_FDS] = {config, 0, 1, 2};
 	unsigned n = 4;
 
 	if (config < 0)
 		return -1;
-	if (conn < 0) {
-		error_set(err, "cannot exec in a stopped container: container not running");
+	conn = container_connect(&r->c, r->patience_ms, err);
+	if (conn == -EAGAIN)
+		late(r, err);
+	else if (conn < 0)
+		error_wrap(err, "cannot exec in a stopped container");
+	if (conn < 0)
 		return -1;
-	}
 	for (int i = 1; i < 4 && r->slave >= 0; i++)
 		fds[i] = r->slave;
 	for (unsigned i = 0; i < r->preserve; i++)
@@ -357,8 +366,7 @@ static int ask(struct request *r, struct error **err)
 		return -1;
 	/* Our end closes the connection, and what comes late is ended. */
 	if (!monitor_heard(conn, r->patience_ms)) {
-		error_set(err, "the process did not start within %.3g s (--start-timeout): the sandbox is stopped, or what serves its files hangs",
-			  (double)r->patience_ms / 1000);
+		late(r, err);
 		return -1;
 	}
 	if (!monitor_receive(conn, &reply, -1, err)) {

@@ -36,12 +36,12 @@ static bool not_running(const char *id, struct error **err)
 static bool hand_over(struct container *c, int theirs, struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_FILES};
-	cleanup_close int conn = container_pid(c) != 0 ? container_connect(c) : -1;
+	cleanup_close int conn = container_connect(c, ANSWER_MS, err);
 	struct lifecycle_reply r;
 
 	if (conn < 0)
-		return not_running(c->id, err);
-	return monitor_send(c, conn, &rq, &theirs, 1, err) && monitor_receive(conn, &r, 10000, err);
+		return conn != -EAGAIN && not_running(c->id, err);
+	return monitor_send(c, conn, &rq, &theirs, 1, err) && monitor_receive(conn, &r, ANSWER_MS, err);
 }
 
 bool files_stream_open(struct files_stream *s, const char *id, struct error **err)

@@ -188,10 +188,8 @@ static bool run(struct container *c, json_object *spec, struct inside *in, const
 	in->out = out[0];
 	output = out[1];
 	fcntl(in->out, F_SETFL, O_NONBLOCK);
-	in->conn = container_pid(c) != 0 ? container_connect(c) : -1;
-	if (in->conn < 0)
-		return error_set(err, "container not running");
-	if (!monitor_send(c, in->conn, &rq, (int[]){config, input, output, output}, 4, err))
+	in->conn = container_connect(c, ANSWER_MS, err);
+	if (in->conn < 0 || !monitor_send(c, in->conn, &rq, (int[]){config, input, output, output}, 4, err))
 		return false;
 	close(steal_fd(&output)); /* else the pipe had no end */
 	return wait_for(in, err);

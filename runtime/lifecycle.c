@@ -181,7 +181,7 @@ static bool end_monitor(struct container *c, struct error **err)
 
 	if (pid == 0 || container_pid(c) == 0) /* once more, now that the number can't become another's */
 		return true;
-	fd = container_connect(c);
+	fd = container_connect(c, END_MS, &ignored);
 	if (fd >= 0 && monitor_send(c, fd, &rq, NULL, 0, &ignored) && monitor_receive(fd, &r, END_MS, &ignored) &&
 	    pidfd >= 0 && gone_within(pidfd, END_MS))
 		return true;
@@ -259,15 +259,13 @@ static bool each_process(struct container *c, void (*fn)(const struct control_pr
 			 struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_PS};
-	cleanup_close int fd = container_pid(c) != 0 ? container_connect(c) : -1;
+	cleanup_close int fd = container_connect(c, ANSWER_MS, err);
 	static union {
 		struct lifecycle_processes p;
 		struct lifecycle_reply r;
 	} in;
 
-	if (fd < 0)
-		return error_set(err, "container not running");
-	if (!monitor_send(c, fd, &rq, NULL, 0, err))
+	if (fd < 0 || !monitor_send(c, fd, &rq, NULL, 0, err))
 		return false;
 	for (unsigned parts = 0; parts < PROCESS_PARTS; parts++) {
 		struct pollfd p = {fd, POLLIN, 0};

@@ -284,9 +284,9 @@ static bool connect_pod(struct container *c, struct build *b, const char *id, st
 	if (ok && net->path != NULL)
 		ok = pid_in_path(net->path, "net") != 0 ? resolve(net, "net", &name, &ignored, err) : same_network(net, &pod, err);
 	if (ok) {
-		fd = container_connect(&pod);
+		fd = container_connect(&pod, ANSWER_MS, err);
 		if (fd < 0)
-			ok = error_set(err, "pod %s is not running", id);
+			ok = fd == -EAGAIN ? error_wrap(err, "pod %s", id) : error_set(err, "pod %s is not running", id);
 	}
 	if (ok) {
 		b->c->pod_fd = build_fd(b, fd);

@@ -151,12 +151,10 @@ static int64_t now_ms(void)
 bool events_print(struct container *c, uint64_t interval_ms, struct error **err)
 {
 	struct lifecycle_request rq = {.magic = LIFECYCLE_MAGIC, .type = LC_EVENTS};
-	cleanup_close int fd = container_pid(c) != 0 ? container_connect(c) : -1;
+	cleanup_close int fd = container_connect(c, ANSWER_MS, err);
 	int64_t next = 0;
 
-	if (fd < 0)
-		return error_set(err, "container not running");
-	if (!monitor_send(c, fd, &rq, NULL, 0, err))
+	if (fd < 0 || !monitor_send(c, fd, &rq, NULL, 0, err))
 		return false;
 	for (;;) {
 		struct pollfd p = {fd, POLLIN, 0};

@@ -37,7 +37,6 @@
 #include <time.h>
 
 #define FILE_MAX (17 << 20)
-#define ANSWER_MS 10000
 
 static const char *root_option;
 
@@ -427,9 +426,11 @@ enum container_state container_status(const struct container *c)
 	}
 	if (container_pid(c) == 0)
 		return STATE_STOPPED;
-	fd = container_connect(c);
+	fd = container_connect(c, ANSWER_MS, &err);
+	if (fd < 0 && fd != -EAGAIN)
+		return STATE_STOPPED;
 	if (fd < 0 || !monitor_send(c, fd, &rq, NULL, 0, &err) || !monitor_receive(fd, &r, ANSWER_MS, &err))
-		return container_pid(c) == 0 || fd < 0 ? STATE_STOPPED : STATE_RUNNING; /* ending; or it doesn't answer */
+		return container_pid(c) == 0 ? STATE_STOPPED : STATE_RUNNING; /* ending; or it doesn't answer */
 	return r.state <= STATE_STOPPED ? (enum container_state)r.state : STATE_STOPPED;
 }
 
@@ -492,22 +493,59 @@ int container_listen(const struct container *c, struct error **err)
 	return steal_fd(&fd);
 }
 
-int container_connect(const struct container *c)
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* 0 or an errno. connect waits while the queue of those who want in is full: for ever, if nobody takes them out of it. A unix
+ * socket's time for sending ends that, and so does a signal, which is none of ours to end it. */
+static int connect_within(int fd, const struct sockaddr_un *a, socklen_t len, uint64_t ms)
+{
+	int64_t end = now_ms() + (int64_t)ms, left = (int64_t)ms;
+
+	do {
+		const struct timeval patience = {left / 1000, left % 1000 * 1000 + (left == 0)}; /* 0 would be for ever */
+
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+			return errno;
+		if (connect(fd, (const struct sockaddr *)a, len) == 0)
+			return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){0}, sizeof(struct timeval)) < 0 ? errno : 0;
+		left = end - now_ms();
+	} while (errno == EINTR && left > 0);
+	return errno == EINTR ? EAGAIN : errno;
+}
+
+static int try_connect(const struct container *c, uint64_t ms)
 {
 	const char *pod = container_pod(c);
-	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), dir = -1;
+	cleanup_close int fd = -1, dir = -1;
 	struct sockaddr_un a;
 	socklen_t len;
+	int failed;
 
+	if (container_pid(c) == 0)
+		return -ESRCH;
 	if (pod != NULL && container_id_ok(pod))
 		dir = openat(c->root_fd, pod, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (pod != NULL && dir < 0)
-		return -1;
+		return -ESRCH;
 	len = socket_name(pod != NULL ? dir : c->dir_fd, &a);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	failed = fd < 0 ? errno : connect_within(fd, &a, len, ms);
+	return failed != 0 ? -failed : steal_fd(&fd);
+}
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, len) < 0)
-		return -1;
-	return steal_fd(&fd);
+int container_connect(const struct container *c, uint64_t ms, struct error **err)
+{
+	int fd = try_connect(c, ms);
+
+	if (fd < 0)
+		error_set(err, fd == -EAGAIN ? "the container's monitor does not answer" : "container not running");
+	return fd;
 }
 
 bool monitor_send(const struct container *c, int fd, const struct lifecycle_request *wanted, const int *fds, unsigned nfds,
@@ -537,14 +575,6 @@ bool monitor_send(const struct container *c, int fd, const struct lifecycle_requ
 	if (sendmsg(fd, &m, MSG_NOSIGNAL) != (ssize_t)sizeof(rq))
 		return error_set(err, "container not running");
 	return true;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 bool monitor_heard(int fd, uint64_t ms)
@@ -586,9 +616,7 @@ bool monitor_receive(int fd, struct lifecycle_reply *r, int ms, struct error **e
 
 bool container_ask(const struct container *c, const struct lifecycle_request *rq, struct lifecycle_reply *r, struct error **err)
 {
-	cleanup_close int fd = container_pid(c) != 0 ? container_connect(c) : -1;
+	cleanup_close int fd = container_connect(c, ANSWER_MS, err);
 
-	if (fd < 0)
-		return error_set(err, "container not running");
-	return monitor_send(c, fd, rq, NULL, 0, err) && monitor_receive(fd, r, rq->type == LC_WAIT ? -1 : ANSWER_MS, err);
+	return fd >= 0 && monitor_send(c, fd, rq, NULL, 0, err) && monitor_receive(fd, r, rq->type == LC_WAIT ? -1 : ANSWER_MS, err);
 }

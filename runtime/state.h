@@ -58,8 +58,11 @@ uint64_t process_start_time(pid_t pid);
 
 /* ---- its monitor ---- */
 
-/* A connection to it, or to the monitor of the pod it is in; -1: not running. */
-int container_connect(const struct container *c);
+/* How long the monitor has for what it does by itself. */
+#define ANSWER_MS 10000
+/* A connection to it, or to the monitor of the pod it is in; negative with an error: not running, or -EAGAIN: it is there, and
+ * has not taken those before us within ms. */
+int container_connect(const struct container *c, uint64_t ms, struct error **err);
 /* One question, one answer of type LC_OK, STARTED or ENDED. */
 bool container_ask(const struct container *c, const struct lifecycle_request *rq, struct lifecycle_reply *r, struct error **err);
 /* c: whom it is about; NULL where that is known already. */
