@@ -310,6 +310,7 @@ static bool parse_process(struct build *b, json_object *spec, struct error **err
 struct mount_options {
 	bool idmap;
 	uint64_t flags, size;
+	uint64_t rset, rclear; /* of recursive forms: what is said so stands, whatever plain ones say before or after */
 	uint32_t mode, uid, gid;
 	bool bind;
 	char shown[512]; /* as /proc/mounts has them */
@@ -318,40 +319,41 @@ struct mount_options {
 static const struct {
 	const char *name;
 	uint64_t set, clear;
+	bool recursive;
 } flag_options[] = {
-	{"ro", MS_RDONLY, 0},
-	{"rw", 0, MS_RDONLY},
-	{"nosuid", MS_NOSUID, 0},
-	{"suid", 0, MS_NOSUID},
-	{"nodev", MS_NODEV, 0},
-	{"dev", 0, MS_NODEV},
-	{"noexec", MS_NOEXEC, 0},
-	{"exec", 0, MS_NOEXEC},
-	{"noatime", MS_NOATIME, 0},
-	{"atime", 0, MS_NOATIME},
-	{"relatime", MS_RELATIME, 0},
-	{"norelatime", 0, MS_RELATIME},
-	{"strictatime", MS_STRICTATIME, 0},
-	{"nostrictatime", 0, MS_STRICTATIME},
-	{"nodiratime", MS_NODIRATIME, 0},
-	{"diratime", 0, MS_NODIRATIME},
-	/* What lies beneath a bind is of the same mount here, so that these say no more than those above. */
-	{"rro", MS_RDONLY, 0},
-	{"rrw", 0, MS_RDONLY},
-	{"rnosuid", MS_NOSUID, 0},
-	{"rsuid", 0, MS_NOSUID},
-	{"rnodev", MS_NODEV, 0},
-	{"rdev", 0, MS_NODEV},
-	{"rnoexec", MS_NOEXEC, 0},
-	{"rexec", 0, MS_NOEXEC},
-	{"rnoatime", MS_NOATIME, 0},
-	{"ratime", 0, MS_NOATIME},
-	{"rrelatime", MS_RELATIME, 0},
-	{"rnorelatime", 0, MS_RELATIME},
-	{"rstrictatime", MS_STRICTATIME, 0},
-	{"rnostrictatime", 0, MS_STRICTATIME},
-	{"rnodiratime", MS_NODIRATIME, 0},
-	{"rdiratime", 0, MS_NODIRATIME},
+	{"ro", MS_RDONLY, 0, false},
+	{"rw", 0, MS_RDONLY, false},
+	{"nosuid", MS_NOSUID, 0, false},
+	{"suid", 0, MS_NOSUID, false},
+	{"nodev", MS_NODEV, 0, false},
+	{"dev", 0, MS_NODEV, false},
+	{"noexec", MS_NOEXEC, 0, false},
+	{"exec", 0, MS_NOEXEC, false},
+	{"noatime", MS_NOATIME, 0, false},
+	{"atime", 0, MS_NOATIME, false},
+	{"relatime", MS_RELATIME, 0, false},
+	{"norelatime", 0, MS_RELATIME, false},
+	{"strictatime", MS_STRICTATIME, 0, false},
+	{"nostrictatime", 0, MS_STRICTATIME, false},
+	{"nodiratime", MS_NODIRATIME, 0, false},
+	{"diratime", 0, MS_NODIRATIME, false},
+	/* What lies beneath a bind is of the same mount here, so that these are about no more than those above. */
+	{"rro", MS_RDONLY, 0, true},
+	{"rrw", 0, MS_RDONLY, true},
+	{"rnosuid", MS_NOSUID, 0, true},
+	{"rsuid", 0, MS_NOSUID, true},
+	{"rnodev", MS_NODEV, 0, true},
+	{"rdev", 0, MS_NODEV, true},
+	{"rnoexec", MS_NOEXEC, 0, true},
+	{"rexec", 0, MS_NOEXEC, true},
+	{"rnoatime", MS_NOATIME, 0, true},
+	{"ratime", 0, MS_NOATIME, true},
+	{"rrelatime", MS_RELATIME, 0, true},
+	{"rnorelatime", 0, MS_RELATIME, true},
+	{"rstrictatime", MS_STRICTATIME, 0, true},
+	{"rnostrictatime", 0, MS_STRICTATIME, true},
+	{"rnodiratime", MS_NODIRATIME, 0, true},
+	{"rdiratime", 0, MS_NODIRATIME, true},
 };
 
 /* Options that say how mounts of the host are made, or what a fresh in-memory one would do anyway. */
@@ -402,7 +404,14 @@ static bool one_option(struct mount_options *o, const char *opt, const char *whe
 
 	for (size_t i = 0; i < sizeof(flag_options) / sizeof(flag_options[0]); i++) {
 		if (strcmp(opt, flag_options[i].name) == 0) {
-			o->flags = (o->flags & ~flag_options[i].clear) | flag_options[i].set;
+			uint64_t set = flag_options[i].set, clear = flag_options[i].clear;
+
+			if (flag_options[i].recursive) {
+				o->rset = (o->rset & ~clear) | set;
+				o->rclear = (o->rclear & ~set) | clear;
+			} else {
+				o->flags = (o->flags & ~clear) | set;
+			}
 			return true;
 		}
 	}
@@ -499,6 +508,7 @@ static bool parse_mount_entry(struct build *b, json_object *m, const char *where
 		if (!one_option(&o, options[i], where, err))
 			return false;
 	}
+	o.flags = (o.flags & ~o.rclear) | o.rset;
 	if (o.bind || (type != NULL && strcmp(type, "bind") == 0)) {
 		cleanup_free char *full = NULL;
 

@@ -90,6 +90,34 @@ Test(spec, recursive_options_and_owners)
 	cr_expect(b.c->mounts[3].uid == 12 && b.c->mounts[3].gid == 34 && b.c->mounts[3].mode == 0700);
 }
 
+/* As runc has it: they are done on the mount that the others have made, so their place in the list says nothing. */
+Test(spec, recursive_options_stand)
+{
+	static const struct {
+		const char *options;
+		uint64_t flags;
+	} cases[] = {
+		{"\"rro\",\"rw\"", MS_RDONLY},
+		{"\"rw\",\"rro\"", MS_RDONLY},
+		{"\"rro\",\"rrw\"", 0},
+		{"\"rrw\",\"rro\",\"rw\"", MS_RDONLY},
+		{"\"rrw\",\"ro\"", 0},
+		{"\"rnosuid\",\"rnodev\",\"rnoexec\",\"suid\",\"dev\",\"exec\",\"rw\"", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+		{"\"rsuid\",\"nosuid\",\"rdev\",\"nodev\",\"rexec\",\"noexec\",\"ro\"", MS_RDONLY},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cleanup_free char *json = xasprintf(HEAD PROCESS ",\"mounts\":[{\"destination\":\"/d\",\"type\":\"bind\","
+							 "\"source\":\"/etc\",\"options\":[\"rbind\",%s]}]}",
+						    cases[i].options);
+		const char *bad = parse(json);
+
+		cr_assert_null(bad, "%s", bad);
+		cr_expect_eq(b.c->mounts[0].flags, cases[i].flags, "%s: %llx", cases[i].options,
+			     (unsigned long long)b.c->mounts[0].flags);
+	}
+}
+
 Test(spec, refused)
 {
 	static const struct {
