@@ -541,6 +541,14 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 	reply_ok(c);
 }
 
+/* Whoever sent this had no patience left, as when we were stopped meanwhile, and has been told that nothing was started. */
+static bool left(const struct connection *c)
+{
+	struct pollfd p = {c->fd, 0, 0};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static const char *check_exec(const int *fds, unsigned nfds)
 {
 	const char *bad = "descriptors are missing";
@@ -667,6 +675,9 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 		reply_error(c, 0, "container not running");
 		return;
 	}
+	/* What lives as long as whoever asked for it. */
+	if ((rq->type == LC_CONTAINER || rq->type == LC_EXEC) && left(c))
+		return;
 	switch (rq->type) {
 	case LC_STATE:
 		reply_ok(c);
