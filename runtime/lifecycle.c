@@ -481,9 +481,9 @@ static const struct verb {
 	 "Deletes a stopped container; with --force ends a running one first, and one that isn't there is no error.", do_delete,
 	 false},
 	{"list", "[--format json|table] [--quiet]", "Lists all containers of the state directory.", do_list, true},
-	{"ps", "[--format json|table] ID",
+	{"ps", "[--format json|table] ID [ANYTHING]",
 	 "Lists the container's processes as they are inside; as JSON, the pids that stand for it on the host: its own and\n"
-	 "those of its execs.",
+	 "those of its execs. What stands behind the name (engines put options of ps there) means nothing.",
 	 do_ps, false},
 	{"pause", "ID", "Stops all of the container's processes.", do_pause, false},
 	{"resume", "ID", "Lets them go on.", do_resume, false},
@@ -634,11 +634,13 @@ static bool one_flag(struct words *w, int c, struct error **err)
 
 static bool parse_words(const struct verb *v, struct words *w, int argc, char **argv, struct error **err)
 {
-	int c, most = v->no_id ? 0 : v->run == do_kill ? 2 : 1;
+	int c, most = v->no_id ? 0 : v->run == do_kill ? 2 : v->run == do_ps ? argc : 1;
+	/* Engines put options of the host's ps behind the name; what is inside isn't asked of that, so they mean nothing. */
+	const char *letters = v->run == do_ps ? "+:f:qh" : v->run == do_list ? ":f:qh" : ":afqhb:r:";
 
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, v->run == do_list || v->run == do_ps ? ":f:qh" : ":afqhb:r:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (v->run == do_unsupported && c != HELP)
 			continue; /* an engine's flags for it don't matter: it is to hear why */
 		if (c == 'r')
