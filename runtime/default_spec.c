@@ -40,10 +40,10 @@ static const char spec[] =
 static const char features[] =
 	"{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"1.2.0\","
 	"\"hooks\":[\"prestart\",\"createRuntime\",\"createContainer\",\"startContainer\",\"poststart\",\"poststop\"],"
-	"\"mountOptions\":[\"atime\",\"bind\",\"dev\",\"diratime\",\"exec\",\"mode\",\"noatime\",\"nodev\",\"nodiratime\","
-	"\"noexec\",\"norelatime\",\"nostrictatime\",\"nosuid\",\"private\",\"rbind\",\"relatime\",\"ro\",\"rprivate\","
-	"\"rshared\",\"rslave\",\"rw\",\"shared\",\"size\",\"slave\",\"strictatime\",\"suid\"],"
-	"\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"user\",\"uts\"],"
+	/* and the flags: features_json */
+	"\"mountOptions\":[\"bind\",\"gid\",\"idmap\",\"mode\",\"private\",\"rbind\",\"ridmap\",\"rprivate\",\"rshared\",\"rslave\","
+	"\"shared\",\"size\",\"slave\",\"uid\"],"
+	"\"linux\":{\"namespaces\":[\"cgroup\",\"ipc\",\"mount\",\"network\",\"pid\",\"time\",\"user\",\"uts\"],"
 	"\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":false},"
 	"\"seccomp\":{\"enabled\":true,\"actions\":[\"SCMP_ACT_ALLOW\",\"SCMP_ACT_ERRNO\",\"SCMP_ACT_KILL\","
 	"\"SCMP_ACT_KILL_PROCESS\",\"SCMP_ACT_KILL_THREAD\",\"SCMP_ACT_LOG\",\"SCMP_ACT_TRACE\",\"SCMP_ACT_TRAP\"],"
@@ -69,13 +69,16 @@ bool spec_write(const char *dir, struct error **err)
 
 json_object *features_json(void)
 {
-	json_object *o = json_tokener_parse(features), *os, *caps = json_object_new_array();
+	json_object *o = json_tokener_parse(features), *os, *options, *caps = json_object_new_array();
 
 	for (size_t i = 0; spec_capability(i) != NULL; i++) {
 		cleanup_free char *name = xasprintf("CAP_%s", spec_capability(i));
 
 		json_object_array_add(caps, json_object_new_string(name));
 	}
+	json_object_object_get_ex(o, "mountOptions", &options);
+	for (size_t i = 0; spec_mount_flag(i) != NULL; i++)
+		json_object_array_add(options, json_object_new_string(spec_mount_flag(i)));
 	json_object_object_get_ex(o, "linux", &os);
 	json_object_object_add(os, "capabilities", caps);
 	return o;

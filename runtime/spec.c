@@ -356,6 +356,11 @@ static const struct {
 	{"rdiratime", 0, MS_NODIRATIME, true},
 };
 
+const char *spec_mount_flag(size_t n)
+{
+	return n < sizeof(flag_options) / sizeof(flag_options[0]) ? flag_options[n].name : NULL;
+}
+
 /* Options that say how mounts of the host are made, or what a fresh in-memory one would do anyway. */
 static const char *const moot_options[] = {
 	"defaults",

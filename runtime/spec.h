@@ -18,5 +18,7 @@ bool spec_process(struct build *b, json_object *process, json_object *container,
 bool spec_resources(struct config *c, json_object *resources, struct error **err);
 /* "CHOWN" ... by number, NULL behind the last. */
 const char *spec_capability(size_t n);
+/* Mount options that are flags, likewise. */
+const char *spec_mount_flag(size_t n);
 
 #endif

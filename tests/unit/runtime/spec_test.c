@@ -2,6 +2,7 @@
 /* config.json: what is honoured comes out in the configuration, what can't be is an error that names the field. */
 #include "runtime/spec.h"
 #include "runtime/cleanup.h"
+#include "runtime/default_spec.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -116,6 +117,48 @@ Test(spec, recursive_options_stand)
 		cr_expect_eq(b.c->mounts[0].flags, cases[i].flags, "%s: %llx", cases[i].options,
 			     (unsigned long long)b.c->mounts[0].flags);
 	}
+}
+
+static bool listed(json_object *list, const char *name)
+{
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name) == 0)
+			return true;
+	return false;
+}
+
+/* All that is a flag here is in `features`, with what takes a value; what is there is taken, and stands there once. */
+Test(spec, features_are_what_is_taken)
+{
+	static const char *const values[][2] = {{"mode", "=755"}, {"size", "=64k"}, {"uid", "=1"}, {"gid", "=1"}};
+	static const char *const some[] = {"ro", "rro", "rrw", "rnosuid", "rnodev", "rnoexec", "rexec", "rdiratime", "atime", "bind", "rbind",
+					   "idmap", "ridmap", "mode", "size", "uid", "gid"};
+	json_object *o = features_json(), *list, *os, *namespaces;
+
+	cr_assert(json_object_object_get_ex(o, "mountOptions", &list) && json_object_object_get_ex(o, "linux", &os) &&
+		  json_object_object_get_ex(os, "namespaces", &namespaces));
+	cr_expect(listed(namespaces, "time"));
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+		cr_expect(listed(list, some[i]), "%s", some[i]);
+	for (size_t i = 0; spec_mount_flag(i) != NULL; i++)
+		cr_expect(listed(list, spec_mount_flag(i)), "%s", spec_mount_flag(i));
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		const char *name = json_object_get_string(json_object_array_get_idx(list, i)), *value = "", *bad;
+		cleanup_free char *json = NULL;
+
+		for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++)
+			if (strcmp(name, values[k][0]) == 0)
+				value = values[k][1];
+		json = xasprintf(HEAD PROCESS ",\"mounts\":[{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/etc\","
+					      "\"options\":[\"%s%s\"]}]}",
+				 name, value);
+		bad = parse(json);
+		/* An id map wants mappings besides. */
+		cr_expect(bad == NULL || (strstr(name, "idmap") != NULL && strstr(bad, "honoured") == NULL), "%s: %s", name, bad);
+		for (size_t k = 0; k < i; k++)
+			cr_expect_str_neq(json_object_get_string(json_object_array_get_idx(list, k)), name);
+	}
+	json_object_put(o);
 }
 
 Test(spec, refused)
