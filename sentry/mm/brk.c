@@ -26,6 +26,7 @@ static int shrink(struct task *task, uint64_t start, uint64_t end)
 		return err;
 	vma_remove_range(task->mm, start, end);
 	vma_hole_opened(task->mm, start, end);
+	vma_lock_look(task->mm);
 	return 0;
 }
 

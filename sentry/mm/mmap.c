@@ -129,6 +129,7 @@ int mm_map(struct mm *mm, struct platform_thread *pt, const struct vma_desc *d)
 		v->backing = d->host_fd + 1;
 	vma_remove_range(mm, d->start, d->end);
 	vma_insert(mm, v);
+	vma_lock_look(mm);
 	return 0;
 }
 
@@ -158,6 +159,7 @@ int mm_unmap(struct mm *mm, struct platform_thread *pt, uint64_t start, uint64_t
 	vma_remove_range(mm, start, end);
 	vma_hole_opened(mm, start, end);
 	text_unmapped(mm, start, end);
+	vma_lock_look(mm);
 	return 0;
 }
 
@@ -431,9 +433,7 @@ int mm_munmap(struct task *task, uint64_t addr, uint64_t len)
 		err = mm_inflight_add(task, addr, addr + len, NULL, NULL);
 	if (err)
 		return err;
-	err = mm_unmap(task->mm, task->pt, addr, addr + len);
-	vma_lock_look(task->mm);
-	return err;
+	return mm_unmap(task->mm, task->pt, addr, addr + len);
 }
 
 bool mm_shared_key(struct mm *mm, uint64_t addr, uint64_t *object, uint64_t *offset)

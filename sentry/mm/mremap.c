@@ -297,6 +297,7 @@ static int64_t move_to(struct task *task, struct vma *v, uint64_t addr, uint64_t
 		ret = duplicate(task, &d, to, new_len);
 	else
 		ret = move(task, &d, addr, old_len, to, new_len, keep);
+	vma_lock_look(mm); /* what was at the target may have been locked */
 	drop(&d);
 	return ret;
 }

@@ -51,7 +51,7 @@ struct vma *vma_join(struct mm *mm, struct vma *v);
 void vma_join_range(struct mm *mm, uint64_t start, uint64_t end);
 /* Changes what counts in the totals: call off before a change of v's prot, flags or range, on after it. */
 void vma_account(struct mm *mm, const struct vma *v, int sign);
-/* After unlocking, unmapping: if the platform was told that mm locks memory, and it doesn't, it is told. */
+/* After unlocking, unmapping, mapping over: if the platform was told that mm locks memory, and it doesn't, it is told. */
 void vma_lock_look(struct mm *mm);
 bool vma_is_anon(const struct vma *v); /* private pages of nobody's file */
 bool vma_is_data(const struct vma *v); /* counts for RLIMIT_DATA */

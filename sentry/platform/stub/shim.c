@@ -269,6 +269,9 @@ static int64_t futex_time(const uint64_t *args)
 	if (args[3] < GATE_LOWEST || shim_copy(ts, (const void *)args[3], sizeof(ts)) < 0 || ts[0] < 0 || ts[1] < 0 ||
 	    ts[1] >= 1000000000)
 		return -1;
+	/* WAIT_BITSET's is a point in time, and may be over: what time it is isn't known here. */
+	if ((args[1] & 0x7f) == 9)
+		return 0;
 	if (ts[0] != 0)
 		return SPIN_LONGEST_NS;
 	return ts[1] >= SPIN_SHORTEST_NS ? ts[1] / SPIN_PART : 0;

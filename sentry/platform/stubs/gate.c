@@ -30,6 +30,7 @@
 #include "sentry/platform/stubs/bell.h"
 
 #include "sentry/abi/errno.h"
+#include "sentry/abi/futex.h"
 #include "sentry/host/host.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/sched.h"
@@ -241,7 +242,9 @@ static bool take(struct platform_thread *pt)
 		pt->event.args[i] = box->args[i];
 	if (pt->event.nr == SYS_futex) {
 		pt->futex_seq = box->futex_seq;
-		futex_call(pt);
+		/* Shared ones are calls, wherever their threads run. */
+		if (pt->event.args[1] & LINUX_FUTEX_PRIVATE_FLAG)
+			futex_call(pt);
 	}
 	take_segs(pt, box);
 	stubs_deliver(pt);

@@ -138,6 +138,10 @@ bool place_apart(const struct platform_thread *const pair[2])
 
 	if (ncpus != 2 || cpu_mask == 0 || now < apart.after)
 		return false;
+	/* Where their guest has put them they stay; and of two address spaces neither sees the other's private futexes. */
+	if (pair[0]->pinned || pair[1]->pinned || pair[0]->proc == NULL || pair[1]->proc == NULL ||
+	    pair[0]->proc->mm != pair[1]->proc->mm)
+		return false;
 	place_spread();
 	apart.until = now + APART_NS;
 	apart.last = now + APART_MAX;

@@ -287,8 +287,8 @@ void place_end(struct host_proc *proc);
 void place_polling(bool begin);
 /* Threads were seen to run side by side: they may run anywhere for a while. */
 void place_spread(void);
-/* Two threads that wake each other by futexes are put apart, if it is time to try that. They are, for a while, as long as that keeps
- * them from calling. */
+/* Two threads that wake each other by private futexes are put apart, if it is time to try that, they share their memory and their
+ * guest hasn't chosen their CPUs. They are, for a while, as long as that keeps them from calling. */
 bool place_apart(const struct platform_thread *const pair[2]);
 bool place_is_apart(void);
 /* Who is woken shall run on our CPU. */

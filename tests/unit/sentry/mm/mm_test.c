@@ -288,6 +288,51 @@ Test(mm, the_platform_is_told_who_locks_memory)
 	cr_assert_eq(lockers, 1);
 }
 
+/* Each way for the last of it to go. */
+Test(mm, the_platform_is_told_however_locked_memory_goes)
+{
+	const uint64_t at = BASE, other = BASE + 8 * PAGE_SIZE;
+
+#define LOCKED(addr, npages) \
+	do { \
+		cr_assert_eq(map(addr, (npages)*PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED | LINUX_MAP_LOCKED), (int64_t)(addr)); \
+		cr_assert_eq(lockers, 1); \
+	} while (0)
+	LOCKED(at, 2);
+	map(at, 2 * PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED);
+	cr_assert_eq(lockers, 0, "another mapping in its place");
+	LOCKED(at, 1);
+	LOCKED(at, 1); /* one locked mapping in place of another */
+
+	map(at + PAGE_SIZE, PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED);
+	cr_assert_eq(lockers, 1);
+	cr_assert_eq(mm_munmap(&task, at, 2 * PAGE_SIZE), 0);
+	cr_assert_eq(lockers, 0, "a part that is locked");
+
+	map(at, PAGE_SIZE, RW, ANON | LINUX_MAP_FIXED);
+	LOCKED(at + PAGE_SIZE, 1);
+	cr_assert_eq(mm_mremap(&task, at, 2 * PAGE_SIZE, PAGE_SIZE, 0, 0), (int64_t)at);
+	cr_assert_eq(lockers, 0, "the end of a mapping that shrinks");
+
+	LOCKED(other, 1);
+	cr_assert_eq(mm_mremap(&task, at, PAGE_SIZE, PAGE_SIZE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED, other), (int64_t)other);
+	cr_assert_eq(lockers, 0, "a mapping that is moved over it");
+
+	LOCKED(at, 1);
+	cr_assert_eq(mm_mremap(&task, at, PAGE_SIZE, 2 * PAGE_SIZE, LINUX_MREMAP_MAYMOVE | LINUX_MREMAP_FIXED, other), (int64_t)other);
+	cr_assert_eq(lockers, 1, "it is locked where it is now");
+	cr_assert_eq(mm_munmap(&task, other, 2 * PAGE_SIZE), 0);
+	cr_assert_eq(lockers, 0);
+
+	task.mm->brk_start = task.mm->brk = BASE + 64 * PAGE_SIZE;
+	cr_assert_eq(mm_mlockall(&task, LINUX_MCL_FUTURE), 0);
+	cr_assert_eq(mm_brk(&task, BASE + 66 * PAGE_SIZE), (int64_t)(BASE + 66 * PAGE_SIZE));
+	cr_assert_eq(lockers, 1);
+	cr_assert_eq(mm_brk(&task, BASE + 64 * PAGE_SIZE), (int64_t)(BASE + 64 * PAGE_SIZE));
+	cr_assert_eq(lockers, 0, "the end of the heap");
+#undef LOCKED
+}
+
 /* Random calls on 64 pages; a model of prot (or 255) per page. */
 static uint8_t model[PAGES];
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 static struct platform_thread threads[2];
+static struct platform_mm mms[2];
+static struct host_proc procs[2];
 static const struct platform_thread *const pair[2] = {&threads[0], &threads[1]};
 
 static struct gate_box *box(unsigned n)
@@ -20,7 +22,8 @@ static struct gate_box *box(unsigned n)
 static void setup(void)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		threads[i] = (struct platform_thread){.mailbox = calloc(1, MAILBOX_SIZE)};
+		procs[i].mm = &mms[0];
+		threads[i] = (struct platform_thread){.mailbox = calloc(1, MAILBOX_SIZE), .proc = &procs[0]};
 		list_init(&threads[i].narrow_link);
 	}
 	place_init(2, 3);
@@ -72,4 +75,25 @@ Test(placement, who_has_ended_is_apart_from_nobody, .init = setup, .fini = teard
 	cr_assert(place_apart(pair));
 	place_drop(&threads[1]);
 	cr_assert(not(place_is_apart()));
+}
+
+Test(placement, who_stays_on_its_cpu_is_not_put_apart, .init = setup, .fini = teardown)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		threads[i].pinned = true;
+		cr_assert(not(place_apart(pair)));
+		threads[i].pinned = false;
+	}
+	cr_assert(place_packed(), "nobody was let go for that");
+	cr_assert(place_apart(pair));
+}
+
+Test(placement, threads_of_two_address_spaces_are_not_put_apart, .init = setup, .fini = teardown)
+{
+	threads[1].proc = &procs[1];
+	procs[1].mm = &mms[1];
+	cr_assert(not(place_apart(pair)));
+	cr_assert(place_packed(), "nobody was let go for that");
+	procs[1].mm = &mms[0]; /* a process that shares its parent's */
+	cr_assert(place_apart(pair));
 }

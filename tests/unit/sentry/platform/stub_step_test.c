@@ -43,6 +43,7 @@ static struct mailbox *const m = (struct mailbox *)STUB_AREAS;
 static struct gate_box *const box = (struct gate_box *)(STUB_AREAS + GATE_BOX);
 static char *const data = (char *)(STUB_AREAS + GATE_DATA);
 static struct gate_ro *const ro = (struct gate_ro *)STUB_RO;
+static struct gate_mm *const mm = (struct gate_mm *)STUB_MM;
 
 /* ---- the guest ---- */
 
@@ -109,13 +110,14 @@ __asm__(".text\n.globl gate_site\ngate_site:\n"
 
 /* ---- the sentry ---- */
 
-enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, CLONES, BEGINS, SCENARIOS };
+enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, CLONES, BEGINS, FUTEX, SCENARIOS };
 #define NR_PLAIN 100 /* in: BYTES at args[1]; answered with an out-segment at args[3] */
 #define NR_ID 39
 #define NR_TRAP 56
 #define NR_MASK 14
 #define NR_CLONE3 435
 #define NR_EXIT 60
+#define NR_FUTEX 202
 #define OLD_MASK 0x5000000000000001UL
 #define NEW_MASK 0x0600000000000002UL
 #define VALUE 0x123456789abcLL
@@ -129,6 +131,9 @@ static char *scratch;      /* pages that commands work on */
 static uint64_t clone_args[11] = {0x10000}; /* CLONE_THREAD */
 static uint8_t begun[16][16];               /* what a thread that begins has in its vector registers */
 static const int vectors[] = {0, 1, 2, 7, 8, 15};
+static uint32_t futex_word = 7;
+static uint64_t futex_op;
+static int64_t *futex_time;
 static int step, kick_at;
 static bool kicked_in_stub;
 
@@ -185,6 +190,8 @@ static unsigned asked_nr(void)
 		return NR_CLONE3;
 	case BEGINS:
 		return NR_EXIT;
+	case FUTEX:
+		return NR_FUTEX;
 	default:
 		return NR_PLAIN;
 	}
@@ -244,7 +251,7 @@ static void serve(void)
 			finish(GATE_BEGIN, 0);
 			return;
 		}
-		if (scenario != FAULTS && scenario != UNKNOWN && scenario != MASK_ASKS && scenario != CLONES && (box->nsegs < 1 || box->segs[0].len != BYTES ||
+		if (scenario != FAULTS && scenario != UNKNOWN && scenario != MASK_ASKS && scenario != CLONES && scenario != FUTEX && (box->nsegs < 1 || box->segs[0].len != BYTES ||
 				memcmp(data + box->segs[0].off, source, BYTES) != 0))
 			complain(4, box->nsegs, 0);
 		if (scenario == FAULTS && box->nsegs != 0)
@@ -414,7 +421,7 @@ static void begin(void)
 	pthread_t thread;
 
 	if (!map_at(STUB_BASE, STUB_TEXT_MAX, PROT_READ | PROT_WRITE) || !map_at(STUB_RO, STUB_RO_SIZE, PROT_READ | PROT_WRITE) ||
-	    !map_at(STUB_AREAS, AREA_SIZE, PROT_READ | PROT_WRITE))
+	    !map_at(STUB_MM, STUB_MM_SIZE, PROT_READ | PROT_WRITE) || !map_at(STUB_AREAS, AREA_SIZE, PROT_READ | PROT_WRITE))
 		cr_skip_test("something of this process lies there");
 	memcpy((void *)STUB_BASE, stub_image, (size_t)(stub_image_end - stub_image));
 	cr_assert_eq(mprotect((void *)STUB_BASE, STUB_TEXT_MAX, PROT_READ | PROT_EXEC), 0);
@@ -432,6 +439,7 @@ static void begin(void)
 	ro->spec[NR_TRAP].class = GATE_CLASS_TRAP;
 	ro->spec[NR_MASK].class = GATE_CLASS_MASK;
 	ro->spec[NR_CLONE3].class = GATE_CLASS_CLONE;
+	ro->spec[NR_FUTEX].class = GATE_CLASS_FUTEX;
 	box->ids[GATE_PID] = VALUE;
 	scratch = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(scratch, MAP_FAILED);
@@ -457,7 +465,7 @@ static void one(enum scenario which, int at, uint64_t flags)
 	memset(target, 0, sizeof(target));
 	for (unsigned i = 0; i < BYTES; i++)
 		source[i] = (uint8_t)(i * 7 + 1);
-	box->known = which == KNOWN ? 1U << GATE_PID : which == MASK || which == MASK_ASKS ? 1U << GATE_KNOWN_MASK : 0;
+	box->known = which == KNOWN ? 1U << GATE_PID : which == MASK || which == MASK_ASKS || which == FUTEX ? 1U << GATE_KNOWN_MASK : 0;
 	box->sigmask = OLD_MASK;
 	box->attention = which == MASK_ASKS;
 	memcpy(source, (const uint64_t[]){NEW_MASK | 1UL << 8}, which == MASK || which == MASK_ASKS ? 8 : 0);
@@ -469,6 +477,12 @@ static void one(enum scenario which, int at, uint64_t flags)
 	if (which == CLONES) {
 		guest.in[RDI] = (uint64_t)clone_args;
 		guest.in[RSI] = sizeof(clone_args);
+	} else if (which == FUTEX) {
+		guest.in[RDI] = (uint64_t)&futex_word;
+		guest.in[RSI] = futex_op;
+		guest.in[RDX] = futex_word;
+		guest.in[R10] = (uint64_t)futex_time;
+		guest.in[R9] = 0xffffffff;
 	} else if (which != KNOWN && which != UNKNOWN && which != TRAPS && which != BEGINS) {
 		guest.in[RSI] = which == FAULTS ? 0x123456789000UL : (uint64_t)source;
 		guest.in[RDX] = BYTES;
@@ -619,4 +633,44 @@ Test(stub_step, the_mask_of_signals)
 	begin();
 	every_step(MASK, 0, true);
 	every_step(MASK_ASKS, 0, true);
+}
+
+#define WAIT 128UL /* private */
+#define WAIT_BITSET (WAIT | 9)
+#define REALTIME 256UL
+
+/* One wait, which ends in a call: whether it has spun in vain before. */
+static bool spins(uint64_t op, int64_t *time)
+{
+	futex_op = op;
+	futex_time = time;
+	box->spin_trial = ro->futex_trial = 1;
+	box->spin_level = 2;
+	box->spin_skip = 0;
+	one(FUTEX, 0, 0);
+	check(0);
+	cr_assert_eq(mm->places[0].asking, 0);
+	return box->spin_level == 3;
+}
+
+static void may_spin(void)
+{
+	begin();
+	ro->futex_spin = 1; /* a look */
+	ro->futex_spinners = 1;
+}
+
+Test(stub_step, a_wait_until_a_point_in_time_does_not_spin)
+{
+	int64_t second[2] = {1, 0}, over[2] = {0, 1}, moment[2] = {0, 999999};
+
+	may_spin();
+	cr_assert(spins(WAIT, NULL));
+	cr_assert(spins(WAIT_BITSET, NULL));
+	cr_assert(spins(WAIT, second));
+	cr_assert_not(spins(WAIT, moment));
+	cr_assert_not(spins(WAIT_BITSET, second));
+	cr_assert_not(spins(WAIT_BITSET, over));
+	cr_assert_not(spins(WAIT_BITSET | REALTIME, second));
+	cr_assert_eq(mm->spinners, 0);
 }
