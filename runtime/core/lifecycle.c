@@ -542,7 +542,7 @@ static void do_kill(struct connection *c, const struct lifecycle_request *rq)
 }
 
 /* Whoever sent this had no patience left, as when we were stopped meanwhile, and has been told that nothing was started. */
-static bool left(const struct connection *c)
+static bool has_left(const struct connection *c)
 {
 	struct pollfd p = {c->fd, 0, 0};
 
@@ -676,7 +676,7 @@ static void request(struct connection *c, const struct lifecycle_request *rq, co
 		return;
 	}
 	/* What lives as long as whoever asked for it. */
-	if ((rq->type == LC_CONTAINER || rq->type == LC_EXEC) && left(c))
+	if ((rq->type == LC_CONTAINER || rq->type == LC_EXEC) && has_left(c))
 		return;
 	switch (rq->type) {
 	case LC_STATE:
