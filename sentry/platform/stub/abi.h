@@ -389,11 +389,13 @@ static inline uint32_t gate_futex_place(uint64_t salt, uint64_t addr)
  *	futex_waiters   by the sentry, for all it lets wait, however they came, wherever they were requeued to
  *
  * So either the waiter sees the new word, or the waker the waiter. A thread that spins on the word counts nowhere: for everybody
- * else it has not made its call yet. One that dies while it asks leaves its count: wakes of that place are calls from then on.
+ * else it has not made its call yet. One that dies while it asks leaves its count: wakes of that place are calls from then on. One that dies
+ * while it spins (a vfork's child: others take their address space along) leaves its turn, until it was refused often.
  */
 #define GATE_MM_PLACES 256U
 struct gate_mm {
 	uint32_t spinners; /* threads that spin on a word now */
+	uint32_t refused;  /* so many weren't given a turn since one was */
 	struct {
 		uint32_t asking;
 		uint32_t waker; /* who has woken last, and where: see shim.c */

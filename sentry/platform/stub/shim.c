@@ -213,6 +213,7 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 #define SPIN_LEVEL_MAX 9U
 #define SPIN_TURN 32U /* part of the patience that goes into waiting for one's turn to spin */
 #define SPIN_PROBE 8U /* times as patient: whoever was given up sleeps, and it takes so long until it is awake */
+#define SPIN_REFUSALS 1000U /* so many in a row: who has had the turn is dead */
 #define SPIN_SHORTEST_NS 1000000
 #define SPIN_PART 32 /* of the time that a wait is given: the sentry begins to count that when the call comes */
 #define SPIN_LONGEST_NS (1000000000 / SPIN_PART) /* longer than any patience */
@@ -305,7 +306,7 @@ static int spin_pays(struct gate_box *box, uint64_t addr)
 static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value, int64_t longest)
 {
 	const volatile struct gate_ro *ro = (const volatile struct gate_ro *)STUB_RO;
-	uint32_t cpu, *spinners = &mm_of()->spinners;
+	uint32_t cpu, *spinners = &mm_of()->spinners, *refused = &mm_of()->refused;
 	uint64_t came = tsc_cpu(&cpu);
 	int changed = 0;
 
@@ -314,12 +315,13 @@ static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value, int
 		__builtin_ia32_pause();
 	if (__atomic_fetch_add(spinners, 1, __ATOMIC_RELAXED) < ro->futex_spinners) {
 		uint64_t begin = tsc_cpu(&cpu), now = begin;
-
 		uint64_t patience = (uint64_t)ro->futex_spin * (box->spin_level == 1 ? SPIN_PROBE : 1);
 		uint64_t allowed = (uint64_t)ro->futex_spin * (uint64_t)longest / (GATE_FUTEX_SPIN_US * 1000);
 
 		if (patience > allowed)
 			patience = allowed;
+		if (*refused != 0)
+			*refused = 0;
 		while (!changed && now - begin < patience) {
 			if (*(volatile uint32_t *)&box->pending != 0)
 				goto out;
@@ -340,6 +342,11 @@ static int spin_on_word(struct gate_box *box, uint64_t addr, uint32_t value, int
 				box->spin_level++;
 			box->spin_skip = box->spin_level > 1 ? 1U << (box->spin_level & 31) : 0;
 		}
+	} else if (__atomic_fetch_add(refused, 1, __ATOMIC_RELAXED) + 1 >= SPIN_REFUSALS) {
+		/* If it was only kept from its CPU, the count is wrong when it has left, and right again after as many. */
+		*refused = 0;
+		__atomic_store_n(spinners, 0, __ATOMIC_RELAXED); /* without us */
+		return 0;
 	}
 out:
 	__atomic_fetch_sub(spinners, 1, __ATOMIC_RELAXED);

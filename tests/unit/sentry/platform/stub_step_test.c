@@ -674,3 +674,38 @@ Test(stub_step, a_wait_until_a_point_in_time_does_not_spin)
 	cr_assert_not(spins(WAIT_BITSET | REALTIME, second));
 	cr_assert_eq(mm->spinners, 0);
 }
+
+Test(stub_step, who_dies_while_it_spins_does_not_keep_its_turn)
+{
+	unsigned refused = 0;
+
+	may_spin();
+	mm->spinners = 1; /* a vfork's child that was killed */
+	while (!spins(WAIT, NULL) && ++refused < 5000)
+		cr_assert(mm->spinners == 1 || mm->spinners == 0);
+	cr_assert(refused >= 500 && refused < 5000, "refused %u times", refused);
+	cr_assert_eq(mm->spinners, 0);
+	cr_assert_eq(mm->refused, 0);
+
+	/* Others who have a turn now and then are not dead. */
+	for (unsigned i = 0; i < 3; i++) {
+		mm->spinners = 1;
+		for (unsigned k = 0; k < refused / 2; k++)
+			cr_assert_not(spins(WAIT, NULL));
+		cr_assert_eq(mm->spinners, 1);
+		mm->spinners = 0;
+		cr_assert(spins(WAIT, NULL));
+	}
+}
+
+Test(stub_step, a_turn_taken_from_one_that_lives_is_counted_right_again)
+{
+	unsigned waits = 0;
+
+	may_spin();
+	mm->spinners = (uint32_t)-1; /* it has left since */
+	while (!spins(WAIT, NULL) && ++waits < 5000)
+		continue;
+	cr_assert_lt(waits, 5000);
+	cr_assert_eq(mm->spinners, 0);
+}
