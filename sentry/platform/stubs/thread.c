@@ -353,7 +353,7 @@ void stubs_child_ended(int pid, int status)
 	struct host_proc *proc, *next;
 
 	if (pid == zygote_tid)
-		PANIC("the zygote has ended, status %#x", (unsigned)status);
+		zygote_gone(status);
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid != pid)
 			continue;
