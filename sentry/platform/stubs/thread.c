@@ -763,7 +763,7 @@ static bool idle_keep(struct platform_thread *pt)
 {
 	if (pt->proc->nidle >= IDLE_MAX || pt->nqueue != 0 || pt->pinned || pt->tid == pt->proc->pid)
 		return false;
-	if (pt->state == THREAD_GATE && pt->kicked) /* it would come by the trap door */
+	if (pt->state == THREAD_GATE && (pt->kicked || !in_exit(pt))) /* it would come by the trap door; its call is another */
 		return false;
 	pt->idle = true;
 	pt->event_ready = false;
@@ -973,11 +973,17 @@ void stubs_thread_exit(struct task *task)
 		proc_kill(pt->proc);
 		return;
 	}
-	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. If only their box says that
-	 * they wait (another thread can write there), they must come and do it: else they would run, and nobody count them. */
+	/* One that is killed alone could be neither ended nor counted: see kill_thread in seccomp.c. */
+	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !task_dying(task)) {
+		proc_kill(pt->proc);
+		return;
+	}
+	/* The leader stays parked until the process goes, and so does, if that is soon, a thread that could only end by a trip
+	 * through the host. If only their box says that they wait (another thread can write there), they must come and do it: else
+	 * they would run, and nobody count them. */
 	if (pt->begins) /* its task has never run: it is still in the one before's */
 		pt->begins = pt->jumps = false;
-	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt)) || idle_keep(pt)) {
+	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && task_dying(task)) || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		if (pt->idle && (pt->by_box || pt->state == THREAD_GATE))
