@@ -875,7 +875,7 @@ static void run(const uint8_t *data, size_t size)
 	gate_set_cpus(1);
 	while (gate_polling())
 		(void)gate_turn(true);
-	FUZZ_CHECK(stubs_running == 0 && stubs_waiting == 0 && stubs_exiting == 0 && list_empty(&gate_ringers));
+	FUZZ_CHECK(stubs_running == 0 && stubs_waiting == 0 && stubs_exiting == 0 && stubs_idle == 0 && list_empty(&gate_ringers));
 	world_clean();
 	check_mailboxes();
 }

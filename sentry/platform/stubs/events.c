@@ -35,7 +35,7 @@
 
 const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
-uint32_t stubs_exiting;
+uint32_t stubs_exiting, stubs_idle;
 struct list gate_ringers = LIST_INIT(gate_ringers);
 unsigned gate_nringers;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
