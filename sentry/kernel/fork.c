@@ -74,13 +74,14 @@ static int check_tls(const struct clone_args *args)
 	return (args->flags & LINUX_CLONE_SETTLS) && args->tls >= LINUX_TASK_SIZE_MAX ? -LINUX_EPERM : 0;
 }
 
-static int check_limits(const struct task *task)
+static int check_limits(const struct task *task, bool thread)
 {
 	uint64_t limit = group_rlimit(task->group, LINUX_RLIMIT_NPROC);
 	const struct container *c = task->group->container;
 
-	if (kernel.max_tasks != 0 && (kernel.ntasks >= kernel.max_tasks || (kernel.ntasks + stubs_exiting >= kernel.max_tasks &&
-									    kernel.ntasks + stubs_leaving() >= kernel.max_tasks))) {
+	if (kernel.max_tasks != 0 &&
+	    (kernel.ntasks >= kernel.max_tasks || (kernel.ntasks + stubs_exiting + stubs_idle >= kernel.max_tasks &&
+						   kernel.ntasks + stubs_leaving(thread ? task : NULL) >= kernel.max_tasks))) {
 		audit_limit("pids");
 		return -LINUX_EAGAIN;
 	}
@@ -399,7 +400,7 @@ int64_t task_clone(struct task *task, const struct clone_args *args)
 	/* A signal that is pending for us was sent before the child existed: handle it first. */
 	if (signal_pending(task))
 		return -LINUX_ERESTARTNOINTR;
-	err = check_limits(task);
+	err = check_limits(task, (args->flags & LINUX_CLONE_THREAD) != 0);
 	if (err)
 		return err;
 	child = make_child(task, args, &err);

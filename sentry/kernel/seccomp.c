@@ -204,11 +204,14 @@ static void siginfo_sys(const struct task *task, int nr, uint32_t reason, struct
 	info->sys.arch = LINUX_AUDIT_ARCH_X86_64;
 }
 
-static _Noreturn void kill_thread(struct task *task, bool whole_process)
+/* One among others ends in the host too, or nobody would count it: it must be in the trap door for that. */
+static _Noreturn void kill_thread(struct task *task, bool whole_process, int sig)
 {
 	if (whole_process || task->group->nthreads == 1)
-		group_exit(task->group, LINUX_SIGSYS);
-	task_exit_thread(task, LINUX_SIGSYS);
+		group_exit(task->group, sig);
+	else
+		(void)platform->context(task, 0); /* what doesn't come there the platform kills */
+	task_exit_thread(task, sig);
 }
 
 /* ENOSYS is no denial: it answers probes for calls that a profile is too old to know. */
@@ -235,9 +238,7 @@ bool seccomp_allows(struct task *task, int nr, const uint64_t args[6], int64_t *
 	if (task->seccomp_mode == LINUX_SECCOMP_MODE_STRICT) {
 		if (strict_allows(nr))
 			return true;
-		if (task->group->nthreads == 1)
-			group_exit(task->group, LINUX_SIGKILL);
-		task_exit_thread(task, LINUX_SIGKILL);
+		kill_thread(task, false, LINUX_SIGKILL);
 	}
 	for (i = 0; i < 6; i++)
 		data.args[i] = args[i];
@@ -262,8 +263,8 @@ bool seccomp_allows(struct task *task, int nr, const uint64_t args[6], int64_t *
 		*ret = -LINUX_ENOSYS;
 		return false;
 	case LINUX_SECCOMP_RET_KILL_THREAD:
-		kill_thread(task, false);
+		kill_thread(task, false, LINUX_SIGSYS);
 	default:
-		kill_thread(task, true);
+		kill_thread(task, true, LINUX_SIGSYS);
 	}
 }

@@ -72,9 +72,12 @@ void stubs_set_resident(int pid, uint64_t bytes);
 extern void (*stubs_refresh_resident)(void);
 /* CPU time that all stubs have used so far, those that have ended included. Costs a host call a process. */
 uint64_t stubs_cpu_ns(void);
-/* Host threads that were told to end and still exist: one that doesn't obey counts until it is killed for it. */
-uint32_t stubs_leaving(void);
-extern uint32_t stubs_exiting; /* at most so many */
+/*
+ * Host threads without a task that may run all the same: those that were told to end and still exist (one that doesn't obey counts
+ * until it is killed for it), and idle ones that aren't seen to wait. maker: whose clone takes one of the latter if there is one; NULL.
+ */
+uint32_t stubs_leaving(const struct task *maker);
+extern uint32_t stubs_exiting, stubs_idle; /* at most so many */
 /* A task of the host process pid, borrowed; NULL if there is none. */
 struct task *stubs_task_of(int pid);
 /* The host's numbers of the task's thread; false if it has none. */

@@ -195,6 +195,33 @@ TEST_ALONE(a_filter_kills)
 	}
 }
 
+static void *refused_thread(void *arg)
+{
+	const int *call = arg;
+
+	refuse(*call, SECCOMP_RET_KILL_THREAD);
+	syscall(*call, 0, 0);
+	_exit(9);
+}
+
+/* Only the thread ends, whichever way its call comes, and many can do so. (What it had of the C library stays.) */
+TEST_ALONE(a_filter_kills_one_thread_among_others)
+{
+	static int calls[] = {SYS_getpgrp, SYS_getppid, SYS_sigaltstack, SYS_futex};
+
+	for (int i = 0; i < 200; i++) {
+		pthread_t thread, other;
+		void *value;
+		int mine = 0;
+
+		CHECK_OK(pthread_create(&thread, NULL, refused_thread, &calls[i % 4]));
+		CHECK_OK(pthread_create(&other, NULL, rename_thread, &mine));
+		CHECK_OK(pthread_join(thread, NULL)); /* its word is cleared, as at any thread's end */
+		CHECK_OK(pthread_join(other, &value));
+		CHECK(value == &mine);
+	}
+}
+
 static volatile sig_atomic_t trapped_number, trapped_code, trapped_errno;
 
 static void on_sigsys(int signal, siginfo_t *info, void *context)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that tell the sentry of their end, and run on: more of them than --pids allows. The trap door's bell is rung by the box
+ * Threads that tell the sentry of their end, and run on: more of them than --pids allows. First the trap door's bell is rung by the box
  * and from the stub's own doorbell instruction, with a stack that leads back here.
  */
 #include "gate.h"
@@ -51,6 +51,52 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/*
+ * While the sentry polls no doorbell is needed: the box says that it is in `exit`, and the thread runs on. Four of a process can
+ * be kept for its next threads, and be taken and do it again before it is noticed that they don't come to wait.
+ */
+#define GHOSTS 4
+#define HAUNTED 11 /* with the one that makes them and four that are still counted: all that is allowed */
+
+static volatile unsigned ready, begin;
+
+static void *ghost_main(void *arg)
+{
+	uint64_t area = own_area();
+
+	me = (unsigned)(uintptr_t)arg;
+	getppid();
+	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+	while (!begin)
+		__asm__ volatile("pause");
+	BOX(area)->kind = GATE_KIND_CALL;
+	BOX(area)->nr = SYS_exit;
+	BOX(area)->args[0] = 0;
+	BOX(area)->nsegs = 0;
+	__atomic_store_n(&BOX(area)->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+	for (;;)
+		shared->alive[me]++;
+	return NULL;
+}
+
+static void haunted(unsigned first, int tell)
+{
+	for (unsigned i = 0; i < GHOSTS; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, ghost_main, (void *)(uintptr_t)(first + i)) != 0)
+			_exit(0);
+	}
+	while (ready < GHOSTS)
+		sched_yield();
+	begin = 1;
+	for (int i = 0; i < 5000; i++) /* the sentry polls */
+		getpgid(0);
+	(void)!write(tell, "x", 1);
+	pause();
+	_exit(0);
+}
+
 static void one(unsigned i)
 {
 	pthread_t thread;
@@ -70,6 +116,38 @@ static unsigned running(void)
 	for (unsigned i = 0; i < THREADS; i++)
 		n += shared->alive[i] != before[i];
 	return n;
+}
+
+static unsigned ghosts(void)
+{
+	unsigned most = 0, n = 0;
+	pid_t pids[HAUNTED];
+	int tell[2];
+	char c;
+
+	setup(pipe(tell));
+	for (unsigned i = 0; i < HAUNTED; i++) {
+		unsigned now;
+
+		pids[n] = fork();
+		if (pids[n] == 0) {
+			close(tell[0]);
+			haunted(i * GHOSTS, tell[1]);
+		}
+		if (pids[n] < 0)
+			break;
+		n++;
+		if (poll(&(struct pollfd){.fd = tell[0], .events = POLLIN}, 1, 1000) == 1) /* or it was refused its threads */
+			(void)!read(tell[0], &c, 1);
+		now = running();
+		most = now > most ? now : most;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	printf("%u processes, %u threads ran\n", n, most);
+	return most;
 }
 
 int main(void)
@@ -114,6 +192,8 @@ int main(void)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}
+	if (most <= LIMIT)
+		most = ghosts();
 	if (most > LIMIT)
 		escaped("%u threads ran", most);
 	return 0;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every byte of the stub is a place to jump to, with registers of the attacker's choice: call numbers and
- * arguments that a stub may use unasked, if only it were trusted by where it stands. In a child each. */
+ * arguments that a stub may use unasked, if only it were trusted by where it stands. In a child each.
+ * This is the first half of them, stub_jump_end.c the second: together they would take longer than a payload may. */
 #include "payload.h"
+
+#ifndef SECOND_HALF
+#define SECOND_HALF 0
+#endif
 
 PAYLOAD("jump into every byte of the stub", "--timeout 900s", "exit 0");
 
 #include <sys/time.h>
 
 #define AT_ONCE 6 /* most of the time is waiting for those that spin */
-#define TEXT (STUB_SIZE + 16) /* behind its end is nothing */
+#define TEXT (STUB_SIZE + 16UL) /* behind its end is nothing */
 
 /* What a stub asks the kernel in the way of its work, and what would be worth having. */
 static const long numbers[] = {SYS_mmap,   SYS_getppid,      SYS_clone, SYS_openat,
@@ -32,7 +37,7 @@ int main(void)
 {
 	unsigned n = 0, running = 0;
 
-	for (uint64_t at = STUB_BASE; at < STUB_BASE + TEXT; at++, n++) {
+	for (uint64_t at = STUB_BASE + SECOND_HALF * (TEXT / 2); at < STUB_BASE + (1 + SECOND_HALF) * (TEXT / 2); at++, n++) {
 		pid_t pid = fork();
 
 		if (pid == 0) {

@@ -102,7 +102,7 @@ static void dispatch(uint32_t revents)
 	struct stub_call c;
 
 	if (revents & POLLHUP)
-		PANIC("the listener has no filtered task any more");
+		zygote_gone(-1);
 	if (!(revents & POLLIN))
 		return;
 	memset(&n, 0, sizeof(n));

@@ -35,10 +35,9 @@
 
 const struct stub_transport *transport;
 int stubs_running, stubs_waiting;
-uint32_t stubs_exiting;
+uint32_t stubs_exiting, stubs_idle;
 struct list gate_ringers = LIST_INIT(gate_ringers);
 unsigned gate_nringers;
-bool stubs_close_range;
 static bool zygote_booted; /* it has dropped the descriptors it shared with us */
 
 void stubs_before_sleep(void)
@@ -420,17 +419,27 @@ static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 static void zygote_call(const struct stub_call *c)
 {
 	const uint64_t *a = c->args;
+	static unsigned closes; /* answered by a filter of the host's we would not see them, whatever it answered */
 
-	/* It forgets descriptors: all, or all but one in two calls. */
-	if (c->nr == SYS_close_range && !zygote_booted) {
-		stubs_close_range = true;
+	/* It forgets descriptors: all, or all but one in two calls, of which the first gives it a table of its own. */
+	if (c->nr == SYS_close_range && !zygote_booted && (closes != 0 || a[2] == 2 /* CLOSE_RANGE_UNSHARE */)) {
+		closes++;
 		transport->proceed(c->id);
+	} else if (closes != (platform == &ptrace_platform ? 2U : 1U)) {
+		PANIC("the zygote has kept the sentry's descriptors: a seccomp filter of the host answers close_range");
 	} else if (c->nr == SYS_clone && !zygote_waits() && a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && a[1] == 0) {
 		zygote_booted = true;
 		zygote_ready(c->id);
 	} else {
 		PANIC("the zygote made call %lld", (long long)c->nr);
 	}
+}
+
+_Noreturn void zygote_gone(int status)
+{
+	if (!zygote_booted)
+		PANIC("the zygote has not begun, status %#x: does a seccomp filter of the host refuse close_range?", (unsigned)status);
+	PANIC("the zygote has ended, status %#x", (unsigned)status);
 }
 
 /* From the stub's text. The vDSO lies above it, in the same region: its calls are the guest's. */

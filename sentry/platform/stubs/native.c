@@ -227,7 +227,7 @@ static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd
 
 		end = i + 1;
 		*may_wait = !in_guarded_range(numbers[i]);
-		while (stubs_close_range && end < nfds && numbers[i] != NO_FD && numbers[end] == numbers[end - 1] + 1)
+		while (end < nfds && numbers[i] != NO_FD && numbers[end] == numbers[end - 1] + 1)
 			*may_wait &= !in_guarded_range(numbers[end++]);
 		if (end > i + 1)
 			close = (struct stub_cmd){SYS_close_range, {(uint64_t)numbers[i], (uint64_t)numbers[end - 1], 0}};

@@ -247,7 +247,7 @@ void stubs_child_ended(int pid, int status);
 void zygote_ready(uint64_t call_id);
 extern int zygote_tid;
 bool zygote_waits(void);
-extern bool stubs_close_range; /* the host makes that call for stubs */
+_Noreturn void zygote_gone(int status); /* -1: not known */
 
 void stubs_thread_timer_init(struct platform_thread *pt);
 struct platform_thread *stubs_spawn(struct task *task, int *err);

@@ -319,8 +319,10 @@ void thread_free(struct platform_thread *pt)
 		thread_died(pt);
 	if (pt->pooled)
 		pool_count--;
-	if (pt->idle)
+	if (pt->idle) {
 		proc->nidle--;
+		stubs_idle--;
+	}
 	list_del(&pt->proc_link);
 	gate_counts.local += gate_local_calls(pt);
 	gate_gone(pt);
@@ -353,7 +355,7 @@ void stubs_child_ended(int pid, int status)
 	struct host_proc *proc, *next;
 
 	if (pid == zygote_tid)
-		PANIC("the zygote has ended, status %#x", (unsigned)status);
+		zygote_gone(status);
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid != pid)
 			continue;
@@ -410,18 +412,23 @@ uint64_t stubs_cpu_ns(void)
 	return cpu_total;
 }
 
-uint32_t stubs_leaving(void)
+static struct platform_thread *idle_find(const struct platform_thread *parent, uint64_t gs_base);
+
+uint32_t stubs_leaving(const struct task *maker)
 {
-	struct platform_thread *pt, *tmp;
+	struct platform_thread *pt, *tmp, *taken = NULL;
 	struct host_proc *proc, *next;
 	uint32_t n = 0;
 
-	if (stubs_exiting == 0)
+	if (stubs_exiting + stubs_idle == 0)
 		return 0;
+	if (maker != NULL && maker->pt != NULL && maker->pt->proc != NULL)
+		taken = idle_find(maker->pt, 0);
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid == 0)
 			continue;
 		list_for_each_safe (pt, tmp, &proc->threads, proc_link) {
+			n += pt->idle && pt != taken && !proc->killed && !stubs_has_call(pt);
 			if (pt->state != THREAD_EXITING)
 				continue;
 			if (host_tgkill(proc->pid, pt->tid, 0) == 0)
@@ -748,7 +755,8 @@ static void queue_close_all(struct platform_thread *pt)
  * Idle threads. A thread that ends stays where its call is, in the shim or the trap door, and waits for the next thread that its
  * process makes: nothing needs to be mapped, cloned or announced then. It is a thread of the same process, with the same mailbox
  * at the same place, known by the same host id; its registers and vector state are the new thread's. One that waits in the shim
- * has its %gs base there.
+ * has its %gs base there. As long as only its box says that it waits it may be running, and counts as a task does (stubs_leaving):
+ * it has ten seconds to come and wait, but may be taken before, again and again.
  */
 #define IDLE_MAX 4U
 
@@ -763,11 +771,12 @@ static bool idle_keep(struct platform_thread *pt)
 {
 	if (pt->proc->nidle >= IDLE_MAX || pt->nqueue != 0 || pt->pinned || pt->tid == pt->proc->pid)
 		return false;
-	if (pt->state == THREAD_GATE && pt->kicked) /* it would come by the trap door */
+	if (pt->state == THREAD_GATE && (pt->kicked || !in_exit(pt))) /* it would come by the trap door; its call is another */
 		return false;
 	pt->idle = true;
 	pt->event_ready = false;
 	pt->proc->nidle++;
+	stubs_idle++;
 	return true;
 }
 
@@ -800,6 +809,7 @@ static struct platform_thread *idle_take(struct platform_thread *parent, const s
 		return NULL;
 	pt->idle = false;
 	parent->proc->nidle--;
+	stubs_idle--;
 	gate_fresh(pt);
 	if (pt->state == THREAD_GATE)
 		gate_begins(pt);
@@ -973,11 +983,17 @@ void stubs_thread_exit(struct task *task)
 		proc_kill(pt->proc);
 		return;
 	}
-	/* The leader, and a thread that isn't in the trap door, stay parked until the process goes. If only their box says that
-	 * they wait (another thread can write there), they must come and do it: else they would run, and nobody count them. */
+	/* One that is killed alone could be neither ended nor counted: see kill_thread in seccomp.c. */
+	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !task_dying(task)) {
+		proc_kill(pt->proc);
+		return;
+	}
+	/* The leader stays parked until the process goes, and so does, if that is soon, a thread that could only end by a trip
+	 * through the host. If only their box says that they wait (another thread can write there), they must come and do it: else
+	 * they would run, and nobody count them. */
 	if (pt->begins) /* its task has never run: it is still in the one before's */
 		pt->begins = pt->jumps = false;
-	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt)) || idle_keep(pt)) {
+	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && task_dying(task)) || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		if (pt->idle && (pt->by_box || pt->state == THREAD_GATE))

@@ -139,7 +139,6 @@ static void begin(void)
 
 	cr_assert_eq(loop_init(), 0);
 	transport = &model;
-	stubs_close_range = true;
 	cr_assert(native_guard_fd(GUARDED_FD, true));
 	for (unsigned i = 0; i < 2; i++) {
 		struct platform_thread *pt = &threads[i];
