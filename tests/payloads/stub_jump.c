@@ -12,7 +12,7 @@ PAYLOAD("jump into every byte of the stub", "--timeout 900s", "exit 0");
 
 #include <sys/time.h>
 
-#define AT_ONCE 6 /* most of the time is waiting for those that spin */
+#define AT_ONCE 24 /* most of the time is waiting for those that spin in the shim: ten seconds each */
 #define TEXT (STUB_SIZE + 16UL) /* behind its end is nothing */
 
 /* What a stub asks the kernel in the way of its work, and what would be worth having. */
