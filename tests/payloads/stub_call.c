@@ -11,7 +11,6 @@ PAYLOAD("make the stub's calls from the stub's own instructions", "--timeout 110
 #include <linux/futex.h>
 #include <sys/time.h>
 
-#define TEXT 0x1000
 #define DOORBELL SYS_getppid, {0x5e17c0de
 #define AREA 0x7ffe00100000UL
 
@@ -91,7 +90,7 @@ int main(void)
 {
 	const volatile unsigned char *text = (const volatile unsigned char *)STUB_BASE;
 
-	for (unsigned at = 0; at + 1 < TEXT; at++) {
+	for (unsigned at = 0; at + 1 < STUB_SIZE; at++) {
 		if (text[at] != 0x0f || text[at + 1] != 0x05)
 			continue;
 		for (unsigned i = 0; i < CALLS; i++) {
