@@ -110,4 +110,16 @@ __attribute__((unused)) static void honest_end(void)
 		escaped("the honest process was harmed: %#x", (unsigned)status);
 }
 
+/* Each attack in a process of its own, one after the other; attack is told which it is, and its area. */
+__attribute__((unused)) static void attack_each(unsigned n, void (*attack)(unsigned, uint64_t))
+{
+	for (unsigned what = 0; what < n; what++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			attack(what, own_area());
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+}
 #endif

@@ -66,14 +66,7 @@ int main(void)
 	if (own_area() == 0)
 		return 0;
 	honest_begin();
-	for (unsigned what = 0; what < 320; what++) {
-		pid_t pid = fork();
-
-		if (pid == 0)
-			attack(what, own_area());
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
-	}
+	attack_each(320, attack);
 	honest_end();
 	return 0;
 }
