@@ -195,6 +195,9 @@ $B/payloads/%: tests/payloads/%
 	@mkdir -p $(@D)
 	$Vinstall -m 755 $< $@
 
+.PHONY: payload-programs
+payload-programs: $(PAYLOAD_BIN)
+
 payloads: all $(PAYLOAD_BIN)
 	@$B/sentrybox harness $(if $(ONLY),--only '$(ONLY)') $(if $(FLAGS),--flags '$(FLAGS)') $B/payloads
 
