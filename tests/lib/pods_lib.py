@@ -229,10 +229,15 @@ def run_part(file, name, prefix):
         shutil.copy(__file__, f"{d}/pods_lib.py")
         subprocess.run(["cp", "-a", tree, f"{d}/root"], check=True)
         env = dict(os.environ, PODS_PART=name, PODS_ROOT=f"{d}/root", SENTRYBOX=f"{d}/sentrybox", HOME="/tmp", TMPDIR="/tmp")
-        p = subprocess.run([*prefix, "/usr/bin/python3", f"{d}/pods", "--platform", platform, *([pattern] if pattern else [])],
-                           stdout=subprocess.PIPE, text=True, env=env, cwd="/", stdin=subprocess.DEVNULL)
-        sys.stdout.write("".join(line + "\n" for line in p.stdout.splitlines() if not re.match(r"pods\S* \(", line)))
-        m = re.search(r"(\d+) passed, (\d+) failed", p.stdout)
+        p = subprocess.Popen([*prefix, "/usr/bin/python3", f"{d}/pods", "--platform", platform, *([pattern] if pattern else [])],
+                             stdout=subprocess.PIPE, text=True, env=env, cwd="/", stdin=subprocess.DEVNULL)
+        m = None
+        for line in p.stdout:  # as they come, so that whoever reads sees how long each takes
+            if re.match(r"pods\S* \(", line):
+                m = re.search(r"(\d+) passed, (\d+) failed", line)
+            else:
+                print(line, end="", flush=True)
+        p.wait()
         results["passed"] += int(m[1]) if m else 0
         results["failed"] += int(m[2]) if m else 1
 
