@@ -82,7 +82,7 @@ Test(bursts, short_ones_are_soon_left_alone)
 	for (unsigned i = 0; i < 1000; i++)
 		begun += polled(&b, &now, 20) != 0;
 	cr_assert(le(u32, begun, 4)); /* in vain */
-	cr_assert(eq(u32, burst(&b, &now, 32), 0));
+	cr_assert(eq(u32, burst(&b, &now, BURST_LONG - 1), 0));
 	cr_assert(eq(u32, burst(&b, &now, 33), 33), "one that is long is polled in the end");
 }
 
@@ -156,7 +156,7 @@ Test(bursts, turns_may_be_further_apart_and_sleep_is_no_service)
 Test(bursts, service_is_no_gap)
 {
 	struct bursts b = fresh();
-	uint64_t now = PAUSE;
+	uint64_t now = 10 * PAUSE;
 
 	for (unsigned i = 0; i < 4; i++, now += 1050 * US)
 		cr_assert(not(bursts_call(&b, now, 1000 * US, false)));
