@@ -14,7 +14,7 @@
  *
  *	asleep    the sentry sleeps in poll(); the shim makes a doorbell call at once. On one CPU that is a notification.
  *	polling   the sentry looks at the boxes of all threads that run guest code; the shim spins. Two CPUs talk through one
- *	          cache line. It is begun after a burst of calls that follow one another closely, and ended when nobody calls,
+ *	          cache line. It is begun after some calls that follow one another closely (bursts.c), and ended when nobody calls,
  *	          when answers come late (the guest's threads need the CPUs), or when too much arrives by other ways.
  *
  * No wake-up is lost at the change: the shim spins for a bounded time only and then makes the doorbell call. While we poll, one

@@ -11,7 +11,7 @@
  *	spread    they run anywhere: several were seen to run at the same time, or one for long
  *	apart     with two CPUs, two threads that wake each other by futexes have one each, and we sleep: they look at their words for
  *	          a while instead of calling. As long as they do: what futex calls of theirs end in the shim is compared with all that
- *	          come to us, every APART_NS. At most for APART_MAX, for what ends in the shim is the guest's word
+ *	          come to us, every APART_NS. Whether it has paid is remembered of their address space, for the next time. At most for APART_MAX, for what ends in the shim is the guest's word
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
  * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
