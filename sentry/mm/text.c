@@ -843,17 +843,22 @@ const struct text_site *text_hop_at(const struct text_file *f, uint64_t off)
 /*
  * A site where the bytes leave no doubt is rewritten at its first call: the twin is there anyway. So is one whose instructions
  * must move, once the file has been looked through for jumps; that takes time in proportion to its length, and waits until the
- * calls from one site were as many.
+ * calls from one site were as many; sooner for a site that an earlier sandbox had so many calls from.
  */
 uint32_t text_patience(const struct text_file *f, const struct text_site *s)
 {
+	uint64_t scan;
+
 	if (f->fd < 0 || s->state != TEXT_COUNTING)
 		return TEXT_SITE_ARRIVALS;
 	if (text_surely_site(f->map, f->len, s->off, s->nr))
 		return 1;
 	if (text_punned(f->map, f->len, s->off) != TEXT_FORM_NONE)
 		return TEXT_SITE_ARRIVALS;
-	return f->jumped_to != NULL ? 1 : MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / TEXT_RELOC_SCAN));
+	if (f->jumped_to != NULL)
+		return 1;
+	scan = text_known_names(f, s->off) ? TEXT_RELOC_SCAN_KNOWN : TEXT_RELOC_SCAN;
+	return MAX(TEXT_SITE_ARRIVALS, (uint32_t)(f->len / scan));
 }
 
 void text_patch(struct text_file *f, struct text_site *s, const struct task *current)

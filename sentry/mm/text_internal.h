@@ -14,6 +14,7 @@
 #define TEXT_FILE_ARRIVALS 64U
 #define TEXT_KNOWN_ARRIVALS 32U /* the same for a file that the cache knows */
 #define TEXT_RELOC_SCAN (8 * KiB) /* so much text is looked through for jumps per call that came from the first site */
+#define TEXT_RELOC_SCAN_KNOWN (64 * KiB) /* ... if the cache names that */
 #define TEXT_ID_MAX 32U
 #define TEXT_MAX_LEN (16 * MiB)
 #define TEXT_MAX_SITES 4096U  /* a file */

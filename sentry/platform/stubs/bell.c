@@ -21,6 +21,8 @@
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stubs/gate.h"
 
+#include <sys/syscall.h>
+
 static struct platform_thread *bells[GATE_BELLS];
 static unsigned nbells, last_bell;
 struct errand errand;
@@ -107,8 +109,18 @@ bool errand_give(struct platform_thread *sleeper)
 	return true;
 }
 
+/* Whoever ends a program by its call, and wakes its parent so, is nobody's partner. */
+static bool in_turns(const struct platform_thread *waker)
+{
+	int nr = waker->event.nr;
+
+	return (waker->state == THREAD_GATE || waker->state == THREAD_FULL) && nr != SYS_exit_group && nr != SYS_execve &&
+	       nr != SYS_execveat;
+}
+
 void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *waker)
 {
+	sleeper->in_turn = waker != NULL && in_turns(waker);
 	sleeper->woken_by = waker != NULL && gate_polling() && (waker->bell != 0 || bell_new(waker)) ? waker->bell : 0;
 }
 

@@ -14,7 +14,7 @@
  *
  *	asleep    the sentry sleeps in poll(); the shim makes a doorbell call at once. On one CPU that is a notification.
  *	polling   the sentry looks at the boxes of all threads that run guest code; the shim spins. Two CPUs talk through one
- *	          cache line. It is begun after a burst of calls that follow one another closely, and ended when nobody calls,
+ *	          cache line. It is begun after some calls that follow one another closely (bursts.c), and ended when nobody calls,
  *	          when answers come late (the guest's threads need the CPUs), or when too much arrives by other ways.
  *
  * No wake-up is lost at the change: the shim spins for a bounded time only and then makes the doorbell call. While we poll, one
@@ -28,6 +28,7 @@
  */
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/bell.h"
+#include "sentry/platform/stubs/bursts.h"
 
 #include "sentry/abi/errno.h"
 #include "sentry/abi/futex.h"
@@ -185,7 +186,7 @@ static bool take(struct platform_thread *pt)
 	pt->taken_at = __builtin_ia32_rdtsc();
 	if (pt->bell_rung)
 		bell_heard(pt);
-	pt->stream_off = false;
+	pt->stream_off = pt->in_turn = false;
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -689,8 +690,6 @@ void gate_know(struct task *task, int nr, int64_t value)
 
 /* ---- polling ---- */
 
-#define BURST_GAP_NS 100000 /* calls closer than this ... */
-#define BURST_CALLS 4       /* ... so many in a row begin polling */
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
 #define PAYS_CALLS 16       /* and is paid for by so many */
@@ -700,6 +699,9 @@ void gate_know(struct task *task, int nr, int64_t value)
 #define SPIN_US 15          /* the shim's patience */
 #define SLOW_US 7           /* mean wait that says: the CPUs are needed */
 #define WINDOW 64           /* calls a judgement needs */
+#define APART_WINDOW 8      /* ... to put two threads apart, where that has paid the last time */
+#define APART_TURNS 3       /* ... or so many turns between two whose calls wake us, ... */
+#define APART_GAP_US 200    /* ... each within so long */
 #define PAUSE_US 2000       /* a pause longer than this is an end */
 #define HOLDOFF_MIN_NS (2 * NSEC_PER_MSEC)
 #define HOLDOFF_MAX_NS (20 * NSEC_PER_MSEC)
@@ -710,19 +712,22 @@ static struct {
 	int slot;
 	unsigned cpus;
 	uint64_t ticks_us;       /* time stamp counter per us */
-	uint64_t last_wake;      /* ns: of the last doorbell call */
-	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
 	unsigned futexes; /* of the calls, if they are of two threads */
 	const struct platform_thread *pair[2]; /* whose they are */
+	const struct platform_thread *turn[2]; /* whose private futex calls have woken us last */
+	unsigned turn_count;
+	bool apart;
+	uint64_t turn_last; /* ticks */
 	unsigned total;   /* calls since polling began */
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
 	uint64_t waited;
 	uint64_t holdoff, not_before; /* ns */
 	bool fresh;
-} poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS};
+	struct bursts bursts;
+} poll_state = {.slot = -1, .holdoff = HOLDOFF_MIN_NS, .bursts.past = BURSTS_AT_FIRST};
 
 static uint64_t ticks(void)
 {
@@ -756,14 +761,17 @@ static uint64_t ticks_per_us(void)
 	return ns - ns0 < NSEC_PER_MSEC ? 2500 : MAX((t - t0) * 1000 / (ns - ns0), 1UL);
 }
 
-/* Whether threads may spin for one another: not where they would have to share their CPU for that. */
+/*
+ * Whether threads may spin for one another: not where they would have to share their CPU for that. One CPU is left to whom they
+ * wait for, but where two have one each: there who comes to wait nearly always meets the other, who is about to leave.
+ */
 static void spinning_is(bool polling)
 {
 	unsigned free = poll_state.cpus - (polling && poll_state.cpus != 0 ? 1 : 0);
 
 	if (gate_ro == NULL)
 		return; /* it is made later */
-	gate_ro->futex_spinners = free > 1 ? free - 1 : 0;
+	gate_ro->futex_spinners = free > 1 ? free - !poll_state.apart : 0;
 	gate_ro->futex_spin = free > 1 ? (uint32_t)(GATE_FUTEX_SPIN_US * ticks_per_us()) : 0;
 }
 
@@ -815,14 +823,16 @@ static void window_begin(void)
 static void polling_begin(uint64_t now)
 {
 	if (poll_state.cpus < 2 || now < poll_state.not_before || place_is_apart() || !slot_take()) {
-		poll_state.burst = 0;
+		bursts_refused(&poll_state.bursts);
 		return;
 	}
 	poll_state.ticks_us = ticks_per_us();
 	poll_state.polling = poll_state.fresh = true;
-	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
-	poll_state.turns = poll_state.total = 0;
+	poll_state.turns = 0;
+	if (poll_state.paused == 0)
+		poll_state.total = 0;
+	poll_state.paused = 0;
 	window_begin();
 	gate_ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
@@ -853,6 +863,7 @@ static void polling_resume(void)
 		return;
 	poll_state.paused = 0;
 	if (late || !slot_take()) {
+		bursts_polled(&poll_state.bursts, poll_state.total, false);
 		spinning_is(false);
 		place_polling(false);
 		return;
@@ -863,13 +874,19 @@ static void polling_resume(void)
 	__atomic_store_n(&gate_ro->asleep, 0, __ATOMIC_SEQ_CST);
 }
 
-static void polling_end(bool bad)
+static void polling_end(enum gate_end why)
 {
+	bool bad = why == GATE_END_LATE || why == GATE_END_CROWDED || why == GATE_END_PARALLEL;
+
+	gate_counts.ends[why]++;
 	errand_do();
 	poll_state.polling = false;
 	spinning_is(false);
 	place_polling(false);
-	poll_state.burst = 0;
+	if (why == GATE_END_FUTEXES)
+		bursts_left(&poll_state.bursts);
+	else
+		bursts_polled(&poll_state.bursts, poll_state.total, bad || why == GATE_END_AT_ONCE);
 	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
 	if (bad) {
@@ -886,7 +903,7 @@ static void polling_end(bool bad)
 static void waited_for(struct platform_thread *pt, bool asleep)
 {
 	bool slept = pt->slept;
-	uint64_t now, served;
+	uint64_t now;
 
 	pt->slept = false;
 	if (!pt->gate_waits && !asleep)
@@ -896,14 +913,10 @@ static void waited_for(struct platform_thread *pt, bool asleep)
 			poll_state.others += 2;
 		return;
 	}
-	if (slept)
+	if (slept && !pt->in_turn)
 		return;
 	now = loop_now();
-	/* What it takes to serve them isn't a gap between them. */
-	served = pt->service / ticks_per_us() * 1000;
-	poll_state.burst = now - poll_state.last_wake < BURST_GAP_NS + served ? poll_state.burst + 1 : 0;
-	poll_state.last_wake = now;
-	if (poll_state.burst >= BURST_CALLS)
+	if (bursts_call(&poll_state.bursts, now, pt->service / ticks_per_us() * 1000, slept))
 		polling_begin(now);
 }
 
@@ -932,10 +945,56 @@ static void gave_up(void)
 	poll_state.waited += 8 * SLOW_US * poll_state.ticks_us;
 }
 
+/* In its address space two were put apart, and it paid. */
+static bool was_apart(const struct platform_thread *pt)
+{
+	return pt != NULL && pt->proc != NULL && pt->proc->mm->apart_paid;
+}
+
+void gate_apart(bool apart)
+{
+	poll_state.apart = apart;
+	spinning_is(gate_polling());
+}
+
+/* Threads were put apart: those that have given up to spin shall try again. */
+static void apart_tried(void)
+{
+	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);
+}
+
+/* While we sleep: two threads of an address space in which it has paid to put two apart begin to take turns. */
+static void take_turns(const struct platform_thread *pt)
+{
+	const struct platform_thread **turn = poll_state.turn;
+	uint64_t now = ticks();
+
+	if (now - poll_state.turn_last > APART_GAP_US * ticks_per_us() || (turn[0] != pt && turn[1] != pt)) {
+		poll_state.turn_count = 0;
+		turn[1] = turn[0] != pt ? turn[0] : NULL;
+		turn[0] = pt;
+	} else if (turn[0] != pt) {
+		turn[1] = turn[0];
+		turn[0] = pt;
+		poll_state.turn_count++;
+	}
+	poll_state.turn_last = now;
+	if (poll_state.turn_count < APART_TURNS)
+		return;
+	poll_state.turn_count = 0;
+	if (!place_is_apart() && place_apart(turn))
+		apart_tried();
+}
+
 static void futex_call(const struct platform_thread *pt)
 {
 	const struct platform_thread **pair = poll_state.pair;
 
+	if (!gate_polling()) {
+		if (was_apart(pt))
+			take_turns(pt);
+		return;
+	}
 	poll_state.futexes++;
 	if (pair[0] == NULL)
 		pair[0] = pt;
@@ -947,6 +1006,10 @@ static void futex_call(const struct platform_thread *pt)
 
 static void futex_gone(const struct platform_thread *pt)
 {
+	if (poll_state.turn[0] == pt || poll_state.turn[1] == pt) {
+		poll_state.turn[0] = poll_state.turn[1] = NULL;
+		poll_state.turn_count = 0;
+	}
 	if (poll_state.pair[0] != pt && poll_state.pair[1] != pt)
 		return;
 	poll_state.pair[0] = poll_state.pair[1] = NULL;
@@ -958,9 +1021,8 @@ static bool two_alone(void)
 {
 	if (poll_state.futexes * 2 <= poll_state.calls || poll_state.pair[1] == NULL || !place_apart(poll_state.pair))
 		return false;
-	gate_counts.ends[GATE_END_FUTEXES]++;
-	__atomic_fetch_add(&gate_ro->futex_trial, 1, __ATOMIC_RELAXED);
-	polling_end(false);
+	apart_tried();
+	polling_end(GATE_END_FUTEXES);
 	return true;
 }
 
@@ -1004,6 +1066,8 @@ static bool worth_it(void)
 	bool slow, crowded, parallel;
 	uint64_t elapsed;
 
+	if (poll_state.calls % APART_WINDOW == APART_WINDOW - 1 && was_apart(poll_state.pair[1]) && two_alone())
+		return false;
 	if (poll_state.calls + poll_state.others < WINDOW && poll_state.waited < WINDOW * SLOW_US * poll_state.ticks_us)
 		return true;
 	slow = poll_state.calls != 0 && poll_state.waited / poll_state.calls > SLOW_US * poll_state.ticks_us;
@@ -1014,8 +1078,7 @@ static bool worth_it(void)
 		return false;
 	window_begin();
 	if (slow || crowded || parallel) {
-		gate_counts.ends[slow ? GATE_END_LATE : crowded ? GATE_END_CROWDED : GATE_END_PARALLEL]++;
-		polling_end(true);
+		polling_end(slow ? GATE_END_LATE : crowded ? GATE_END_CROWDED : GATE_END_PARALLEL);
 		if (parallel)
 			place_spread();
 		return false;
@@ -1076,8 +1139,7 @@ enum gate_next gate_turn(bool may_sleep)
 			return GATE_SLEEP;
 		}
 		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			gate_counts.ends[poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE]++;
-			polling_end(false);
+			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
 			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan() ? GATE_SERVE : GATE_SLEEP;

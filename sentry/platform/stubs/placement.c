@@ -11,7 +11,7 @@
  *	spread    they run anywhere: several were seen to run at the same time, or one for long
  *	apart     with two CPUs, two threads that wake each other by futexes have one each, and we sleep: they look at their words for
  *	          a while instead of calling. As long as they do: what futex calls of theirs end in the shim is compared with all that
- *	          come to us, every APART_NS. At most for APART_MAX, for what ends in the shim is the guest's word
+ *	          come to us, every APART_NS. Whether it has paid is remembered of their address space, for the next time. At most for APART_MAX, for what ends in the shim is the guest's word
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
  * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
@@ -37,7 +37,8 @@
 #define TURNS 4     /* of the watch: in all but one of them we stay where we are */
 #define FREE_TURN 0U
 #define APART_NS (5 * NSEC_PER_MSEC) /* threads that are put apart are given so long to do without us */
-#define APART_PAYS 4                /* so many calls end in the shim for one that doesn't */
+#define APART_PAYS 2                /* so many calls end in the shim for one that doesn't: that is dearer than if we polled */
+#define APART_LEAST 32U             /* calls that say something: a busy machine may have kept them from making any */
 #define APART_MAX (100 * NSEC_PER_MSEC)
 #define APART_GAP_MIN (20 * NSEC_PER_MSEC)
 #define APART_GAP_MAX (1000 * NSEC_PER_MSEC)
@@ -67,6 +68,7 @@ void place_init(unsigned cpus, uint64_t mask)
 	ktimer_init(&watch, look);
 	ncpus = cpus;
 	memset(&apart, 0, sizeof(apart));
+	gate_apart(false);
 	/* With some beyond the 64th there is no mask that says "anywhere". */
 	cpu_mask = cpus > 1 && (unsigned)__builtin_popcountll(mask) == cpus ? mask : 0;
 }
@@ -148,20 +150,23 @@ bool place_apart(const struct platform_thread *const pair[2])
 	apart.pair[0] = pair[0];
 	apart.pair[1] = pair[1];
 	count_calls(&apart.ours, &apart.local);
+	gate_apart(true);
 	return true;
 }
 
-static void apart_end(uint64_t now, uint64_t gap)
+static void apart_end(uint64_t at, uint64_t gap)
 {
 	apart.until = 0;
 	apart.pair[0] = apart.pair[1] = NULL;
 	apart.gap = gap;
-	apart.after = now + gap;
+	apart.after = at + gap;
+	gate_apart(false);
 }
 
 bool place_is_apart(void)
 {
 	uint64_t now, ours, local;
+	bool paid;
 
 	if (apart.until == 0)
 		return false;
@@ -169,12 +174,18 @@ bool place_is_apart(void)
 	if (now < apart.until)
 		return true;
 	count_calls(&ours, &local);
-	if (local == apart.local || local - apart.local < (ours - apart.ours) * APART_PAYS) {
+	if (now < apart.last && ours - apart.ours + (local - apart.local) < APART_LEAST) {
+		apart.until = now + APART_NS;
+		return true;
+	}
+	paid = local != apart.local && local - apart.local >= (ours - apart.ours) * APART_PAYS;
+	apart.pair[0]->proc->mm->apart_paid = paid;
+	if (!paid) {
 		apart_end(now, apart.gap == 0 ? APART_GAP_MIN : MIN(apart.gap * 2, (uint64_t)APART_GAP_MAX));
 		return false;
 	}
 	if (now >= apart.last) {
-		apart_end(now, APART_GAP_MIN);
+		apart_end(apart.last, APART_GAP_MIN); /* however late somebody asks: a pause is gap enough */
 		return false;
 	}
 	apart.until = now + APART_NS;

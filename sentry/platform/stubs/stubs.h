@@ -51,6 +51,7 @@ struct platform_mm {
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
 	uint64_t futex_salt;        /* see gate_futex_place */
+	bool apart_paid;            /* two of its threads were put apart the last time, and did without us: see placement.c */
 };
 
 /* A host process (thread group) of stubs. Our child; its pid can't be reused before we have reaped it. */
@@ -147,6 +148,7 @@ struct platform_thread {
 	uint16_t bell_skip;         /* it didn't hear it: so many sleeps without one */
 	uint8_t bell_losses, bell_hearings;
 	bool slept;                 /* its call has been asleep in the sentry */
+	bool in_turn;               /* ... until a call of another thread's has ended that */
 	bool salted;                /* the box has its address space's salt */
 	bool mask_out;              /* the box has the mask of blocked signals */
 	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
@@ -267,6 +269,8 @@ void gate_other_event(void);
 uint64_t gate_local_calls(const struct platform_thread *pt);
 uint64_t gate_local_futexes(const struct platform_thread *pt);
 
+/* Two threads are apart, with a CPU each, or no longer: see placement.c. */
+void gate_apart(bool apart);
 /* The thread is gone. */
 void gate_gone(struct platform_thread *pt);
 /* Polling now, not only until something comes. */
@@ -288,7 +292,8 @@ void place_polling(bool begin);
 /* Threads were seen to run side by side: they may run anywhere for a while. */
 void place_spread(void);
 /* Two threads that wake each other by private futexes are put apart, if it is time to try that, they share their memory and their
- * guest hasn't chosen their CPUs. They are, for a while, as long as that keeps them from calling. */
+ * guest hasn't chosen their CPUs. They are, for a while, as long as that keeps them from calling. What is found out is remembered of
+ * their address space. */
 bool place_apart(const struct platform_thread *const pair[2]);
 bool place_is_apart(void);
 /* Who is woken shall run on our CPU. */

@@ -70,6 +70,34 @@ Test(placement, threads_that_do_nothing_are_together_again, .init = setup, .fini
 	cr_assert(not(place_is_apart()));
 }
 
+/* A busy machine may have kept them from everything. */
+Test(placement, few_calls_say_nothing, .init = setup, .fini = teardown)
+{
+	cr_assert(place_apart(pair));
+	gate_counts.polled += 10;
+	usleep(10000);
+	if (!place_is_apart())
+		return; /* we were kept from it for the longest time that it may last */
+	box(0)->futexes += 1000;
+	usleep(10000);
+	(void)place_is_apart();
+	cr_assert(mms[0].apart_paid, "those ten are few beside a thousand");
+}
+
+Test(placement, an_address_space_is_known_by_its_last_time, .init = setup, .fini = teardown)
+{
+	mms[0].apart_paid = false;
+	cr_assert(place_apart(pair));
+	wait_while_calling(&box(1)->futexes);
+	cr_assert(not(place_is_apart()));
+	cr_assert(mms[0].apart_paid);
+	usleep(25000); /* the gap, which began when it should have been over: place_apart can only come later */
+	cr_assert(place_apart(pair), "it pays: soon again");
+	wait_while_calling(&gate_counts.polled);
+	cr_assert(not(place_is_apart()));
+	cr_assert(not(mms[0].apart_paid));
+}
+
 Test(placement, who_has_ended_is_apart_from_nobody, .init = setup, .fini = teardown)
 {
 	cr_assert(place_apart(pair));
