@@ -281,7 +281,10 @@ static int clone_host_thread(struct task *task, struct task *child, const struct
 	if (args->flags & LINUX_CLONE_THREAD)
 		kind = PLATFORM_CLONE_THREAD;
 	else if (args->flags & LINUX_CLONE_VM)
-		kind = PLATFORM_CLONE_VFORK;
+		kind = (args->flags & LINUX_CLONE_VFORK) ? PLATFORM_CLONE_VFORK : PLATFORM_CLONE_VM;
+	/* What the host process has used so far is ours: the child may go on in it. */
+	if (kind == PLATFORM_CLONE_VFORK)
+		task_settle_times(task);
 	err = platform->clone(task, child, kind, &regs);
 	if (err)
 		return err;
@@ -325,16 +328,24 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 	timers_rlimit_cpu(g);
 }
 
-/* The child runs on its parent's memory, and often on its stack: the parent waits until it has left it. */
+/* Our host thread, if it was lent, has come back. */
+static void thread_back(struct task *task)
+{
+	if (task->loan != NULL && task->pt != NULL)
+		platform->reclaim(task);
+}
+
+/* The child runs on its parent's memory, thread, and often on its stack: the parent waits until it has left them. */
 static void vfork_wait(struct task *task, struct task *child)
 {
-	while (child->vfork_parent == task) {
+	while (child->vfork_parent == task || (task->loan != NULL && task->pt == NULL)) {
 		if (task_block(task, WAIT_KILLABLE, WAIT_FOREVER) != 0) {
 			child->vfork_parent = NULL;
 			break;
 		}
 	}
 	task_put(child);
+	thread_back(task);
 }
 
 void vfork_done(struct task *task)
@@ -445,5 +456,6 @@ drop_pidfd:
 		(void)fd_close(task, fd);
 drop_child:
 	discard(task, child);
+	thread_back(task);
 	return err;
 }

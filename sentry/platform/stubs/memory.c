@@ -175,15 +175,20 @@ uint64_t stubs_mm_resident(struct platform_mm *mm)
 void (*stubs_refresh_resident)(void);
 
 /* Only whole processes can be asked from outside: the first thread that has a task of its own answers for all. A process may
- * go on for long without the thread it began with. */
+ * go on for long without the thread it began with. One that is lent to another's task only if there is no other. */
 static bool answers_for_all(const struct platform_thread *pt)
 {
-	const struct platform_thread *other;
+	const struct platform_thread *other, *first = NULL;
 
-	list_for_each(other, &pt->proc->threads, proc_link)
-		if (other->task != NULL && other->task->pt == other)
+	list_for_each(other, &pt->proc->threads, proc_link) {
+		if (other->task == NULL || other->task->pt != other)
+			continue;
+		if (list_empty(&other->loans))
 			return other == pt;
-	return false;
+		if (first == NULL)
+			first = other;
+	}
+	return first == pt;
 }
 
 void stubs_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime)

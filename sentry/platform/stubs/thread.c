@@ -8,6 +8,7 @@
  *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
  *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
+ *	vfork     the child runs on its parent's thread: loan.c
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
  *
@@ -39,6 +40,7 @@
 static struct list tid_table[1024];
 static struct list new_threads = LIST_INIT(new_threads);
 static struct list all_procs = LIST_INIT(all_procs);
+static void release(struct platform_thread *pt, bool dying);
 static struct list spawn_queue = LIST_INIT(spawn_queue); /* platform_thread.proc_link: waits for the zygote */
 static unsigned pool_count; /* clean stubs in stock or on their way */
 static uint64_t zygote_call_id;
@@ -153,6 +155,7 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 	list_init(&pt->new_link);
 	list_init(&pt->gate_link);
 	list_init(&pt->narrow_link);
+	list_init(&pt->loans);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
 	if (mm != NULL && spare_take(mm, pt))
@@ -315,6 +318,7 @@ void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
 
+	invariant(list_empty(&pt->loans));
 	if (pt->state != THREAD_DEAD)
 		thread_died(pt);
 	if (pt->pooled)
@@ -666,12 +670,9 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	if (task->affinity != UINT64_MAX)
 		stubs_set_affinity(pt, task->affinity);
 	pool_fill();
-	if (old != NULL) {
+	if (old != NULL && !stubs_give_back(task, old)) {
 		old->task = NULL;
-		if (old->proc != NULL && old->proc->pid != 0)
-			proc_kill(old->proc);
-		else
-			thread_free(old);
+		release(old, false);
 	}
 }
 
@@ -847,6 +848,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	}
 	if (parent->state != THREAD_FULL)
 		return -LINUX_EAGAIN;
+	if (kind == PLATFORM_CLONE_VFORK && stubs_lend(parent_task, child_task, regs))
+		return 0;
 	pt = thread_new(parent_task, kind == PLATFORM_CLONE_FORK ? NULL : mm); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
@@ -963,15 +966,12 @@ fail:
 	return err;
 }
 
-void stubs_thread_exit(struct task *task)
+/* The thread has no task any more. dying: nor will its process soon have one. */
+static void release(struct platform_thread *pt, bool dying)
 {
-	struct platform_thread *pt = task->pt, *other;
+	struct platform_thread *other;
 	bool alone = true;
 
-	task->pt = NULL;
-	if (pt == NULL)
-		return;
-	pt->task = NULL;
 	if (pt->state == THREAD_DEAD) {
 		thread_free(pt);
 		return;
@@ -984,7 +984,7 @@ void stubs_thread_exit(struct task *task)
 		return;
 	}
 	/* One that is killed alone could be neither ended nor counted: see kill_thread in seccomp.c. */
-	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !task_dying(task)) {
+	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !dying) {
 		proc_kill(pt->proc);
 		return;
 	}
@@ -993,7 +993,7 @@ void stubs_thread_exit(struct task *task)
 	 * they would run, and nobody count them. */
 	if (pt->begins) /* its task has never run: it is still in the one before's */
 		pt->begins = pt->jumps = false;
-	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && task_dying(task)) || idle_keep(pt)) {
+	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && dying) || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		if (pt->idle && (pt->by_box || pt->state == THREAD_GATE))
@@ -1009,6 +1009,19 @@ void stubs_thread_exit(struct task *task)
 		gate_reply(pt, GATE_EXIT, 0, THREAD_EXITING);
 	else
 		stubs_action(pt, STUB_EXIT, THREAD_EXITING);
+}
+
+void stubs_thread_exit(struct task *task)
+{
+	struct platform_thread *pt = task->pt;
+
+	task->pt = NULL;
+	if (task->loan != NULL)
+		stubs_loan_end(task);
+	if (pt == NULL || stubs_give_back(task, pt))
+		return;
+	pt->task = NULL;
+	release(pt, task_dying(task));
 }
 
 void stubs_thread_kill(struct platform_thread *pt)
