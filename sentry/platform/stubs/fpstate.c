@@ -166,7 +166,7 @@ int stubs_fpstate_keep(struct platform_thread *pt, void *out)
 	if (len > GATE_FP_MAX || len < FP_LEGACY + 64 || pt->clean_fp || pt->fp_from != 0 ||
 	    stubs_transfer(pt, false, out, pt->fpstate, len) < 0)
 		return -LINUX_EFAULT;
-	return (int)len;
+	return 0;
 }
 
 void stubs_fpstate_put_back(struct platform_thread *pt, const void *kept, size_t len)

@@ -35,27 +35,25 @@ struct platform_loan {
 	struct regs regs;
 	uint64_t affinity; /* the borrower's, when it gave the thread back */
 	size_t fp_len;
-	uint8_t fp[GATE_FP_MAX];
+	uint8_t fp[]; /* fp_len bytes */
 };
 
 bool stubs_lend(struct task *parent, struct task *child, const struct regs *regs)
 {
 	struct platform_thread *pt = parent->pt;
 	struct platform_loan *loan;
-	int len;
 
 	invariant(pt->state == THREAD_FULL && parent->loan == NULL);
-	if (pt->nqueue != 0)
+	if (pt->nqueue != 0 || pt->fpstate_size > GATE_FP_MAX)
 		return false;
-	loan = kzalloc(sizeof(*loan));
+	loan = kmalloc(sizeof(*loan) + pt->fpstate_size);
 	if (loan == NULL)
 		return false;
-	len = stubs_fpstate_keep(pt, loan->fp);
-	if (len < 0) {
+	if (stubs_fpstate_keep(pt, loan->fp) < 0) {
 		kfree(loan);
 		return false;
 	}
-	loan->fp_len = (size_t)len;
+	loan->fp_len = pt->fpstate_size;
 	loan->regs = pt->regs;
 	loan->pt = pt;
 	loan->lender = parent;

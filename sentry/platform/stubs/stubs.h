@@ -340,7 +340,7 @@ int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 /* ... of one whose clone came by the gate, or of one that waits in its `exit` there, or both. */
 int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
-/* The state of a thread in its trap door, into out (GATE_FP_MAX bytes), and back. Its length, or -LINUX_EFAULT. */
+/* The state of a thread in its trap door, into out (fpstate_size bytes), and back. 0 or -LINUX_EFAULT. */
 int stubs_fpstate_keep(struct platform_thread *pt, void *out);
 void stubs_fpstate_put_back(struct platform_thread *pt, const void *kept, size_t len);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);

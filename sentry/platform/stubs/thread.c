@@ -40,7 +40,6 @@
 static struct list tid_table[1024];
 static struct list new_threads = LIST_INIT(new_threads);
 static struct list all_procs = LIST_INIT(all_procs);
-static void release(struct platform_thread *pt, bool dying);
 static struct list spawn_queue = LIST_INIT(spawn_queue); /* platform_thread.proc_link: waits for the zygote */
 static unsigned pool_count; /* clean stubs in stock or on their way */
 static uint64_t zygote_call_id;
@@ -659,6 +658,8 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 	return pt;
 }
 
+static void release(struct platform_thread *pt, bool dying);
+
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
 {
 	struct platform_thread *old = task->pt;
@@ -672,7 +673,7 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	pool_fill();
 	if (old != NULL && !stubs_give_back(task, old)) {
 		old->task = NULL;
-		release(old, false);
+		release(old, old->state == THREAD_PARKED);
 	}
 }
 
@@ -966,7 +967,7 @@ fail:
 	return err;
 }
 
-/* The thread has no task any more. dying: nor will its process soon have one. */
+/* The thread has no task any more. dying: it may stay where it waits, its process is going to end. */
 static void release(struct platform_thread *pt, bool dying)
 {
 	struct platform_thread *other;
