@@ -22,6 +22,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/process.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
@@ -258,6 +259,13 @@ static struct task *make_child(struct task *task, const struct clone_args *args,
 
 /* ---- the host thread ---- */
 
+/* Nobody but the task needs its host process while its thread is lent, and if it is killed then, nobody waits for what its thread
+ * would have to do. */
+static bool alone(struct task *task)
+{
+	return task->group->nthreads == 1 && futex_robust_empty(task);
+}
+
 static int clone_host_thread(struct task *task, struct task *child, const struct clone_args *args)
 {
 	enum platform_clone_kind kind = PLATFORM_CLONE_FORK;
@@ -281,9 +289,9 @@ static int clone_host_thread(struct task *task, struct task *child, const struct
 	if (args->flags & LINUX_CLONE_THREAD)
 		kind = PLATFORM_CLONE_THREAD;
 	else if (args->flags & LINUX_CLONE_VM)
-		kind = (args->flags & LINUX_CLONE_VFORK) ? PLATFORM_CLONE_VFORK : PLATFORM_CLONE_VM;
-	/* What the host process has used so far is ours: the child may go on in it. */
-	if (kind == PLATFORM_CLONE_VFORK)
+		kind = (args->flags & LINUX_CLONE_VFORK) && alone(task) ? PLATFORM_CLONE_VFORK : PLATFORM_CLONE_VM;
+	/* What the host process has used so far is ours: the child may go on in it; or we, who did, leave it. */
+	if (kind == PLATFORM_CLONE_VFORK || (kind == PLATFORM_CLONE_THREAD && task->vfork_parent != NULL))
 		task_settle_times(task);
 	err = platform->clone(task, child, kind, &regs);
 	if (err)

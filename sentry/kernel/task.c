@@ -329,9 +329,8 @@ void task_settle_times(struct task *task)
 
 void task_save_times(struct task *task)
 {
-	if (task->pt == NULL)
-		return;
-	task_settle_times(task);
+	if (task->pt != NULL)
+		task_settle_times(task);
 	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, last_resident_kib(task));
 }
 

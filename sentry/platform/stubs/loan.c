@@ -7,19 +7,20 @@
  * will want back, its registers and vector state, is kept here.
  *
  *	lend        parent's pt --> child's pt; the parent has none
- *	give back   the child has executed a program (and has a thread in another process), or ends: its pt --> parent's again, and the
- *	            parent is woken
- *	reclaim     the parent brings the thread into its trap door, wherever the child has left it, and puts its own state back
+ *	give back   the child has executed a program (and has a thread in another process), or ends, or moves out: its pt --> parent's
+ *	            again, and the parent is woken
+ *	reclaim     the parent, once its child has left its memory, brings the thread into its trap door, wherever the child has left
+ *	            it, and puts its own state back
+ *	move out    the child makes a thread: it gets a host process of its own first, as a vfork's child has elsewhere
  *
- * A child may lend what it was lent: a thread has a stack of loans, the latest first. Each names who wants the thread back
- * (lender) and whose end gives it (borrower). Invariant: the latest loan's borrower is the thread's task. If a lender ends before
- * that, its loan ends, and the thread is due to the lender before it.
+ * So all threads of a host process that have tasks are of one thread group, as ever: the parent has no other thread (fork.c), a
+ * child that has more than one has moved out, and a child of such a child is not lent what its parent has to give back. What the
+ * host counts by process is told apart by asking before and after (task_settle_times).
  *
- * So the threads of a host process may belong to tasks of several processes, and it lives until the last of them has gone (release
- * in thread.c). What the host kernel counts by process is told apart by asking before and after (task_settle_times).
+ * If the parent ends first the loan ends, and the child keeps what it has.
  *
  * What the guest controls: all that the child runs, in memory that is its parent's too. It gets nothing that the parent hasn't.
- * Different from Linux: if a child ends while a vfork's child of its own runs, the grandparent waits for that one.
+ * Only the host knows of CPUs that the child chooses: they are told when it has a thread of its own.
  */
 #include "sentry/platform/stubs/stubs.h"
 
@@ -29,11 +30,10 @@
 #include "sentry/kernel/task.h"
 
 struct platform_loan {
-	struct list link; /* platform_thread.loans; empty once it was given back */
-	struct task *lender, *borrower; /* neither counted: their ends end the loan. No borrower once it was given back */
-	struct platform_thread *pt;
+	struct platform_thread *pt; /* NULL once it was given back */
+	struct task *lender, *borrower; /* neither counted: their ends end the loan */
 	struct regs regs;
-	uint64_t affinity; /* the borrower's, when it gave the thread back */
+	uint64_t affinity; /* the lender's when it lent */
 	size_t fp_len;
 	uint8_t fp[]; /* fp_len bytes */
 };
@@ -44,7 +44,7 @@ bool stubs_lend(struct task *parent, struct task *child, const struct regs *regs
 	struct platform_loan *loan;
 
 	invariant(pt->state == THREAD_FULL && parent->loan == NULL);
-	if (pt->nqueue != 0 || pt->fpstate_size > GATE_FP_MAX)
+	if (pt->loan != NULL || pt->nqueue != 0 || pt->fpstate_size > GATE_FP_MAX)
 		return false;
 	loan = kmalloc(sizeof(*loan) + pt->fpstate_size);
 	if (loan == NULL)
@@ -55,30 +55,29 @@ bool stubs_lend(struct task *parent, struct task *child, const struct regs *regs
 	}
 	loan->fp_len = pt->fpstate_size;
 	loan->regs = pt->regs;
+	loan->affinity = parent->affinity;
 	loan->pt = pt;
 	loan->lender = parent;
 	loan->borrower = child;
-	list_add(&pt->loans, &loan->link);
-	parent->loan = loan;
+	pt->loan = parent->loan = loan;
 	parent->pt = NULL;
 	pt->regs = *regs;
 	pt->task = child;
 	child->pt = pt;
 	gate_fresh(pt);
+	gate_counts.lent++;
 	return true;
 }
 
 bool stubs_give_back(struct task *task, struct platform_thread *pt)
 {
-	struct platform_loan *loan;
+	struct platform_loan *loan = pt->loan;
 
-	if (list_empty(&pt->loans))
+	if (loan == NULL)
 		return false;
-	loan = list_first(&pt->loans, struct platform_loan, link);
-	invariant(loan->borrower == task && loan->lender->pt == NULL);
-	list_del(&loan->link);
-	loan->borrower = NULL;
-	loan->affinity = task->affinity;
+	invariant(loan->borrower == task && loan->pt == pt && loan->lender->pt == NULL);
+	pt->loan = NULL;
+	loan->pt = NULL;
 	/* What the child has not come to do nobody does. */
 	pt->nqueue = 0;
 	pt->jumps = pt->begins = false;
@@ -89,16 +88,34 @@ bool stubs_give_back(struct task *task, struct platform_thread *pt)
 	return true;
 }
 
+int stubs_move_out(struct task *task)
+{
+	struct platform_thread *old = task->pt;
+	struct regs regs = old->regs;
+	int err;
+
+	if (old->state != THREAD_FULL)
+		return -LINUX_EAGAIN;
+	err = stubs_clone(task, task, PLATFORM_CLONE_VM, &regs);
+	if (err < 0)
+		return err;
+	/* While the host cloned, the lender may have ended: then the old process, which has no task now, goes too. */
+	if (!stubs_give_back(task, old)) {
+		old->task = NULL;
+		stubs_thread_kill(old);
+	}
+	if (task->affinity != UINT64_MAX)
+		stubs_set_affinity(task->pt, task->affinity);
+	return 0;
+}
+
 void stubs_loan_end(struct task *task)
 {
-	struct platform_loan *loan = task->loan, *before;
+	struct platform_loan *loan = task->loan;
 
 	task->loan = NULL;
-	if (loan->borrower != NULL && loan->link.next != &loan->pt->loans) {
-		before = list_entry(loan->link.next, struct platform_loan, link);
-		before->borrower = loan->borrower;
-	}
-	list_del(&loan->link);
+	if (loan->pt != NULL)
+		loan->pt->loan = NULL;
 	kfree(loan);
 }
 
@@ -111,11 +128,8 @@ void stubs_reclaim(struct task *parent)
 		pt->regs = loan->regs;
 		stubs_fpstate_put_back(pt, loan->fp, loan->fp_len);
 		gate_fresh(pt);
-		if (loan->affinity != parent->affinity) {
+		if (loan->affinity != parent->affinity)
 			stubs_set_affinity(pt, parent->affinity);
-			pt->pinned = parent->affinity != UINT64_MAX;
-		}
 	}
-	parent->loan = NULL;
-	kfree(loan);
+	stubs_loan_end(parent);
 }

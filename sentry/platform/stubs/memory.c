@@ -147,7 +147,7 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
-	if (pt->tid == 0)
+	if (pt->tid == 0 || pt->loan != NULL)
 		return;
 	place_drop(pt);
 	pt->pinned = true;
@@ -175,20 +175,15 @@ uint64_t stubs_mm_resident(struct platform_mm *mm)
 void (*stubs_refresh_resident)(void);
 
 /* Only whole processes can be asked from outside: the first thread that has a task of its own answers for all. A process may
- * go on for long without the thread it began with. One that is lent to another's task only if there is no other. */
+ * go on for long without the thread it began with. */
 static bool answers_for_all(const struct platform_thread *pt)
 {
-	const struct platform_thread *other, *first = NULL;
+	const struct platform_thread *other;
 
-	list_for_each(other, &pt->proc->threads, proc_link) {
-		if (other->task == NULL || other->task->pt != other)
-			continue;
-		if (list_empty(&other->loans))
+	list_for_each(other, &pt->proc->threads, proc_link)
+		if (other->task != NULL && other->task->pt == other)
 			return other == pt;
-		if (first == NULL)
-			first = other;
-	}
-	return first == pt;
+	return false;
 }
 
 void stubs_thread_times(struct platform_thread *pt, bool last, uint64_t *utime, uint64_t *stime)

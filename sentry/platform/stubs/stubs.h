@@ -108,7 +108,7 @@ struct platform_thread {
 	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
-	struct list loans;          /* platform_loan.link, the latest first: whom it belongs to. See loan.c */
+	struct platform_loan *loan; /* it is to be given back: see loan.c */
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
 	bool gone;                  /* the host has said that the thread has ended */
 	bool pinned;                /* the host was told on which CPUs it may run */
@@ -261,6 +261,9 @@ bool stubs_clone_waits(const struct task *parent);
 bool stubs_lend(struct task *parent, struct task *child, const struct regs *regs) must_check;
 /* The task ends, or has another thread by now: pt, which it ran on, goes back to whom it belongs. False: to nobody. */
 bool stubs_give_back(struct task *task, struct platform_thread *pt) must_check;
+/* The task, which runs on a thread that it has to give back and stands in its trap door, gets one in a process of its own, and gives
+ * it back (sleeps). 0 or -errno. */
+int stubs_move_out(struct task *task) must_check;
 /* The task won't want its thread back. */
 void stubs_loan_end(struct task *task);
 void stubs_reclaim(struct task *parent);

@@ -154,7 +154,6 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 	list_init(&pt->new_link);
 	list_init(&pt->gate_link);
 	list_init(&pt->narrow_link);
-	list_init(&pt->loans);
 	pt->task = task;
 	stubs_thread_timer_init(pt);
 	if (mm != NULL && spare_take(mm, pt))
@@ -317,7 +316,7 @@ void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
 
-	invariant(list_empty(&pt->loans));
+	invariant(pt->loan == NULL);
 	if (pt->state != THREAD_DEAD)
 		thread_died(pt);
 	if (pt->pooled)
@@ -658,8 +657,6 @@ struct platform_thread *stubs_spawn(struct task *task, int *err)
 	return pt;
 }
 
-static void release(struct platform_thread *pt, bool dying);
-
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs)
 {
 	struct platform_thread *old = task->pt;
@@ -673,7 +670,10 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	pool_fill();
 	if (old != NULL && !stubs_give_back(task, old)) {
 		old->task = NULL;
-		release(old, old->state == THREAD_PARKED);
+		if (old->proc != NULL && old->proc->pid != 0)
+			proc_kill(old->proc);
+		else
+			thread_free(old);
 	}
 }
 
@@ -823,8 +823,8 @@ bool stubs_clone_waits(const struct task *parent)
 {
 	const struct platform_thread *pt = parent->pt;
 
-	return pt != NULL && pt->state == THREAD_GATE && (pt->event.nr == SYS_clone || pt->event.nr == SYS_clone3) &&
-	       idle_find(pt, 0) != NULL;
+	return pt != NULL && pt->state == THREAD_GATE && pt->loan == NULL &&
+	       (pt->event.nr == SYS_clone || pt->event.nr == SYS_clone3) && idle_find(pt, 0) != NULL;
 }
 
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
@@ -838,6 +838,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	invariant(parent != NULL);
 	if (parent->state != THREAD_FULL && (parent->state != THREAD_GATE || kind != PLATFORM_CLONE_THREAD))
 		return -LINUX_EAGAIN;
+	if (kind == PLATFORM_CLONE_THREAD && parent->loan != NULL) {
+		err = stubs_move_out(parent_task);
+		if (err < 0)
+			return err;
+		parent = parent_task->pt;
+	}
 	mm = parent->proc->mm;
 	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent, regs) : NULL;
 	if (pt != NULL) {
@@ -967,12 +973,17 @@ fail:
 	return err;
 }
 
-/* The thread has no task any more. dying: it may stay where it waits, its process is going to end. */
-static void release(struct platform_thread *pt, bool dying)
+void stubs_thread_exit(struct task *task)
 {
-	struct platform_thread *other;
+	struct platform_thread *pt = task->pt, *other;
 	bool alone = true;
 
+	task->pt = NULL;
+	if (task->loan != NULL)
+		stubs_loan_end(task);
+	if (pt == NULL || stubs_give_back(task, pt))
+		return;
+	pt->task = NULL;
 	if (pt->state == THREAD_DEAD) {
 		thread_free(pt);
 		return;
@@ -985,7 +996,7 @@ static void release(struct platform_thread *pt, bool dying)
 		return;
 	}
 	/* One that is killed alone could be neither ended nor counted: see kill_thread in seccomp.c. */
-	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !dying) {
+	if (pt->tid != pt->proc->pid && pt->state != THREAD_FULL && pt->state != THREAD_GATE && !task_dying(task)) {
 		proc_kill(pt->proc);
 		return;
 	}
@@ -994,7 +1005,7 @@ static void release(struct platform_thread *pt, bool dying)
 	 * they would run, and nobody count them. */
 	if (pt->begins) /* its task has never run: it is still in the one before's */
 		pt->begins = pt->jumps = false;
-	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && dying) || idle_keep(pt)) {
+	if (pt->tid == pt->proc->pid || (pt->state != THREAD_FULL && !in_exit(pt) && task_dying(task)) || idle_keep(pt)) {
 		if (pt->state != THREAD_PLAIN && pt->state != THREAD_PARKED && !stubs_has_call(pt) && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
 		if (pt->idle && (pt->by_box || pt->state == THREAD_GATE))
@@ -1010,19 +1021,6 @@ static void release(struct platform_thread *pt, bool dying)
 		gate_reply(pt, GATE_EXIT, 0, THREAD_EXITING);
 	else
 		stubs_action(pt, STUB_EXIT, THREAD_EXITING);
-}
-
-void stubs_thread_exit(struct task *task)
-{
-	struct platform_thread *pt = task->pt;
-
-	task->pt = NULL;
-	if (task->loan != NULL)
-		stubs_loan_end(task);
-	if (pt == NULL || stubs_give_back(task, pt))
-		return;
-	pt->task = NULL;
-	release(pt, task_dying(task));
 }
 
 void stubs_thread_kill(struct platform_thread *pt)
