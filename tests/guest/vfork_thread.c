@@ -6,9 +6,11 @@
  */
 #include "t.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 static volatile int shared;
@@ -576,6 +578,245 @@ TEST_ALONE(the_one_in_the_middle_is_killed)
 		CHECK_EQ(status, SIGKILL);
 		pthread_join(killer, NULL);
 	}
+}
+
+/* ---- a child with threads of its own ---- */
+
+static volatile int thread_runs;
+
+static int thread_of_child(void *arg)
+{
+	char byte;
+
+	thread_runs = 1;
+	if (arg != NULL) /* it ends by itself */
+		return 0;
+	for (;;)
+		read(pipe_of[0], &byte, 1);
+}
+
+static int child_with_thread(void *arg)
+{
+	static char *argv[] = {t_self, "@exit", "11", NULL};
+	const char *how = arg;
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+
+	thread_runs = 0;
+	for (int i = 1; i < 4; i++) {
+		if (clone(thread_of_child, stacks[i] + sizeof stacks[0], flags, *how == 'l' ? arg : NULL) < 0)
+			syscall(SYS_exit_group, 70);
+	}
+	while (thread_runs == 0)
+		syscall(SYS_sched_yield);
+	if (*how == 'x')
+		execv(t_self, argv);
+	if (*how == 'g')
+		syscall(SYS_exit_group, 12);
+	syscall(SYS_exit, 13); /* the others end by themselves */
+	return 1;
+}
+
+static int status_of_child_with_threads(const char *how)
+{
+	int status;
+	pid_t pid = spawn_on(0, child_with_thread, (void *)how);
+
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Their threads are gone, or soon no more could be made: tests/lib/run-guest's sandbox has a limit, and natively RLIMIT_NPROC is one. */
+TEST_ALONE(a_child_has_threads_of_its_own)
+{
+	MUST(pipe(pipe_of));
+	for (int i = 0; i < 25; i++) {
+		int status;
+
+		CHECK_EQ(status_of_child_with_threads("x"), 11 << 8);
+		CHECK_EQ(status_of_child_with_threads("group"), 12 << 8);
+		status = status_of_child_with_threads("leader"); /* the last one to end decides */
+		CHECK(status == 13 << 8 || status == 0);
+	}
+}
+
+/* ---- the rest of the registers ---- */
+
+static int wide(void)
+{
+	unsigned a = 7, c = 0, b, d;
+
+	__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return (b >> 5 & 1) != 0; /* AVX2 */
+}
+
+static int clears_wide(void *arg)
+{
+	(void)arg;
+	__asm__ volatile("vzeroall\n fninit\n fldz" : : : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+			 "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+	for (int i = 0; i < 40; i++)
+		syscall(SYS_getppid);
+	return 0;
+}
+
+/* clone(2) with everything in registers: the child calls fn(NULL) on its own stack and ends. */
+__attribute__((noinline, target("avx"))) static long spawn_with_wide(void *stack, int (*fn)(void *), uint8_t ymm[2][32], double *x87)
+{
+	uint64_t *top = (uint64_t *)stack;
+	long ret;
+
+	top[-2] = (uint64_t)fn;
+	__asm__ volatile("vmovdqu (%[y]), %%ymm3\n vmovdqu 32(%[y]), %%ymm12\n fldpi\n"
+			 "mov $56, %%eax\n syscall\n"
+			 "test %%rax, %%rax\n jnz 1f\n"
+			 "xor %%ebp, %%ebp\n xor %%edi, %%edi\n call *(%%rsp)\n mov $231, %%eax\n mov $0, %%edi\n syscall\n hlt\n"
+			 "1: vmovdqu %%ymm3, (%[y])\n vmovdqu %%ymm12, 32(%[y])\n fstpl (%[x])\n vzeroupper\n"
+			 : "=&a"(ret)
+			 : "D"((long)(CLONE_VM | CLONE_VFORK | SIGCHLD)), "S"(top - 2), [y] "b"(ymm), [x] "r"(x87), "d"(0)
+			 : "rcx", "r11", "r10", "r8", "memory", "cc", "xmm3", "xmm12");
+	return ret;
+}
+
+TEST_ALONE(wide_registers_are_the_parents)
+{
+	if (!wide())
+		return;
+	for (int round = 0; round < 40; round++) {
+		uint8_t ymm[2][32], want[2][32];
+		double pi = 0;
+		long pid;
+
+		for (size_t i = 0; i < sizeof ymm; i++)
+			((uint8_t *)ymm)[i] = (uint8_t)(i * 5 + (size_t)round);
+		memcpy(want, ymm, sizeof want);
+		pid = spawn_with_wide(stacks[0] + sizeof stacks[0], clears_wide, ymm, &pi);
+		CHECK(pid > 0);
+		CHECK_EQ(memcmp(want, ymm, sizeof want), 0);
+		CHECK(pi > 3.14159 && pi < 3.14160);
+		t_reap((pid_t)pid);
+	}
+}
+
+static __thread volatile int mine = 77;
+
+static int looks_at_fs(void *arg)
+{
+	static uint64_t other[8];
+	uint64_t had;
+
+	(void)arg;
+	syscall(SYS_arch_prctl, 0x1003 /* ARCH_GET_FS */, &had);
+	other[0] = (uint64_t)other;
+	other[5] = 0; /* the stack protector's place */
+	__asm__ volatile("syscall" : : "a"(SYS_arch_prctl), "D"(0x1002L), "S"(other) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall\n hlt" : : "a"(SYS_exit_group), "D"(had != 0 ? 9L : 8L) : "rcx", "r11", "memory");
+	return 0;
+}
+
+TEST_ALONE(the_fs_base_is_the_parents)
+{
+	for (int i = 0; i < 20; i++) {
+		int status;
+		pid_t pid = spawn_on(0, looks_at_fs, NULL);
+
+		CHECK_EQ(mine, 77);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 9 << 8);
+	}
+}
+
+/* ---- stopped ---- */
+
+static int stops_itself(void *arg)
+{
+	write(done_of[1], "s", 1);
+	kill((pid_t)syscall(SYS_getpid), SIGSTOP);
+	write(done_of[1], arg != NULL ? "b" : "a", 1);
+	return 6;
+}
+
+static void spawns_one_that_stops(void)
+{
+	int status;
+	pid_t pid = spawn_on(0, stops_itself, NULL);
+
+	_exit(waitpid(pid, &status, 0) == pid && status == 6 << 8 ? 0 : 1);
+}
+
+TEST_ALONE(a_stopped_child_keeps_its_parent_waiting)
+{
+	char path[64], byte;
+	pid_t middle, child;
+	FILE *f;
+
+	MUST(pipe(done_of));
+	for (int i = 0; i < 5; i++) {
+		middle = fork();
+		if (middle == 0)
+			spawns_one_that_stops();
+		CHECK_EQ(read(done_of[0], &byte, 1), 1);
+		CHECK_EQ(byte, 's');
+		snprintf(path, sizeof path, "/proc/%d/task/%d/children", middle, middle);
+		f = fopen(path, "r");
+		CHECK(f != NULL && fscanf(f, "%d", &child) == 1);
+		fclose(f);
+		usleep(3000);
+		CHECK_EQ(waitpid(middle, NULL, WNOHANG), 0);
+		kill(middle, SIGSTOP);
+		kill(middle, SIGCONT);
+		while (kill(child, SIGCONT) == 0) {
+			struct pollfd p = {.fd = done_of[0], .events = POLLIN};
+
+			if (poll(&p, 1, 10) == 1)
+				break;
+		}
+		CHECK_EQ(read(done_of[0], &byte, 1), 1);
+		CHECK_EQ(byte, 'a');
+		t_reap(middle);
+	}
+}
+
+/* ---- what a parent that is killed leaves ---- */
+
+TEST_ALONE(a_killed_parents_robust_mutex_is_passed_on)
+{
+	pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutexattr_t attr;
+	char byte;
+	pid_t middle;
+
+	CHECK(m != MAP_FAILED);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(m, &attr);
+	MUST(pipe(pipe_of));
+	MUST(pipe(done_of));
+	middle = fork();
+	if (middle == 0) {
+		pthread_mutex_lock(m);
+		spawn_on(0, outlives, NULL);
+		_exit(9);
+	}
+	CHECK_EQ(read(done_of[0], &byte, 1), 1);
+	kill(middle, SIGKILL);
+	CHECK_EQ(pthread_mutex_lock(m), EOWNERDEAD);
+	waitpid(middle, NULL, 0);
+	CHECK_EQ(write(pipe_of[1], "y", 1), 1);
+	CHECK_EQ(read(done_of[0], &byte, 1), 1);
+}
+
+TEST_ALONE(times_are_each_ones_own_beside_a_thread)
+{
+	long child_began = -1;
+	pthread_t t;
+
+	MUST(pipe(pipe_of));
+	MUST(pthread_create(&t, NULL, (void *(*)(void *))(void (*)(void))reads_for_ever, NULL) == 0 ? 0 : -1);
+	t_reap(spawn_on(0, burns, &child_began));
+	CHECK(used_ms(RUSAGE_CHILDREN) >= 250);
+	CHECK_EQ(write(pipe_of[1], "x", 1), 1);
+	pthread_join(t, NULL);
 }
 
 /* ---- threads beside it ---- */
