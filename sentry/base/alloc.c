@@ -4,7 +4,8 @@
  * what is counted is what is really held.
  *
  * Blocks of a few pages that come and go with a call (argument vectors, paths, headers) are kept in stock: libc gives such
- * blocks back to the host at once and asks for them again, two host calls each time.
+ * blocks back to the host at once and asks for them again, two host calls each time. So it does with some of the smaller
+ * ones that come and go with a process (tasks, threads, address spaces): of these a few are kept as they are.
  */
 #include "sentry/base/alloc.h"
 
@@ -57,6 +58,39 @@ static struct {
 	unsigned n;
 } stock[STOCK_CLASSES];
 
+/* Blocks of SMALL_MIN to STOCK_MIN bytes, the one that was freed last is at the end. */
+#define SMALL_MIN 512U
+#define SMALL_KEPT 24
+
+static struct {
+	void *block;
+	size_t usable;
+} small[SMALL_KEPT];
+static unsigned nsmall;
+
+static void *small_take(size_t size)
+{
+	for (unsigned i = nsmall; i-- > 0;) {
+		void *p = small[i].block;
+
+		if (small[i].usable < size || small[i].usable > size + size / 8)
+			continue;
+		nsmall--;
+		memmove(&small[i], &small[i + 1], (nsmall - i) * sizeof(small[0]));
+		return p;
+	}
+	return NULL;
+}
+
+static bool small_put(void *p, size_t usable)
+{
+	if (STOCK_OFF || usable < SMALL_MIN || usable > STOCK_MIN || nsmall == SMALL_KEPT)
+		return false;
+	small[nsmall].block = p;
+	small[nsmall++].usable = usable;
+	return true;
+}
+
 /* The class whose blocks hold size bytes, or -1. */
 static int stock_class(size_t size)
 {
@@ -72,7 +106,10 @@ static int stock_class(size_t size)
 static void *obtain(size_t size)
 {
 	int class = stock_class(size);
+	void *p = class < 0 && size >= SMALL_MIN ? small_take(size) : NULL;
 
+	if (p != NULL)
+		return p;
 	if (class < 0)
 		return malloc(size);
 	if (stock[class].n != 0)
@@ -107,7 +144,7 @@ void *kzalloc(size_t size)
 
 	if (refused(size))
 		return NULL;
-	if (stock_class(size) < 0)
+	if (stock_class(size) < 0 && (size < SMALL_MIN || size > STOCK_MIN))
 		return account(calloc(1, size));
 	p = obtain(size);
 	if (p != NULL)
@@ -163,7 +200,7 @@ void kfree(void *p)
 		return;
 	usable = malloc_usable_size(p);
 	total -= usable;
-	if (!stock_put(p, usable))
+	if (!small_put(p, usable) && !stock_put(p, usable))
 		free(p);
 }
 

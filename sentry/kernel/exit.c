@@ -308,7 +308,7 @@ void task_exit_thread(struct task *task, int status)
 	timers_task_exit(task);
 	release_objects(task);
 	task_save_times(task);
-	if (task->pt != NULL)
+	if (task->pt != NULL || task->loan != NULL)
 		platform->thread_exit(task);
 	task->pt = NULL;
 	mm_release(task);

@@ -22,6 +22,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/process.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
@@ -258,6 +259,13 @@ static struct task *make_child(struct task *task, const struct clone_args *args,
 
 /* ---- the host thread ---- */
 
+/* Nobody but the task needs its host process while its thread is lent, and if it is killed then, nobody waits for what its thread
+ * would have to do. */
+static bool alone(struct task *task)
+{
+	return task->group->nthreads == 1 && futex_robust_empty(task);
+}
+
 static int clone_host_thread(struct task *task, struct task *child, const struct clone_args *args)
 {
 	enum platform_clone_kind kind = PLATFORM_CLONE_FORK;
@@ -281,7 +289,10 @@ static int clone_host_thread(struct task *task, struct task *child, const struct
 	if (args->flags & LINUX_CLONE_THREAD)
 		kind = PLATFORM_CLONE_THREAD;
 	else if (args->flags & LINUX_CLONE_VM)
-		kind = PLATFORM_CLONE_VFORK;
+		kind = (args->flags & LINUX_CLONE_VFORK) && alone(task) ? PLATFORM_CLONE_VFORK : PLATFORM_CLONE_VM;
+	/* What the host process has used so far is ours: the child may go on in it; or we, who did, leave it. */
+	if (kind == PLATFORM_CLONE_VFORK || (kind == PLATFORM_CLONE_THREAD && task->vfork_parent != NULL))
+		task_settle_times(task);
 	err = platform->clone(task, child, kind, &regs);
 	if (err)
 		return err;
@@ -325,16 +336,24 @@ static void publish(struct task *task, struct task *child, const struct clone_ar
 	timers_rlimit_cpu(g);
 }
 
-/* The child runs on its parent's memory, and often on its stack: the parent waits until it has left it. */
+/* Our host thread, if it was lent, has come back. */
+static void thread_back(struct task *task)
+{
+	if (task->loan != NULL && task->pt != NULL)
+		platform->reclaim(task);
+}
+
+/* The child runs on its parent's memory, thread, and often on its stack: the parent waits until it has left them. */
 static void vfork_wait(struct task *task, struct task *child)
 {
-	while (child->vfork_parent == task) {
+	while (child->vfork_parent == task || (task->loan != NULL && task->pt == NULL)) {
 		if (task_block(task, WAIT_KILLABLE, WAIT_FOREVER) != 0) {
 			child->vfork_parent = NULL;
 			break;
 		}
 	}
 	task_put(child);
+	thread_back(task);
 }
 
 void vfork_done(struct task *task)
@@ -445,5 +464,6 @@ drop_pidfd:
 		(void)fd_close(task, fd);
 drop_child:
 	discard(task, child);
+	thread_back(task);
 	return err;
 }

@@ -579,10 +579,10 @@ static void pi_exit(struct task *task)
 			w->pi_owner = NULL;
 			/* Shared or not, the waiter is alive and its address names the word. */
 			if (get_guest(w->task, &word, w->addr) == 0 &&
-			    (word & LINUX_FUTEX_TID_MASK) == (uint32_t)task->tid && w->task->mm == task->mm)
-				(void)pi_hand_over(task, w->addr, &k, word, LINUX_FUTEX_OWNER_DIED);
-			else
-				task_wake(w->task); /* it finds the owner gone */
+			    (word & LINUX_FUTEX_TID_MASK) == (uint32_t)task->tid && w->task->mm == task->mm &&
+			    pi_hand_over(task, w->addr, &k, word, LINUX_FUTEX_OWNER_DIED) == 0)
+				goto again;
+			task_wake(w->task); /* it finds the owner gone */
 			goto again;
 		}
 	}
@@ -656,6 +656,14 @@ static void robust_exit(struct task *task)
 	}
 	if ((pending & ~1UL) != 0)
 		(void)owner_died(task, GVA((pending & ~1UL) + (uint64_t)head.futex_offset), pending & 1, true);
+}
+
+bool futex_robust_empty(struct task *task)
+{
+	struct linux_robust_list_head head;
+
+	return task->robust_list.v == 0 || (get_guest(task, &head, task->robust_list) == 0 &&
+					    head.list == task->robust_list.v && head.list_op_pending == 0);
 }
 
 void futex_exit_robust(struct task *task)

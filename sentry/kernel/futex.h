@@ -32,6 +32,8 @@ int64_t futex_wait_many(struct task *task, const struct futex_wait_one *v, unsig
 
 /* CLONE_CHILD_CLEARTID: wakes n waiters on a word of the task's memory, shared or not. */
 int64_t futex_wake_addr(struct task *task, gva_t addr, int n);
+/* The task holds no robust futex, as its list says now. */
+bool futex_robust_empty(struct task *task);
 /* The task leaves its memory: marks the robust futexes it holds and hands over the PI futexes it owns. */
 void futex_exit_robust(struct task *task);
 

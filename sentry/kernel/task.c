@@ -318,15 +318,19 @@ void task_times_begin(struct task *task, struct task *creator)
 		creator->cpu_seen = u + s;
 }
 
-void task_save_times(struct task *task)
+void task_settle_times(struct task *task)
 {
 	uint64_t u = 0, s = 0;
 
-	if (task->pt == NULL)
-		return;
 	platform->thread_times(task->pt, true, &u, &s);
 	task->usage.utime += u;
 	task->usage.stime += s;
+}
+
+void task_save_times(struct task *task)
+{
+	if (task->pt != NULL)
+		task_settle_times(task);
 	task->usage.maxrss_kib = MAX(task->usage.maxrss_kib, last_resident_kib(task));
 }
 

@@ -200,6 +200,7 @@ struct task {
 	gva_t robust_list;
 	uint64_t robust_len;
 	int pdeath_signal;
+	struct platform_loan *loan; /* our thread runs a vfork's child, or has just come back: the platform's */
 	struct task *vfork_parent; /* sleeps until we exec or exit; NULL otherwise */
 
 	bool no_new_privs;
@@ -326,6 +327,8 @@ void vfork_done(struct task *task);
 void task_leave_memory(struct task *task);
 /* Adds the CPU time of the task's host thread to task->usage: before platform->exec_commit, which ends that thread. */
 void task_save_times(struct task *task);
+/* The same of its times alone, of a task that goes on: what its host process uses from now on may be another's. */
+void task_settle_times(struct task *task);
 
 struct clone_args {
 	uint64_t flags; /* LINUX_CLONE_* without the exit signal */

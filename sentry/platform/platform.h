@@ -21,6 +21,7 @@
 struct task;
 struct platform_mm;
 struct platform_thread;
+struct platform_loan;
 
 /* The stub region: nothing of the guest lies at or above STUB_BASE. See sentry/platform/stub/abi.h. */
 #define GUEST_MIN 0x10000UL
@@ -54,7 +55,8 @@ struct platform_event {
 
 enum platform_clone_kind {
 	PLATFORM_CLONE_THREAD, /* same mm, same process */
-	PLATFORM_CLONE_VFORK,  /* same mm, other process */
+	PLATFORM_CLONE_VM,     /* same mm, other process */
+	PLATFORM_CLONE_VFORK,  /* ... and the parent sleeps until the child has left it: see reclaim */
 	PLATFORM_CLONE_FORK,   /* copy of the mm */
 };
 
@@ -125,10 +127,17 @@ struct platform_ops {
 	/* A host thread for child, whose pending event is full with these registers, or its first resume will load them; parent
 	 * has a full event, or clone_waits (sleeps). 0, -LINUX_EAGAIN or -LINUX_ENOMEM. */
 	int (*clone)(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
+	/*
+	 * A vfork's child may run on its parent's host thread, as it runs on its memory (task->loan of the parent is set, its pt is
+	 * NULL). It comes back with thread_exit or exec_commit of the child; the parent is woken, and says this before it does
+	 * anything else with its thread (sleeps): its registers are what they were. Optional.
+	 */
+	void (*reclaim)(struct task *parent);
 	/* The parent's call came over shared memory, with all that a thread needs (call_regs), and there is a host thread that can be
 	 * used for it, until the next sleep. Optional, only with call_regs. */
 	bool (*clone_waits)(const struct task *parent);
-	/* Ends the task's host thread for good (the whole host process with its last one). task->pt is NULL then. */
+	/* Ends the task's host thread for good (the whole host process with its last one), or gives it back to whom it belongs.
+	 * task->pt and task->loan are NULL then. */
 	void (*thread_exit)(struct task *task);
 	void (*thread_kill)(struct platform_thread *pt); /* one that belongs to no task yet */
 	/* Makes a thread that runs guest code come in with PLATFORM_INTERRUPTED soon. Nothing if it's in the sentry. */

@@ -790,6 +790,7 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.exec_commit = stubs_exec_commit, \
 	.clone = stubs_clone, \
 	.clone_waits = stubs_clone_waits, \
+	.reclaim = stubs_reclaim, \
 	.thread_exit = stubs_thread_exit, \
 	.thread_kill = stubs_thread_kill, \
 	.kick = stubs_kick, \

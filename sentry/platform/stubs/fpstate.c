@@ -159,6 +159,27 @@ int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to)
 	return 0;
 }
 
+int stubs_fpstate_keep(struct platform_thread *pt, void *out)
+{
+	size_t len = pt->fpstate_size;
+
+	if (len > GATE_FP_MAX || len < FP_LEGACY + 64 || pt->clean_fp || pt->fp_from != 0 ||
+	    stubs_transfer(pt, false, out, pt->fpstate, len) < 0)
+		return -LINUX_EFAULT;
+	return 0;
+}
+
+void stubs_fpstate_put_back(struct platform_thread *pt, const void *kept, size_t len)
+{
+	uint8_t reserved[FPSTATE_RESERVED];
+
+	memcpy(image_of(pt), kept, len);
+	fill_reserved(reserved, (uint32_t)MIN(pt->fpstate_size, stubs_fpstate_size()));
+	memcpy(image_of(pt) + FPSTATE_RESERVED_AT, reserved, FP_LEGACY - FPSTATE_RESERVED_AT);
+	pt->clean_fp = false;
+	pt->fp_from = image_addr(pt);
+}
+
 /* Into the frame at once, to be looked at there. */
 static int load_now(struct platform_thread *pt)
 {

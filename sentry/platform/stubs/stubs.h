@@ -109,6 +109,7 @@ struct platform_thread {
 	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
+	struct platform_loan *loan; /* it is to be given back: see loan.c */
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
 	bool gone;                  /* the host has said that the thread has ended */
 	bool pinned;                /* the host was told on which CPUs it may run */
@@ -256,6 +257,18 @@ struct platform_thread *stubs_spawn(struct task *task, int *err);
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
 int stubs_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
 bool stubs_clone_waits(const struct task *parent);
+
+/* ---- loan.c ---- */
+/* The child runs on its parent's thread, from regs on. False: it can't; nothing has changed. */
+bool stubs_lend(struct task *parent, struct task *child, const struct regs *regs) must_check;
+/* The task ends, or has another thread by now: pt, which it ran on, goes back to whom it belongs. False: to nobody. */
+bool stubs_give_back(struct task *task, struct platform_thread *pt) must_check;
+/* The task, which runs on a thread that it has to give back and stands in its trap door, gets one in a process of its own, and gives
+ * it back (sleeps). 0 or -errno. */
+int stubs_move_out(struct task *task) must_check;
+/* The task won't want its thread back. */
+void stubs_loan_end(struct task *task);
+void stubs_reclaim(struct task *parent);
 void stubs_thread_exit(struct task *task);
 void stubs_thread_kill(struct platform_thread *pt);
 struct platform_mm *stubs_thread_mm(struct platform_thread *pt);
@@ -335,6 +348,9 @@ int stubs_fpstate_copy(struct platform_thread *from, struct platform_thread *to)
 /* ... of one whose clone came by the gate, or of one that waits in its `exit` there, or both. */
 int stubs_fpstate_hand(struct platform_thread *from, struct platform_thread *to);
 int stubs_fpstate_load(struct task *task, gva_t src);
+/* The state of a thread in its trap door, into out (fpstate_size bytes), and back. 0 or -LINUX_EFAULT. */
+int stubs_fpstate_keep(struct platform_thread *pt, void *out);
+void stubs_fpstate_put_back(struct platform_thread *pt, const void *kept, size_t len);
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask);
 uint64_t stubs_mm_resident(struct platform_mm *pmm);
 uint64_t stubs_mm_resident_last(struct platform_mm *pmm);

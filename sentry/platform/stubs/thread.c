@@ -8,6 +8,7 @@
  *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
  *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
  *	fork      a thread in the trap door clones its process; the child does the same
+ *	vfork     the child runs on its parent's thread: loan.c
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
  *
@@ -315,6 +316,7 @@ void thread_free(struct platform_thread *pt)
 {
 	struct host_proc *proc = pt->proc;
 
+	invariant(pt->loan == NULL);
 	if (pt->state != THREAD_DEAD)
 		thread_died(pt);
 	if (pt->pooled)
@@ -666,7 +668,7 @@ void stubs_exec_commit(struct task *task, struct platform_thread *pt, const stru
 	if (task->affinity != UINT64_MAX)
 		stubs_set_affinity(pt, task->affinity);
 	pool_fill();
-	if (old != NULL) {
+	if (old != NULL && !stubs_give_back(task, old)) {
 		old->task = NULL;
 		if (old->proc != NULL && old->proc->pid != 0)
 			proc_kill(old->proc);
@@ -821,8 +823,8 @@ bool stubs_clone_waits(const struct task *parent)
 {
 	const struct platform_thread *pt = parent->pt;
 
-	return pt != NULL && pt->state == THREAD_GATE && (pt->event.nr == SYS_clone || pt->event.nr == SYS_clone3) &&
-	       idle_find(pt, 0) != NULL;
+	return pt != NULL && pt->state == THREAD_GATE && pt->loan == NULL &&
+	       (pt->event.nr == SYS_clone || pt->event.nr == SYS_clone3) && idle_find(pt, 0) != NULL;
 }
 
 int stubs_clone(struct task *parent_task, struct task *child_task, enum platform_clone_kind kind,
@@ -836,6 +838,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	invariant(parent != NULL);
 	if (parent->state != THREAD_FULL && (parent->state != THREAD_GATE || kind != PLATFORM_CLONE_THREAD))
 		return -LINUX_EAGAIN;
+	if (kind == PLATFORM_CLONE_THREAD && parent->loan != NULL) {
+		err = stubs_move_out(parent_task);
+		if (err < 0)
+			return err;
+		parent = parent_task->pt;
+	}
 	mm = parent->proc->mm;
 	pt = kind == PLATFORM_CLONE_THREAD ? idle_take(parent, regs) : NULL;
 	if (pt != NULL) {
@@ -847,6 +855,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	}
 	if (parent->state != THREAD_FULL)
 		return -LINUX_EAGAIN;
+	if (kind == PLATFORM_CLONE_VFORK && stubs_lend(parent_task, child_task, regs))
+		return 0;
 	pt = thread_new(parent_task, kind == PLATFORM_CLONE_FORK ? NULL : mm); /* the parent waits for it */
 	if (pt == NULL)
 		return -LINUX_ENOMEM;
@@ -969,7 +979,9 @@ void stubs_thread_exit(struct task *task)
 	bool alone = true;
 
 	task->pt = NULL;
-	if (pt == NULL)
+	if (task->loan != NULL)
+		stubs_loan_end(task);
+	if (pt == NULL || stubs_give_back(task, pt))
 		return;
 	pt->task = NULL;
 	if (pt->state == THREAD_DEAD) {
