@@ -72,7 +72,7 @@ static const struct method_kind {
 	 false,
 	 true,
 	 "sentrybox, every call a ptrace stop",
-	 {"", "do", "--platform", "ptrace", "--", NULL}},
+	 {"", "do", "--platform", "ptrace", "--gate", "off", "--", NULL}},
 	{"runsc",
 	 "runsc",
 	 NULL,

@@ -162,6 +162,7 @@ static json_object *gate(const struct sandbox_result *r)
 	for (uint32_t i = 0; i < r->ngate && i < RESULT_GATE_MAX; i++) {
 		const struct gate_image *g = &r->gate[i];
 		json_object *image = json_object_new_object(), *left = json_object_new_object();
+		int64_t undecided;
 
 		json_object_object_add(image, "path", json_object_new_string_len(g->path, (int)strnlen(g->path, sizeof(g->path))));
 		add_count(image, "notified", g->arrivals);
@@ -171,8 +172,13 @@ static json_object *gate(const struct sandbox_result *r)
 		add_count(image, "mov", g->mov);
 		add_count(image, "reloc", g->reloc);
 		add_count(image, "pending", g->pending);
-		for (unsigned why = 1; why < 6; why++)
+		/* Those that nothing has been decided about: seldom called, in a file from which few calls came. */
+		undecided = (int64_t)g->sites - g->near - g->far - g->mov - g->reloc - g->pending;
+		for (unsigned why = 1; why < 6; why++) {
 			add_count(left, gate_reasons[why], g->left[why]);
+			undecided -= g->left[why];
+		}
+		add_count(left, "few_calls", undecided > 0 ? (uint64_t)undecided : 0);
 		json_object_object_add(image, "left", left);
 		json_object_array_add(images, image);
 	}

@@ -23,6 +23,11 @@ function svg(tag, attributes = {}, ...inside) {
 }
 const text = (x, y, s, attributes = {}) => svg("text", { x, y, ...attributes }, s);
 const line = (x1, y1, x2, y2, c) => svg("line", { x1, y1, x2, y2, class: c });
+// One unit of a plot is one pixel, so that text is as large on a phone as it is here; where there is little room a row's name
+// and figures stand above its bars.
+const room = () => Math.min(Math.max($("programs").clientWidth - (innerWidth <= 700 ? 30 : 50), 280), 1030);
+const narrow = () => room() < 640;
+const redraws = [];
 
 // ---- figures in words ----
 function ns(v) {
@@ -84,7 +89,8 @@ const diamond = (x, y, r) => svg("path", { class: "gv", d: `M${x},${y - r}L${x +
 // ---- bars of ratios on a logarithmic axis, from 1 to both sides ----
 function ratioBars(rows, shown, o) {
 	const list = others.filter((m) => shown.has(m));
-	const H = list.length > 5 ? 5 : list.length > 3 ? 6 : 8, gap = 1, pad = 7, left = o.left || 210, W = 1030, right = 168;
+	const H = list.length > 5 ? 5 : list.length > 3 ? 6 : 8, gap = 1, pad = 7, W = room(), slim = narrow();
+	const left = slim ? 10 : o.left || 210, right = slim ? 14 : 168, above = slim ? 17 : 0;
 	const all = rows.flatMap((r) => [...list.map((m) => r.cells[m]?.ratio), r.gvisor, r.aim].filter((v) => v > 0));
 	let low = Math.min(0.5, ...all) / 1.15, high = Math.max(2, ...all) * 1.15;
 	const x = (v) => left + (Math.log(v) - Math.log(low)) / (Math.log(high) - Math.log(low)) * (W - left - right);
@@ -97,11 +103,12 @@ function ratioBars(rows, shown, o) {
 			body.append(text(0, y + 5, r.group, { class: "group" }));
 			y += 16;
 		}
-		const height = Math.max(list.length * (H + gap) - gap, 10) + pad * 2, mid = y + height / 2;
+		const bars = Math.max(list.length * (H + gap) - gap, 10), height = above + bars + pad * 2, mid = y + above + (height - above) / 2;
+		const words = slim ? y + 17 : mid + 4; // where the name and the figures stand
 		const g = svg("g", { class: "row" + (o.pick ? " pick" : "") + (r.name === o.on ? " on" : "") });
-		g.append(svg("rect", { class: "hit", x: 0, y, width: W, height, rx: 5 }), text(8, mid + 4, r.name));
+		g.append(svg("rect", { class: "hit", x: 0, y, width: W, height, rx: 5 }), text(8, words, r.name, slim ? { class: "halo" } : {}));
 		list.forEach((m, i) => {
-			const c = r.cells[m], top = y + pad + i * (H + gap);
+			const c = r.cells[m], top = y + above + pad + i * (H + gap);
 			if (!c) return;
 			if (!(c.ratio > 0)) return;
 			const from = Math.min(x(1), x(c.ratio)), to = Math.max(x(1), x(c.ratio));
@@ -109,16 +116,16 @@ function ratioBars(rows, shown, o) {
 			if (c.spread > 0.005)
 				g.append(line(x(c.ratio * Math.max(1 - c.spread, 0.2)), top + H / 2, x(Math.min(c.ratio * (1 + c.spread), high)), top + H / 2, "whisker"));
 		});
-		if (r.aim) g.append(line(x(r.aim), y + 3, x(r.aim), y + height - 3, "aim"));
+		if (r.aim) g.append(line(x(r.aim), y + above + 3, x(r.aim), y + height - 3, "aim"));
 		if (r.gvisor) g.append(diamond(x(r.gvisor), mid, 4.6));
 		const first = list.find((m) => r.cells[m]);
 		if (first) {
 			const c = r.cells[first];
 			const good = o.worst ? c.ratio <= o.worst : r.aim ? (o.more ? c.ratio >= r.aim : c.ratio <= r.aim) : null;
-			g.append(text(W - 8, mid + 4, times(c.ratio), { "text-anchor": "end", style: good === null ? "" : `fill:var(--${good ? "good" : "bad"})` }),
-				text(W - 66, mid + 4, c.text, { "text-anchor": "end", class: "soft" }));
+			g.append(text(W - 8, words, times(c.ratio), { "text-anchor": "end", style: good === null ? "" : `fill:var(--${good ? "good" : "bad"})` }),
+				text(W - 66, words, c.text, { "text-anchor": "end", class: "soft" }));
 		} else {
-			g.append(text(W - 8, mid + 4, r.why || "failed", { "text-anchor": "end", class: "faint" }));
+			g.append(text(W - 8, words, r.why || "failed", { "text-anchor": "end", class: "faint" }));
 		}
 		tipped(g, `${r.name}: ${r.what}`, () => [
 			...(r.native ? [["native", r.native, ""]] : []),
@@ -129,7 +136,7 @@ function ratioBars(rows, shown, o) {
 		y += height;
 	}
 	// Decades first, then the fives and twos for which there is room.
-	const labelled = [];
+	const labelled = slim ? [W - 16] : [];
 	for (const k of [1, 5, 2])
 		for (let e = -4; e <= 4; e++) {
 			const v = Number(`${k}e${e}`);
@@ -141,9 +148,9 @@ function ratioBars(rows, shown, o) {
 		}
 	for (const [i, [v, label]] of (o.lines || []).entries())
 		if (v < high) body.prepend(svg("line", { x1: x(v), x2: x(v), y1: 22, y2: y + 4, class: "aim", "stroke-dasharray": "3 4", "stroke-opacity": .6 }),
-			text(x(v) + (i ? 4 : -4), y + 16, label, { class: "soft small", "text-anchor": i ? "start" : "end" }));
+			text(x(v) + (i || slim ? 4 : -4), y + 16 + (i && slim ? 14 : 0), label, { class: "soft small", "text-anchor": i || slim ? "start" : "end" }));
 	if (list[0]) grid.append(text(W - 8, 14, list[0], { "text-anchor": "end", class: "soft small" }));
-	root.setAttribute("viewBox", `0 0 ${W} ${y + (o.lines ? 26 : 10)}`);
+	root.setAttribute("viewBox", `0 0 ${W} ${y + (o.lines ? (slim ? 40 : 26) : 10)}`);
 	root.append(grid, body);
 	return html("div", { class: "plot" }, root);
 }
@@ -194,6 +201,7 @@ function drawPrograms() {
 		...(rated.length ? [html("h3", {}, "Rates, ratio to native: right of it is better"), ratioBars(rated, shown, { label: "rates, ratio to native", left: 150, more: true })] : []));
 	const sums = others.filter((m) => P.summary[m]).map((m) => [m, P.summary[m].geometric_mean.toFixed(2), P.summary[m].worst.toFixed(2), P.summary[m].worst_program, P.summary[m].programs]);
 	draw();
+	redraws.push(draw);
 	section("programs", "Programs", "Start to exit of real programs, the sandbox’s own included; median of the rounds. Whiskers are half the distance between the quartiles.",
 		html("div", { class: "bar" }, legend(others, shown, draw), keys(rated.length > 0)), plot,
 		tableOf(["", "geometric mean", "worst", "which", "programs"], [...sums, ["aim", P.aim_mean, P.aim_worst, "", ""],
@@ -247,22 +255,28 @@ function drawCalls() {
 	draw();
 	fill();
 	drawLatency(on, threads, choose);
+	redraws.push(() => { draw(); drawLatency(on, threads, choose); });
 }
 
 function drawLatency(name, threads, choose) {
 	const C = D.calls, r = C.find((c) => c.name === name && c.threads === threads) || C.find((c) => c.name === name), s = $("latency");
-	const have = methods.filter((m) => r.methods[m]?.hist.length), W = 1030, left = 110, right = 16, H = 46, top = 24;
+	const have = methods.filter((m) => r.methods[m]?.hist.length), W = room(), slim = narrow(), left = slim ? 10 : 110, right = 16;
+	const H = slim ? 62 : 46, top = 24, curve = slim ? 38 : H - 4;
 	const list = html("select", { "aria-label": "call", onchange: (ev) => choose(ev.target.value) },
 		...C.filter((c) => c.threads === r.threads).map((c) => html("option", c.name === name ? { value: c.name, selected: "" } : { value: c.name }, `${c.name} · ${c.what}`)));
 	// Buckets are [ns, share]; the far tails would squeeze the rest.
 	const low = Math.min(...have.map((m) => r.methods[m].p01)) / 1.4, high = Math.max(...have.map((m) => r.methods[m].p999)) * 1.3;
 	const x = (v) => left + Math.log(Math.max(v, low) / low) / Math.log(high / low) * (W - left - right);
 	const root = svg("svg", { viewBox: `0 0 ${W} ${top + have.length * (H + 8) + 12}`, role: "img", "aria-label": `distribution of ${name}` });
-	for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
-		for (const k of [1, 2, 5]) {
+	const labelled = [];
+	for (const k of [1, 5, 2])
+		for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) {
 			const v = k * 10 ** e;
 			if (v < low * 1.02 || v > high) continue;
-			root.append(line(x(v), top - 4, x(v), top + have.length * (H + 8), "grid"), text(x(v), 14, ns(v).replace(".0 ", " ").replace(".00 ", " "), { "text-anchor": "middle", class: "soft small" }));
+			root.append(line(x(v), top - 4, x(v), top + have.length * (H + 8), "grid"));
+			if (x(v) > W - 20 || x(v) < 20 || labelled.some((at) => Math.abs(at - x(v)) < 46)) continue;
+			labelled.push(x(v));
+			root.append(text(x(v), 14, ns(v).replace(".0 ", " ").replace(".00 ", " "), { "text-anchor": "middle", class: "soft small" }));
 		}
 	have.forEach((m, i) => {
 		const c = r.methods[m], base = top + (i + 1) * (H + 8) - 8, step = Math.log(2) / 8;
@@ -276,16 +290,19 @@ function drawLatency(name, threads, choose) {
 		for (let b = from; b <= to; b++) {
 			const v = Math.exp(b * step);
 			if (v > high) break;
-			d += `L${x(v).toFixed(1)},${(base - Math.sqrt((bins.get(b) || 0) / peak) * (H - 4)).toFixed(1)}`;
+			d += `L${x(v).toFixed(1)},${(base - Math.sqrt((bins.get(b) || 0) / peak) * curve).toFixed(1)}`;
 			if (b === to || Math.exp((b + 1) * step) > high) d += `L${x(v).toFixed(1)},${base}`;
 		}
 		const g = svg("g", { class: "row" }, svg("rect", { class: "hit", x: 0, y: base - H, width: W, height: H + 4, rx: 5 }),
-			text(8, base - 8, m), line(left, base, W - right, base, "grid"),
+			text(8, slim ? base - H + 13 : base - 8, m, slim ? { class: "halo" } : {}), line(left, base, W - right, base, "grid"),
 			svg("path", { d: d + "Z", fill: color(m), "fill-opacity": .28, stroke: color(m), "stroke-width": 1.6, "stroke-linejoin": "round" }));
-		for (const [v, label] of [[c.p50, "p50"], [c.p99, "p99"]])
-			if (v <= high) g.append(svg("line", { x1: x(v), x2: x(v), y1: base, y2: base - H + 8, stroke: color(m), "stroke-width": 1.6, "stroke-dasharray": label === "p99" ? "2 3" : "none" }),
-				text(x(v) + (label === "p50" || x(v) > W - 110 ? -5 : 5), base - H + (label === "p99" && x(v) > W - 110 ? 30 : 16), `${label} ${ns(v)}`,
-					{ class: "small soft", "text-anchor": label === "p50" || x(v) > W - 110 ? "end" : "start" }));
+		for (const [v, label] of [[c.p50, "p50"], [c.p99, "p99"]]) {
+			if (v > high) continue;
+			g.append(svg("line", { x1: x(v), x2: x(v), y1: base, y2: base - curve, stroke: color(m), "stroke-width": 1.6, "stroke-dasharray": label === "p99" ? "2 3" : "none" }));
+			const before = label === "p50" || x(v) > W - 110, lower = label === "p99" && x(v) > W - 110;
+			if (!slim) g.append(text(x(v) + (before ? -5 : 5), base - H + (lower ? 30 : 16), `${label} ${ns(v)}`, { class: "small soft", "text-anchor": before ? "end" : "start" }));
+		}
+		if (slim) g.append(text(W - 8, base - H + 13, `p50 ${ns(c.p50)} · p99 ${ns(c.p99)}`, { class: "small soft halo", "text-anchor": "end" }));
 		root.append(g);
 	});
 	const marks = [["least batch", "min"], ["median batch", "median"], ["p50", "p50"], ["p90", "p90"], ["p99", "p99"], ["p99.9", "p999"], ["longest", "max"]];
@@ -309,27 +326,58 @@ function drawStart() {
 		})));
 }
 
+// ---- containers ----
+function drawLifecycle() {
+	const L = D.lifecycle, names = Object.keys(L || {});
+	if (!names.length) return;
+	const panels = [["create_ms", "create, ms"], ["start_ms", "start, ms"], ["exec_ms", "exec /bin/true, ms"], ["delete_ms", "delete --force, ms"],
+		["idle_kib", "Idle: monitor, gofer and sentry, MiB"], ["all_kib", "Idle: with the program’s own processes, MiB"]];
+	const scale = (key) => (key.endsWith("kib") ? 1024 : 1);
+	section("lifecycle", "Containers", "What an engine waits for, each command by itself, and the memory of a container that sleeps (shared pages divided among those that share them): ours with the root a directory and an image file, beside other runtimes. The aims: no command slower than crun’s, idle under 4 MiB.",
+		html("div", { class: "panels" }, ...panels.map(([key, title]) => {
+			const items = names.filter((n) => L[n][key]).map((n) => ({ name: n, value: L[n][key].median / scale(key), spread: L[n][key].spread,
+				min: L[n][key].min / scale(key), max: L[n][key].max / scale(key) }));
+			return items.length ? plainBars(title, items, digits) : "";
+		})),
+		folded("All figures", tableOf(["", ...panels.slice(0, 4).flatMap(([, t]) => [t, "p90", "p99", "× crun"])], names.map((n) => [n,
+			...panels.slice(0, 4).flatMap(([key]) => {
+				const c = L[n][key], crun = L.crun?.[key];
+				return c ? [digits(c.median), digits(c.p90), digits(c.p99), crun ? (c.median / crun.median).toFixed(2) : ""] : ["failed", "", "", ""];
+			})]))));
+}
+
 // ---- dispatch ----
 function drawDispatch() {
 	const rows = Object.entries(D.dispatch || {}).filter(([, r]) => r.instructions || r.median_ns);
 	if (!rows.length) return;
-	const key = rows[0][1].instructions ? "instructions" : "median_ns", W = 1030, left = 185, right = 190, H = 9, step = 20, top = 26;
+	const key = rows[0][1].instructions ? "instructions" : "median_ns", plot = html("div", { class: "plot" });
 	const low = 10 ** Math.floor(Math.log10(Math.min(...rows.map(([, r]) => r[key])))), high = Math.max(...rows.map(([, r]) => r[key])) * 1.1;
-	const x = (v) => left + Math.log(v / low) / Math.log(high / low) * (W - left - right);
-	const root = svg("svg", { viewBox: `0 0 ${W} ${top + rows.length * step + 6}`, role: "img", "aria-label": "dispatch" });
-	for (let v = low; v < high; v *= 10)
-		for (const k of [1, 2, 5])
-			if (v * k < high) root.append(line(x(v * k), 20, x(v * k), top + rows.length * step, "grid"), text(x(v * k), 14, number(v * k), { "text-anchor": "middle", class: "soft small" }));
-	rows.forEach(([name, r], i) => {
-		const y = top + i * step;
-		const g = svg("g", { class: "row" }, svg("rect", { class: "hit", x: 0, y, width: W, height: step, rx: 4 }), text(8, y + 14, name),
-			line(x(low), y + step / 2, x(r[key]), y + step / 2, "one"), svg("circle", { cx: x(r[key]), cy: y + step / 2, r: H / 2, fill: color(ours[0] || "notify") }),
-			text(W - 8, y + 14, r.median_ns ? `${number(r.median_ns)} ns` : "", { "text-anchor": "end", class: "soft" }), text(W - 84, y + 14, number(r[key]), { "text-anchor": "end" }));
-		tipped(g, name, () => [["calls", String(r.calls)], ["instructions", r.instructions ? number(r.instructions) : "not counted"], ["median", ns(r.median_ns), percent(r.spread)], ["least", ns(r.min_ns)]]);
-		root.append(g);
-	});
+	const draw = () => {
+		const W = room(), slim = narrow(), left = slim ? 10 : 185, right = slim ? 14 : 190, H = 9, step = slim ? 34 : 20, top = 26;
+		const x = (v) => left + Math.log(v / low) / Math.log(high / low) * (W - left - right);
+		const root = svg("svg", { viewBox: `0 0 ${W} ${top + rows.length * step + 6}`, role: "img", "aria-label": "dispatch" });
+		const labelled = [];
+		for (const k of [1, 5, 2])
+			for (let v = low * k; v < high; v *= 10) {
+				root.append(line(x(v), 20, x(v), top + rows.length * step, "grid"));
+				if (labelled.some((at) => Math.abs(at - x(v)) < 46)) continue;
+				labelled.push(x(v));
+				root.append(text(Math.max(x(v), 14), 14, number(v), { "text-anchor": "middle", class: "soft small" }));
+			}
+		rows.forEach(([name, r], i) => {
+			const y = top + i * step, words = y + 14, mid = slim ? y + 25 : y + step / 2;
+			const g = svg("g", { class: "row" }, svg("rect", { class: "hit", x: 0, y, width: W, height: step, rx: 4 }), text(8, words, name, slim ? { class: "halo" } : {}),
+				line(x(low), mid, x(r[key]), mid, "one"), svg("circle", { cx: x(r[key]), cy: mid, r: H / 2, fill: color(ours[0] || "notify") }),
+				text(W - 8, words, r.median_ns ? `${number(r.median_ns)} ns` : "", { "text-anchor": "end", class: "soft" }), text(W - 84, words, number(r[key]), { "text-anchor": "end" }));
+			tipped(g, name, () => [["calls", String(r.calls)], ["instructions", r.instructions ? number(r.instructions) : "not counted"], ["median", ns(r.median_ns), percent(r.spread)], ["least", ns(r.min_ns)]]);
+			root.append(g);
+		});
+		plot.replaceChildren(root);
+	};
+	draw();
+	redraws.push(draw);
 	section("dispatch", "Dispatch", key === "instructions" ? "The sentry’s path from an event to its reply by itself, without a platform: instructions, which are the same in every run, and the time they took. Some rows are several calls."
-		: "The sentry’s path from an event to its reply by itself, without a platform: nanoseconds. Some rows are several calls.", html("div", { class: "plot" }, root));
+		: "The sentry’s path from an event to its reply by itself, without a platform: nanoseconds. Some rows are several calls.", plot);
 }
 
 // ---- the head and the foot ----
@@ -365,5 +413,13 @@ drawTiles();
 drawPrograms();
 drawCalls();
 drawStart();
+drawLifecycle();
 drawDispatch();
 drawNotes();
+// Drawn again where there is another width; what was chosen stays.
+let drawn = room();
+addEventListener("resize", () => {
+	if (room() === drawn) return;
+	drawn = room();
+	for (const draw of redraws) draw();
+});

@@ -5,7 +5,7 @@ A *method* turns a program's command line into one that runs it natively, in a s
 has a directory in which the program may write there. Natively that directory is on a tmpfs, because in a sandbox files are
 in memory too: a disk on one side would flatter the other.
 """
-import json, math, os, shutil, signal, statistics, subprocess, sys, tempfile, time
+import json, math, os, re, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 build = os.environ.get("BENCH_BUILD") or os.path.join(top, "build")
@@ -73,7 +73,7 @@ def known_methods():
         Method("native", "host", "no sandbox, files on a tmpfs", []),
         Method("gate", "sandbox", "sentrybox, hot calls over shared memory", [*do, "notify", "--gate", "on", "--"]),
         Method("notify", "sandbox", "sentrybox, every call a seccomp notification", [*do, "notify", *off, "--"]),
-        Method("ptrace", "sandbox", "sentrybox, every call a ptrace stop", [*do, "ptrace", "--"]),
+        Method("ptrace", "sandbox", "sentrybox, every call a ptrace stop", [*do, "ptrace", *off, "--"]),
         Method("runsc", "sandbox", "gVisor, its default platform, systrap", runsc("systrap"), "runsc"),
         Method("runsc-kvm", "sandbox", "gVisor on KVM", runsc("kvm"), "runsc"),
         Method("runsc-ptrace", "sandbox", "gVisor by ptrace", runsc("ptrace"), "runsc"),
@@ -137,8 +137,8 @@ def version_of(program):
         r = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    words = [line for line in (r.stdout + r.stderr).splitlines() if any(c.isdigit() for c in line)]
-    return words[0].strip(" |_") if words else None
+    found = re.search(r"^.*?([\w-]*\s(?:version )?v?\d[\w.+~-]*)", r.stdout + r.stderr, re.M)
+    return found[1].strip() if found else None
 
 
 def prepare(names, need=512 << 20):

@@ -41,7 +41,7 @@ def slim(result):
         if isinstance(x, dict):
             return {k: without_values(v) for k, v in x.items() if k != "values"}
         return x
-    for part in ("start", "programs"):
+    for part in ("start", "lifecycle", "programs"):
         if part in data:
             data[part] = without_values(data[part])
     return data

@@ -60,7 +60,7 @@
 
 uint64_t text_epoch;
 
-static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "mov", "reloc"};
+static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "", "mov", "reloc"};
 static const char *const why_names[TEXT_NWHY] = {"", "no pattern", "flags", "rt_sigreturn", "no room", "file"};
 
 struct text_image {
@@ -356,12 +356,13 @@ static int new_memfd(void)
 	return fd;
 }
 
-/* Which regions the text may ever need: those whose pattern occurs in it; one for the movs' pool. */
-static void look_for_patterns(struct text_file *f, const uint8_t *text)
+/* Which regions the text may ever need: those whose pattern occurs in it; one for the movs' pool. If there is no room for any where
+ * it is wanted, the one far away. */
+static void look_for_patterns(struct text_file *f, const uint8_t *text, const bool room[TEXT_REGIONS])
 {
 	bool any = false;
 
-	f->has[TEXT_FORM_NEAR] = f->has[TEXT_FORM_FAR] = false;
+	memset(f->has, 0, sizeof(f->has));
 	for (size_t at = 0; at + 1 < f->len; at++) {
 		const uint8_t *p = memchr(text + at, 0x0f, f->len - 1 - at);
 		enum text_form form;
@@ -378,29 +379,34 @@ static void look_for_patterns(struct text_file *f, const uint8_t *text)
 	}
 	if (any && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR])
 		f->has[TEXT_FORM_NEAR] = true;
+	if (room[TEXT_FORM_AWAY] && any && !(f->has[TEXT_FORM_NEAR] && room[TEXT_FORM_NEAR]) &&
+	    !(f->has[TEXT_FORM_FAR] && room[TEXT_FORM_FAR])) {
+		f->has[TEXT_FORM_NEAR] = f->has[TEXT_FORM_FAR] = false;
+		f->has[TEXT_FORM_AWAY] = true;
+	}
 }
 
-static bool lay_out(struct text_file *f, const uint8_t *text)
+static bool lay_out(struct text_file *f, const uint8_t *text, const bool room[TEXT_REGIONS])
 {
 	uint64_t pages = text_region_len(f->len) / PAGE_SIZE;
 
-	look_for_patterns(f, text);
+	look_for_patterns(f, text, room);
 	f->map_len = f->len;
-	for (unsigned r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++) {
+	for (unsigned r = TEXT_FORM_NEAR; r < TEXT_REGIONS; r++) {
 		f->region_off[r] = f->map_len;
 		if (f->has[r])
 			f->map_len += text_region_len(f->len);
 	}
-	f->page_used = kzalloc((2 * pages + 7) / 8);
+	f->page_used = kzalloc((3 * pages + 7) / 8);
 	return f->page_used != NULL;
 }
 
 /* The memfd, its contents and its seals, all or nothing. text: f->len bytes. */
-static int twin_make(struct text_file *f, const uint8_t *text)
+static int twin_make(struct text_file *f, const uint8_t *text, const bool room[TEXT_REGIONS])
 {
 	int fd, err;
 
-	if (!lay_out(f, text))
+	if (!lay_out(f, text, room))
 		return -LINUX_ENOMEM;
 	if (!alloc_charge(f->len)) {
 		err = -LINUX_ENOMEM;
@@ -439,7 +445,7 @@ free:
 	return err;
 }
 
-bool text_file_copy(struct task *task, struct text_file *f, struct file *file)
+bool text_file_copy(struct task *task, struct text_file *f, struct file *file, const bool room[TEXT_REGIONS])
 {
 	struct inode *inode = file->inode;
 	uint8_t *text;
@@ -460,7 +466,7 @@ bool text_file_copy(struct task *task, struct text_file *f, struct file *file)
 	/* The last page may be one that the file ends in; what the mapping shows behind is zeros. */
 	if (f->inode != NULL && f->fd < 0 && inode->writers == 0 && inode->size == f->size && got > 0 &&
 	    PAGE_ALIGN(got) == f->len) {
-		if (twin_make(f, text) != 0)
+		if (twin_make(f, text, room) != 0)
 			f->excluded = true;
 		else
 			text_known_apply(f, task);
@@ -477,7 +483,7 @@ bool text_file_copy(struct task *task, struct text_file *f, struct file *file)
 /* Accounts the page of a region that a slot of len bytes at off needs. Slots may reach into the next. */
 static bool slot_charge(struct text_file *f, enum text_form region, uint64_t off, uint64_t len)
 {
-	uint64_t base = region == TEXT_FORM_FAR ? text_region_len(f->len) / PAGE_SIZE : 0;
+	uint64_t base = (region - TEXT_FORM_NEAR) * (text_region_len(f->len) / PAGE_SIZE);
 
 	for (uint64_t page = off / PAGE_SIZE; page <= (off + len - 1) / PAGE_SIZE; page++) {
 		uint64_t bit = base + page;
@@ -628,7 +634,7 @@ static uint32_t pool_slots(unsigned len)
 /* The region whose pool takes so many more bytes of code, or NONE. */
 static enum text_form pool_region(const struct text_file *f, unsigned len)
 {
-	for (enum text_form r = TEXT_FORM_NEAR; r <= TEXT_FORM_FAR; r++)
+	for (enum text_form r = TEXT_FORM_NEAR; r < TEXT_REGIONS; r++)
 		if (region_usable(f, r) && f->pool_used[r] + pool_slots(len) <= TEXT_POOL_LEN / TEXT_POOL_SLOT)
 			return r;
 	return TEXT_FORM_NONE;
@@ -882,7 +888,7 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
 		return;
 	why = patch_mov(f, s, current);
-	if (why == TEXT_WHY_NO_PATTERN && form == TEXT_FORM_NONE)
+	if (why == TEXT_WHY_NO_PATTERN && (form == TEXT_FORM_NONE || f->has[TEXT_FORM_AWAY]))
 		why = patch_reloc(f, s, current);
 	/* A punned site whose region is in the way of something is rather a matter of room. */
 	if (form != TEXT_FORM_NONE && why != TEXT_WHY_NONE)

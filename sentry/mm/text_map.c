@@ -107,7 +107,7 @@ static void bounds_update(struct mm *mm)
 		if (r->file == NULL || r->failed)
 			continue;
 		span_add(mm, t->spans, &n, r->start, r->end);
-		for (enum text_form f = NEAR; f <= FAR; f++)
+		for (enum text_form f = NEAR; f < TEXT_REGIONS; f++)
 			if (r->region[f])
 				span_add(mm, t->spans, &n, region_start(r, f), region_end(r, f));
 	}
@@ -136,7 +136,7 @@ bool text_meets_slow(const struct mm *mm, uint64_t start, uint64_t end)
 static void count_map(struct text_file *f, const struct text_record *r, uint32_t by)
 {
 	f->maps += by;
-	for (enum text_form form = NEAR; form <= FAR; form++)
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
 		if (f->has[form] && !r->region[form])
 			f->lacking[form] += by;
 }
@@ -173,7 +173,7 @@ static void record_drop(struct mm *mm, struct text_record *r)
 			text_patch_ready(f, NULL); /* what waited for a quiet moment has it */
 		bounds_update(mm);
 	}
-	for (enum text_form form = NEAR; form <= FAR; form++)
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
 		if (r->region[form])
 			vma_hole_opened(mm, region_start(r, form), region_end(r, form));
 	text_file_put(f);
@@ -186,7 +186,7 @@ static void record_fail(struct mm *mm, struct text_record *r)
 	count_map(r->file, r, UINT32_MAX);
 	r->failed = true;
 	r->busy = false;
-	r->region[NEAR] = r->region[FAR] = false;
+	memset(r->region, 0, sizeof(r->region));
 	bounds_update(mm);
 }
 
@@ -249,8 +249,7 @@ bool text_dup(const struct mm *from, struct mm *to)
 		if (copy == NULL)
 			return false;
 		/* One that is on its way is mapped as far as it matters: text never without its trampolines. */
-		copy->region[NEAR] = r->region[NEAR];
-		copy->region[FAR] = r->region[FAR];
+		memcpy(copy->region, r->region, sizeof(copy->region));
 		copy->failed = r->failed;
 		if (r->file != NULL && !r->failed)
 			count_map(r->file, copy, 1);
@@ -271,7 +270,7 @@ bool text_reserved(const struct mm *mm, uint64_t start, uint64_t end, uint64_t *
 	list_for_each(r, &mm->text->records, link) {
 		if (r == mm->text->except)
 			continue;
-		for (enum text_form f = NEAR; f <= FAR; f++) {
+		for (enum text_form f = NEAR; f < TEXT_REGIONS; f++) {
 			if (region_meets(r, f, start, end)) {
 				*below = region_start(r, f);
 				*above = region_end(r, f);
@@ -301,6 +300,8 @@ static bool region_free(struct mm *mm, uint64_t start, uint64_t end, enum text_f
 	uint64_t low = text_region(start, form), high = low + text_region_len(end - start);
 
 	*below = 0;
+	if (form == TEXT_FORM_AWAY && start >= TEXT_AWAY_BELOW)
+		return false;
 	return high <= GUEST_END && !meets(start, end, low, high) && vma_range_free_or(mm, low, high, below);
 }
 
@@ -330,7 +331,7 @@ void text_reserve(struct mm *mm, uint64_t start, uint64_t end, uint64_t image_st
 	r = record_add(mm, start, end, NULL);
 	if (r == NULL)
 		return;
-	for (enum text_form f = NEAR; f <= FAR; f++) {
+	for (enum text_form f = NEAR; f < TEXT_REGIONS; f++) {
 		/* One after the other: the second must not meet the first either. */
 		r->region[f] = region_free(mm, start, end, f, &below) &&
 			       !meets(region_start(r, f), region_end(r, f), image_start, image_end);
@@ -403,12 +404,12 @@ static bool replaceable(const struct vma *v)
 /* Fills r->region for a text that shows f. False if a region that f's sites lead to has no room. */
 static bool find_room(struct mm *mm, const struct text_file *f, struct text_record *r)
 {
-	for (enum text_form form = NEAR; form <= FAR; form++) {
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++) {
 		r->region[form] = f->has[form] && region_room(mm, r->start, r->end, form);
 		if (!r->region[form] && f->in_use[form] != 0)
 			return false;
 	}
-	return r->region[NEAR] || r->region[FAR];
+	return r->region[NEAR] || r->region[FAR] || r->region[TEXT_FORM_AWAY];
 }
 
 static int queue_part(struct platform_thread *pt, const struct text_file *f, uint64_t addr, uint64_t len, uint64_t off,
@@ -431,7 +432,7 @@ static int queue_regions(struct platform_thread *pt, const struct text_record *r
 {
 	int err = 0;
 
-	for (enum text_form form = NEAR; form <= FAR && err == 0; form++)
+	for (enum text_form form = NEAR; form < TEXT_REGIONS && err == 0; form++)
 		if (r->region[form])
 			err = queue_part(pt, r->file, region_start(r, form), text_region_len(r->file->len),
 					 r->file->region_off[form], LINUX_PROT_READ | LINUX_PROT_EXEC);
@@ -443,7 +444,7 @@ static int queue_unmap_regions(struct platform_thread *pt, const struct text_rec
 	struct platform_mm_cmd cmd = {.op = PLATFORM_MUNMAP, .host_fd = -1};
 	int err = 0;
 
-	for (enum text_form form = NEAR; form <= FAR && err == 0; form++) {
+	for (enum text_form form = NEAR; form < TEXT_REGIONS && err == 0; form++) {
 		if (!r->region[form])
 			continue;
 		cmd.addr = region_start(r, form);
@@ -464,7 +465,7 @@ static struct text_record *record_for(struct mm *mm, struct text_file *f, uint64
 	if (r == NULL)
 		return NULL;
 	if (!find_room(mm, f, r)) {
-		r->region[NEAR] = r->region[FAR] = false;
+		memset(r->region, 0, sizeof(r->region));
 		r->failed = true;
 		return NULL;
 	}
@@ -570,6 +571,7 @@ bool text_return(struct task *task, int64_t ret)
 	bool alive = true;
 	uint64_t start = 0;
 	struct vma *v;
+	bool room[TEXT_REGIONS] = {false};
 
 	/* A full event may have commands of the call's own queued, whose errors are the call's. */
 	if (platform->is_full(task))
@@ -587,11 +589,13 @@ bool text_return(struct task *task, int64_t ret)
 	}
 	if (file == NULL || t->off)
 		goto put;
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
+		room[form] = region_room(mm, start, start + f->len, form);
 	mm_get(mm);
 	text_identify(task, f, file);
 	if (f->fd < 0 && f->known == NULL && f->arrivals < TEXT_FILE_ARRIVALS)
 		; /* it was only asked for its name */
-	else if (!text_file_copy(task, f, file) || !text_file_valid(f)) {
+	else if (!text_file_copy(task, f, file, room) || !text_file_valid(f)) {
 		struct text_record *r = f->making || record_at(mm, start) != NULL ? NULL :
 										    record_add(mm, start, start + f->len, f);
 
@@ -678,8 +682,9 @@ static struct text_record *first_claimed(const struct mm *mm, uint64_t start, ui
 	list_for_each(r, &mm->text->records, link) {
 		if (r->file != NULL && meets(r->start, r->end, start, end))
 			return r;
-		if (!text_only && (region_meets(r, NEAR, start, end) || region_meets(r, FAR, start, end)))
-			return r;
+		for (enum text_form form = NEAR; form < TEXT_REGIONS && !text_only; form++)
+			if (region_meets(r, form, start, end))
+				return r;
 	}
 	return NULL;
 }
@@ -702,9 +707,13 @@ static int claim(struct task *task, uint64_t start, uint64_t end, bool text_only
 		} else if (r->file != NULL) {
 			record_drop(mm, r); /* only a mark */
 		} else {
-			r->region[NEAR] &= !region_meets(r, NEAR, start, end);
-			r->region[FAR] &= !region_meets(r, FAR, start, end);
-			if (!r->region[NEAR] && !r->region[FAR])
+			bool any = false;
+
+			for (enum text_form form = NEAR; form < TEXT_REGIONS; form++) {
+				r->region[form] &= !region_meets(r, form, start, end);
+				any |= r->region[form];
+			}
+			if (!any)
 				record_drop(mm, r);
 		}
 	}
@@ -896,7 +905,7 @@ size_t text_read_fix_slow(const struct mm *mm, void *buf, uint64_t addr, size_t 
 	list_for_each(r, &mm->text->records, link) {
 		if (r->file == NULL || r->failed)
 			continue;
-		for (enum text_form form = NEAR; form <= FAR; form++)
+		for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
 			if (region_meets(r, form, addr, addr + len))
 				len = region_start(r, form) > addr ? region_start(r, form) - addr : 0;
 		if (!meets(r->start, r->end, addr, addr + len))
@@ -981,7 +990,7 @@ static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct 
 			*within = 0;
 			return text_hop_at(r->file, ip - r->start);
 		}
-		for (enum text_form form = NEAR; form <= FAR; form++) {
+		for (enum text_form form = NEAR; form < TEXT_REGIONS; form++) {
 			if (!region_meets(r, form, ip, ip + 1))
 				continue;
 			*record = r;

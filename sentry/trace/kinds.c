@@ -952,6 +952,11 @@ static const struct kind {
 	{"fcntlarg", print_fcntlarg},
 	{"ioctlarg", print_hex},
 	{"prctlarg", print_prctlarg},
+	/* shown as addresses: */
+	{"cpuset", print_ptr},
+	{"statfs", print_ptr},
+	{"sysinfo", print_ptr},
+	{"tms", print_ptr},
 };
 
 static const struct kind *kind_find(const char *kind, size_t len)

@@ -4,6 +4,7 @@
  * a kernel which rewrites text will have rewritten it; and such calls in threads while the process forks, executes and ends.
  * covers: stat fstat newfstatat poll ppoll epoll_wait getdents64 recvfrom sendto readlink getcwd clock_gettime
  * covers: rt_sigprocmask getrandom uname getsockname fork execve exit_group
+ * covers: sendmsg recvmsg fcntl ioctl prlimit64 getsockopt statfs fstatfs sysinfo times sched_getaffinity
  */
 #include "t.h"
 
@@ -13,8 +14,14 @@
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <sys/times.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/utsname.h>
 
 #define TIMES 200
@@ -199,6 +206,207 @@ TEST(messages_at_the_edge)
 		*lenp = sizeof(*from);
 		CHECK_EQ(HOT6(SYS_getsockname, s, from, lenp, 0, 0, 0), 0);
 		CHECK_EQ(HOT6(SYS_getsockname, s, from, end, 0, 0, 0), -EFAULT);
+	}
+}
+
+/* A header, a name, an array, its bytes, control data: each where memory ends, and each going on behind it. */
+TEST(message_headers_at_the_edge)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, *from;
+	char *end = edge(), *other = edge(), *third = edge(), *fourth = edge(), got[16];
+	struct msghdr *h = (struct msghdr *)(end - sizeof(*h)), bad;
+	struct iovec *iov = (struct iovec *)(other - 2 * sizeof(*iov));
+	int s = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	socklen_t len = sizeof(sin);
+
+	CHECK_OK(bind(s, (struct sockaddr *)&sin, sizeof(sin)));
+	CHECK_OK(getsockname(s, (struct sockaddr *)&sin, &len));
+	from = (struct sockaddr_in *)(third - sizeof(*from));
+	for (int i = 0; i < TIMES; i++) {
+		*from = sin;
+		memcpy(fourth - 3, "abc", 3);
+		iov[0] = (struct iovec){"hello", 5};
+		iov[1] = (struct iovec){fourth - 3, 3};
+		*h = (struct msghdr){.msg_name = from, .msg_namelen = sizeof(*from), .msg_iov = iov, .msg_iovlen = 2};
+		CHECK_EQ(HOT6(SYS_sendmsg, s, h, 0, 0, 0, 0), 8);
+		memset(from, 0, sizeof(*from));
+		memset(fourth - 3, 0, 3);
+		iov[0] = (struct iovec){got, 5};
+		h->msg_flags = -1;
+		h->msg_namelen = 100; /* more than there is, but names are short */
+		CHECK_EQ(HOT6(SYS_recvmsg, s, h, 0, 0, 0, 0), 8);
+		CHECK_MEM(got, "hello", 5);
+		CHECK_MEM(fourth - 3, "abc", 3);
+		CHECK_EQ(h->msg_namelen, sizeof(*from));
+		CHECK_EQ(from->sin_port, sin.sin_port);
+		CHECK_EQ(h->msg_flags, 0);
+		CHECK_EQ(h->msg_controllen, 0);
+
+		/* What goes on behind the end, part by part. */
+		CHECK_EQ(HOT6(SYS_sendmsg, s, (char *)h + 8, 0, 0, 0, 0), -EFAULT);
+		CHECK_EQ(HOT6(SYS_recvmsg, s, (char *)h + 8, MSG_DONTWAIT, 0, 0, 0), -EFAULT);
+		bad = *h;
+		bad.msg_name = from + 1;
+		CHECK_EQ(HOT6(SYS_sendmsg, s, &bad, 0, 0, 0, 0), -EFAULT);
+		bad = *h;
+		bad.msg_iovlen = 3;
+		CHECK_EQ(HOT6(SYS_sendmsg, s, &bad, 0, 0, 0, 0), -EFAULT);
+		bad.msg_iovlen = 2000;
+		CHECK_EQ(HOT6(SYS_sendmsg, s, &bad, 0, 0, 0, 0), -EMSGSIZE);
+		bad = *h;
+		bad.msg_control = fourth;
+		bad.msg_controllen = 64;
+		CHECK_EQ(HOT6(SYS_sendmsg, s, &bad, 0, 0, 0, 0), -EFAULT);
+		iov[1].iov_len = 4;
+		CHECK_EQ(HOT6(SYS_sendmsg, s, h, 0, 0, 0, 0), -EFAULT);
+	}
+}
+
+/* Descriptors and streams by messages: one byte read into a place for many, control data that is cut, and a peek. */
+TEST(messages_with_control_data)
+{
+	char *end = edge(), *other = edge(), c[3] = "ab";
+	struct iovec iov = {c, 2};
+	struct msghdr h;
+	struct cmsghdr *cm = (struct cmsghdr *)(end - CMSG_SPACE(sizeof(int)));
+	int sv[2], fd, null = MUST(open("/dev/null", O_WRONLY));
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	for (int i = 0; i < TIMES; i++) {
+		memset(cm, 0, CMSG_SPACE(sizeof(int)));
+		*cm = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(cm), &null, sizeof(null));
+		h = (struct msghdr){.msg_iov = &iov, .msg_iovlen = 1, .msg_control = cm, .msg_controllen = CMSG_SPACE(sizeof(int))};
+		c[0] = (char)i;
+		CHECK_EQ(HOT6(SYS_sendmsg, sv[0], &h, 0, 0, 0, 0), 2);
+		memset(cm, 0, CMSG_SPACE(sizeof(int)));
+		memset(c, 0, 2);
+		if (i % 3 == 0)
+			h.msg_controllen = sizeof(struct cmsghdr) - 1; /* no room: it is dropped, and said to be */
+		iov = (struct iovec){i % 2 ? c : other - 2, i % 2 ? 2 : 4096};
+		CHECK_EQ(HOT6(SYS_recvmsg, sv[1], &h, 0, 0, 0, 0), 2);
+		CHECK_EQ(((char *)iov.iov_base)[0], (char)i);
+		iov = (struct iovec){c, 2};
+		if (i % 3 == 0) {
+			CHECK(h.msg_flags & MSG_CTRUNC);
+			CHECK_EQ(h.msg_controllen, 0);
+			continue;
+		}
+		CHECK_EQ(h.msg_flags, 0);
+		CHECK_EQ(h.msg_controllen, CMSG_SPACE(sizeof(int)));
+		CHECK_EQ(cm->cmsg_len, CMSG_LEN(sizeof(int)));
+		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+		CHECK_EQ(HOT6(SYS_write, fd, "x", 1, 0, 0, 0), 1);
+		CHECK_OK(close(fd));
+	}
+}
+
+static void *sends_late(void *arg)
+{
+	struct iovec iov = {"late", 4};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+	int *sv = arg;
+
+	for (int i = 0; i < 30; i++) {
+		usleep(1000);
+		if (HOT6(SYS_sendmsg, sv[0], &h, 0, 0, 0, 0) != 4)
+			return sv;
+	}
+	return NULL;
+}
+
+TEST(messages_that_are_waited_for)
+{
+	char got[8];
+	struct iovec iov = {got, sizeof(got)};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+	pthread_t thread;
+	void *wrong;
+	int sv[2];
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
+	for (int i = 0; i < TIMES; i++) {
+		CHECK_EQ(HOT6(SYS_recvmsg, sv[1], &h, MSG_DONTWAIT, 0, 0, 0), -EAGAIN);
+	}
+	CHECK_EQ(pthread_create(&thread, NULL, sends_late, sv), 0);
+	for (int i = 0; i < 30; i++) {
+		memset(got, 0, sizeof(got));
+		h.msg_flags = 77;
+		CHECK_EQ(HOT6(SYS_recvmsg, sv[1], &h, 0, 0, 0, 0), 4);
+		CHECK_MEM(got, "late", 4);
+		CHECK_EQ(h.msg_flags, 0);
+	}
+	CHECK_EQ(pthread_join(thread, &wrong), 0);
+	CHECK(wrong == NULL);
+}
+
+TEST(commands_at_the_edge)
+{
+	char *end = edge();
+	struct flock *l = (struct flock *)(end - sizeof(*l));
+	struct rlimit *r = (struct rlimit *)(end - sizeof(*r)), before;
+	int fds[2], fd, *n = (int *)(end - sizeof(*n));
+
+	t_scratch();
+	fd = MUST(open("f", O_RDWR | O_CREAT, 0600));
+	CHECK_OK(pipe(fds));
+	CHECK_EQ(write(fds[1], "abc", 3), 3);
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &before));
+	for (int i = 0; i < TIMES; i++) {
+		*l = (struct flock){.l_type = i % 2 ? F_UNLCK : F_WRLCK, .l_len = 10};
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_SETLK, l, 0, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_SETLK, (char *)l + 1, 0, 0, 0), -EFAULT);
+		l->l_type = F_RDLCK;
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_GETLK, l, 0, 0, 0), 0);
+		CHECK_EQ(l->l_type, F_UNLCK); /* its own don't count */
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_GETLK, (char *)l + 8, 0, 0, 0), -EFAULT);
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_SETFL, O_NONBLOCK, 0, 0, 0), 0); /* no address */
+		CHECK_EQ(HOT6(SYS_fcntl, fd, F_GETFL, end, 0, 0, 0), O_RDWR | O_NONBLOCK | 0100000); /* O_LARGEFILE */
+		CHECK_EQ(HOT6(SYS_ioctl, fds[0], FIONREAD, n, 0, 0, 0), 0);
+		CHECK_EQ(*n, 3);
+		CHECK_EQ(HOT6(SYS_ioctl, fds[0], FIONREAD, end - 3, 0, 0, 0), -EFAULT);
+		*n = i % 2;
+		CHECK_EQ(HOT6(SYS_ioctl, fds[0], FIONBIO, n, 0, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_fcntl, fds[0], F_GETFL, 0, 0, 0, 0) & O_NONBLOCK, i % 2 ? O_NONBLOCK : 0);
+		CHECK_EQ(HOT6(SYS_ioctl, fds[0], 0x5401 /* TCGETS */, end - 64, 0, 0, 0), -ENOTTY);
+		/* Asked for, and set: as if they were two calls. */
+		CHECK_EQ(HOT6(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, r, 0, 0), 0);
+		CHECK_EQ(r->rlim_cur, before.rlim_cur - (i ? 1U : 0));
+		r->rlim_cur = before.rlim_cur - 1;
+		CHECK_EQ(HOT6(SYS_prlimit64, 0, RLIMIT_NOFILE, r, r, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, (char *)r + 8, 0, 0), -EFAULT);
+	}
+}
+
+TEST(more_structures_at_the_edge)
+{
+	char *end = edge(), *other = edge();
+	int sv[2], fd = MUST(open("/", O_RDONLY)), type;
+	socklen_t *len = (socklen_t *)(other - sizeof(*len));
+
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	for (int i = 0; i < TIMES; i++) {
+		CHECK_EQ(HOT6(SYS_statfs, "/", end - sizeof(struct statfs), 0, 0, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_statfs, "/", end - sizeof(struct statfs) + 8, 0, 0, 0, 0), -EFAULT);
+		CHECK_EQ(HOT6(SYS_fstatfs, fd, end - sizeof(struct statfs), 0, 0, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_fstatfs, fd, end, 0, 0, 0, 0), -EFAULT);
+		CHECK_EQ(HOT6(SYS_sysinfo, end - sizeof(struct sysinfo), 0, 0, 0, 0, 0), 0);
+		CHECK_EQ(HOT6(SYS_sysinfo, end - sizeof(struct sysinfo) + 8, 0, 0, 0, 0, 0), -EFAULT);
+		CHECK(HOT6(SYS_times, end - sizeof(struct tms), 0, 0, 0, 0, 0) > 0);
+		CHECK_EQ(HOT6(SYS_times, end - 8, 0, 0, 0, 0, 0), -EFAULT);
+		/* Room for more CPUs than there are, and than there is memory. */
+		CHECK_GE(HOT6(SYS_sched_getaffinity, 0, 8, end - 8, 0, 0, 0), 8);
+		CHECK_EQ(HOT6(SYS_sched_getaffinity, 0, 8, end - 4, 0, 0, 0), -EFAULT);
+		*len = 4;
+		CHECK_EQ(HOT6(SYS_getsockopt, sv[0], SOL_SOCKET, SO_TYPE, end - 4, len, 0), 0);
+		memcpy(&type, end - 4, sizeof(type));
+		CHECK_EQ(type, SOCK_STREAM);
+		CHECK_EQ(*len, 4);
+		*len = sizeof(struct linger);
+		CHECK_EQ(HOT6(SYS_getsockopt, sv[0], SOL_SOCKET, SO_LINGER, end - 8, len, 0), 0);
+		CHECK_EQ(*len, 8);
+		CHECK_EQ(HOT6(SYS_getsockopt, sv[0], SOL_SOCKET, SO_TYPE, end - 2, len, 0), -EFAULT);
+		CHECK_EQ(HOT6(SYS_getsockopt, sv[0], SOL_SOCKET, SO_TYPE, end - 4, other, 0), -EFAULT);
 	}
 }
 

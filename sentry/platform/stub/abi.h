@@ -296,6 +296,10 @@ enum gate_seg_kind {
 	GATE_IOV_OUT, /* whose bytes are written */
 	GATE_FUTEX_TIME, /* as GATE_IN, if the futex operation in args[1] takes a time */
 	GATE_FUTEX_WORD, /* as GATE_IN, if it compares the word and sleeps; see futex_seq */
+	GATE_MSG_IN,  /* a struct msghdr at args[ptr], and what it names, which is read */
+	GATE_MSG_OUT, /* what it names is written, and so are parts of itself */
+	GATE_FCNTL,   /* as args[1], fcntl's command, says */
+	GATE_IOCTL,   /* the same, ioctl's */
 };
 #define GATE_NO_LEN 0xff
 #define GATE_SPECS 4
@@ -311,6 +315,7 @@ enum gate_class {
 	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */
 	GATE_CLASS_CLONE, /* GATE_CLASS_CALL with the vector state for a thread, if box.idlers; else GATE_CLASS_TRAP */
 	GATE_CLASS_FUTEX, /* some waits and wakes end in the shim, if they may */
+	GATE_CLASS_ASK,   /* prlimit64: GATE_CLASS_CALL if it sets nothing; else GATE_CLASS_TRAP */
 };
 
 struct gate_spec {
@@ -325,19 +330,58 @@ struct gate_spec {
 #define GATE_LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
 #define GATE_STRING_MAX 4096U
 
+/* What the third argument of fcntl and ioctl is: locks (sqlite takes and leaves several for each transaction), and what is asked of
+ * and told to terminals, pipes and sockets most. */
+static inline unsigned gate_command_seg(unsigned kind, uint32_t command, uint64_t *size)
+{
+	if (kind == GATE_FCNTL) {
+		*size = 32; /* struct flock */
+		switch (command) {
+		case 5: /* F_GETLK, F_OFD_GETLK */
+		case 36:
+			return GATE_INOUT;
+		case 6: /* F_SETLK, F_SETLKW, the same for descriptions */
+		case 7:
+		case 37:
+		case 38:
+			return GATE_IN;
+		default:
+			return GATE_NONE;
+		}
+	}
+	*size = 4;
+	switch (command) {
+	case 0x5401: /* TCGETS */
+		*size = 36;
+		return GATE_OUT;
+	case 0x5413: /* TIOCGWINSZ */
+		*size = 8;
+		return GATE_OUT;
+	case 0x540f: /* TIOCGPGRP, FIONREAD */
+	case 0x541b:
+		return GATE_OUT;
+	case 0x5421: /* FIONBIO */
+		return GATE_IN;
+	default:
+		return GATE_NONE;
+	}
+}
+
 /* The call's i-th segment, which begins at *addr and has *len bytes (a path: is to be looked for). Its kind; GATE_NONE: there is
  * none. The shim fills what this says, and the sentry knows from it what has been filled, without being told. */
 static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, const uint64_t *args, uint64_t *addr, uint64_t *len)
 {
 	unsigned kind = spec->segs[i].kind, ptr = spec->segs[i].ptr, lenarg = spec->segs[i].len;
-	uint64_t count = 1;
+	uint64_t count = 1, size = spec->segs[i].size;
 
 	*addr = args[ptr < 6 ? ptr : 0];
+	if (kind == GATE_FCNTL || kind == GATE_IOCTL)
+		kind = gate_command_seg(kind, (uint32_t)args[1], &size);
 	if (lenarg != GATE_NO_LEN)
 		count = args[lenarg < 6 ? lenarg : 0];
 	if (*addr < GATE_LOWEST || count > GATE_DATA_SIZE)
 		return GATE_NONE;
-	*len = kind == GATE_FDSET ? (count + 63) / 64 * 8 : spec->segs[i].size * count;
+	*len = kind == GATE_FDSET ? (count + 63) / 64 * 8 : size * count;
 	if (kind == GATE_PATH)
 		return kind;
 	return *len != 0 && *len <= GATE_DATA_SIZE ? kind : GATE_NONE;

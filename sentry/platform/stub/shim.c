@@ -149,6 +149,33 @@ static void add_iov(struct fill *f, uint64_t addr, uint64_t count, int in)
 	}
 }
 
+struct msghdr {
+	uint64_t name;
+	uint32_t namelen, pad;
+	uint64_t iov, iovlen, control, controllen;
+	uint32_t flags, pad2;
+};
+#define MSG_NAME_MAX 128U
+
+/* The header, which a receiver changes too, the name, control data, and what the array names. */
+static void add_msg(struct fill *f, uint64_t addr, int in)
+{
+	const volatile struct msghdr *h = fill_at(f);
+	void (*add)(struct fill *, uint64_t, uint64_t) = in ? add_in : add_out;
+	uint32_t before = f->n;
+
+	add_in(f, addr, sizeof(*h));
+	if (f->n == before)
+		return;
+	if (!in)
+		add_out(f, addr, sizeof(*h));
+	if (h->name != 0)
+		add(f, h->name, h->namelen < MSG_NAME_MAX ? h->namelen : MSG_NAME_MAX);
+	if (h->control != 0)
+		add(f, h->control, h->controllen);
+	add_iov(f, h->iov, h->iovlen, in);
+}
+
 /* FUTEX_WAIT, WAIT_BITSET, LOCK_PI, WAIT_REQUEUE_PI, LOCK_PI2: the fourth argument is a time. */
 static int futex_waits(uint64_t op)
 {
@@ -199,6 +226,11 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 		case GATE_IOV_OUT:
 			f->told = 1;
 			add_iov(f, addr, args[lenarg < 6 ? lenarg : 0], spec->segs[i].kind == GATE_IOV_IN);
+			break;
+		case GATE_MSG_IN:
+		case GATE_MSG_OUT:
+			f->told = 1;
+			add_msg(f, addr, spec->segs[i].kind == GATE_MSG_IN);
 			break;
 		default:
 			break;
@@ -687,6 +719,9 @@ struct shim_result shim_call(struct mailbox *m)
 			return (struct shim_result){0, 1};
 		if (spec->class == GATE_CLASS_CLONE) {
 			if (!clone_alone(m, nr, local->args))
+				return (struct shim_result){0, 1};
+		} else if (spec->class == GATE_CLASS_ASK) {
+			if (local->args[2] != 0)
 				return (struct shim_result){0, 1};
 		} else if (spec->class >= GATE_CLASS_ACTION) {
 			int64_t value;

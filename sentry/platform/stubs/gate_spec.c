@@ -8,7 +8,8 @@
  * anyway: what a segment doesn't hold is read from the process.
  *
  * Calls whose handler needs registers are left to the trap door. Those whose handler only queues native memory calls come
- * by the gate although their verdict is TRAP: the shim carries the commands out itself.
+ * by the gate although their verdict is TRAP: the shim carries the commands out itself. prlimit64 is trapped for what its setting
+ * of the stack's size does; asking, which is what programs do, needs no context.
  */
 #include "sentry/platform/stubs/gate.h"
 
@@ -32,6 +33,9 @@ static const struct seg_word words[] = {
 	WORD("str", GATE_PATH, 0, false),
 	WORD("buf", GATE_IN, 1, true),
 	WORD("iov", GATE_IOV_IN, 1, true),
+	WORD("msghdr", GATE_MSG_IN, 56, false),
+	WORD("fcntlarg", GATE_FCNTL, 32, false),
+	WORD("ioctlarg", GATE_IOCTL, 4, false),
 	WORD("sockaddr", GATE_IN, 1, true),
 	WORD("optval", GATE_IN, 1, true),
 	WORD("timespec", GATE_IN, 16, false),
@@ -52,6 +56,12 @@ static const struct seg_word words[] = {
 	WORD("out:path", GATE_OUT, 1, true),
 	WORD("out:dirents", GATE_OUT, 1, true),
 	WORD("out:iov", GATE_IOV_OUT, 1, true),
+	WORD("out:msghdr", GATE_MSG_OUT, 56, false),
+	WORD("out:optval", GATE_OUT, 4, false), /* most are a number */
+	WORD("out:cpuset", GATE_OUT, 1, true),
+	WORD("out:statfs", GATE_OUT, 120, false),
+	WORD("out:sysinfo", GATE_OUT, 112, false),
+	WORD("out:tms", GATE_OUT, 32, false),
 	WORD("out:epoll_events", GATE_OUT, 12, true),
 	WORD("out:stat", GATE_OUT, 144, false),
 	WORD("out:statx", GATE_OUT, 256, false),
@@ -89,7 +99,7 @@ static void add_word(struct gate_spec *spec, unsigned *n, const char *s, size_t 
 		count = (unsigned)(s[len - 1] - '0');
 		w = find_word(s, len - 2);
 	}
-	if (w == NULL || *n == GATE_SPECS || arg > 5 || count > 5)
+	if (w == NULL || *n == GATE_SPECS || arg > 5 || (w->counted && count > 5))
 		return;
 	spec->segs[*n].kind = w->kind;
 	spec->segs[*n].ptr = (uint8_t)arg;
@@ -153,7 +163,7 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 			add_word(out, &n, "buf", 3, 0);
 		return;
 	}
-	if (row->verdict == SYSCALL_TRAP && !only_memory(nr)) {
+	if (row->verdict == SYSCALL_TRAP && !only_memory(nr) && nr != SYS_prlimit64) {
 		out->class = GATE_CLASS_TRAP;
 		return;
 	}
@@ -171,6 +181,8 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->class = GATE_CLASS_ROBUST;
 	if (nr == SYS_madvise)
 		out->class = GATE_CLASS_DROP;
+	if (nr == SYS_prlimit64)
+		out->class = GATE_CLASS_ASK;
 	if (nr == SYS_rseq) /* each new thread of the C library asks for it */
 		out->class = GATE_CLASS_ABSENT;
 	if (nr == SYS_futex) {

@@ -582,6 +582,64 @@ Test(text_map, a_region_somebody_lacks_is_not_led_to)
 	cr_assert(ncmds == 1 && cmds[0].host_fd == FILE_FD);
 }
 
+/* A program that is linked at a low address and has its data in both places: one region far away takes all slots. */
+Test(text_map, data_in_both_places)
+{
+	const uint64_t text = 0x400000, away = text + TEXT_AWAY_SHIFT;
+	const struct platform_mm_cmd *cmd;
+	uint64_t below, above, slot;
+	struct text_site *s;
+	struct text_file *f;
+	int32_t distance;
+
+	cr_assert_eq(mm_mmap(&task, text, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)text);
+	cr_assert_gt(mm_mmap(&task, text + TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	arrive(text, MOV_SITE, 110, TEXT_FILE_ARRIVALS);
+	arrive(text, NEAR_SITE, 0, 10);
+	ncmds = 0;
+	cr_assert(text_return(&task, 0));
+	f = inode.text;
+	cr_assert(f->maps == 1 && f->has[TEXT_FORM_AWAY] && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR]);
+	cmd = command_at(away, PLATFORM_MMAP);
+	cr_assert_not_null(cmd);
+	cr_assert(cmd->host_fd == f->fd && cmd->off + cmd->len <= f->map_len);
+	cr_assert(text_reserved(task.mm, away, away + PAGE_SIZE, &below, &above) && below == away);
+	s = text_site_find(f, MOV_SITE);
+	cr_assert(s->state == TEXT_PATCHED && s->form == TEXT_FORM_MOV && s->region == TEXT_FORM_AWAY);
+	slot = away + s->slot;
+	memcpy(&distance, f->map + MOV_SITE - 4, sizeof(distance));
+	cr_assert(f->map[MOV_SITE - 5] == 0xe9 && text + MOV_SITE + (uint64_t)(int64_t)distance == slot);
+	cr_assert_eq(f->map[f->region_off[TEXT_FORM_AWAY] + s->slot], 0xb8); /* mov $110, %eax */
+	cr_assert_eq(text_site_find(f, NEAR_SITE)->why, TEXT_WHY_NO_ROOM);
+	cr_assert_eq(f->map[NEAR_SITE], 0x0f);
+	/* Who stands in the slot stands at the number. */
+	struct regs r = {.rip = slot};
+
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + MOV_SITE - 5);
+	/* What the program maps there comes there, and its text is the file's again. */
+	ncmds = 0;
+	cr_assert_eq(mm_mmap(&task, away, PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), (int64_t)away);
+	cr_assert_not_null(command_at(away, PLATFORM_MUNMAP));
+	cr_assert_eq(command_at(text, PLATFORM_MMAP)->host_fd, FILE_FD);
+	cr_assert_eq(f->maps, 0);
+}
+
+/* Elsewhere there is no such region. */
+Test(text_map, data_in_both_places_of_a_library)
+{
+	uint64_t text = 0x200000000000;
+
+	cr_assert_eq(mm_mmap(&task, text, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)text);
+	cr_assert_gt(mm_mmap(&task, text + TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	arrive(text, MOV_SITE, 110, TEXT_FILE_ARRIVALS);
+	ncmds = 0;
+	cr_assert(text_return(&task, 0));
+	cr_assert(inode.text->maps == 0 && ncmds == 0);
+}
+
 Test(text_map, tables_are_bounded)
 {
 	uint64_t text = map_text();
