@@ -580,7 +580,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 {
 	struct gofer_content head;
 	struct stat st, now;
-	bool wanted = index == 0, small;
+	bool wanted = index == 0, small, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
 	uint8_t *at;
 	int fd = -1, err;
 
@@ -615,7 +615,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	memset(at + head.len, 0, GOFER_CONTENT_SIZE(head.len) - sizeof(head) - head.len);
 	a->len += GOFER_CONTENT_SIZE(head.len);
 	a->flags |= GOFER_REPLY_CONTENT;
-	if (fd >= 0 && wanted && (head.rec.flags & GOFER_NO_CONTENT))
+	if (fd >= 0 && wanted && ((head.rec.flags & GOFER_NO_CONTENT) || with_fd))
 		a->fd = fd;
 	else if (fd >= 0)
 		close(fd);
@@ -678,10 +678,10 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 static int do_walk(struct answer *a)
 {
 	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + 2];
-	size_t len = strlen(gofer_ask.path);
+	size_t len = strlen(gofer_ask.path), before;
 	char *name = gofer_ask.arg, *slash;
 	struct parent p;
-	int dir, on, err;
+	int dir, on = 0, err;
 
 	if (!gofer_path_ok(gofer_ask.arg, gofer_ask.req.arg_len) || gofer_ask.req.arg_len == 0 ||
 	    len + gofer_ask.req.arg_len + 1 > GOFER_PATH_MAX)
@@ -693,14 +693,21 @@ static int do_walk(struct answer *a)
 		return err;
 	memcpy(full, gofer_ask.path, len);
 	dir = p.fd;
-	for (unsigned n = 0; n < GOFER_WALK_MAX; n++) {
+	if (gofer_ask.req.flags & GOFER_WALK_HERE)
+		err = gofer_list_small(a, p.fd, gofer_ask.path);
+	for (unsigned n = 0; err == 0 && n < GOFER_WALK_MAX; n++) {
 		int here = dir;
 
 		slash = strchr(name, '/');
 		if (slash != NULL)
 			*slash = '\0';
+		before = len;
 		len += (size_t)sprintf(full + len, "%s%s", len != 0 ? "/" : "", name);
 		on = walk_name(a, full, name, slash == NULL, &dir);
+		if (on == -ENOENT && (gofer_ask.req.flags & GOFER_WALK_LIST)) {
+			full[before] = '\0';
+			err = gofer_list_small(a, here, full);
+		}
 		if (here != p.fd && (on != 1 || here != dir))
 			close(here);
 		if (on != 1)
@@ -710,6 +717,8 @@ static int do_walk(struct answer *a)
 			close(dir);
 	}
 	gofer_put_parent(&p);
+	if (err != 0)
+		return err;
 	if (on == -ENOENT) {
 		a->flags = GOFER_REPLY_ABSENT;
 		return 0;
