@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
+#define LINKS_ROOM 2048U /* of an answer's records, behind which those of links' targets and contents fit into the message */
 #define NO_TRY 63U      /* opens after one that met a mount */
 #define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -675,10 +676,44 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 	return 1;
 }
 
+/* The target of the link whose record is the last of the answer, at `at`, if it is a name beside it and there is room for more
+ * records in a message that contents may have to fit into as well. */
+static bool link_beside(const struct answer *a, size_t at, char *target)
+{
+	struct gofer_record r;
+
+	if (a->len > LINKS_ROOM || a->len - at < sizeof(r))
+		return false;
+	memcpy(&r, a->body + at, sizeof(r));
+	if (!S_ISLNK(r.mode) || r.target_len > GOFER_NAME_MAX)
+		return false;
+	memcpy(target, a->body + at + sizeof(r) + r.name_len, r.target_len);
+	target[r.target_len] = '\0';
+	return gofer_name_ok(target, r.target_len) && memchr(target, '/', r.target_len) == NULL;
+}
+
+/* From a link that was the last name of a walk to what it leads to. full: the link's path, whose directory's has dir_len bytes.
+ * 0 or -errno if the socket is broken: what isn't there, or is hidden, ends it. */
+static int walk_links(struct answer *a, char *full, size_t dir_len, size_t at, int dir)
+{
+	char target[GOFER_NAME_MAX + 1];
+
+	for (unsigned n = 0; n < GOFER_LINKS_MAX && link_beside(a, at, target); n++) {
+		int err;
+
+		at = a->len;
+		sprintf(full + dir_len, "%s%s", dir_len != 0 ? "/" : "", target);
+		err = strlen(full) <= GOFER_PATH_MAX ? walk_name(a, full, target, true, &dir) : -ENAMETOOLONG;
+		if (err != 0)
+			return err == -EPIPE || err == -ECONNRESET ? err : 0;
+	}
+	return 0;
+}
+
 static int do_walk(struct answer *a)
 {
-	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + 2];
-	size_t len = strlen(gofer_ask.path), before;
+	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + GOFER_NAME_MAX + 2];
+	size_t len = strlen(gofer_ask.path), before, at;
 	char *name = gofer_ask.arg, *slash;
 	struct parent p;
 	int dir, on = 0, err;
@@ -703,7 +738,10 @@ static int do_walk(struct answer *a)
 			*slash = '\0';
 		before = len;
 		len += (size_t)sprintf(full + len, "%s%s", len != 0 ? "/" : "", name);
+		at = a->len;
 		on = walk_name(a, full, name, slash == NULL, &dir);
+		if (on == 0 && slash == NULL && (gofer_ask.req.flags & GOFER_WALK_LINK))
+			err = walk_links(a, full, before, at, here);
 		if (on == -ENOENT && (gofer_ask.req.flags & GOFER_WALK_LIST)) {
 			full[before] = '\0';
 			err = gofer_list_small(a, here, full);

@@ -39,7 +39,8 @@ enum gofer_op {
 			   * (GOFER_REPLY_CONTENT, behind the records) if it is small, else a descriptor (WALK_FD: both). With GOFER_WALK_LIST,
 			   * before the answer that one is missing, a message with GOFER_REPLY_DIRS: the directory it is missing in,
 			   * whole and with nothing but bare records, if it is small. WALK_HERE: of the request's own directory, whatever
-			   * becomes of the walk */
+			   * becomes of the walk. WALK_LINK: where the last name is a link to a name beside it, that one's record
+			   * follows as if it had been asked for, and so on: GOFER_LINKS_MAX such names at most */
 	GOFER_READ,       /* argument: paths of files, "//" between two: struct gofer_content for each that is a regular file, and a
 			   * descriptor of the first if it is large. dev and ino as for OPEN, the first's; size: bytes of the others'
 			   * contents, behind which the rest is left out; the request's own path is "" */
@@ -74,6 +75,8 @@ enum gofer_op {
 #define GOFER_WALK_LIST 2U
 #define GOFER_WALK_FD 4U
 #define GOFER_WALK_HERE 8U
+#define GOFER_WALK_LINK 16U
+#define GOFER_LINKS_MAX 3U
 #define GOFER_WALK_MAX 8U     /* names in one walk: their records fit into one message */
 
 /* gofer_request.valid, as struct iattr's of the sentry */

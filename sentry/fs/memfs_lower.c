@@ -407,6 +407,52 @@ static bool walk_opens(const struct lookup_hint *hint)
 	return hint->open || opened_after_look > 0;
 }
 
+/* What a walk that ended in dir brought of the file with this record: its descriptor, or its contents, which stand at pos. */
+static void learn_file(struct mem_node *dir, const struct gofer_record *r, unsigned i, struct gofer_answer *a, size_t pos)
+{
+	char *path = join(dir->lower_path, gofer_record_name(r), r->name_len);
+	struct inode *inode;
+
+	if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
+		return; /* what was not learned will be asked for */
+	keep_ahead(i, inode);
+	adopt_fd(mem_node(inode), a);
+	learn_content(mem_node(inode), a, pos);
+}
+
+/* Is r a link to a name beside it, and is that to's? */
+static bool leads_to(const struct gofer_record *r, const struct gofer_record *to)
+{
+	return (r->mode & LINUX_S_IFMT) == LINUX_S_IFLNK && to->name_len != 0 && to->name_len == r->target_len &&
+	       memcmp(gofer_record_target(r), gofer_record_name(to), to->name_len) == 0;
+}
+
+/* The last record of a walk along names, r in dir, and those of what it leads to if it is a link. i: of keep_ahead. */
+static int learn_last(struct mem_node *dir, const struct gofer_record *r, unsigned i, bool open, struct gofer_answer *a, size_t pos)
+{
+	for (unsigned n = 0; n < GOFER_LINKS_MAX; n++) {
+		size_t next = pos;
+		const struct gofer_record *to = gofer_record_next(a, &next);
+		int err;
+
+		if (to == NULL || !leads_to(r, to))
+			break;
+		err = learn(dir, gofer_record_name(to), to->name_len, to);
+		if (err != 0)
+			return err;
+		r = to;
+		pos = next;
+	}
+	if ((r->mode & LINUX_S_IFMT) != LINUX_S_IFREG)
+		return 0;
+	if (!open)
+		looked_at(r);
+	/* Unless the name means something else here by now. */
+	if ((a->fd >= 0 || (a->flags & GOFER_REPLY_CONTENT)) && mem_lower_visible(dir, gofer_record_name(r), r->name_len))
+		learn_file(dir, r, i, a, pos);
+	return 0;
+}
+
 /* Enters the records of a walk along names below dir. */
 static int learn_walk(struct mem_node *dir, const char *names, bool open, struct gofer_answer *a)
 {
@@ -426,21 +472,18 @@ static int learn_walk(struct mem_node *dir, const char *names, bool open, struct
 			return -LINUX_EIO;
 		err = learn(dir, names, len, r);
 		names += len + (names[len] == '/');
-		if (*names == '\0' && !open && (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG)
-			looked_at(r);
+		if (err == 0 && *names == '\0')
+			return learn_last(dir, r, i, open, a, pos);
 		/* The way on needs the inode, unless the name means something else here by now. */
-		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len) || (*names == '\0' && a->fd < 0 && !(a->flags & GOFER_REPLY_CONTENT)))
+		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len))
 			break;
 		path = join(dir->lower_path, gofer_record_name(r), len);
 		if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
 			break; /* what was not learned will be asked for */
 		keep_ahead(i, inode);
 		dir = mem_node(inode);
-		if (!inode_is_dir(inode)) {
-			adopt_fd(dir, a);
-			learn_content(dir, a, pos);
+		if (!inode_is_dir(inode))
 			break;
-		}
 	}
 	return err;
 }
@@ -461,6 +504,8 @@ static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint
 		;
 	else if (!dir->dir.lower->not_small)
 		req.flags |= dir->dir.lower->asked == 2 ? GOFER_WALK_HERE : GOFER_WALK_LIST;
+	if (tree->image == NULL)
+		req.flags |= GOFER_WALK_LINK;
 	if (walk_opens(hint))
 		req.flags |= GOFER_WALK_OPEN | (mapped_after_content > 0 ? GOFER_WALK_FD : 0);
 	err = gofer_call_take(task, tree, &req, dir->lower_path, names, strlen(names), lower_take_small, tree, &a);

@@ -355,6 +355,32 @@ Test(gofer, a_small_directory_comes_with_a_name_that_is_missing)
 	cr_assert_str_eq(walked("d", "f", GOFER_WALK_HERE), "= f:0 ");
 }
 
+Test(gofer, a_link_comes_with_what_it_leads_to_beside_it)
+{
+	char cmd[512];
+
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && ln -s f l1 && ln -s l1 l2 && ln -s l2 l3 && ln -s l3 l4 && ln -s nothing n && "
+		 "ln -s ../d/f up && ln -s .. parent && ln -s me me && ln -s %s/secret/f abs && ln -s ../hidden h && cd .. && ln -s hidden h && "
+		 "ln -s other o", dir, dir);
+	cr_assert_eq(system(cmd), 0);
+	cr_assert_str_eq(walked("d", "l1", 0), "= l1:0 ");
+	cr_assert_str_eq(walked("d", "l2", GOFER_WALK_LINK), "= l2:0 l1:0 f:0 ");
+	cr_assert_str_eq(walked("", "d/l2", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= d:0 l2:0 l1:0 f:0 content ");
+	cr_assert_str_eq(walked("", "d/l4", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= d:0 l4:0 l3:0 l2:0 l1:0 ");
+	cr_assert_str_eq(walked("d", "n", GOFER_WALK_LINK | GOFER_WALK_LIST), "= n:0 ", "a link that leads nowhere is there");
+	cr_assert_str_eq(walked("d", "up", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= up:0 ");
+	cr_assert_str_eq(walked("d", "parent", GOFER_WALK_LINK), "= parent:0 ");
+	cr_assert_str_eq(walked("d", "abs", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= abs:0 ");
+	cr_assert_str_eq(walked("d", "me", GOFER_WALK_LINK), "= me:0 me:0 me:0 me:0 ");
+	cr_assert_str_eq(walked("", "h", GOFER_WALK_LINK), "= h:0 ", "hidden by its path");
+	/* Hidden by what it is. */
+	also_hidden = "/hidden/f";
+	close(sock);
+	waitpid(child, NULL, 0);
+	serve();
+	cr_assert_str_eq(walked("", "o", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= o:0 ");
+}
+
 Test(gofer, a_file_that_will_be_mapped_comes_with_contents_and_descriptor)
 {
 	cr_assert_str_eq(walked("d", "f", GOFER_WALK_OPEN), "= f:0 content ");

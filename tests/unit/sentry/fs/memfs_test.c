@@ -660,6 +660,33 @@ Test(memfs, a_missing_name_tells_of_a_small_directory)
 	cr_assert_eq(fx_stat("/s/sub/gone/f", &st), -LINUX_ENOENT);
 }
 
+/* What came with a link is what it leads to, and no more: what was removed or made here stands before it. */
+Test(memfs, what_a_link_leads_to_comes_with_it)
+{
+	const char *host = fixture_dir();
+	struct kstat st;
+	char *text;
+
+	cr_assert_eq(sh("cd %s && mkdir d e && for i in d e; do echo 1 >$i/f && ln -s f $i/l1 && ln -s l1 $i/l2; done && ln -s gone e/l3",
+			host), 0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	text = fx_read_file("/d/l2");
+	cr_assert_str_eq(text, "1\n");
+	free(text);
+	cr_assert_eq(sh("rm %s/d/f", host), 0);
+	cr_assert_eq(fx_stat("/d/f", &st), 0, "known since the link was asked for");
+	cr_assert_eq(st.size, 2);
+	/* In e the file is another one by the time the link is asked for. */
+	cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, "/e/f"), 0);
+	cr_assert_null(fx_read_file("/e/l2"));
+	cr_assert_eq(fx_write_file("/e/f", "mine"), 0);
+	text = fx_read_file("/e/l2");
+	cr_assert_str_eq(text, "mine");
+	free(text);
+	cr_assert_null(fx_read_file("/e/l3"));
+}
+
 /* Whoever opens what he has looked at gets the contents of that moment; whoever doesn't, of the moment he opens it. */
 Test(memfs, contents_come_with_a_look_where_that_is_the_habit)
 {
