@@ -8,7 +8,9 @@
  *	getxattr               --> ATTRS                 --> has it any? have those that follow?
  *
  * "Follow" is in the order of the directory's listing, and for contents also in the listings that were brought ahead: the order
- * in which a walk through the tree comes by. How many is guessed by how the last guesses did (struct mem_window).
+ * in which a walk through the tree comes by. How many is guessed by how the last guesses did (struct mem_window). Whoever asks for
+ * single names of one directory in an order of his own (imports, headers) hits no such guess: there each request asks for twice as
+ * many as the one before, attributes anywhere, contents in small directories.
  *
  * Records that were learned replace bare ones, and nothing else: what was known before stays as it was. Contents go into the ring
  * of memfs_content.c. All that is asked for ahead is bounded by number, and contents by bytes as well; the gofer's answer may
@@ -27,6 +29,8 @@
 #define FILLS_MAX 6U            /* ATTRS_EACH << this: GOFER_ATTRS_MAX */
 #define ATTRS_BYTES (16 * KiB)  /* of names in one request */
 #define AHEAD_BYTES MIN(768 * KiB, mem_content_room() / 4) /* contents asked for at once */
+#define AROUND_NAMES 128U       /* in a directory that is small */
+#define READS_MAX 6U            /* 1 << this: GOFER_AHEAD_MAX */
 #define AHEAD_PATHS (16 * KiB)  /* their names */
 #define AHEAD_LOOK 1024U        /* names looked at in a directory */
 
@@ -158,12 +162,12 @@ struct wish {
 	char *paths;
 };
 
-/* Adds small files of a listing from index i on, and such whose size isn't known, as long as there is room. */
-static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i)
+/* Adds small files of a listing from index i on and before end, and such whose size isn't known, as long as there is room. */
+static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i, uint32_t end)
 {
 	size_t dir_len = strlen(dir);
 
-	for (uint32_t look = 0; w->left != 0 && i < ld->n && look < AHEAD_LOOK; i++, look++) {
+	for (uint32_t look = 0; w->left != 0 && i < end && look < AHEAD_LOOK; i++, look++) {
 		const struct gofer_record *r = lower_record(ld, i);
 		char *at = w->paths + w->used;
 
@@ -186,9 +190,10 @@ static void wish_more(struct wish *w, const struct lower_dir *ld, const char *di
 
 /*
  * The path dir/name, and those of small files that follow it in its directory, if its listing ld is known (NULL: not), and in
- * those that were listed ahead.
+ * those that were listed ahead; around: instead of the latter, those before it.
  */
-static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *path, const struct lower_dir *ld, unsigned count)
+static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *path, const struct lower_dir *ld, unsigned count,
+		     bool around)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 	const struct kept_listing *k;
@@ -210,13 +215,15 @@ static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *
 
 		if (dir == NULL)
 			return true;
-		wish_more(w, ld, dir, (uint32_t)at + 1);
+		wish_more(w, ld, dir, (uint32_t)at + 1, ld->n);
+		if (around)
+			wish_more(w, ld, dir, 0, (uint32_t)at);
 		kfree(dir);
 		list_for_each(k, &lower_kept, link) {
-			if (w->left == 0)
+			if (w->left == 0 || around)
 				break;
-			if (k->tree == tree)
-				wish_more(w, k->ld, k->path, 0);
+			if (k->tree == tree && k->guessed)
+				wish_more(w, k->ld, k->path, 0, k->ld->n);
 		}
 	}
 	return true;
@@ -290,12 +297,21 @@ static int read_path(struct task *task, struct lower_tree *tree, char *path, str
 		     struct gofer_answer *a)
 {
 	struct contents_call cc = {.tree = tree, .dir = dir};
+	struct lower_dir *ld = dir != NULL ? dir->dir.lower : NULL;
+	unsigned count = mem_content_window();
+	bool around = false;
 	struct wish w;
 	int err;
 
 	if (path == NULL)
 		return -LINUX_ENOMEM;
-	if (!wish_for(&w, tree, path, dir != NULL ? dir->dir.lower : NULL, mem_content_window())) {
+	/* Of a small directory more each time, in whatever order it is read: what isn't wanted is no more than what was. */
+	if (ld != NULL && ld->complete && ld->n <= AROUND_NAMES) {
+		around = 1U << ld->reads > count;
+		count = MAX(count, 1U << ld->reads);
+		ld->reads += ld->reads < READS_MAX;
+	}
+	if (!wish_for(&w, tree, path, ld, count, around)) {
 		kfree(path);
 		return -LINUX_ENOMEM;
 	}

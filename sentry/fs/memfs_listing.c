@@ -395,7 +395,8 @@ static bool wanted_along(struct mem_window *w)
 
 /*
  * The directories that a walk comes to behind dir and all below it: those that follow in its parent's listing, in the parent's
- * parent's, and so on; their paths, "//" between two, in a string to kfree. NULL: there are none, or memory is out.
+ * parent's, and so on, up to where somebody has read the listing, for there the walk began; their paths, "//" between two, in a
+ * string to kfree. NULL: there are none, or memory is out.
  */
 static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
 {
@@ -403,7 +404,7 @@ static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
 	char *paths = parent != NULL ? kmalloc(NEXT_BYTES) : NULL;
 
 	*len = 0;
-	for (; paths != NULL && parent != NULL && count != 0; dir = parent, parent = lower_listed_in(dir)) {
+	for (; paths != NULL && parent != NULL && parent->dir.lower->read && count != 0; dir = parent, parent = lower_listed_in(dir)) {
 		const struct lower_dir *ld = parent->dir.lower;
 		const char *slash = strrchr(dir->lower_path, '/'), *name = slash != NULL ? slash + 1 : dir->lower_path;
 		size_t above = strlen(parent->lower_path);
@@ -444,8 +445,12 @@ int mem_lower_list(struct task *task, struct mem_node *dir)
 	char *next;
 	int err;
 
-	if (dir->lower_path == NULL || lower_listed(dir))
+	if (dir->lower_path == NULL)
 		return 0;
+	if (lower_listed(dir)) {
+		dir->dir.lower->read = true;
+		return 0;
+	}
 	lc.bare = !wanted_along(&lower_attr_window) && tree->image == NULL;
 	req.flags = lc.bare ? GOFER_LIST_BARE : wanted_along(&lower_xattr_window) ? GOFER_LIST_XATTRS : 0;
 	/* Whoever reads one directory after another may be going through a tree. */
@@ -458,6 +463,7 @@ int mem_lower_list(struct task *task, struct mem_node *dir)
 	if (err != 0)
 		return err;
 	if (dir->dir.lower != NULL && dir->dir.lower->complete) { /* somebody else was faster */
+		dir->dir.lower->read = true;
 		gofer_answer_done(&a);
 		return 0;
 	}
@@ -465,6 +471,7 @@ int mem_lower_list(struct task *task, struct mem_node *dir)
 	gofer_answer_done(&a);
 	if (ld == NULL)
 		return -LINUX_ENOMEM;
+	ld->read = true;
 	install(dir, ld);
 	return 0;
 }

@@ -18,8 +18,10 @@ struct lower_dir {
 	uint32_t nslots;
 	uint32_t nseen;
 	uint32_t asked;
+	uint32_t reads;      /* requests for contents, READS_MAX at most are counted */
 	uint32_t fills;      /* requests for attributes of bare names, FILLS_MAX at most are counted */
 	bool complete;       /* every name of the lower directory is here */
+	bool read;           /* whole, by somebody: a listing can also have come with a missing name */
 	bool not_small;      /* a name was missing, and no listing came with the news */
 	bool unlistable;     /* it may be searched but not read: asked name by name for ever */
 };
