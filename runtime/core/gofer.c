@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
+#define LINKS_ROOM 2048U /* of an answer's records, behind which those of links' targets and contents fit into the message */
 #define NO_TRY 63U      /* opens after one that met a mount */
 #define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -580,7 +581,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 {
 	struct gofer_content head;
 	struct stat st, now;
-	bool wanted = index == 0, small;
+	bool wanted = index == 0, small, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
 	uint8_t *at;
 	int fd = -1, err;
 
@@ -615,7 +616,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	memset(at + head.len, 0, GOFER_CONTENT_SIZE(head.len) - sizeof(head) - head.len);
 	a->len += GOFER_CONTENT_SIZE(head.len);
 	a->flags |= GOFER_REPLY_CONTENT;
-	if (fd >= 0 && wanted && (head.rec.flags & GOFER_NO_CONTENT))
+	if (fd >= 0 && wanted && ((head.rec.flags & GOFER_NO_CONTENT) || with_fd))
 		a->fd = fd;
 	else if (fd >= 0)
 		close(fd);
@@ -675,13 +676,47 @@ static int walk_name(struct answer *a, const char *full, const char *name, bool 
 	return 1;
 }
 
+/* The target of the link whose record is the last of the answer, at `at`, if it is a name beside it and there is room for more
+ * records in a message that contents may have to fit into as well. */
+static bool link_beside(const struct answer *a, size_t at, char *target)
+{
+	struct gofer_record r;
+
+	if (a->len > LINKS_ROOM || a->len - at < sizeof(r))
+		return false;
+	memcpy(&r, a->body + at, sizeof(r));
+	if (!S_ISLNK(r.mode) || r.target_len > GOFER_NAME_MAX)
+		return false;
+	memcpy(target, a->body + at + sizeof(r) + r.name_len, r.target_len);
+	target[r.target_len] = '\0';
+	return gofer_name_ok(target, r.target_len) && memchr(target, '/', r.target_len) == NULL;
+}
+
+/* From a link that was the last name of a walk to what it leads to. full: the link's path, whose directory's has dir_len bytes.
+ * 0 or -errno if the socket is broken: what isn't there, or is hidden, ends it. */
+static int walk_links(struct answer *a, char *full, size_t dir_len, size_t at, int dir)
+{
+	char target[GOFER_NAME_MAX + 1];
+
+	for (unsigned n = 0; n < GOFER_LINKS_MAX && link_beside(a, at, target); n++) {
+		int err;
+
+		at = a->len;
+		sprintf(full + dir_len, "%s%s", dir_len != 0 ? "/" : "", target);
+		err = strlen(full) <= GOFER_PATH_MAX ? walk_name(a, full, target, true, &dir) : -ENAMETOOLONG;
+		if (err != 0)
+			return err == -EPIPE || err == -ECONNRESET ? err : 0;
+	}
+	return 0;
+}
+
 static int do_walk(struct answer *a)
 {
-	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + 2];
-	size_t len = strlen(gofer_ask.path);
+	static char full[GOFER_PATH_MAX + GOFER_MESSAGE_MAX + GOFER_NAME_MAX + 2];
+	size_t len = strlen(gofer_ask.path), before, at;
 	char *name = gofer_ask.arg, *slash;
 	struct parent p;
-	int dir, on, err;
+	int dir, on = 0, err;
 
 	if (!gofer_path_ok(gofer_ask.arg, gofer_ask.req.arg_len) || gofer_ask.req.arg_len == 0 ||
 	    len + gofer_ask.req.arg_len + 1 > GOFER_PATH_MAX)
@@ -693,14 +728,24 @@ static int do_walk(struct answer *a)
 		return err;
 	memcpy(full, gofer_ask.path, len);
 	dir = p.fd;
-	for (unsigned n = 0; n < GOFER_WALK_MAX; n++) {
+	if (gofer_ask.req.flags & GOFER_WALK_HERE)
+		err = gofer_list_small(a, p.fd, gofer_ask.path);
+	for (unsigned n = 0; err == 0 && n < GOFER_WALK_MAX; n++) {
 		int here = dir;
 
 		slash = strchr(name, '/');
 		if (slash != NULL)
 			*slash = '\0';
+		before = len;
 		len += (size_t)sprintf(full + len, "%s%s", len != 0 ? "/" : "", name);
+		at = a->len;
 		on = walk_name(a, full, name, slash == NULL, &dir);
+		if (on == 0 && slash == NULL && (gofer_ask.req.flags & GOFER_WALK_LINK))
+			err = walk_links(a, full, before, at, here);
+		if (on == -ENOENT && (gofer_ask.req.flags & GOFER_WALK_LIST)) {
+			full[before] = '\0';
+			err = gofer_list_small(a, here, full);
+		}
 		if (here != p.fd && (on != 1 || here != dir))
 			close(here);
 		if (on != 1)
@@ -710,6 +755,8 @@ static int do_walk(struct answer *a)
 			close(dir);
 	}
 	gofer_put_parent(&p);
+	if (err != 0)
+		return err;
 	if (on == -ENOENT) {
 		a->flags = GOFER_REPLY_ABSENT;
 		return 0;

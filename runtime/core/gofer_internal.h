@@ -83,6 +83,9 @@ int gofer_enter_parent(const char **file);
 /* GOFER_LIST, GOFER_ATTRS. 0 or -errno. */
 int gofer_list(struct answer *a);
 int gofer_attrs(struct answer *a);
+/* Sends all names in the directory that dir leads to, in a message of its own, if they are few and it can be read. path: its
+ * own, from the root. What the answer holds stays. 0, or -errno if the socket is broken. */
+int gofer_list_small(struct answer *a, int dir, const char *path);
 
 /* ---- gofer_write.c ---- */
 

@@ -7,8 +7,9 @@
  *
  * Attributes cost a call a name, and a walk that looks at names alone (find -name, grep -r) needs them for directories only. So a
  * listing may be bare: regular files are told by what getdents says of them, and the sentry asks for the attributes of those
- * that somebody looks at, many at once. Whether a file has extended attributes is told on request only: hardly anybody asks,
- * and it is another call a name.
+ * that somebody looks at, many at once; symbolic links, whose target is one more call each, likewise. Whether a file has extended
+ * attributes is told on request only: hardly anybody asks, and it is another call a name. Along with the answer that a name is
+ * missing (GOFER_WALK_LIST) comes all of a small directory, bare whatever it is: who misses a name asks for others there.
  *
  * A directory that somebody in the maps may read and nobody may search is told bare, whatever is in it.
  *
@@ -26,6 +27,8 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#define SMALL_BYTES 6144U /* of what getdents tells of a small directory */
 
 struct listed {
 	uint64_t ino;
@@ -69,7 +72,7 @@ static void ahead_turn(unsigned first)
 }
 
 /*
- * A regular file as its directory tells of it: no call on the file itself. Where a filesystem is mounted on it, the number is that
+ * A file as its directory tells of it: no call on the file itself. Where a filesystem is mounted on it, the number is that
  * of what lies below, as readdir tells natively.
  */
 static int bare_name(struct answer *a, uint64_t dev, const struct listed *d, size_t len, mode_t type)
@@ -104,13 +107,23 @@ static uint32_t xattr_flag(const char *name)
 	return llistxattr(name, NULL, 0) > 0 ? GOFER_HAS_XATTRS : GOFER_NO_XATTRS;
 }
 
-static int list_names(struct answer *a, int fd, const char *dir)
+/* How much of a directory is told: WHOLE, or SMALL, which is all of it, bare, if it fits into one reading, else -E2BIG. */
+enum extent { WHOLE, SMALL };
+
+static bool told_bare(uint8_t type, enum extent extent)
+{
+	return type == DT_REG || type == DT_LNK || (type == DT_DIR && extent == SMALL);
+}
+
+static int list_names(struct answer *a, int fd, const char *dir, uint32_t flags, enum extent extent)
 {
 	static char buf[32768] __attribute__((aligned(8)));
 	static char full[GOFER_PATH_MAX + GOFER_NAME_MAX + 2];
 	const struct gofer_root *root = gofer_ask.root;
-	bool bare = (gofer_ask.req.flags & GOFER_LIST_BARE) != 0, may_hide = false;
-	bool xattrs = (gofer_ask.req.flags & GOFER_LIST_XATTRS) != 0, blind;
+	bool bare = (flags & GOFER_LIST_BARE) != 0, may_hide = false;
+	bool xattrs = (flags & GOFER_LIST_XATTRS) != 0, blind;
+	size_t room = extent == SMALL ? SMALL_BYTES : sizeof(buf);
+	unsigned turns = 0;
 	size_t dir_len = strlen(dir);
 	unsigned first = ahead.n;
 	struct stat st;
@@ -131,7 +144,9 @@ static int list_names(struct answer *a, int fd, const char *dir)
 	memcpy(full, dir, dir_len);
 	if (dir_len != 0)
 		full[dir_len++] = '/';
-	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+	while ((n = syscall(SYS_getdents64, fd, buf, room)) > 0) {
+		if (extent == SMALL && turns++ != 0)
+			return -E2BIG;
 		for (long at = 0; at < n;) {
 			struct listed *d = (struct listed *)(buf + at);
 			size_t len = strlen(d->name);
@@ -146,8 +161,8 @@ static int list_names(struct answer *a, int fd, const char *dir)
 				continue;
 			if (blind) /* who can't search it learns names, as readdir tells them, and nothing of what has them */
 				err = gofer_ino_hidden(root, d->ino) ? 0 : bare_name(a, st.st_dev, d, len, d->type != DT_UNKNOWN ? DTTOIF(d->type) : S_IFREG);
-			else if (bare && d->type == DT_REG && !gofer_ino_hidden(root, d->ino))
-				err = bare_name(a, st.st_dev, d, len, S_IFREG);
+			else if (bare && told_bare(d->type, extent) && !gofer_ino_hidden(root, d->ino))
+				err = bare_name(a, st.st_dev, d, len, DTTOIF(d->type));
 			else
 				err = gofer_answer_typed(a, root, fd, d->name, xattrs ? xattr_flag(d->name) : 0, &mode);
 			if (err == -EPIPE || err == -ECONNRESET || err == -E2BIG)
@@ -161,10 +176,51 @@ static int list_names(struct answer *a, int fd, const char *dir)
 	return n < 0 ? -errno : 0;
 }
 
+static struct answer side;
+
+/* What was listed to the side, as the listing of the directory at path. 0, or -errno if the socket is broken. */
+static int add_dir(struct answer *a, const char *path, uint32_t path_len)
+{
+	struct gofer_dir head = {.path_len = path_len, .len = (uint32_t)side.len};
+	size_t before = GOFER_DIR_SIZE(path_len);
+	int err = gofer_make_room(a, before + side.len, GOFER_REPLY_DIRS);
+
+	if (err != 0)
+		return err;
+	memset(a->body + a->len, 0, before);
+	memcpy(a->body + a->len, &head, sizeof(head));
+	memcpy(a->body + a->len + sizeof(head), path, path_len);
+	memcpy(a->body + a->len + before, side.body, side.len);
+	a->len += before + side.len;
+	return 0;
+}
+
+int gofer_list_small(struct answer *a, int dir, const char *path)
+{
+	static struct answer alone;
+	int fd, err;
+
+	/* Itself, not a name in it: nothing is followed, and what it is was looked at when it was opened. */
+	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ahead.n = ahead.left = 0;
+	side.sock = -1;
+	side.len = 0;
+	err = list_names(&side, fd, path, GOFER_LIST_BARE, SMALL);
+	close(fd);
+	if (err != 0 || GOFER_DIR_SIZE(strlen(path)) + side.len > sizeof(alone.body))
+		return 0;
+	alone.sock = a->sock;
+	alone.fd = -1;
+	alone.head = (struct gofer_reply){.id = a->head.id};
+	err = add_dir(&alone, path, (uint32_t)strlen(path));
+	return err != 0 ? err : gofer_flush(&alone, GOFER_REPLY_MORE | GOFER_REPLY_DIRS);
+}
+
 /* Listings of directories below, until enough are told. One that can't be listed, or is too large, is left to be asked for. */
 static int list_ahead(struct answer *a)
 {
-	static struct answer side;
 	int err = 0;
 
 	if (ahead.n == 0)
@@ -175,31 +231,22 @@ static int list_ahead(struct answer *a)
 	while (err == 0 && ahead.left != 0 && ahead.n != 0) {
 		unsigned rest = --ahead.n;
 		const char *path = ahead.paths + ahead.at[rest];
-		struct gofer_dir head = {.path_len = (uint32_t)strlen(path)};
-		size_t before = GOFER_DIR_SIZE(head.path_len);
-		int fd = gofer_open_dir(gofer_ask.root, path, head.path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		uint32_t path_len = (uint32_t)strlen(path);
+		int fd = gofer_open_dir(gofer_ask.root, path, path_len, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
 			continue;
 		ahead.left--;
 		side.sock = -1;
 		side.len = 0;
-		err = list_names(&side, fd, path);
+		err = list_names(&side, fd, path, gofer_ask.req.flags, WHOLE);
 		close(fd);
-		if (err != 0 || before + side.len > sizeof(a->body)) {
+		if (err != 0 || GOFER_DIR_SIZE(path_len) + side.len > sizeof(a->body)) {
 			ahead.n = rest;
 			err = 0;
 			continue;
 		}
-		err = gofer_make_room(a, before + side.len, GOFER_REPLY_DIRS);
-		if (err != 0)
-			break;
-		head.len = (uint32_t)side.len;
-		memset(a->body + a->len, 0, before);
-		memcpy(a->body + a->len, &head, sizeof(head));
-		memcpy(a->body + a->len + sizeof(head), path, head.path_len);
-		memcpy(a->body + a->len + before, side.body, side.len);
-		a->len += before + side.len;
+		err = add_dir(a, path, path_len);
 	}
 	return err;
 }
@@ -253,7 +300,7 @@ int gofer_list(struct answer *a)
 	ahead.left = gofer_ask.req.size < GOFER_AHEAD_MAX ? (unsigned)gofer_ask.req.size : GOFER_AHEAD_MAX;
 	err = ahead_given();
 	if (err == 0)
-		err = list_names(a, fd, gofer_ask.path);
+		err = list_names(a, fd, gofer_ask.path, gofer_ask.req.flags, WHOLE);
 	close(fd);
 	return err != 0 ? err : list_ahead(a);
 }

@@ -36,7 +36,11 @@ enum gofer_op {
 	GOFER_STATFS,     /* struct gofer_statfs */
 	GOFER_WALK,       /* argument: names below the directory, by slashes: a record for each up to the first that is missing
 			   * (GOFER_REPLY_ABSENT) or no directory; with GOFER_WALK_OPEN, if that is a file, its contents
-			   * (GOFER_REPLY_CONTENT, behind the records) if it is small, else a descriptor */
+			   * (GOFER_REPLY_CONTENT, behind the records) if it is small, else a descriptor (WALK_FD: both). With GOFER_WALK_LIST,
+			   * before the answer that one is missing, a message with GOFER_REPLY_DIRS: the directory it is missing in,
+			   * whole and with nothing but bare records, if it is small. WALK_HERE: of the request's own directory, whatever
+			   * becomes of the walk. WALK_LINK: where the last name is a link to a name beside it, that one's record
+			   * follows as if it had been asked for, and so on: GOFER_LINKS_MAX such names at most */
 	GOFER_READ,       /* argument: paths of files, "//" between two: struct gofer_content for each that is a regular file, and a
 			   * descriptor of the first if it is large. dev and ino as for OPEN, the first's; size: bytes of the others'
 			   * contents, behind which the rest is left out; the request's own path is "" */
@@ -62,12 +66,17 @@ enum gofer_op {
 /* A file that is worth more as bytes than as a descriptor: not larger than this, and no ELF file (those are mapped). */
 #define GOFER_CONTENT_MAX 61440U
 
-#define GOFER_LIST_BARE 1U    /* of regular files only what the directory itself tells: GOFER_BARE */
+#define GOFER_LIST_BARE 1U    /* of regular files and symbolic links only what the directory itself tells: GOFER_BARE */
 #define GOFER_LIST_XATTRS 2U  /* of what isn't bare, as ATTRS_XATTRS */
 #define GOFER_ATTRS_XATTRS 1U /* tell which have extended attributes, too: GOFER_HAS_XATTRS or GOFER_NO_XATTRS */
 #define GOFER_ATTRS_MAX 256U
 
 #define GOFER_WALK_OPEN 1U
+#define GOFER_WALK_LIST 2U
+#define GOFER_WALK_FD 4U
+#define GOFER_WALK_HERE 8U
+#define GOFER_WALK_LINK 16U
+#define GOFER_LINKS_MAX 3U
 #define GOFER_WALK_MAX 8U     /* names in one walk: their records fit into one message */
 
 /* gofer_request.valid, as struct iattr's of the sentry */
@@ -96,7 +105,7 @@ _Static_assert(sizeof(struct gofer_request) == 88, "no holes");
 
 #define GOFER_REPLY_MORE 1U
 #define GOFER_REPLY_ABSENT 2U /* WALK: the name behind the last record isn't there */
-#define GOFER_REPLY_CONTENT 4U /* WALK, READ: struct gofer_content and bytes are behind the records */
+#define GOFER_REPLY_CONTENT 4U /* WALK: struct gofer_content and bytes are behind the records; READ: in their stead */
 #define GOFER_REPLY_DIRS 8U   /* LIST: the message holds struct gofer_dir, path, records; each whole */
 
 struct gofer_reply {

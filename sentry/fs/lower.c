@@ -146,7 +146,8 @@ static void take_reply(const struct gofer_client *g, const struct gofer_reply *r
 	}
 	if (err > 0 || err < -4095)
 		err = -LINUX_EIO;
-	if (err == 0 && c->take != NULL && (r->flags & (GOFER_REPLY_DIRS | GOFER_REPLY_CONTENT)))
+	/* Contents behind records are a walk's: they belong to its answer. */
+	if (err == 0 && c->take != NULL && ((r->flags & GOFER_REPLY_DIRS) || ((r->flags & GOFER_REPLY_CONTENT) && r->count == 0)))
 		c->take(c->take_arg, data, len);
 	else if (err == 0 && len != 0)
 		err = append(c, data, len);

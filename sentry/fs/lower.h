@@ -57,8 +57,8 @@ struct gofer_answer {
 int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 	       size_t arg_len, struct gofer_answer *out) must_check;
 /*
- * The same, but what a message with GOFER_REPLY_DIRS or GOFER_REPLY_CONTENT brings goes to take, and not into *out. take isn't
- * called on the task's coroutine and must not sleep.
+ * The same, but what a message with GOFER_REPLY_DIRS brings, or one with GOFER_REPLY_CONTENT and no records, goes to take, and not
+ * into *out. take isn't called on the task's coroutine and must not sleep.
  */
 typedef void gofer_take_fn(void *arg, const uint8_t *data, size_t len);
 int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,

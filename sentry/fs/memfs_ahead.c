@@ -8,7 +8,9 @@
  *	getxattr               --> ATTRS                 --> has it any? have those that follow?
  *
  * "Follow" is in the order of the directory's listing, and for contents also in the listings that were brought ahead: the order
- * in which a walk through the tree comes by. How many is guessed by how the last guesses did (struct mem_window).
+ * in which a walk through the tree comes by. How many is guessed by how the last guesses did (struct mem_window). Whoever asks for
+ * single names of one directory in an order of his own (imports, headers) hits no such guess: there each request asks for twice as
+ * many as the one before, attributes anywhere, contents in small directories.
  *
  * Records that were learned replace bare ones, and nothing else: what was known before stays as it was. Contents go into the ring
  * of memfs_content.c. All that is asked for ahead is bounded by number, and contents by bytes as well; the gofer's answer may
@@ -24,26 +26,30 @@
 #include <string.h>
 
 #define ATTRS_EACH 4U           /* names that a step of the window stands for */
+#define FILLS_MAX 6U            /* ATTRS_EACH << this: GOFER_ATTRS_MAX */
 #define ATTRS_BYTES (16 * KiB)  /* of names in one request */
 #define AHEAD_BYTES MIN(768 * KiB, mem_content_room() / 4) /* contents asked for at once */
+#define AROUND_NAMES 128U       /* in a directory that is small */
+#define READS_MAX 6U            /* 1 << this: GOFER_AHEAD_MAX */
 #define AHEAD_PATHS (16 * KiB)  /* their names */
 #define AHEAD_LOOK 1024U        /* names looked at in a directory */
 
-struct mem_window lower_attr_window = {.size = 1};
+struct mem_window lower_attr_window = {.size = 2};
 struct mem_window lower_xattr_window = {.size = 1};
 
 /* ---- attributes ---- */
 
-/* Names from i on, by slashes: i's own, and count - 1 more for which fn says yes. NULL: memory is out. */
+/* Names from i on, and then from the first on, by slashes: i's own, and count - 1 more for which fn says yes. NULL: memory is out. */
 static char *names_from(const struct lower_dir *ld, uint32_t i, unsigned count, bool (*fn)(const struct gofer_record *r),
 			size_t *len)
 {
 	char *names = kmalloc(ATTRS_BYTES);
-	uint32_t end = MIN(ld->n, i + AHEAD_LOOK);
+	uint32_t look = MIN(ld->n, AHEAD_LOOK);
 
 	*len = 0;
 	count = MIN(count, GOFER_ATTRS_MAX);
-	for (uint32_t at = i; names != NULL && count != 0 && at < end; at++) {
+	for (uint32_t n = 0; names != NULL && count != 0 && n < look; n++) {
+		uint32_t at = i + n < ld->n ? i + n : i + n - ld->n;
 		const struct gofer_record *r = lower_record(ld, at);
 
 		if (at != i && (ld->state[at] != SEEN || !fn(r)))
@@ -64,6 +70,16 @@ static bool is_bare(const struct gofer_record *r)
 	return (r->flags & GOFER_BARE) != 0;
 }
 
+static bool is_file(const struct gofer_record *r)
+{
+	return (r->mode & LINUX_S_IFMT) == LINUX_S_IFREG;
+}
+
+static bool is_bare_link(const struct gofer_record *r)
+{
+	return is_bare(r) && (r->mode & LINUX_S_IFMT) == LINUX_S_IFLNK;
+}
+
 static bool xattrs_unknown(const struct gofer_record *r)
 {
 	return !(r->flags & (GOFER_HAS_XATTRS | GOFER_NO_XATTRS)) && (r->mode & LINUX_S_IFMT) != LINUX_S_IFLNK;
@@ -73,17 +89,25 @@ static bool xattrs_unknown(const struct gofer_record *r)
 static int fill_attrs(struct task *task, struct mem_node *dir, uint32_t i, const char *name, size_t len)
 {
 	struct gofer_request req = {.op = GOFER_ATTRS};
-	unsigned count = mem_window_next(&lower_attr_window) * ATTRS_EACH;
+	struct lower_dir *known = dir->dir.lower;
+	/* Who asks for single names in no order hits no guess. Twice as many each time comes to an end before long. A question that
+	 * brought nothing ahead says nothing of how good guesses are; links and directories say nothing of what is done with files. */
+	unsigned window = !is_file(lower_record(known, i))	? 1 :
+			  lower_attr_window.sent != 0 ? mem_window_next(&lower_attr_window) :
+							lower_attr_window.size;
+	unsigned count = MAX(window, 1U << known->fills) * ATTRS_EACH;
 	const struct gofer_record *r;
 	struct gofer_answer a;
 	size_t names_len, pos = 0;
 	bool there = false;
-	char *names = names_from(dir->dir.lower, i, count, is_bare, &names_len);
+	bool is_link = is_bare_link(lower_record(known, i)); /* whoever follows a link may well read the files beside it: that tells all */
+	char *names = names_from(known, i, count, is_link ? is_bare_link : is_bare, &names_len);
 	int err;
 	int64_t at;
 
 	if (names == NULL)
 		return -LINUX_ENOMEM;
+	known->fills += known->fills < FILLS_MAX;
 	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, dir->lower_path, names, names_len, &a);
 	kfree(names);
 	if (err != 0)
@@ -98,7 +122,7 @@ static int fill_attrs(struct task *task, struct mem_node *dir, uint32_t i, const
 			continue;
 		}
 		err = lower_dir_fill(ld, (uint32_t)at, r);
-		if (err == 0 && !wanted) {
+		if (err == 0 && !wanted && is_file(r)) {
 			lower_record(ld, (uint32_t)at)->flags |= LOWER_AHEAD;
 			lower_attr_window.sent++;
 		}
@@ -138,12 +162,12 @@ struct wish {
 	char *paths;
 };
 
-/* Adds small files of a listing from index i on, and such whose size isn't known, as long as there is room. */
-static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i)
+/* Adds small files of a listing from index i on and before end, and such whose size isn't known, as long as there is room. */
+static void wish_more(struct wish *w, const struct lower_dir *ld, const char *dir, uint32_t i, uint32_t end)
 {
 	size_t dir_len = strlen(dir);
 
-	for (uint32_t look = 0; w->left != 0 && i < ld->n && look < AHEAD_LOOK; i++, look++) {
+	for (uint32_t look = 0; w->left != 0 && i < end && look < AHEAD_LOOK; i++, look++) {
 		const struct gofer_record *r = lower_record(ld, i);
 		char *at = w->paths + w->used;
 
@@ -166,9 +190,10 @@ static void wish_more(struct wish *w, const struct lower_dir *ld, const char *di
 
 /*
  * The path dir/name, and those of small files that follow it in its directory, if its listing ld is known (NULL: not), and in
- * those that were listed ahead.
+ * those that were listed ahead; around: instead of the latter, those before it.
  */
-static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *path, const struct lower_dir *ld, unsigned count)
+static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *path, const struct lower_dir *ld, unsigned count,
+		     bool around)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 	const struct kept_listing *k;
@@ -190,13 +215,15 @@ static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *
 
 		if (dir == NULL)
 			return true;
-		wish_more(w, ld, dir, (uint32_t)at + 1);
+		wish_more(w, ld, dir, (uint32_t)at + 1, ld->n);
+		if (around)
+			wish_more(w, ld, dir, 0, (uint32_t)at);
 		kfree(dir);
 		list_for_each(k, &lower_kept, link) {
-			if (w->left == 0)
+			if (w->left == 0 || around)
 				break;
-			if (k->tree == tree)
-				wish_more(w, k->ld, k->path, 0);
+			if (k->tree == tree && k->guessed)
+				wish_more(w, k->ld, k->path, 0, k->ld->n);
 		}
 	}
 	return true;
@@ -270,12 +297,21 @@ static int read_path(struct task *task, struct lower_tree *tree, char *path, str
 		     struct gofer_answer *a)
 {
 	struct contents_call cc = {.tree = tree, .dir = dir};
+	struct lower_dir *ld = dir != NULL ? dir->dir.lower : NULL;
+	unsigned count = mem_content_window();
+	bool around = false;
 	struct wish w;
 	int err;
 
 	if (path == NULL)
 		return -LINUX_ENOMEM;
-	if (!wish_for(&w, tree, path, dir != NULL ? dir->dir.lower : NULL, mem_content_window())) {
+	/* Of a small directory more each time, in whatever order it is read: what isn't wanted is no more than what was. */
+	if (ld != NULL && ld->complete && ld->n <= AROUND_NAMES) {
+		around = 1U << ld->reads > count;
+		count = MAX(count, 1U << ld->reads);
+		ld->reads += ld->reads < READS_MAX;
+	}
+	if (!wish_for(&w, tree, path, ld, count, around)) {
 		kfree(path);
 		return -LINUX_ENOMEM;
 	}
@@ -305,6 +341,9 @@ int lower_fill(struct task *task, struct mem_node *dir, const char *name, size_t
 	int64_t i;
 	int err;
 
+	i = lower_dir_find(dir->dir.lower, name, len);
+	if (i >= 0 && (lower_record(dir->dir.lower, (uint32_t)i)->mode & LINUX_S_IFMT) != LINUX_S_IFREG)
+		open = false; /* of a link only where it leads to */
 	if (open) {
 		struct gofer_request req = {0};
 		size_t dir_len = strlen(dir->lower_path);

@@ -73,8 +73,6 @@ static const uint8_t *kept_below(struct mem_data *d, uint64_t pos, uint64_t *len
 
 	if (image != NULL)
 		return image_run(image, container_of(d, struct mem_node, data)->lower_ino, pos, &data, len) == 0 ? data : NULL;
-	if (d->lower_fd >= 0)
-		return NULL;
 	data = mem_content(container_of(d, struct mem_node, data), &size);
 	if (data == NULL || pos >= size)
 		return NULL;

@@ -5,8 +5,9 @@
  *	gofer's answer --> records, entered by name --> lookups, readdir
  *	             \-> of directories below: kept by path, until somebody reads them or they are the oldest
  *
- * A listing is *bare* if regular files' records in it have only name, type and number: whoever looks at such a name asks for the
- * rest (memfs_ahead.c). It comes with all attributes if those were wanted of the last ones.
+ * A listing is *bare* if regular files' and symbolic links' records in it have only name, type and number: whoever looks at such a
+ * name asks for the rest (memfs_ahead.c). It comes with all attributes if those were wanted of the last ones. A small directory
+ * in which a name was missing is told of its own accord, directories bare as well (memfs_lower.c).
  *
  * What the guest controls: which directories are read, and so how many names are held; all of it is counted memory, and what was
  * brought ahead is bounded. What the gofer says was checked by gofer_record_next; a name that comes twice counts once.
@@ -162,7 +163,7 @@ int lower_dir_fill(struct lower_dir *ld, uint32_t i, const struct gofer_record *
 		old->flags &= GOFER_HAS_XATTRS | GOFER_NO_XATTRS;
 		return 0;
 	}
-	/* It has become a link: that needs more room. The old record's name stays where it is until the new one is there. */
+	/* A link: its target needs more room. The old record's name stays where it is until the new one is there. */
 	err = room_for(ld, GOFER_RECORD_SIZE(len, r->target_len));
 	if (err != 0)
 		return err;
@@ -266,7 +267,7 @@ struct kept_listing *lower_kept_find(const struct lower_tree *tree, const char *
 }
 
 static void keep_listing(const struct lower_tree *tree, const char *path, size_t path_len, const uint8_t *records, size_t len,
-			 bool bare)
+			 bool bare, bool guessed)
 {
 	struct kept_listing *k = kzalloc(sizeof(*k) + path_len + 1), *old;
 	struct gofer_answer a = {.data = kmalloc(MAX(len, (size_t)1)), .len = len, .fd = -1};
@@ -284,10 +285,11 @@ static void keep_listing(const struct lower_tree *tree, const char *path, size_t
 	k->tree = tree;
 	k->hash = hash(path, path_len);
 	k->bytes = len;
+	k->guessed = guessed;
 	list_add_tail(&lower_kept, &k->link);
 	nkept++;
 	kept_bytes += len;
-	list_window.sent++;
+	list_window.sent += guessed;
 	while (nkept > KEPT_MAX || kept_bytes > KEPT_BYTES)
 		lower_dir_free(kept_remove(list_first(&lower_kept, struct kept_listing, link)));
 	return;
@@ -310,7 +312,19 @@ static void take_listings(void *arg, const uint8_t *data, size_t len)
 	size_t pos = 0;
 
 	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
-		keep_listing(lc->tree, path, d->path_len, records, d->len, lc->bare);
+		keep_listing(lc->tree, path, d->path_len, records, d->len, lc->bare, true);
+}
+
+void lower_take_small(void *arg, const uint8_t *data, size_t len)
+{
+	const struct lower_tree *tree = arg;
+	const struct gofer_dir *d;
+	const uint8_t *records;
+	const char *path;
+	size_t pos = 0;
+
+	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
+		keep_listing(tree, path, d->path_len, records, d->len, true, false);
 }
 
 /* What was learned of dir name by name gives way to the listing ld, which is taken. What came along with it counts from now on. */
@@ -332,11 +346,21 @@ static void install(struct mem_node *dir, struct lower_dir *ld)
 			ld->state[at] = HIDDEN;
 			ld->nseen--;
 		}
-		if (old->state[i] != ABSENT && r->target_len == 0 && !(r->flags & GOFER_BARE))
-			(void)!lower_dir_fill(ld, (uint32_t)at, r); /* in place: that can't fail */
+		if (old->state[i] != ABSENT && !(r->flags & GOFER_BARE))
+			(void)!lower_dir_fill(ld, (uint32_t)at, r); /* in place; or it stays bare where there is no memory for a target */
 	}
 	dir->dir.lower = ld;
 	lower_dir_free(old);
+}
+
+static const struct kept_listing *first_guessed(void)
+{
+	const struct kept_listing *k;
+
+	list_for_each(k, &lower_kept, link)
+		if (k->guessed)
+			return k;
+	return NULL;
 }
 
 bool lower_listed(struct mem_node *dir)
@@ -348,8 +372,12 @@ bool lower_listed(struct mem_node *dir)
 	k = nkept != 0 ? lower_kept_find(mem_sb(dir->inode)->lower, dir->lower_path, strlen(dir->lower_path)) : NULL;
 	if (k == NULL)
 		return false;
+	if (!k->guessed) {
+		install(dir, kept_remove(k));
+		return true;
+	}
 	list_window.used++;
-	if (k == list_first(&lower_kept, struct kept_listing, link))
+	if (k == first_guessed())
 		disorder -= disorder != 0;
 	else
 		disorder = MIN(disorder + 2, 2 * DISORDER);
@@ -367,7 +395,8 @@ static bool wanted_along(struct mem_window *w)
 
 /*
  * The directories that a walk comes to behind dir and all below it: those that follow in its parent's listing, in the parent's
- * parent's, and so on; their paths, "//" between two, in a string to kfree. NULL: there are none, or memory is out.
+ * parent's, and so on, up to where somebody has read the listing, for there the walk began; their paths, "//" between two, in a
+ * string to kfree. NULL: there are none, or memory is out.
  */
 static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
 {
@@ -375,7 +404,7 @@ static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
 	char *paths = parent != NULL ? kmalloc(NEXT_BYTES) : NULL;
 
 	*len = 0;
-	for (; paths != NULL && parent != NULL && count != 0; dir = parent, parent = lower_listed_in(dir)) {
+	for (; paths != NULL && parent != NULL && parent->dir.lower->read && count != 0; dir = parent, parent = lower_listed_in(dir)) {
 		const struct lower_dir *ld = parent->dir.lower;
 		const char *slash = strrchr(dir->lower_path, '/'), *name = slash != NULL ? slash + 1 : dir->lower_path;
 		size_t above = strlen(parent->lower_path);
@@ -405,7 +434,7 @@ static char *next_dirs(struct mem_node *dir, unsigned count, size_t *len)
 	return paths;
 }
 
-int lower_list(struct task *task, struct mem_node *dir, bool attrs)
+int mem_lower_list(struct task *task, struct mem_node *dir)
 {
 	struct lower_tree *tree = mem_sb(dir->inode)->lower;
 	struct gofer_request req = {.op = GOFER_LIST};
@@ -416,9 +445,13 @@ int lower_list(struct task *task, struct mem_node *dir, bool attrs)
 	char *next;
 	int err;
 
-	if (dir->lower_path == NULL || lower_listed(dir))
+	if (dir->lower_path == NULL)
 		return 0;
-	lc.bare = !wanted_along(&lower_attr_window) && !attrs && tree->image == NULL;
+	if (lower_listed(dir)) {
+		dir->dir.lower->read = true;
+		return 0;
+	}
+	lc.bare = !wanted_along(&lower_attr_window) && tree->image == NULL;
 	req.flags = lc.bare ? GOFER_LIST_BARE : wanted_along(&lower_xattr_window) ? GOFER_LIST_XATTRS : 0;
 	/* Whoever reads one directory after another may be going through a tree. */
 	req.size = mem_window_next(&list_window) - 1;
@@ -430,6 +463,7 @@ int lower_list(struct task *task, struct mem_node *dir, bool attrs)
 	if (err != 0)
 		return err;
 	if (dir->dir.lower != NULL && dir->dir.lower->complete) { /* somebody else was faster */
+		dir->dir.lower->read = true;
 		gofer_answer_done(&a);
 		return 0;
 	}
@@ -437,11 +471,7 @@ int lower_list(struct task *task, struct mem_node *dir, bool attrs)
 	gofer_answer_done(&a);
 	if (ld == NULL)
 		return -LINUX_ENOMEM;
+	ld->read = true;
 	install(dir, ld);
 	return 0;
-}
-
-int mem_lower_list(struct task *task, struct mem_node *dir)
-{
-	return lower_list(task, dir, false);
 }

@@ -18,7 +18,11 @@ struct lower_dir {
 	uint32_t nslots;
 	uint32_t nseen;
 	uint32_t asked;
+	uint32_t reads;      /* requests for contents, READS_MAX at most are counted */
+	uint32_t fills;      /* requests for attributes of bare names, FILLS_MAX at most are counted */
 	bool complete;       /* every name of the lower directory is here */
+	bool read;           /* whole, by somebody: a listing can also have come with a missing name */
+	bool not_small;      /* a name was missing, and no listing came with the news */
 	bool unlistable;     /* it may be searched but not read: asked name by name for ever */
 };
 
@@ -45,8 +49,9 @@ void lower_dir_gone(struct lower_dir *ld, uint32_t i);
 int lower_dir_known(struct mem_node *dir);
 /* Is dir's listing complete, if need be by one that was kept? */
 bool lower_listed(struct mem_node *dir);
-/* mem_lower_list; attrs: because attributes of its files are wanted. */
-int lower_list(struct task *task, struct mem_node *dir, bool attrs) must_check;
+
+/* Keeps what came with GOFER_WALK_LIST; a gofer_take_fn, arg is the tree. */
+void lower_take_small(void *arg, const uint8_t *data, size_t len);
 
 /* Listings that came with others, of directories nobody has read yet: oldest first. They go when they are used, or by age. */
 struct kept_listing {
@@ -55,6 +60,7 @@ struct kept_listing {
 	struct lower_dir *ld;
 	uint32_t hash;
 	size_t bytes;
+	bool guessed; /* asked for because others were: how many is guessed by how many of them are used */
 	char path[];
 };
 extern struct list lower_kept;

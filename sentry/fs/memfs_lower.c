@@ -4,7 +4,8 @@
  *
  *	lookup --> known name? --> record --> live inode of that (device, number)? or a new one
  *	             |                \-> bare: ask for the rest (memfs_ahead.c)
- *	             \-> ask the gofer for it; after ASK_MAX such questions for the whole directory
+ *	             \-> ask the gofer for it; after ASK_MAX such questions for the whole directory, which comes at once
+ *	                 with the first name that is missing, if it is a small one
  *
  * The lower tree is taken as unchanging: whatever was learned stays true, absences too. Of a name that a listing told bare,
  * attributes are learned when somebody looks: if it has gone by then, it isn't there. A name that was removed or moved
@@ -325,9 +326,18 @@ static char *walk_names(const struct lookup_hint *hint, const char *name, size_t
 static int learn(struct mem_node *dir, const char *name, size_t len, const struct gofer_record *r)
 {
 	int err = lower_dir_known(dir);
+	int64_t at;
 
-	if (err != 0 || dir->dir.lower->complete || lower_dir_find(dir->dir.lower, name, len) >= 0)
+	if (err != 0)
 		return err;
+	at = lower_dir_find(dir->dir.lower, name, len);
+	if (at >= 0 && (lower_record(dir->dir.lower, (uint32_t)at)->flags & GOFER_BARE)) {
+		if (r != NULL)
+			return lower_dir_fill(dir->dir.lower, (uint32_t)at, r);
+		lower_dir_gone(dir->dir.lower, (uint32_t)at);
+	}
+	if (at >= 0 || dir->dir.lower->complete)
+		return 0;
 	if (r != NULL)
 		return lower_dir_add(dir->dir.lower, r, name, len, SEEN);
 	/* what a guest makes up isn't remembered without bound */
@@ -361,8 +371,90 @@ static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos
 		mem_content_put(mem_sb(n->inode)->lower->key, c, false);
 }
 
+/*
+ * Two habits of programs, guessed from what they did last: what is only looked at is opened right after (a PATH is searched
+ * before the program is executed, gcc asks whether a header is a link); what is small is mapped all the same (locales, caches of
+ * ld.so and iconv). Then contents come with the attributes, and a descriptor with the contents. -HABIT to HABIT, above 0: so it is.
+ */
+#define HABIT 2
+static int opened_after_look = 1, mapped_after_content;
+static uint64_t look_dev, look_ino; /* the file that was looked at last; 0: it was opened, or there is none */
+
+static void habit(int *h, bool yes)
+{
+	*h = yes ? MIN(*h + 1, HABIT) : MAX(*h - 1, -HABIT);
+}
+
+static void looked_at(const struct gofer_record *r)
+{
+	if (look_ino != 0)
+		habit(&opened_after_look, false);
+	look_dev = r->dev;
+	look_ino = r->ino;
+}
+
+/* Contents of n are wanted. */
+static void opened(const struct mem_node *n)
+{
+	if (look_ino == 0 || n->lower_ino != look_ino || n->lower_dev != look_dev)
+		return;
+	habit(&opened_after_look, true);
+	look_ino = 0;
+}
+
+static bool walk_opens(const struct lookup_hint *hint)
+{
+	return hint->open || opened_after_look > 0;
+}
+
+/* What a walk that ended in dir brought of the file with this record: its descriptor, or its contents, which stand at pos. */
+static void learn_file(struct mem_node *dir, const struct gofer_record *r, unsigned i, struct gofer_answer *a, size_t pos)
+{
+	char *path = join(dir->lower_path, gofer_record_name(r), r->name_len);
+	struct inode *inode;
+
+	if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
+		return; /* what was not learned will be asked for */
+	keep_ahead(i, inode);
+	adopt_fd(mem_node(inode), a);
+	learn_content(mem_node(inode), a, pos);
+}
+
+/* Is r a link to a name beside it, and is that to's? */
+static bool leads_to(const struct gofer_record *r, const struct gofer_record *to)
+{
+	return (r->mode & LINUX_S_IFMT) == LINUX_S_IFLNK && to->name_len != 0 && to->name_len == r->target_len &&
+	       memcmp(gofer_record_target(r), gofer_record_name(to), to->name_len) == 0;
+}
+
+/* The last record of a walk along names, r in dir, and those of what it leads to if it is a link. i: of keep_ahead. */
+static int learn_last(struct mem_node *dir, const struct gofer_record *r, unsigned i, bool open, struct gofer_answer *a, size_t pos)
+{
+	for (unsigned n = 0; n < GOFER_LINKS_MAX; n++) {
+		size_t next = pos;
+		const struct gofer_record *to = gofer_record_next(a, &next);
+		int err;
+
+		if (to == NULL || !leads_to(r, to))
+			break;
+		err = learn(dir, gofer_record_name(to), to->name_len, to);
+		if (err != 0)
+			return err;
+		r = to;
+		pos = next;
+	}
+	if ((r->mode & LINUX_S_IFMT) != LINUX_S_IFREG)
+		return 0;
+	if (!open)
+		looked_at(r);
+	/* Unless the name means something else here by now. */
+	if ((a->fd >= 0 || (a->flags & GOFER_REPLY_CONTENT)) && mem_lower_visible(dir, gofer_record_name(r), r->name_len))
+		learn_file(dir, r, i, a, pos);
+	return 0;
+}
+
 /* Enters the records of a walk along names below dir. */
-static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answer *a)
+static int learn_walk(struct mem_node *dir, const char *names, bool open, struct gofer_answer *a)
 {
 	const struct gofer_record *r;
 	size_t pos = 0;
@@ -380,19 +472,18 @@ static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answ
 			return -LINUX_EIO;
 		err = learn(dir, names, len, r);
 		names += len + (names[len] == '/');
+		if (err == 0 && *names == '\0')
+			return learn_last(dir, r, i, open, a, pos);
 		/* The way on needs the inode, unless the name means something else here by now. */
-		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len) || (*names == '\0' && a->fd < 0 && !(a->flags & GOFER_REPLY_CONTENT)))
+		if (err != 0 || !mem_lower_visible(dir, gofer_record_name(r), len))
 			break;
 		path = join(dir->lower_path, gofer_record_name(r), len);
 		if (path == NULL || inode_from(mem_sb(dir->inode), r, path, &inode) != 0)
 			break; /* what was not learned will be asked for */
 		keep_ahead(i, inode);
 		dir = mem_node(inode);
-		if (!inode_is_dir(inode)) {
-			adopt_fd(dir, a);
-			learn_content(dir, a, pos);
+		if (!inode_is_dir(inode))
 			break;
-		}
 	}
 	return err;
 }
@@ -400,7 +491,8 @@ static int learn_walk(struct mem_node *dir, const char *names, struct gofer_answ
 /* Asks for a name, and on the way for what the path says comes behind it. */
 static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint *hint, const char *name, size_t len)
 {
-	struct gofer_request req = {.op = GOFER_WALK, .flags = hint->open ? GOFER_WALK_OPEN : 0};
+	struct lower_tree *tree = mem_sb(dir->inode)->lower;
+	struct gofer_request req = {.op = GOFER_WALK, };
 	char *names = walk_names(hint, name, len);
 	struct gofer_answer a;
 	int err;
@@ -408,9 +500,20 @@ static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint
 	if (names == NULL)
 		return -LINUX_ENOMEM;
 	dir->dir.lower->asked++;
-	err = gofer_call(task, mem_sb(dir->inode)->lower, &req, dir->lower_path, names, strlen(names), &a);
+	if (dir->dir.lower->complete || tree->image != NULL)
+		;
+	else if (!dir->dir.lower->not_small)
+		req.flags |= dir->dir.lower->asked == 2 ? GOFER_WALK_HERE : GOFER_WALK_LIST;
+	if (tree->image == NULL)
+		req.flags |= GOFER_WALK_LINK;
+	if (walk_opens(hint))
+		req.flags |= GOFER_WALK_OPEN | (mapped_after_content > 0 ? GOFER_WALK_FD : 0);
+	err = gofer_call_take(task, tree, &req, dir->lower_path, names, strlen(names), lower_take_small, tree, &a);
 	if (err == 0) {
-		err = learn_walk(dir, names, &a);
+		/* Without a record it is missing here. */
+		if ((req.flags & GOFER_WALK_HERE) || ((a.flags & GOFER_REPLY_ABSENT) && a.count == 0))
+			dir->dir.lower->not_small = lower_kept_find(tree, dir->lower_path, strlen(dir->lower_path)) == NULL;
+		err = learn_walk(dir, names, hint->open, &a);
 		gofer_answer_done(&a);
 	}
 	kfree(names);
@@ -421,9 +524,8 @@ static int ask(struct task *task, struct mem_node *dir, const struct lookup_hint
 static int find_name(struct task *task, struct mem_node *dir, const char *name, size_t len, struct gofer_answer *a,
 		     const struct gofer_record **r)
 {
-	/* The hint is gone once this slept. */
-	bool open = vfs_lookup_hint.open && vfs_lookup_hint.rest != NULL &&
-		    vfs_lookup_hint.rest[strspn(vfs_lookup_hint.rest, "/")] == '\0';
+	struct lookup_hint hint = vfs_lookup_hint; /* is gone once this slept; the string it leads to isn't */
+	bool last = hint.rest == NULL || hint.rest[strspn(hint.rest, "/")] == '\0';
 	int64_t i;
 	int err;
 
@@ -432,8 +534,8 @@ static int find_name(struct task *task, struct mem_node *dir, const char *name, 
 		static const struct lookup_hint none;
 
 		if (dir->dir.lower->asked < ASK_MAX || dir->dir.lower->unlistable)
-			err = ask(task, dir, &vfs_lookup_hint, name, len);
-		else if (lower_list(task, dir, true) != 0)
+			err = ask(task, dir, &hint, name, len);
+		else if (mem_lower_list(task, dir) != 0)
 			err = ask(task, dir, &none, name, len);
 		else
 			err = 0;
@@ -455,7 +557,10 @@ static int find_name(struct task *task, struct mem_node *dir, const char *name, 
 			return 0;
 		}
 		if (tries == 0) {
-			err = lower_fill(task, dir, name, len, open, a);
+			/* The way on from a directory may be asked for at once. */
+			err = (found->mode & LINUX_S_IFMT) == LINUX_S_IFDIR && !last ?
+				      ask(task, dir, &hint, name, len) :
+				      lower_fill(task, dir, name, len, hint.open && hint.rest != NULL && last, a);
 			if (err != 0)
 				return err;
 		}
@@ -519,10 +624,14 @@ void mem_lower_trim(unsigned max)
 int mem_lower_open(struct task *task, struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
+	uint32_t len;
 	int fd;
 
 	if (mem_sb(n->inode)->lower->image != NULL)
 		return 0; /* all of it is in memory */
+	opened(n);
+	if (mem_content(n, &len) != NULL)
+		habit(&mapped_after_content, true);
 	if (d->lower_fd >= 0) {
 		list_move_tail(&open_files, &d->lower_link);
 		return 0;
@@ -551,8 +660,13 @@ int mem_lower_ready(struct task *task, struct mem_node *n)
 
 	if (mem_sb(n->inode)->lower->image != NULL)
 		return 0;
-	if (d->lower_fd >= 0 || mem_content(n, &len) != NULL)
-		return d->lower_fd >= 0 ? mem_lower_open(task, n) : 0;
+	opened(n);
+	if (mem_content(n, &len) != NULL) {
+		habit(&mapped_after_content, false);
+		return 0;
+	}
+	if (d->lower_fd >= 0)
+		return mem_lower_open(task, n);
 	if (d->lower_len <= GOFER_CONTENT_MAX && n->lower_path[0] != '\0') {
 		int err = lower_read(task, n, &a);
 

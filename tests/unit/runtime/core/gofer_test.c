@@ -275,10 +275,126 @@ static const char *records(int op, const char *path, const char *arg, uint32_t f
 	return text;
 }
 
+/* The listings that come with a walk, as "path> records" each, then "= records" of its answer, and whether it has contents and a
+ * descriptor. */
+static const char *walked(const char *path, const char *arg, uint32_t flags)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX] __attribute__((aligned(8)));
+	static char text[16384];
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct gofer_request q = {.op = GOFER_WALK, .root = (uint16_t)records_root, .flags = flags, .path_len = (uint32_t)strlen(path),
+				  .arg_len = (uint32_t)strlen(arg)};
+	struct gofer_reply reply;
+	size_t used = 0, end;
+	bool with_fd;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), path, q.path_len);
+	memcpy(message + sizeof(q) + q.path_len, arg, q.arg_len);
+	cr_assert_gt(send(sock, message, sizeof(q) + q.path_len + q.arg_len, 0), 0);
+	do {
+		struct iovec iov = {message, sizeof(message)};
+		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(sock, &msg, 0);
+		size_t pos = sizeof(reply);
+		struct gofer_dir d;
+
+		cr_assert_geq(n, (ssize_t)sizeof(reply));
+		memcpy(&reply, message, sizeof(reply));
+		cr_assert_eq(reply.err, 0);
+		end = (size_t)n;
+		with_fd = CMSG_FIRSTHDR(&msg) != NULL;
+		if (with_fd) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
+			close(got);
+		}
+		if (reply.flags & GOFER_REPLY_DIRS) {
+			cr_assert(reply.flags & GOFER_REPLY_MORE);
+			memcpy(&d, message + pos, sizeof(d));
+			used += (size_t)sprintf(text + used, "%.*s> ", (int)d.path_len, (char *)message + pos + sizeof(d));
+			pos += GOFER_DIR_SIZE(d.path_len);
+			cr_assert_eq(pos + d.len, end, "one directory");
+		} else {
+			used += (size_t)sprintf(text + used, "= ");
+		}
+		for (uint32_t i = 0; pos < end && ((reply.flags & GOFER_REPLY_DIRS) || i < reply.count); i++) {
+			struct gofer_record r;
+
+			memcpy(&r, message + pos, sizeof(r));
+			used += (size_t)sprintf(text + used, "%.*s:%u ", (int)r.name_len, (char *)message + pos + sizeof(r), r.flags);
+			cr_assert_lt(used, sizeof(text) - 300);
+			pos += GOFER_RECORD_SIZE(r.name_len, r.target_len);
+		}
+	} while (reply.flags & GOFER_REPLY_MORE);
+	sprintf(text + used, "%s%s", (reply.flags & GOFER_REPLY_CONTENT) ? "content " : "", with_fd ? "descriptor" : "");
+	return text;
+}
+
+Test(gofer, a_small_directory_comes_with_a_name_that_is_missing)
+{
+	const char *got;
+	char cmd[256];
+
+	cr_assert_str_eq(walked("", "d/nothing", 0), "= d:0 ");
+	cr_assert_str_eq(walked("", "d/nothing", GOFER_WALK_LIST), "d> f:4 = d:0 ");
+	cr_assert_str_eq(walked("", "d/f", GOFER_WALK_LIST), "= d:0 f:0 ");
+	cr_assert_str_eq(walked("d", "f", GOFER_WALK_HERE), "d> f:4 = f:0 ");
+	got = walked("", "hidden/f", GOFER_WALK_LIST);
+	cr_assert_eq(strncmp(got, "> ", 2), 0);
+	cr_assert_not_null(strstr(got, "d:4 "));
+	cr_assert_not_null(strstr(got, "out:4 "), "a link, without a look at it");
+	cr_assert_null(strstr(got, "hidden"));
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && for i in $(seq 1 600); do : >name-$i; done", dir);
+	cr_assert_eq(system(cmd), 0);
+	cr_assert_str_eq(walked("", "d/nothing", GOFER_WALK_LIST), "= d:0 ", "too large by now");
+	cr_assert_str_eq(walked("d", "f", GOFER_WALK_HERE), "= f:0 ");
+}
+
+Test(gofer, a_link_comes_with_what_it_leads_to_beside_it)
+{
+	char cmd[512];
+
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && ln -s f l1 && ln -s l1 l2 && ln -s l2 l3 && ln -s l3 l4 && ln -s nothing n && "
+		 "ln -s ../d/f up && ln -s .. parent && ln -s me me && ln -s %s/secret/f abs && ln -s ../hidden h && cd .. && ln -s hidden h && "
+		 "ln -s other o", dir, dir);
+	cr_assert_eq(system(cmd), 0);
+	cr_assert_str_eq(walked("d", "l1", 0), "= l1:0 ");
+	cr_assert_str_eq(walked("d", "l2", GOFER_WALK_LINK), "= l2:0 l1:0 f:0 ");
+	cr_assert_str_eq(walked("", "d/l2", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= d:0 l2:0 l1:0 f:0 content ");
+	cr_assert_str_eq(walked("", "d/l4", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= d:0 l4:0 l3:0 l2:0 l1:0 ");
+	cr_assert_str_eq(walked("d", "n", GOFER_WALK_LINK | GOFER_WALK_LIST), "= n:0 ", "a link that leads nowhere is there");
+	cr_assert_str_eq(walked("d", "up", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= up:0 ");
+	cr_assert_str_eq(walked("d", "parent", GOFER_WALK_LINK), "= parent:0 ");
+	cr_assert_str_eq(walked("d", "abs", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= abs:0 ");
+	cr_assert_str_eq(walked("d", "me", GOFER_WALK_LINK), "= me:0 me:0 me:0 me:0 ");
+	cr_assert_str_eq(walked("", "h", GOFER_WALK_LINK), "= h:0 ", "hidden by its path");
+	/* Hidden by what it is. */
+	also_hidden = "/hidden/f";
+	close(sock);
+	waitpid(child, NULL, 0);
+	serve();
+	cr_assert_str_eq(walked("", "o", GOFER_WALK_LINK | GOFER_WALK_OPEN), "= o:0 ");
+}
+
+Test(gofer, a_file_that_will_be_mapped_comes_with_contents_and_descriptor)
+{
+	cr_assert_str_eq(walked("d", "f", GOFER_WALK_OPEN), "= f:0 content ");
+	cr_assert_str_eq(walked("d", "f", GOFER_WALK_OPEN | GOFER_WALK_FD), "= f:0 content descriptor");
+	cr_assert_str_eq(walked("d", "f", GOFER_WALK_FD), "= f:0 ");
+	cr_assert_str_eq(walked("", "fifo", GOFER_WALK_OPEN | GOFER_WALK_FD), "= fifo:0 ");
+	cr_assert_str_eq(walked("", "out", GOFER_WALK_OPEN | GOFER_WALK_FD), "= out:0 ");
+}
+
 Test(gofer, a_bare_listing_looks_at_no_file)
 {
 	cr_assert_str_eq(records(GOFER_LIST, "d", "", 0), "f:f:0:7 ");
 	cr_assert_str_eq(records(GOFER_LIST, "d", "", GOFER_LIST_BARE), "f:f:4:0 ");
+	cr_assert_not_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "out:o:4:0"));
 	cr_assert_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "hidden:"));
 	cr_assert_not_null(strstr(records(GOFER_LIST, "", "", GOFER_LIST_BARE), "other:f:4:0"));
 	/* Hidden by what it is, it isn't there under its other name either. */
@@ -601,6 +717,8 @@ Test(gofer, a_directory_that_cannot_be_searched_tells_names)
 		cr_expect_not_null(strstr(got, "d:d:4:0 "), "%u: %s", flags, got);
 	}
 	cr_expect_eq(ask_as(GOFER_ATTRS, "names", "f", 0, 0, 0), -EACCES);
+	shell("mkdir only-x && echo 1 >only-x/f && chmod 711 only-x");
+	cr_expect_str_eq(walked("", "only-x/nothing", GOFER_WALK_LIST), "= only-x:0 ", "one that can't be read tells none");
 }
 
 /* Whether a file has any is told with its record, which ones by a request. */

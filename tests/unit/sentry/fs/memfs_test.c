@@ -622,6 +622,98 @@ Test(memfs, what_is_read_ahead_is_each_files_own)
 	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
 }
 
+/* Of a small directory in which a name was missing all is known; what is made below afterwards isn't there. */
+Test(memfs, a_missing_name_tells_of_a_small_directory)
+{
+	const char *host = fixture_dir();
+	struct kstat st;
+	char *text;
+
+	cr_assert_eq(sh("cd %s && mkdir -p s/sub/deep s/sub/gone large && echo 1 >s/f && echo deep >s/sub/deep/f && ln -s f s/l && ln -s sub s/ld && "
+			"for i in $(seq 1 600); do : >large/$i; done", host), 0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	cr_assert_eq(fx_stat("/s/nothing", &st), -LINUX_ENOENT);
+	cr_assert_eq(fx_stat("/large/nothing", &st), -LINUX_ENOENT);
+	cr_assert_eq(sh("cd %s && : >s/later && : >large/later", host), 0);
+	cr_assert_eq(fx_stat("/s/later", &st), -LINUX_ENOENT);
+	cr_assert_eq(fx_stat("/large/later", &st), 0, "that one is asked name by name");
+	/* What was told bare is what it is, whichever way one comes to it. */
+	text = fx_read_file("/s/ld/deep/f");
+	cr_assert_str_eq(text, "deep\n");
+	free(text);
+	text = fx_read_file("/s/l");
+	cr_assert_str_eq(text, "1\n");
+	free(text);
+	cr_assert_eq(fx_stat("/s/sub", &st), 0);
+	cr_assert_eq(st.mode & LINUX_S_IFMT, LINUX_S_IFDIR);
+	cr_assert_geq(st.nlink, 2U);
+	cr_assert_eq(fx_stat("/s/l", &st), 0);
+	cr_assert_eq(st.size, 1);
+	text = fx_list("/s");
+	cr_assert_null(strstr(text, "later"));
+	free(text);
+	/* A directory that was told and has gone before anybody looked. */
+	cr_assert_eq(fx_stat("/s/sub/nothing", &st), -LINUX_ENOENT);
+	cr_assert_eq(sh("rm -r %s/s/sub/gone", host), 0);
+	dentry_trim();
+	cr_assert_eq(fx_stat("/s/sub/gone/f", &st), -LINUX_ENOENT);
+}
+
+/* What came with a link is what it leads to, and no more: what was removed or made here stands before it. */
+Test(memfs, what_a_link_leads_to_comes_with_it)
+{
+	const char *host = fixture_dir();
+	struct kstat st;
+	char *text;
+
+	cr_assert_eq(sh("cd %s && mkdir d e && for i in d e; do echo 1 >$i/f && ln -s f $i/l1 && ln -s l1 $i/l2; done && ln -s gone e/l3",
+			host), 0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	text = fx_read_file("/d/l2");
+	cr_assert_str_eq(text, "1\n");
+	free(text);
+	cr_assert_eq(sh("rm %s/d/f", host), 0);
+	cr_assert_eq(fx_stat("/d/f", &st), 0, "known since the link was asked for");
+	cr_assert_eq(st.size, 2);
+	/* In e the file is another one by the time the link is asked for. */
+	cr_assert_eq(vfs_unlink(boot, LINUX_AT_FDCWD, "/e/f"), 0);
+	cr_assert_null(fx_read_file("/e/l2"));
+	cr_assert_eq(fx_write_file("/e/f", "mine"), 0);
+	text = fx_read_file("/e/l2");
+	cr_assert_str_eq(text, "mine");
+	free(text);
+	cr_assert_null(fx_read_file("/e/l3"));
+}
+
+/* Whoever opens what he has looked at gets the contents of that moment; whoever doesn't, of the moment he opens it. */
+Test(memfs, contents_come_with_a_look_where_that_is_the_habit)
+{
+	const char *host = fixture_dir();
+	struct kstat st;
+	char *text;
+
+	cr_assert_eq(sh("cd %s && for i in a b c d e f; do mkdir $i && echo old >$i/f; done", host), 0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	cr_assert_eq(fx_stat("/a/f", &st), 0);
+	cr_assert_eq(sh("echo new >%s/a/f", host), 0);
+	text = fx_read_file("/a/f");
+	cr_assert_str_eq(text, "old\n");
+	free(text);
+	for (const char *p = "bcde"; *p != '\0'; p++) {
+		char path[] = {'/', *p, '/', 'f', '\0'};
+
+		cr_assert_eq(fx_stat(path, &st), 0);
+	}
+	cr_assert_eq(fx_stat("/f/f", &st), 0);
+	cr_assert_eq(sh("echo new >%s/f/f", host), 0);
+	text = fx_read_file("/f/f");
+	cr_assert_str_eq(text, "new\n");
+	free(text);
+}
+
 /* A listing tells names and types; what else there is to know is asked for when somebody looks. */
 Test(memfs, what_a_listing_left_out_is_told_when_asked)
 {
