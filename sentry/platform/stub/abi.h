@@ -184,6 +184,9 @@ struct gate_seg {
 	uint32_t flags, pad;
 };
 
+/* A segment of so many bytes goes past the caches of the CPU that writes it, while the sentry polls on one that is far: gate_copy.c. */
+#define GATE_AWAY_MIN 3072U
+
 /*
  * A stream: bytes of a call too large to lie in the box at once, carried in pieces through a ring of places at the end of the
  * data, while the sentry polls. Piece number n (counted on from stream_first, over all streams) is in place and line n %
@@ -362,6 +365,7 @@ struct gate_ro {
 	 */
 	uint32_t futex_seq;
 	uint32_t locked; /* so many address spaces have locked memory: MADV_DONTNEED must look at it */
+	uint32_t far;       /* the CPUs of sentry and guest share no cache: GATE_AWAY_MIN */
 	uint32_t attach_fd; /* 1 + the number at which a new process finds its mailbox's descriptor; 0: it asks by STUB_HELLO */
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));
