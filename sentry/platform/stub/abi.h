@@ -196,7 +196,7 @@ struct gate_seg {
 #define GATE_PIECES 4U
 #define GATE_PIECE_MAX 16384U
 #define GATE_STREAM_AT (MAILBOX_SIZE - GATE_PIECES * GATE_PIECE_MAX) /* in the mailbox */
-#define GATE_STREAM_MIN 16384U /* what goes this way rather than as a segment */
+#define GATE_STREAM_MIN 32768U /* what goes this way rather than as a segment */
 
 struct gate_piece {
 	uint64_t addr; /* in the guest */

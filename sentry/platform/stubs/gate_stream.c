@@ -133,7 +133,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 
 	if (!gate_may_stream(pt))
 		return 0;
-	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
+	size = (uint32_t)MIN(MAX(len / 2 & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
 	box->stream_first = first;
 	box->broken = 0;
 	__atomic_store_n(&box->carried, first, __ATOMIC_RELEASE);
