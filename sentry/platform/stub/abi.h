@@ -298,6 +298,7 @@ enum gate_seg_kind {
 	GATE_IOV_IN,  /* args[len] iovecs at args[ptr], whose bytes are read */
 	GATE_IOV_OUT, /* whose bytes are written */
 	GATE_FUTEX_TIME, /* as GATE_IN, if the futex operation in args[1] takes a time */
+	GATE_FLOCK, /* fcntl's lock, if the command in args[1] takes one: GATE_IN or GATE_INOUT */
 	GATE_FUTEX_WORD, /* as GATE_IN, if it compares the word and sleeps; see futex_seq */
 };
 #define GATE_NO_LEN 0xff
@@ -328,6 +329,23 @@ struct gate_spec {
 #define GATE_LOWEST 0x10000UL /* nothing is mapped below: NULL and small numbers cost no fault */
 #define GATE_STRING_MAX 4096U
 
+/* fcntl's commands that take a struct flock. */
+static inline unsigned gate_flock_kind(uint32_t cmd)
+{
+	switch (cmd) {
+	case 5:  /* F_GETLK */
+	case 36: /* F_OFD_GETLK */
+		return GATE_INOUT;
+	case 6: /* F_SETLK, F_SETLKW */
+	case 7:
+	case 37: /* F_OFD_SETLK, F_OFD_SETLKW */
+	case 38:
+		return GATE_IN;
+	default:
+		return GATE_NONE;
+	}
+}
+
 /* The call's i-th segment, which begins at *addr and has *len bytes (a path: is to be looked for). Its kind; GATE_NONE: there is
  * none. The shim fills what this says, and the sentry knows from it what has been filled, without being told. */
 static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, const uint64_t *args, uint64_t *addr, uint64_t *len)
@@ -341,6 +359,8 @@ static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, c
 	if (*addr < GATE_LOWEST || count > GATE_DATA_SIZE)
 		return GATE_NONE;
 	*len = kind == GATE_FDSET ? (count + 63) / 64 * 8 : spec->segs[i].size * count;
+	if (kind == GATE_FLOCK)
+		kind = gate_flock_kind((uint32_t)args[1]);
 	if (kind == GATE_PATH)
 		return kind;
 	return *len != 0 && *len <= GATE_DATA_SIZE ? kind : GATE_NONE;

@@ -12,11 +12,15 @@
  */
 #include "sentry/platform/stubs/gate.h"
 
+#include "sentry/abi/fs.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
 
 #include <string.h>
 #include <sys/syscall.h>
+
+_Static_assert(LINUX_F_GETLK == 5 && LINUX_F_SETLKW == 7 && LINUX_F_OFD_SETLKW == 38 && sizeof(struct linux_flock) == 32,
+	       "gate_flock_kind and the segment's size are right");
 
 struct seg_word {
 	const char *word;
@@ -42,6 +46,7 @@ static const struct seg_word words[] = {
 	WORD("sigset", GATE_IN, 8, false),
 	WORD("sigaction", GATE_IN, 32, false),
 	WORD("rlimit", GATE_IN, 16, false),
+	WORD("fcntlarg", GATE_FLOCK, 32, false),
 	WORD("pollfds", GATE_INOUT, 8, true),
 	WORD("fdset", GATE_FDSET, 0, true),
 	WORD("epoll_event", GATE_IN, 12, false),
