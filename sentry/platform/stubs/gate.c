@@ -82,6 +82,7 @@ int gate_boot(void)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		goto fail;
 	gate_ro->asleep = 1;
+	gate_ro->far = 1; /* until it is known */
 	gate_ro->futex_trial = 1;
 	spinning_is(false);
 	stubs_fpstate_clean(gate_ro->clean_fp);
@@ -1001,7 +1002,7 @@ static bool scan(void)
 		poll_state.running += gate_nringers;
 		waited = delay(pt);
 		poll_state.waited += waited;
-		gate_distance(pt, waited);
+		gate_distance(pt, waited, poll_state.ticks_us);
 		if (!take(pt))
 			proc_kill(pt->proc);
 		found = true;

@@ -62,9 +62,9 @@ void gate_copy(void *to, const void *from, size_t len);
 void gate_copy_near(void *to, const void *from, size_t len);
 /* The same past the caches, for the other CPU. dst is a multiple of 16. */
 void gate_copy_away(char *dst, const char *src, size_t len);
-/* The thread's last answer was on its way for so many ticks, to the shim and back. */
-void gate_distance(const struct platform_thread *pt, uint64_t ticks);
-/* Whether a segment of GATE_AWAY_MIN and more goes past the caches. Asked for each: a false has consequences for what is measured. */
+/* The thread's last answer was on its way for so many ticks (us: of a microsecond), to the shim and back. */
+void gate_distance(const struct platform_thread *pt, uint64_t ticks, uint64_t us);
+/* Whether a segment of GATE_AWAY_MIN and more goes past the caches. Asked for each: what doesn't has no say in it. */
 bool gate_far(struct platform_thread *pt);
 
 /* A stream's shim didn't carry: its CPU is needed for something else. */

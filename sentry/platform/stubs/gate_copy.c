@@ -46,11 +46,11 @@ static void publish(void)
 	gate_ro->far = !distance.near || distance.tries != 0;
 }
 
-void gate_distance(const struct platform_thread *pt, uint64_t ticks)
+void gate_distance(const struct platform_thread *pt, uint64_t ticks, uint64_t us)
 {
 	if (pt->plain || ticks == 0) /* 0: it has slept */
 		return;
-	if (ticks * 1000 > FAR_NS * gate_ticks_us())
+	if (ticks * 1000 > FAR_NS * us)
 		distance.votes += distance.votes < VOTES;
 	else
 		distance.votes -= distance.votes > 0;
