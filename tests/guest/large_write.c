@@ -4,36 +4,14 @@
  * don't mix; signals, a file that is cut and a buffer that goes away change nothing else.
  * covers: write pwrite64 writev pwritev read pread64 ftruncate
  */
-#include "t.h"
+#include "large.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
-
-#define SIZE (1 << 20)
-#define TIMES 80 /* as many as it takes until calls are carried by the gate, and some */
-
-static uint8_t pattern(size_t i, unsigned salt)
-{
-	return (uint8_t)(i * 11 + i / 4096 + salt);
-}
-
-static void fill(uint8_t *p, size_t n, unsigned salt)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = pattern(i, salt);
-}
-
-static bool is(const uint8_t *p, size_t from, size_t n, unsigned salt)
-{
-	for (size_t i = 0; i < n; i++)
-		if (p[i] != pattern(from + i, salt))
-			return false;
-	return true;
-}
 
 static bool all(const uint8_t *p, size_t n, uint8_t byte)
 {
@@ -41,14 +19,6 @@ static bool all(const uint8_t *p, size_t n, uint8_t byte)
 		if (p[i] != byte)
 			return false;
 	return true;
-}
-
-static uint8_t *buffer(void)
-{
-	void *p = mmap(NULL, 4 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	CHECK(p != MAP_FAILED);
-	return p;
 }
 
 static int file(const char *name)
@@ -59,7 +29,7 @@ static int file(const char *name)
 
 TEST_ALONE(every_size_and_place)
 {
-	static const size_t sizes[] = {1, 4096, 8191, 16383, 16384, 16385, 20000, 65536, 65537, 100001, 262144, 262145, 700003, SIZE};
+	static const size_t sizes[] = {1, 3071, 3072, 4096, 8191, 16384, 16385, 20000, 32767, 32768, 32769, 65536, 65537, 100001, 262144, 262145, 700003, SIZE};
 	uint8_t *b = buffer(), *back = buffer();
 	int fd = file("f");
 
@@ -307,21 +277,6 @@ TEST_ALONE(pipes_and_sockets)
 	}
 }
 
-/* The registers that a copy may borrow. */
-static ssize_t pwrite_with_vectors(int fd, const void *p, size_t n, const uint8_t in[64], uint8_t out[64])
-{
-	register long r10 __asm__("r10") = 0;
-	long ret;
-
-	__asm__ volatile("movups (%[in]),%%xmm0\n\tmovups 16(%[in]),%%xmm1\n\tmovups 32(%[in]),%%xmm2\n\tmovups 48(%[in]),%%xmm3\n\t"
-			 "mov $18,%%eax\n\tsyscall\n\tcmp $-4096,%%rax\n\t"
-			 "movups %%xmm0,(%[out])\n\tmovups %%xmm1,16(%[out])\n\tmovups %%xmm2,32(%[out])\n\tmovups %%xmm3,48(%[out])\n\t"
-			 : "=a"(ret)
-			 : [in] "r"(in), [out] "r"(out), "D"(fd), "S"(p), "d"(n), "r"(r10)
-			 : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "cc");
-	return ret;
-}
-
 TEST_ALONE(vector_registers_stay)
 {
 	uint8_t *b = buffer(), in[64], out[64];
@@ -333,7 +288,7 @@ TEST_ALONE(vector_registers_stay)
 		/* Also where the copy faults in the middle. */
 		if (i == 2 * TIMES)
 			CHECK_OK(mprotect(b + SIZE / 2, SIZE, PROT_NONE));
-		CHECK_EQ(pwrite_with_vectors(fd, b, SIZE, in, out), i < 2 * TIMES ? SIZE : SIZE / 2);
+		CHECK_EQ(call_with_vectors(SYS_pwrite64, fd, b, SIZE, in, out), i < 2 * TIMES ? SIZE : SIZE / 2);
 		CHECK_MEM(out, in, sizeof(in));
 	}
 }

@@ -6,6 +6,7 @@
 #include "t.h"
 
 #include <sys/file.h>
+#include <sys/mman.h>
 
 static int lock(int fd, int command, int type, off_t start, off_t length)
 {
@@ -273,6 +274,41 @@ TEST(flock_and_process_locks_do_not_see_each_other)
 
 	CHECK_OK(flock(a, LOCK_EX));
 	CHECK_OK(lock(b, F_OFD_SETLK, F_WRLCK, 0, 0));
+	close(a);
+	close(b);
+}
+
+/* Often enough from one place that the lock comes along with the call: other commands' arguments are no addresses. */
+TEST_ALONE(locks_by_calls_that_come_often)
+{
+	int a = new_file(), b = MUST(open("f", O_RDWR));
+	char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct flock *last = (struct flock *)(edge + 4096 - sizeof(*last)), l;
+
+	CHECK(edge != MAP_FAILED);
+	CHECK_OK(mprotect(edge + 4096, 4096, PROT_NONE));
+	for (int i = 0; i < 300; i++) {
+		CHECK_OK(lock(a, F_OFD_SETLK, F_WRLCK, i, 10));
+		CHECK_ERR(lock(b, F_OFD_SETLK, F_RDLCK, i + 9, 5), EAGAIN);
+		CHECK_EQ(hindrance(b, F_OFD_GETLK, F_WRLCK, 0, 0, &l), F_WRLCK);
+		CHECK_EQ(l.l_start, i);
+		CHECK_EQ(l.l_len, 10);
+		CHECK_EQ(hindrance(b, F_OFD_GETLK, F_WRLCK, i + 10, 0, &l), F_UNLCK);
+		*last = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = i + 10};
+		CHECK_OK(fcntl(b, F_OFD_SETLK, last));
+		CHECK_ERR(fcntl(b, F_OFD_SETLK, (char *)last + 1), EFAULT);
+		CHECK_ERR(fcntl(b, F_OFD_GETLK, (char *)last + 8), EFAULT);
+		CHECK_ERR(fcntl(b, F_SETLK, t_bad), EFAULT);
+		CHECK_ERR(fcntl(b, F_GETLK, t_null), EFAULT);
+		/* What was asked can't be told. */
+		CHECK_OK(mprotect(edge, 4096, PROT_READ));
+		CHECK_ERR(fcntl(a, F_OFD_GETLK, last), EFAULT);
+		CHECK_OK(mprotect(edge, 4096, PROT_READ | PROT_WRITE));
+		CHECK_EQ(fcntl(a, F_GETFD, edge), 0);
+		CHECK_ERR(fcntl(a, F_DUPFD, 0x7fffffff), EINVAL);
+		CHECK_OK(lock(b, F_OFD_SETLK, F_UNLCK, 0, 0));
+		CHECK_OK(lock(a, F_OFD_SETLK, F_UNLCK, 0, 0));
+	}
 	close(a);
 	close(b);
 }

@@ -184,6 +184,9 @@ struct gate_seg {
 	uint32_t flags, pad;
 };
 
+/* A segment of so many bytes goes past the caches of the CPU that writes it, while the sentry polls on one that is far: gate_copy.c. */
+#define GATE_AWAY_MIN 3072U
+
 /*
  * A stream: bytes of a call too large to lie in the box at once, carried in pieces through a ring of places at the end of the
  * data, while the sentry polls. Piece number n (counted on from stream_first, over all streams) is in place and line n %
@@ -193,7 +196,7 @@ struct gate_seg {
 #define GATE_PIECES 4U
 #define GATE_PIECE_MAX 16384U
 #define GATE_STREAM_AT (MAILBOX_SIZE - GATE_PIECES * GATE_PIECE_MAX) /* in the mailbox */
-#define GATE_STREAM_MIN 16384U /* what goes this way rather than as a segment */
+#define GATE_STREAM_MIN 32768U /* what goes this way rather than as a segment */
 
 struct gate_piece {
 	uint64_t addr; /* in the guest */
@@ -406,6 +409,7 @@ struct gate_ro {
 	 */
 	uint32_t futex_seq;
 	uint32_t locked; /* so many address spaces have locked memory: MADV_DONTNEED must look at it */
+	uint32_t far;       /* the CPUs of sentry and guest share no cache: GATE_AWAY_MIN */
 	uint32_t attach_fd; /* 1 + the number at which a new process finds its mailbox's descriptor; 0: it asks by STUB_HELLO */
 	uint8_t clean_fp[576] __attribute__((aligned(64))); /* an XSAVE image of nothing, what a signal's handler begins with */
 	struct gate_spec spec[GATE_MAX_NR] __attribute__((aligned(64)));

@@ -83,6 +83,7 @@ int gate_boot(void)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		goto fail;
 	gate_ro->asleep = 1;
+	gate_ro->far = 1; /* until it is known */
 	gate_ro->futex_trial = 1;
 	spinning_is(false);
 	stubs_fpstate_clean(gate_ro->clean_fp);
@@ -186,7 +187,7 @@ static bool take(struct platform_thread *pt)
 	pt->taken_at = __builtin_ia32_rdtsc();
 	if (pt->bell_rung)
 		bell_heard(pt);
-	pt->stream_off = pt->in_turn = false;
+	pt->stream_off = pt->in_turn = pt->plain = false;
 	/* Its exit from the shim looks for this; until then nothing is overdue. */
 	if (pt->kicked) {
 		ktimer_cancel(&pt->kick_timer);
@@ -520,10 +521,12 @@ bool gate_copy_in(struct task *task, void *dst, uint64_t addr, size_t len)
 		s = find_in(pt, addr, len, GATE_SEG_LATER);
 		return s != NULL && gate_fetch(pt, dst, addr, len, s->len - (addr - s->addr));
 	}
+	if (s->len >= GATE_AWAY_MIN)
+		gate_far(pt); /* the shim has looked as well */
 	if (len < LARGE_COPY)
 		memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	else
-		gate_copy(dst, data_of(pt) + s->off + (addr - s->addr), len);
+		gate_copy_near(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	return true;
 }
 
@@ -543,6 +546,12 @@ int64_t gate_copy_string(struct task *task, char *dst, uint64_t addr, size_t siz
 	memcpy(dst, data_of(pt) + s->off + (addr - s->addr), len);
 	nul = memchr(dst, '\0', len);
 	return nul != NULL ? nul - dst : -1;
+}
+
+/* Bytes of a segment that the other CPU reads better if they aren't in this one's caches. */
+static bool goes_away(struct platform_thread *pt, size_t len)
+{
+	return len >= GATE_AWAY_MIN && gate_polls() && (len >= GATE_STREAM_MIN || gate_far(pt));
 }
 
 bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len)
@@ -572,8 +581,8 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		}
 		if (len < LARGE_COPY)
 			memcpy(data_of(pt) + pt->data_used, src, len);
-		else if (s->len >= GATE_STREAM_MIN && gate_polls() && (uintptr_t)(data_of(pt) + pt->data_used) % 16 == 0)
-			gate_copy_away(data_of(pt) + pt->data_used, src, len); /* small parts of a large read, as of a pipe */
+		else if (goes_away(pt, s->len) && (uintptr_t)(data_of(pt) + pt->data_used) % 16 == 0)
+			gate_copy_away(data_of(pt) + pt->data_used, src, len); /* or small parts of a large read, as of a pipe */
 		else
 			gate_copy(data_of(pt) + pt->data_used, src, len);
 		pt->data_used += (uint32_t)len;
@@ -1044,6 +1053,7 @@ static uint64_t delay(const struct platform_thread *pt)
 static bool scan(void)
 {
 	struct platform_thread *pt, *tmp;
+	uint64_t waited;
 	bool found = false;
 
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
@@ -1052,7 +1062,9 @@ static bool scan(void)
 		poll_state.calls++;
 		poll_state.total++;
 		poll_state.running += gate_nringers;
-		poll_state.waited += delay(pt);
+		waited = delay(pt);
+		poll_state.waited += waited;
+		gate_distance(pt, waited, poll_state.ticks_us);
 		if (!take(pt))
 			proc_kill(pt->proc);
 		found = true;

@@ -55,10 +55,18 @@ bool gate_may_stream(const struct platform_thread *pt);
 bool gate_fetch(struct platform_thread *pt, void *dst, uint64_t addr, size_t len, uint64_t there);
 /* The call writes, or was flushed. */
 void gate_fetched_old(const struct platform_thread *pt);
-/* memcpy for guests' bytes; see there. */
+
+/* gate_copy.c: memcpy for guests' bytes. */
 void gate_copy(void *to, const void *from, size_t len);
+/* The same of what the other CPU has written. */
+void gate_copy_near(void *to, const void *from, size_t len);
 /* The same past the caches, for the other CPU. dst is a multiple of 16. */
 void gate_copy_away(char *dst, const char *src, size_t len);
+/* The thread's last answer was on its way for so many ticks (us: of a microsecond), to the shim and back. */
+void gate_distance(const struct platform_thread *pt, uint64_t ticks, uint64_t us);
+/* Whether a segment of GATE_AWAY_MIN and more goes past the caches. Asked for each: what doesn't has no say in it. */
+bool gate_far(struct platform_thread *pt);
+
 /* A stream's shim didn't carry: its CPU is needed for something else. */
 void gate_stalled(struct platform_thread *pt);
 /* No line of the box's asks for a piece any more: neither a stream that stalled nor the last thread that had the mailbox. */

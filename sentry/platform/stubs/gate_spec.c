@@ -13,11 +13,15 @@
  */
 #include "sentry/platform/stubs/gate.h"
 
+#include "sentry/abi/fs.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
 
 #include <string.h>
 #include <sys/syscall.h>
+
+_Static_assert(LINUX_F_GETLK == 5 && LINUX_F_SETLKW == 7 && LINUX_F_OFD_SETLKW == 38 && sizeof(struct linux_flock) == 32,
+	       "gate_command_seg and the segment's size are right");
 
 struct seg_word {
 	const char *word;

@@ -34,48 +34,11 @@
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stubs/stubs.h"
 
-#include <emmintrin.h>
 #include <string.h>
 
 #define FETCHED (64 * KiB)
 #define STALL_US 20U /* no piece has been carried for so long */
 #define TOTAL_US 60U /* waits of a stream, and a microsecond for each 4 KiB */
-
-void gate_copy_away(char *dst, const char *src, size_t len)
-{
-	for (; len >= 64; len -= 64, dst += 64, src += 64) {
-		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
-		__m128i c = _mm_loadu_si128((const __m128i_u *)(src + 32)), d = _mm_loadu_si128((const __m128i_u *)(src + 48));
-
-		_mm_stream_si128((__m128i *)(void *)dst, a);
-		_mm_stream_si128((__m128i *)(void *)(dst + 16), b);
-		_mm_stream_si128((__m128i *)(void *)(dst + 32), c);
-		_mm_stream_si128((__m128i *)(void *)(dst + 48), d);
-	}
-	memcpy(dst, src, len);
-	_mm_sfence();
-}
-
-/*
- * Through the caches, but not by the string instruction that the C library's memcpy is: some processors carry that out byte by
- * byte where the low bits of both addresses are nearly the same, and both ends of ours begin pages, or nearly.
- */
-void gate_copy(void *to, const void *from, size_t len)
-{
-	char *dst = to;
-	const char *src = from;
-
-	for (; len >= 64; len -= 64, dst += 64, src += 64) {
-		__m128i a = _mm_loadu_si128((const __m128i_u *)src), b = _mm_loadu_si128((const __m128i_u *)(src + 16));
-		__m128i c = _mm_loadu_si128((const __m128i_u *)(src + 32)), d = _mm_loadu_si128((const __m128i_u *)(src + 48));
-
-		_mm_storeu_si128((__m128i_u *)dst, a);
-		_mm_storeu_si128((__m128i_u *)(dst + 16), b);
-		_mm_storeu_si128((__m128i_u *)(dst + 32), c);
-		_mm_storeu_si128((__m128i_u *)(dst + 48), d);
-	}
-	memcpy(dst, src, len);
-}
 
 /* A place in vec, and what is done there. */
 struct cursor {
@@ -101,7 +64,7 @@ static void move(struct cursor *c, char *place, size_t len, bool out)
 		if (out && (uintptr_t)place % 16 == 0)
 			gate_copy_away(place, at, n);
 		else
-			gate_copy(out ? place : at, out ? at : place, n);
+			(out ? gate_copy : gate_copy_near)(out ? place : at, out ? at : place, n);
 		c->off += n;
 		place += n;
 		len -= n;
@@ -170,7 +133,7 @@ size_t gate_stream(struct platform_thread *pt, bool out, uint64_t addr, const st
 
 	if (!gate_may_stream(pt))
 		return 0;
-	size = (uint32_t)MIN(MAX(len / GATE_PIECES & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
+	size = (uint32_t)MIN(MAX(len / 2 & ~(size_t)1023, (size_t)2048), (size_t)GATE_PIECE_MAX);
 	box->stream_first = first;
 	box->broken = 0;
 	__atomic_store_n(&box->carried, first, __ATOMIC_RELEASE);

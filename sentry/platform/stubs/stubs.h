@@ -160,6 +160,7 @@ struct platform_thread {
 	uint32_t nsegs, nouts, data_used;
 	uint32_t stream_next;       /* number of the next piece: gate_stream.c */
 	bool stream_off;            /* no stream any more for the call in hand */
+	bool plain; /* bytes of the call in hand went through the caches, which its answer waits for: gate_copy.c */
 };
 
 /* How long a thread may take to answer a kick, or a new one to appear: then it is taken for hostile. */
