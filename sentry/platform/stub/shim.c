@@ -53,6 +53,12 @@ static inline uint64_t tsc_cpu(uint32_t *cpu)
 	return (uint64_t)hi << 32 | lo;
 }
 
+/* Half the price of the other: instructions around it don't wait. */
+static inline uint64_t tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
 /* ---- segments ---- */
 
 struct fill {
@@ -473,8 +479,12 @@ uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 	uint32_t cpu, spin, state = GATE_REQUEST;
 
 	box->asked = (ip & ((1UL << GATE_IP_BITS) - 1)) | (waited < 0xffff ? waited : 0xffff) << GATE_IP_BITS;
-	begin = tsc_cpu(&cpu);
-	__atomic_exchange_n(&box->state, GATE_REQUEST, __ATOMIC_SEQ_CST);
+	/*
+	 * A store, not an exchange: the look at `asleep` may be older than it then. Who begins to sleep just now is woken by the
+	 * doorbell call when patience ends. The time is read while the line is on its way.
+	 */
+	__atomic_store_n(&box->state, GATE_REQUEST, __ATOMIC_RELEASE);
+	begin = tsc();
 	if (!ro->asleep) {
 		spin = ro->spin;
 		for (;;) {
@@ -483,7 +493,7 @@ uint32_t stub_ring(struct gate_box *box, uint64_t ip)
 			for (int i = 0; i < 8; i++) {
 				state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
 				if (GATE_STATE(state) == GATE_DONE) {
-					box->waited = tsc_cpu(&cpu) - begin;
+					box->waited = tsc() - begin;
 					run_errand(box);
 					return state;
 				}

@@ -174,15 +174,15 @@ static void futex_gone(const struct platform_thread *pt);
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
  * the guest can forge a ring for one that is somewhere else; it then believes to be served where it isn't, and what it does
- * of itself meanwhile breaks the protocol. False: it already has.
+ * of itself meanwhile breaks the protocol. False: it already has. now: in ticks, a moment ago.
  */
-static bool take(struct platform_thread *pt)
+static bool take(struct platform_thread *pt, uint64_t now)
 {
 	const volatile struct gate_box *box = box_of(pt);
 	uint32_t kind = box->kind, nr = box->nr;
 	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
-	pt->taken_at = __builtin_ia32_rdtsc();
+	pt->taken_at = now;
 	if (pt->bell_rung)
 		bell_heard(pt);
 	pt->stream_off = false;
@@ -280,7 +280,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 		waits(pt, c);
 		if (guest)
 			gave_up();
-		return take(pt);
+		return take(pt, __builtin_ia32_rdtsc());
 	}
 	if (pt->gate_waits)
 		return false;
@@ -347,10 +347,8 @@ static void done(struct platform_thread *pt, uint32_t word)
 {
 	uint32_t *state = &box_of(pt)->state;
 	bool asleep = false, given = false;
-	uint64_t now = __builtin_ia32_rdtsc();
+	uint64_t now;
 
-	pt->service = now - pt->taken_at;
-	served_at(now);
 	if (idle == pt)
 		idle = NULL;
 	if (errand.waker != NULL)
@@ -360,6 +358,11 @@ static void done(struct platform_thread *pt, uint32_t word)
 		asleep = __atomic_exchange_n(state, word, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
 	else
 		__atomic_store_n(state, word, __ATOMIC_RELEASE);
+	/* What the time costs nobody waits for, here. */
+	now = __builtin_ia32_rdtsc();
+	pt->service = now - pt->taken_at;
+	pt->resumed_at = now;
+	served_at(now);
 	if (asleep) {
 		gate_ro->bells[pt->bell]++; /* [0] is nobody's */
 		pt->bell_rung = pt->bell != 0;
@@ -740,7 +743,8 @@ static void publish_cpu(void)
 	uint32_t aux;
 
 	__builtin_ia32_rdtscp(&aux);
-	gate_ro->cpu = aux & 0xfff;
+	if (gate_ro->cpu != (aux & 0xfff)) /* the shims' copies of the line stay */
+		gate_ro->cpu = aux & 0xfff;
 }
 
 static uint64_t ticks_per_us(void)
@@ -978,8 +982,8 @@ static uint64_t delay(const struct platform_thread *pt)
 	return waited > pt->service ? MIN(waited - pt->service, 8 * SLOW_US * poll_state.ticks_us) : 0;
 }
 
-/* All threads that may have rung. */
-static bool scan(void)
+/* All threads that may have rung. now: in ticks. */
+static bool scan(uint64_t now)
 {
 	struct platform_thread *pt, *tmp;
 	bool found = false;
@@ -991,7 +995,7 @@ static bool scan(void)
 		poll_state.total++;
 		poll_state.running += gate_nringers;
 		poll_state.waited += delay(pt);
-		if (!take(pt))
+		if (!take(pt, now))
 			proc_kill(pt->proc);
 		found = true;
 	}
@@ -1026,14 +1030,17 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
+	uint64_t t;
+
 	if (idle != NULL && may_sleep)
 		idle_blocked();
 	if (poll_state.paused != 0)
 		polling_resume();
 	if (!poll_state.polling || !worth_it())
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
-	if (scan()) {
-		poll_state.last_request = ticks();
+	t = ticks();
+	if (scan(t)) {
+		poll_state.last_request = t;
 		poll_state.fresh = false;
 		if (!worth_it())
 			return GATE_LOOK;
@@ -1047,8 +1054,6 @@ enum gate_next gate_turn(bool may_sleep)
 	if (!may_sleep) {
 		/* Tasks are ready: who has made them so may be told to wake one of their threads. They may have long pieces of
 		 * work, so that it is the time that counts, not the turns. */
-		uint64_t t = ticks();
-
 		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us) {
 			errand_late(t, poll_state.ticks_us);
 			return GATE_SERVE;
@@ -1059,17 +1064,15 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	for (;;) {
-		uint64_t t;
-
 		for (int i = 0; i < 16; i++) {
-			if (scan()) {
-				poll_state.last_request = ticks();
+			t = ticks(); /* before the look, whose line it takes as long to get */
+			if (scan(t)) {
+				poll_state.last_request = t;
 				poll_state.fresh = false;
 				return worth_it() ? GATE_SERVE : GATE_LOOK;
 			}
 			__builtin_ia32_pause();
 		}
-		t = ticks();
 		errand_late(t, poll_state.ticks_us);
 		if (list_empty(&gate_ringers)) {
 			polling_pause();
@@ -1080,7 +1083,7 @@ enum gate_next gate_turn(bool may_sleep)
 			polling_end(false);
 			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
-			return scan() ? GATE_SERVE : GATE_SLEEP;
+			return scan(t) ? GATE_SERVE : GATE_SLEEP;
 		}
 		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
 			poll_state.last_look = t;

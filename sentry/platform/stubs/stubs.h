@@ -180,7 +180,7 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
 	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
-	if (state == THREAD_GUEST)
+	if (state == THREAD_GUEST && pt->state != THREAD_GATE) /* gate.c's done() knows the time, when nobody waits for it any more */
 		pt->resumed_at = __builtin_ia32_rdtsc();
 	pt->state = state;
 	if (thread_may_ring(state)) {
