@@ -482,16 +482,16 @@ static uint32_t carry(struct gate_box *box, uint64_t patience)
 
 /*
  * A line that is looked at too early goes back to the CPU that is about to write it, and has to be fetched once more. So the first
- * look is at the time when answers to such calls have come before, and takes the line to be written: the next call's request
- * needn't ask for it then. Answers that come a little later make the next first look later, those that were there sooner; much
- * later ones hardly count, so that it stays right for the quick ones among calls that differ.
+ * look is when answers to such calls have come before. What comes a little later makes the next look later, what was there makes
+ * it sooner; what comes much later hardly counts, so that it stays right for the quick ones among calls that differ.
  */
-#define LOOK_LATER 48U  /* ticks, after one that came soon after the look */
+#define LOOK_LATER 48U /* ticks */
 #define LOOK_LATER_FAR 8U
 #define LOOK_SOONER 4U
-#define LOOK_NEAR 400U  /* ticks: soon after it */
-#define LOOK_LAST 16U   /* part of the patience; later is not worth to be guessed */
+#define LOOK_NEAR 400U /* ticks: a little later */
+#define LOOK_PART 16U  /* of the patience: later looks are not worth to be guessed */
 
+/* took: until it was there, if the first look had missed it. */
 static void learn(uint16_t *look, uint32_t last, uint64_t took, int missed)
 {
 	uint32_t at = *look;
@@ -520,12 +520,12 @@ static uint32_t ring(struct gate_box *box, uint64_t ip, uint16_t *look, const ch
 	begin = tsc();
 	if (!ro->asleep) {
 		spin = ro->spin;
-		last = spin / LOOK_LAST < 0xffff ? spin / LOOK_LAST : 0xffff;
+		last = spin / LOOK_PART < 0xffff ? spin / LOOK_PART : 0xffff;
 		if (*look > last)
 			*look = 0;
 		while (tsc() - begin < *look) {
 		}
-		to_be_written(box);
+		to_be_written(box); /* so that the next request needn't ask for the line */
 		for (; outs < end; outs += 64)
 			__builtin_prefetch(outs);
 		for (;;) {

@@ -712,6 +712,7 @@ void gate_know(struct task *task, int nr, int64_t value)
 #define BURST_CALLS 4       /* ... so many in a row begin polling */
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define QUIET_NS 100        /* who has been answered can't have fetched the answer and called again sooner */
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
@@ -729,6 +730,7 @@ static struct {
 	int slot;
 	unsigned cpus;
 	uint64_t ticks_us;       /* time stamp counter per us */
+	uint64_t quiet;          /* QUIET_NS in ticks */
 	uint64_t last_wake;      /* ns: of the last doorbell call */
 	unsigned burst;
 	uint64_t last_request, last_look; /* ticks */
@@ -839,6 +841,7 @@ static void polling_begin(uint64_t now)
 		return;
 	}
 	poll_state.ticks_us = ticks_per_us();
+	poll_state.quiet = poll_state.ticks_us * QUIET_NS / 1000;
 	poll_state.polling = poll_state.fresh = true;
 	poll_state.paused = 0;
 	poll_state.last_request = poll_state.last_look = ticks();
@@ -1005,7 +1008,8 @@ static bool scan(uint64_t now)
 	bool found = false;
 
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
-		if (!rung(pt))
+		/* To look sooner would only take the line from who is about to write it. */
+		if (now - pt->resumed_at < poll_state.quiet || !rung(pt))
 			continue;
 		to_be_written(box_of(pt));
 		poll_state.calls++;
@@ -1088,7 +1092,8 @@ enum gate_next gate_turn(bool may_sleep)
 				poll_state.fresh = false;
 				return worth_it() ? GATE_SERVE : GATE_LOOK;
 			}
-			__builtin_ia32_pause();
+			if (t - poll_state.last_request >= poll_state.quiet)
+				__builtin_ia32_pause();
 		}
 		errand_late(t, poll_state.ticks_us);
 		if (list_empty(&gate_ringers)) {

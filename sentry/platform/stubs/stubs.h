@@ -105,7 +105,7 @@ struct platform_thread {
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	uint64_t salt;              /* random as well: for its address space, if it is its first thread */
 	enum thread_state state;
-	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
+	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST, or its box was answered */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
