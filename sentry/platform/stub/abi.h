@@ -221,6 +221,8 @@ enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GA
  */
 #define GATE_IMPLIED 0xffU
 #define GATE_NEAR_OUTS 2U
+#define GATE_NEAR_BYTES 256U /* of an answer: both sides ask for their lines ahead */
+#define GATE_LOOKS 32U
 #define GATE_LONG_NR 0xffffU /* nr that is in long_nr */
 #define GATE_IP_BITS 48      /* of `asked`; above it what the last answer was waited for, in units of 64 ticks */
 #define GATE_DONE_WITH(action, nouts) (GATE_DONE | (uint32_t)(action) << 8 | (uint32_t)(nouts) << 16)
@@ -282,6 +284,7 @@ struct gate_box {
 	uint64_t futex_salt; /* sentry to shim: see gate_futex_place */
 	uint32_t spin_skip, spin_level, spin_trial; /* the shim's: futex waits to come that don't spin, how often it was in vain */
 	uint64_t futexes; /* of local: futex calls */
+	uint16_t look[GATE_LOOKS]; /* the shim's, by the call's number: ticks until it looks for the answer first */
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");

@@ -70,6 +70,12 @@ static char *data_of(const struct platform_thread *pt)
 
 static void spinning_is(bool polling);
 
+/* The line's ownership, which the answer needs, comes while the call is served. */
+static void to_be_written(const void *line)
+{
+	__asm__ volatile("prefetchw %0" ::"m"(*(const char *)line));
+}
+
 int gate_boot(void)
 {
 	int fd = memfd_create("gate", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -142,11 +148,14 @@ static void imply_segs(struct platform_thread *pt)
 /* What the shim brought, copied and checked. */
 static void take_segs(struct platform_thread *pt, const volatile struct gate_box *box)
 {
-	uint32_t n = box->nsegs;
+	uint32_t n = box->nsegs, outs = 0;
 
 	pt->nsegs = 0;
 	pt->data_used = 0;
 	pt->nouts = 0;
+	if (n == 0)
+		return;
+	to_be_written(data_of(pt));
 	if (n == GATE_IMPLIED)
 		imply_segs(pt);
 	for (uint32_t i = 0; i < n && n <= GATE_MAX_SEGS; i++) {
@@ -155,6 +164,13 @@ static void take_segs(struct platform_thread *pt, const volatile struct gate_box
 		add_seg(pt, &seg);
 	}
 	pt->data_used = MIN(pt->data_used, (uint32_t)GATE_DATA_SIZE);
+	for (uint32_t i = 0; i < pt->nsegs; i++)
+		if (pt->segs[i].flags & GATE_SEG_PROBED)
+			outs += MIN(pt->segs[i].len, GATE_NEAR_BYTES);
+	outs = MIN(outs, GATE_NEAR_BYTES);
+	outs = MIN(outs, (uint32_t)GATE_DATA_SIZE - pt->data_used);
+	for (uint32_t at = 0; at < outs; at += 64)
+		to_be_written(data_of(pt) + pt->data_used + at);
 }
 
 /* The thread has rung, as far as its box says. */
@@ -176,15 +192,15 @@ static void futex_gone(const struct platform_thread *pt);
 /*
  * Takes what has been rung: a call of a thread in guest code, the end of commands, or the trap door's bell. Another thread of
  * the guest can forge a ring for one that is somewhere else; it then believes to be served where it isn't, and what it does
- * of itself meanwhile breaks the protocol. False: it already has.
+ * of itself meanwhile breaks the protocol. False: it already has. now: in ticks, a moment ago.
  */
-static bool take(struct platform_thread *pt)
+static bool take(struct platform_thread *pt, uint64_t now)
 {
 	const volatile struct gate_box *box = box_of(pt);
 	uint32_t kind = box->kind, nr = box->nr;
 	uint64_t ip = box->asked & ((1UL << GATE_IP_BITS) - 1);
 
-	pt->taken_at = __builtin_ia32_rdtsc();
+	pt->taken_at = now;
 	if (pt->bell_rung)
 		bell_heard(pt);
 	pt->stream_off = pt->in_turn = pt->plain = false;
@@ -282,7 +298,7 @@ bool gate_wait_call(struct platform_thread *pt, const struct stub_call *c)
 		waits(pt, c);
 		if (guest)
 			gave_up();
-		return take(pt);
+		return take(pt, __builtin_ia32_rdtsc());
 	}
 	if (pt->gate_waits)
 		return false;
@@ -349,10 +365,8 @@ static void done(struct platform_thread *pt, uint32_t word)
 {
 	uint32_t *state = &box_of(pt)->state;
 	bool asleep = false, given = false;
-	uint64_t now = __builtin_ia32_rdtsc();
+	uint64_t now;
 
-	pt->service = now - pt->taken_at;
-	served_at(now);
 	if (idle == pt)
 		idle = NULL;
 	if (errand.waker != NULL)
@@ -362,6 +376,11 @@ static void done(struct platform_thread *pt, uint32_t word)
 		asleep = __atomic_exchange_n(state, word, __ATOMIC_SEQ_CST) == GATE_ASLEEP && !pt->gate_waits;
 	else
 		__atomic_store_n(state, word, __ATOMIC_RELEASE);
+	/* What the time costs nobody waits for, here. */
+	now = __builtin_ia32_rdtsc();
+	pt->service = now - pt->taken_at;
+	pt->resumed_at = now;
+	served_at(now);
 	if (asleep) {
 		gate_ro->bells[pt->bell]++; /* [0] is nobody's */
 		pt->bell_rung = pt->bell != 0;
@@ -701,6 +720,7 @@ void gate_know(struct task *task, int nr, int64_t value)
 
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
 #define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define QUIET_NS 100        /* who has been answered can't have fetched the answer and called again sooner */
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
@@ -721,6 +741,7 @@ static struct {
 	int slot;
 	unsigned cpus;
 	uint64_t ticks_us;       /* time stamp counter per us */
+	uint64_t quiet;          /* QUIET_NS in ticks */
 	uint64_t last_request, last_look; /* ticks */
 	unsigned turns, calls, others;
 	unsigned futexes; /* of the calls, if they are of two threads */
@@ -754,7 +775,8 @@ static void publish_cpu(void)
 	uint32_t aux;
 
 	__builtin_ia32_rdtscp(&aux);
-	gate_ro->cpu = aux & 0xfff;
+	if (gate_ro->cpu != (aux & 0xfff)) /* the shims' copies of the line stay */
+		gate_ro->cpu = aux & 0xfff;
 }
 
 static uint64_t ticks_per_us(void)
@@ -836,6 +858,7 @@ static void polling_begin(uint64_t now)
 		return;
 	}
 	poll_state.ticks_us = ticks_per_us();
+	poll_state.quiet = poll_state.ticks_us * QUIET_NS / 1000;
 	poll_state.polling = poll_state.fresh = true;
 	poll_state.last_request = poll_state.last_look = ticks();
 	poll_state.turns = 0;
@@ -1049,23 +1072,25 @@ static uint64_t delay(const struct platform_thread *pt)
 	return waited > pt->service ? MIN(waited - pt->service, 8 * SLOW_US * poll_state.ticks_us) : 0;
 }
 
-/* All threads that may have rung. */
-static bool scan(void)
+/* All threads that may have rung. now: in ticks. */
+static bool scan(uint64_t now)
 {
 	struct platform_thread *pt, *tmp;
 	uint64_t waited;
 	bool found = false;
 
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
-		if (!rung(pt))
+		/* To look sooner would only take the line from who is about to write it. */
+		if (now - pt->resumed_at < poll_state.quiet || !rung(pt))
 			continue;
+		to_be_written(box_of(pt));
 		poll_state.calls++;
 		poll_state.total++;
 		poll_state.running += gate_nringers;
 		waited = delay(pt);
 		poll_state.waited += waited;
 		gate_distance(pt, waited, poll_state.ticks_us);
-		if (!take(pt))
+		if (!take(pt, now))
 			proc_kill(pt->proc);
 		found = true;
 	}
@@ -1101,14 +1126,17 @@ static bool worth_it(void)
 
 enum gate_next gate_turn(bool may_sleep)
 {
+	uint64_t t;
+
 	if (idle != NULL && may_sleep)
 		idle_blocked();
 	if (poll_state.paused != 0)
 		polling_resume();
 	if (!poll_state.polling || !worth_it())
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
-	if (scan()) {
-		poll_state.last_request = ticks();
+	t = ticks();
+	if (scan(t)) {
+		poll_state.last_request = t;
 		poll_state.fresh = false;
 		if (!worth_it())
 			return GATE_LOOK;
@@ -1122,8 +1150,6 @@ enum gate_next gate_turn(bool may_sleep)
 	if (!may_sleep) {
 		/* Tasks are ready: who has made them so may be told to wake one of their threads. They may have long pieces of
 		 * work, so that it is the time that counts, not the turns. */
-		uint64_t t = ticks();
-
 		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us) {
 			errand_late(t, poll_state.ticks_us);
 			return GATE_SERVE;
@@ -1134,17 +1160,16 @@ enum gate_next gate_turn(bool may_sleep)
 		return GATE_LOOK;
 	}
 	for (;;) {
-		uint64_t t;
-
 		for (int i = 0; i < 16; i++) {
-			if (scan()) {
-				poll_state.last_request = ticks();
+			t = ticks(); /* before the look, whose line it takes as long to get */
+			if (scan(t)) {
+				poll_state.last_request = t;
 				poll_state.fresh = false;
 				return worth_it() ? GATE_SERVE : GATE_LOOK;
 			}
-			__builtin_ia32_pause();
+			if (t - poll_state.last_request >= poll_state.quiet)
+				__builtin_ia32_pause();
 		}
-		t = ticks();
 		errand_late(t, poll_state.ticks_us);
 		if (list_empty(&gate_ringers)) {
 			polling_pause();
@@ -1154,7 +1179,7 @@ enum gate_next gate_turn(bool may_sleep)
 			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
 			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
 				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
-			return scan() ? GATE_SERVE : GATE_SLEEP;
+			return scan(t) ? GATE_SERVE : GATE_SLEEP;
 		}
 		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
 			poll_state.last_look = t;

@@ -106,7 +106,7 @@ struct platform_thread {
 	uint64_t token;             /* presented by the new thread; 0 once used */
 	uint64_t salt;              /* random as well: for its address space, if it is its first thread */
 	enum thread_state state;
-	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST */
+	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST, or its box was answered */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
 	struct platform_loan *loan; /* it is to be given back: see loan.c */
@@ -184,7 +184,7 @@ static inline void thread_set_state(struct platform_thread *pt, enum thread_stat
 	stubs_waiting += (state == THREAD_PLAIN || (state == THREAD_FULL && !pt->by_box)) -
 			 (pt->state == THREAD_PLAIN || (pt->state == THREAD_FULL && !pt->by_box));
 	stubs_exiting += (uint32_t)(state == THREAD_EXITING) - (uint32_t)(pt->state == THREAD_EXITING);
-	if (state == THREAD_GUEST)
+	if (state == THREAD_GUEST && pt->state != THREAD_GATE) /* gate.c's done() knows the time, when nobody waits for it any more */
 		pt->resumed_at = __builtin_ia32_rdtsc();
 	pt->state = state;
 	if (thread_may_ring(state)) {
