@@ -42,20 +42,24 @@ void echo(int in, int out)
 	_exit(got < 0);
 }
 
+static void there_and_back(struct run *r, int from, int to, unsigned size)
+{
+	TRY(write(to, r->block, size));
+	for (size_t got = 0; got < size;) {
+		ssize_t some = TRY(read(from, r->block, size - got));
+
+		if (some == 0) {
+			errno = EPIPE;
+			fail("the other process");
+		}
+		got += (size_t)some;
+	}
+}
+
 int64_t ping_pong(struct run *r, int from, int to, long n, unsigned size)
 {
-	return TIMED(r, n, {
-		TRY(write(to, r->block, size));
-		for (size_t got = 0; got < size;) {
-			ssize_t some = TRY(read(from, r->block, size - got));
-
-			if (some == 0) {
-				errno = EPIPE;
-				fail("the other process");
-			}
-			got += (size_t)some;
-		}
-	});
+	there_and_back(r, from, to, size); /* the other process is there: its making is another row's */
+	return TIMED(r, n, there_and_back(r, from, to, size));
 }
 
 int64_t do_pipe_pong(struct run *r, long n)

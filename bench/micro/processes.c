@@ -173,7 +173,7 @@ static void await_turn(int me)
 
 static void *futex_partner(void *arg)
 {
-	for (long i = *(long *)arg; i > 0; i--) {
+	for (long i = *(long *)arg; i >= 0; i--) {
 		await_turn(1);
 		hand_over(0);
 	}
@@ -186,6 +186,8 @@ int64_t do_futex(struct run *r, long n)
 	int64_t spent;
 
 	start_thread(&t, futex_partner, &n);
+	hand_over(1);
+	await_turn(0); /* the partner is there: its making is another row's */
 	spent = TIMED(r, n, hand_over(1); await_turn(0));
 	pthread_join(t, NULL);
 	return spent;
