@@ -62,6 +62,7 @@ struct host_proc {
 	struct list threads;        /* platform_thread.proc_link */
 	unsigned nidle;             /* of them idle */
 	bool several;               /* it has had more than one */
+	bool cloned;                /* it was told to clone: a thread, or another process */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns(); once it has ended: all */
 	uint64_t saved_ns, saved_user_ns; /* of its time, what tasks took along when they left it */
@@ -258,6 +259,14 @@ struct platform_thread *stubs_spawn(struct task *task, int *err);
 void stubs_exec_commit(struct task *task, struct platform_thread *pt, const struct regs *regs);
 int stubs_clone(struct task *parent, struct task *child, enum platform_clone_kind kind, const struct regs *regs);
 bool stubs_clone_waits(const struct task *parent);
+
+/* ---- mailbox.c ---- */
+/* A mailbox of zeroes, mapped. Its descriptor, or negative: memory or descriptors are out. */
+int mailbox_make(struct mailbox **mailbox) must_check;
+/* The thread's, which is about to be freed, is let go or kept for another's. */
+void mailbox_drop(struct platform_thread *pt);
+/* What those hold that are kept; bytes_in says it of one. */
+uint64_t mailbox_stock_bytes(uint64_t (*bytes_in)(int fd));
 
 /* ---- loan.c ---- */
 /* The child runs on its parent's thread, from regs on. False: it can't; nothing has changed. */

@@ -145,7 +145,6 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 {
 	struct platform_thread *pt = kzalloc(sizeof(*pt));
 	uint64_t random[2];
-	int err;
 
 	if (pt == NULL)
 		return NULL;
@@ -158,14 +157,8 @@ struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 	stubs_thread_timer_init(pt);
 	if (mm != NULL && spare_take(mm, pt))
 		goto token;
-	pt->mailbox_fd = host_memfd_create("mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (pt->mailbox_fd < 0 || host_ftruncate(pt->mailbox_fd, MAILBOX_SIZE) < 0)
-		goto fail;
-	/* Nobody can take its pages from under us. */
-	if (host_fcntl(pt->mailbox_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		goto fail;
-	pt->mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, pt->mailbox_fd, 0, &err);
-	if (pt->mailbox == NULL)
+	pt->mailbox_fd = mailbox_make(&pt->mailbox);
+	if (pt->mailbox_fd < 0)
 		goto fail;
 token:
 	do {
@@ -178,12 +171,10 @@ token:
 	list_add_tail(&new_threads, &pt->new_link);
 	return pt;
 unmap:
-	host_munmap(pt->mailbox, MAILBOX_SIZE);
+	mailbox_drop(pt);
 	if (pt->area_mapped)
 		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 fail:
-	if (pt->mailbox_fd >= 0)
-		host_close(pt->mailbox_fd);
 	kfree(pt);
 	return NULL;
 }
@@ -300,7 +291,7 @@ uint64_t stubs_shared_bytes(void)
 	const struct platform_thread *pt;
 	const struct spare_area *s;
 	struct host_proc *proc;
-	uint64_t sum = 0;
+	uint64_t sum = mailbox_stock_bytes(bytes_in);
 
 	list_for_each (proc, &all_procs, all_link) {
 		list_for_each(pt, &proc->threads, proc_link)
@@ -331,8 +322,7 @@ void thread_free(struct platform_thread *pt)
 	if (proc == NULL || !spare_keep(pt)) {
 		if (proc != NULL)
 			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
-		host_munmap(pt->mailbox, MAILBOX_SIZE);
-		host_close(pt->mailbox_fd);
+		mailbox_drop(pt);
 	}
 	kfree(pt->expected);
 	kfree(pt->queue);
@@ -879,6 +869,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		list_add_tail(&pt->proc->threads, &pt->proc_link);
 		args[0] = CLONE_PARENT | SIGCHLD;
 		stubs_expect(parent, SYS_clone, 5, args);
+		parent->proc->cloned = true;
 		parent->mailbox->token = pt->token;
 		place_birth(parent, pt);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
@@ -910,6 +901,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		pt->area_mapped = true;
 		args[0] = flags;
 		stubs_expect(parent, SYS_clone, 1, args);
+		parent->proc->cloned = true;
 		parent->mailbox->clone_flags = flags;
 		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
 		if (kind != PLATFORM_CLONE_THREAD)
