@@ -110,9 +110,10 @@ static uint32_t xattr_flag(const char *name)
 /* How much of a directory is told: WHOLE, or SMALL, which is all of it, bare, if it fits into one reading, else -E2BIG. */
 enum extent { WHOLE, SMALL };
 
-static bool told_bare(uint8_t type, enum extent extent)
+/* A directory's number says nothing if another is mounted on it: where some are hidden each is looked at. */
+static bool told_bare(const struct gofer_root *root, uint8_t type, enum extent extent)
 {
-	return type == DT_REG || type == DT_LNK || (type == DT_DIR && extent == SMALL);
+	return type == DT_REG || type == DT_LNK || (type == DT_DIR && extent == SMALL && root->nhidden == 0);
 }
 
 static int list_names(struct answer *a, int fd, const char *dir, uint32_t flags, enum extent extent)
@@ -161,7 +162,7 @@ static int list_names(struct answer *a, int fd, const char *dir, uint32_t flags,
 				continue;
 			if (blind) /* who can't search it learns names, as readdir tells them, and nothing of what has them */
 				err = gofer_ino_hidden(root, d->ino) ? 0 : bare_name(a, st.st_dev, d, len, d->type != DT_UNKNOWN ? DTTOIF(d->type) : S_IFREG);
-			else if (bare && told_bare(d->type, extent) && !gofer_ino_hidden(root, d->ino))
+			else if (bare && told_bare(root, d->type, extent) && !gofer_ino_hidden(root, d->ino))
 				err = bare_name(a, st.st_dev, d, len, DTTOIF(d->type));
 			else
 				err = gofer_answer_typed(a, root, fd, d->name, xattrs ? xattr_flag(d->name) : 0, &mode);

@@ -462,6 +462,12 @@ static int pi_try(struct task *task, gva_t addr, const struct futex_key *k, cons
 	*owner = task_find((int32_t)tid);
 	if (*owner == NULL)
 		return -LINUX_ESRCH;
+	/* Who ends, or has ended and is still to be reaped, hands it to those whom pi_exit finds; others take it. */
+	if ((*owner)->exiting || (*owner)->dead) {
+		new = (uint32_t)task->tid | LINUX_FUTEX_OWNER_DIED | (first_pi(k, self) != NULL ? LINUX_FUTEX_WAITERS : 0);
+		err = word_cmpxchg(task, addr, word, new, &seen);
+		return err ? err : seen == word ? 0 : -LINUX_EAGAIN;
+	}
 	if (trylock)
 		return 1;
 	if (word & LINUX_FUTEX_WAITERS)
@@ -579,10 +585,10 @@ static void pi_exit(struct task *task)
 			w->pi_owner = NULL;
 			/* Shared or not, the waiter is alive and its address names the word. */
 			if (get_guest(w->task, &word, w->addr) == 0 &&
-			    (word & LINUX_FUTEX_TID_MASK) == (uint32_t)task->tid && w->task->mm == task->mm &&
-			    pi_hand_over(task, w->addr, &k, word, LINUX_FUTEX_OWNER_DIED) == 0)
-				goto again;
-			task_wake(w->task); /* it finds the owner gone */
+			    (word & LINUX_FUTEX_TID_MASK) == (uint32_t)task->tid && w->task->mm == task->mm && task->pt != NULL)
+				(void)pi_hand_over(task, w->addr, &k, word, LINUX_FUTEX_OWNER_DIED); /* sleeps: w may be gone */
+			else
+				task_wake(w->task); /* it finds the owner gone */
 			goto again;
 		}
 	}

@@ -100,7 +100,7 @@ static void bounds_update(struct mm *mm)
 	uint32_t n = 0;
 
 	kfree(t->spans);
-	t->spans = kmalloc((t->nrecords + 1UL) * 3 * sizeof(*t->spans));
+	t->spans = kmalloc((t->nrecords + 1UL) * TEXT_REGIONS * sizeof(*t->spans));
 	mm->text_low = UINT64_MAX;
 	mm->text_high = 0;
 	list_for_each(r, &t->records, link) {
@@ -313,7 +313,9 @@ static bool region_room(struct mm *mm, uint64_t start, uint64_t end, enum text_f
 	uint64_t below;
 	bool ok;
 
-	if (kept != NULL && !kept->region[form])
+	/* Which regions a file's twin has is the same for all: the third only for programs that are linked there, not because somebody
+	 * has mapped the file low and something in the way of the others. */
+	if (kept != NULL ? !kept->region[form] : form == TEXT_FORM_AWAY)
 		return false;
 	mm->text->except = kept;
 	ok = region_free(mm, start, end, form, &below);
@@ -573,8 +575,9 @@ bool text_return(struct task *task, int64_t ret)
 	struct vma *v;
 	bool room[TEXT_REGIONS] = {false};
 
-	/* A full event may have commands of the call's own queued, whose errors are the call's. */
-	if (platform->is_full(task))
+	/* A full event may have commands of the call's own queued, whose errors are the call's. Who has no thread any more leaves it to
+	 * those that share its memory. */
+	if (platform->is_full(task) || task->pt == NULL)
 		return true;
 	mm->text_pending = false;
 	t->want = NULL;

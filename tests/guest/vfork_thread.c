@@ -295,14 +295,22 @@ TEST_ALONE(the_childs_handlers_run_in_it)
 /* ---- ends ---- */
 
 static int pipe_of[2], done_of[2];
+static volatile int *told; /* shared with other processes */
+
+static void told_is_shared(void)
+{
+	told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(told != MAP_FAILED);
+}
 
 static int reads_for_ever(void *arg)
 {
 	char byte;
 
-	shared = (int)syscall(SYS_getpid);
 	for (int i = 0; arg != NULL && i < 200; i++)
 		lseek(-1, 0, SEEK_CUR);
+	if (told != NULL)
+		*told = (int)syscall(SYS_getpid);
 	read(pipe_of[0], &byte, 1);
 	return 1;
 }
@@ -310,43 +318,51 @@ static int reads_for_ever(void *arg)
 static int spins_for_ever(void *arg)
 {
 	(void)arg;
-	shared = (int)syscall(SYS_getpid);
-	while (shared != 0)
+	*told = (int)syscall(SYS_getpid);
+	while (*told != 0)
 		__asm__ volatile("pause");
 	return 1;
 }
 
-static void *kills_the_child(void *arg)
+static int calls_for_ever(void *arg)
 {
 	(void)arg;
-	while (shared == 0)
-		usleep(1000);
-	usleep(2000);
-	kill(shared, SIGKILL);
-	return NULL;
+	*told = (int)syscall(SYS_getpid);
+	while (*told != 0)
+		lseek(-1, 0, SEEK_CUR);
+	return 1;
 }
 
+/* By another process: who makes the child has one thread. */
 static void killed_while(int (*fn)(void *), void *arg)
 {
-	pthread_t killer;
+	pid_t killer, pid;
 	int status;
-	pid_t pid;
 
-	shared = 0;
-	MUST(pthread_create(&killer, NULL, kills_the_child, NULL) == 0 ? 0 : -1);
+	*told = 0;
+	killer = fork();
+	if (killer == 0) {
+		while (*told == 0)
+			usleep(500);
+		usleep(2000);
+		kill(*told, SIGKILL);
+		_exit(0);
+	}
 	pid = spawn_on(0, fn, arg);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, SIGKILL);
-	pthread_join(killer, NULL);
+	t_reap(killer);
 }
 
 TEST_ALONE(a_child_is_killed_wherever_it_is)
 {
 	MUST(pipe(pipe_of));
-	for (int i = 0; i < 10; i++) {
+	told_is_shared();
+	for (int i = 0; i < 8; i++) {
 		killed_while(reads_for_ever, NULL);
 		killed_while(reads_for_ever, pipe_of);
 		killed_while(spins_for_ever, NULL);
+		killed_while(calls_for_ever, NULL);
 	}
 }
 
@@ -543,40 +559,37 @@ TEST_ALONE(vforks_within_vforks)
 		CHECK_EQ(deep((void *)0), 7);
 }
 
-static volatile pid_t middle;
-
 static int middle_of_three(void *arg)
 {
-	middle = (pid_t)syscall(SYS_getpid);
+	told[1] = (int)syscall(SYS_getpid);
 	clone(reads_for_ever, (char *)arg + sizeof stacks[0], CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	return 1;
 }
 
-static void *kills_the_middle(void *arg)
-{
-	(void)arg;
-	while (shared == 0) /* until the innermost runs */
-		usleep(1000);
-	kill(middle, SIGKILL);
-	usleep(2000);
-	write(pipe_of[1], "q", 1);
-	return NULL;
-}
-
 TEST_ALONE(the_one_in_the_middle_is_killed)
 {
-	MUST(pipe(pipe_of));
+	told_is_shared();
 	for (int i = 0; i < 10; i++) {
-		pthread_t killer;
+		pid_t killer, pid;
 		int status;
-		pid_t pid;
 
-		shared = 0;
-		MUST(pthread_create(&killer, NULL, kills_the_middle, NULL) == 0 ? 0 : -1);
+		MUST(pipe(pipe_of)); /* the last round's innermost may still have its own */
+		*told = 0;
+		killer = fork();
+		if (killer == 0) {
+			while (*told == 0) /* until the innermost runs */
+				usleep(500);
+			kill(told[1], SIGKILL);
+			usleep(1000);
+			_exit(0);
+		}
 		pid = spawn_on(0, middle_of_three, stacks[1 + i % 3]); /* the last round's innermost may still be on its stack */
 		CHECK_EQ(waitpid(pid, &status, 0), pid);
 		CHECK_EQ(status, SIGKILL);
-		pthread_join(killer, NULL);
+		t_reap(killer);
+		CHECK_EQ(write(pipe_of[1], "q", 1), 1);
+		close(pipe_of[0]);
+		close(pipe_of[1]);
 	}
 }
 

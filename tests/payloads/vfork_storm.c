@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A vfork's child runs on its parent's host thread. Processes whose threads make such children, who make more, while others kill,
- * stop and replace parents and children at any moment, and one writes rubbish over the areas of all.
+ * A vfork's child runs on its parent's host thread. Processes that make such children, who make more, threads too, and write rubbish
+ * over their areas, while others kill, stop and replace parents and children at any moment.
  */
 #include "payload.h"
 
@@ -11,11 +11,12 @@ PAYLOAD("confuse a vfork's parent with its child", "--pids 200 --timeout 110s", 
 
 #define AREAS (STUB_BASE + 0x100000UL)
 #define AREA_SIZE 0x80000UL
-#define NAREAS 6U
 #define SPAWNERS 3U
 
-static char stacks[SPAWNERS][3][16384] __attribute__((aligned(64)));
-static volatile pid_t last[SPAWNERS][3];
+static char stacks[4][16384] __attribute__((aligned(64)));
+static struct shared {
+	volatile pid_t last[SPAWNERS][3];
+} *shared;
 static char *self;
 static volatile unsigned seed;
 static int byte[2];
@@ -34,14 +35,31 @@ struct place {
 	unsigned spawner, depth;
 };
 
+static int waits(void *arg)
+{
+	char c;
+
+	(void)arg;
+	syscall(SYS_read, byte[0], &c, 1);
+	return 0;
+}
+
+static void scribble(void)
+{
+	uint64_t area = AREAS + random_below(2) * AREA_SIZE;
+	uint64_t at = area + (random_below(3) == 0 ? 0x60000UL + random_below(0x20000) : random_below(0x2800));
+
+	*(volatile uint64_t *)(at & ~7UL) = random_below(2) ? random_below(64) : ((uint64_t)random_below(~0U) << 32) | random_below(~0U);
+}
+
 static int child(void *arg)
 {
 	struct place me = *(struct place *)arg, next = {me.spawner, me.depth + 1};
 	char *argv[] = {self, "end", NULL};
 	char c;
 
-	last[me.spawner][me.depth] = (pid_t)syscall(SYS_getpid);
-	switch (random_below(9)) {
+	shared->last[me.spawner][me.depth] = (pid_t)syscall(SYS_getpid);
+	switch (random_below(12)) {
 	case 0:
 		return 0;
 	case 1:
@@ -58,7 +76,7 @@ static int child(void *arg)
 		break;
 	case 5:
 		if (me.depth < 2)
-			clone(child, stacks[me.spawner][me.depth + 1] + sizeof stacks[0][0], CLONE_VM | CLONE_VFORK | SIGCHLD, &next);
+			clone(child, stacks[me.depth + 1] + sizeof stacks[0], CLONE_VM | CLONE_VFORK | SIGCHLD, &next);
 		break;
 	case 6:
 		syscall(SYS_sched_setaffinity, 0, 8, &(unsigned long){1});
@@ -68,6 +86,16 @@ static int child(void *arg)
 		for (unsigned i = 0; i < 2000; i++)
 			syscall(SYS_getppid);
 		break;
+	case 8: /* moves out of its parent's thread */
+		clone(waits, stacks[3] + sizeof stacks[0],
+		      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, NULL);
+		break;
+	case 9:
+		scribble();
+		break;
+	case 10:
+		pause();
+		break;
 	default:
 		break;
 	}
@@ -75,17 +103,19 @@ static int child(void *arg)
 	return 1;
 }
 
-static void *spawns(void *arg)
+/* A process with one thread: its children run on it. */
+static void spawns(unsigned spawner)
 {
-	struct place me = {(unsigned)(uintptr_t)arg, 0};
+	struct place me = {spawner, 0};
 
+	seed += spawner * 77;
+	alarm(2);
 	for (;;) {
-		pid_t pid = clone(child, stacks[me.spawner][0] + sizeof stacks[0][0], CLONE_VM | CLONE_VFORK | SIGCHLD, &me);
+		pid_t pid = clone(child, stacks[0] + sizeof stacks[0], CLONE_VM | CLONE_VFORK | SIGCHLD, &me);
 
 		if (pid > 0)
 			waitpid(pid, NULL, random_below(2) ? WNOHANG : 0);
 	}
-	return NULL;
 }
 
 static void *kills(void *arg)
@@ -94,26 +124,13 @@ static void *kills(void *arg)
 
 	(void)arg;
 	for (;;) {
-		pid_t pid = last[random_below(SPAWNERS)][random_below(3)];
+		pid_t pid = shared->last[random_below(SPAWNERS)][random_below(3)];
 
 		usleep(random_below(400));
 		if (pid > 1)
 			kill(pid, signals[random_below(5)]);
 		if (random_below(4) == 0)
 			write(byte[1], "x", 1);
-	}
-	return NULL;
-}
-
-static void *scribbles(void *arg)
-{
-	(void)arg;
-	for (;;) {
-		uint64_t area = AREAS + random_below(NAREAS) * AREA_SIZE;
-		uint64_t at = area + (random_below(3) == 0 ? 0x60000UL + random_below(0x20000) : random_below(0x2800));
-
-		usleep(random_below(3000));
-		*(volatile uint64_t *)(at & ~7UL) = random_below(2) ? random_below(64) : ((uint64_t)random_below(~0U) << 32) | random_below(~0U);
 	}
 	return NULL;
 }
@@ -130,20 +147,28 @@ static void *executes(void *arg)
 
 static void middle(unsigned round)
 {
+	pid_t spawner[SPAWNERS];
 	pthread_t t;
 
 	seed = round * 7919;
 	alarm(2);
 	if (pipe(byte) < 0)
 		_exit(1);
-	for (unsigned i = 0; i < SPAWNERS; i++)
-		pthread_create(&t, NULL, spawns, (void *)(uintptr_t)i);
+	for (unsigned i = 0; i < SPAWNERS; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			spawns(i);
+		spawner[i] = pid;
+	}
 	pthread_create(&t, NULL, kills, NULL);
-	if (round % 3 == 1)
-		pthread_create(&t, NULL, scribbles, NULL);
 	if (round % 3 == 2)
 		pthread_create(&t, NULL, executes, NULL);
-	usleep(30000 + random_below(200000));
+	for (unsigned i = 0; i < 10; i++) {
+		usleep(3000 + random_below(20000));
+		if (random_below(4) == 0 && spawner[i % SPAWNERS] > 0)
+			kill(spawner[i % SPAWNERS], SIGKILL);
+	}
 	if (round % 2 == 0)
 		kill(getpid(), SIGKILL);
 	_exit(0);
@@ -163,6 +188,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return 7;
 	sigaction(SIGALRM, &act, NULL); /* without SA_RESTART: what is left of a round doesn't hold us up */
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	setup(shared == MAP_FAILED ? -1 : 0);
 	setup(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	for (unsigned round = 0; round < 45; round++) {
 		pid_t pid = fork();

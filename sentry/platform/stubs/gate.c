@@ -853,7 +853,12 @@ static void window_begin(void)
 
 static void polling_begin(uint64_t now)
 {
-	if (poll_state.cpus < 2 || now < poll_state.not_before || place_is_apart() || !slot_take()) {
+	if (poll_state.cpus < 2 || now < poll_state.not_before || place_is_apart()) {
+		bursts_refused(&poll_state.bursts);
+		return;
+	}
+	if (!slot_take()) { /* others have them all: it isn't asked again with each call */
+		poll_state.not_before = now + HOLDOFF_MIN_NS;
 		bursts_refused(&poll_state.bursts);
 		return;
 	}

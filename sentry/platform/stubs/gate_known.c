@@ -48,6 +48,7 @@ void gate_fresh(struct platform_thread *pt)
 
 	box->known = 0;
 	box->pending = 0;
+	box->waited = 0;
 	if (pt->bell != 0)
 		errand_back(pt);
 	box->bell = pt->bell;

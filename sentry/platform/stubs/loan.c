@@ -17,7 +17,8 @@
  * child that has more than one has moved out, and a child of such a child is not lent what its parent has to give back. What the
  * host counts by process is told apart by asking before and after (task_settle_times).
  *
- * If the parent ends first the loan ends, and the child keeps what it has.
+ * If the parent ends first the loan ends, and the child keeps what it has. If the host kills the process, or the child breaks the
+ * stub's protocol, both end.
  *
  * What the guest controls: all that the child runs, in memory that is its parent's too. It gets nothing that the parent hasn't.
  * Only the host knows of CPUs that the child chooses: they are told when it has a thread of its own.
@@ -114,8 +115,11 @@ void stubs_loan_end(struct task *task)
 	struct platform_loan *loan = task->loan;
 
 	task->loan = NULL;
-	if (loan->pt != NULL)
+	if (loan->pt != NULL) {
 		loan->pt->loan = NULL;
+		if (loan->borrower->affinity != loan->affinity)
+			stubs_set_affinity(loan->pt, loan->borrower->affinity);
+	}
 	kfree(loan);
 }
 

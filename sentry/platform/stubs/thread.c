@@ -414,7 +414,7 @@ uint32_t stubs_leaving(const struct task *maker)
 
 	if (stubs_exiting + stubs_idle == 0)
 		return 0;
-	if (maker != NULL && maker->pt != NULL && maker->pt->proc != NULL)
+	if (maker != NULL && maker->pt != NULL && maker->pt->proc != NULL && maker->pt->loan == NULL)
 		taken = idle_find(maker->pt, 0);
 	list_for_each_safe (proc, next, &all_procs, all_link) {
 		if (proc->pid == 0)
