@@ -523,26 +523,31 @@ int64_t futex_lock_pi(struct task *task, gva_t addr, bool shared, uint64_t deadl
 /* Gives the word, whose value is `word` now, to the first waiter or to nobody. 0, -LINUX_EAGAIN if it changed. */
 static int pi_hand_over(struct task *task, gva_t addr, const struct futex_key *k, uint32_t word, uint32_t keep)
 {
-	struct futex_waiter *w = first_pi(k, NULL);
-	uint32_t seen, new = keep;
-	int err;
-
 	words_are_old();
-	if (w != NULL)
-		new |= (uint32_t)w->task->tid | (first_pi(k, w) != NULL ? LINUX_FUTEX_WAITERS : 0);
-	err = word_cmpxchg(task, addr, word, new, &seen);
-	if (err)
-		return err;
-	if (seen != word)
-		return -LINUX_EAGAIN;
-	if (w == NULL)
-		return 0;
-	/* The exchange may have slept and w be gone: then its tid stands in the word and the next must be found. */
-	if (first_pi(k, NULL) != w)
-		return -LINUX_EAGAIN;
-	w->given = true;
-	waiter_wake(w);
-	return 0;
+	for (int tries = 0; tries < PI_TRIES; tries++) {
+		struct futex_waiter *w = first_pi(k, NULL);
+		const struct task *heir = w != NULL ? w->task : NULL;
+		uint32_t seen, new = keep;
+		int err;
+
+		if (w != NULL)
+			new |= (uint32_t)heir->tid | (first_pi(k, w) != NULL ? LINUX_FUTEX_WAITERS : 0);
+		err = word_cmpxchg(task, addr, word, new, &seen);
+		if (err)
+			return err;
+		if (seen != word)
+			return -LINUX_EAGAIN;
+		if (w == NULL)
+			return 0;
+		/* The exchange may have slept and w be gone: then its tid stands in the word and the next must be found. */
+		if (first_pi(k, NULL) == w && w->task == heir) {
+			w->given = true;
+			waiter_wake(w);
+			return 0;
+		}
+		word = new;
+	}
+	return -LINUX_EAGAIN;
 }
 
 int64_t futex_unlock_pi(struct task *task, gva_t addr, bool shared)

@@ -225,6 +225,7 @@ enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GA
 #define GATE_LOOKS 32U
 #define GATE_LONG_NR 0xffffU /* nr that is in long_nr */
 #define GATE_IP_BITS 48      /* of `asked`; above it what the last answer was waited for, in units of 64 ticks */
+#define GATE_AT_ONCE 64UL     /* of what was waited, its lowest unit: the shim has looked from the beginning, so it is how long that took */
 #define GATE_DONE_WITH(action, nouts) (GATE_DONE | (uint32_t)(action) << 8 | (uint32_t)(nouts) << 16)
 #define GATE_STATE(word) ((word) & 0xffU)
 #define GATE_ACTION(word) ((word) >> 8 & 0xffU)
@@ -274,7 +275,7 @@ struct gate_box {
 	/* shim to sentry: the caller's registers that aren't arguments */
 	uint64_t saved[GATE_SAVED] __attribute__((aligned(64)));
 	uint64_t local;  /* calls answered in the shim, for statistics */
-	uint64_t waited; /* the shim's: how long for the last answer, in ticks */
+	uint64_t waited; /* the shim's: how long for the last answer, in ticks, and GATE_AT_ONCE */
 	/* a stream. Sentry to shim: */
 	struct gate_piece pieces[GATE_PIECES];
 	/* shim to sentry, but when a stream begins */

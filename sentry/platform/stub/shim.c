@@ -584,7 +584,7 @@ static uint32_t ring(struct gate_box *box, uint64_t ip, uint16_t *look, const ch
 				state = __atomic_load_n(&box->state, __ATOMIC_ACQUIRE);
 				if (GATE_STATE(state) == GATE_DONE) {
 					now = tsc() - begin;
-					box->waited = told || now > last ? now : 0;
+					box->waited = told ? now | GATE_AT_ONCE : now > last ? now & ~GATE_AT_ONCE : 0;
 					if (!told)
 						learn(look, last, now, missed);
 					run_errand(box);

@@ -1094,7 +1094,8 @@ static bool scan(uint64_t now)
 		poll_state.running += gate_nringers;
 		waited = delay(pt);
 		poll_state.waited += waited;
-		gate_distance(pt, waited, poll_state.ticks_us);
+		if ((*(volatile uint64_t *)&box_of(pt)->asked >> GATE_IP_BITS << 6) & GATE_AT_ONCE)
+			gate_distance(pt, waited, poll_state.ticks_us);
 		if (!take(pt, now))
 			proc_kill(pt->proc);
 		found = true;

@@ -12,7 +12,11 @@
  * the memory of the one that had it (it can leave out MADV_DONTFORK, and while the descriptor is in its table it can make itself a
  * private view: see docs/threat-model.md), or who got the descriptor's copy with the table. All of these are clones, and a clone is
  * made only when it is commanded (host_proc.cloned). So a process that has never cloned and has been reaped has left no mapping and
- * no descriptor behind. All pages that hold data are wiped here; if there are many, the mailbox is let go instead.
+ * no descriptor behind, if it had memory of its own. Who can read a fork's token (it lies in its maker's mailbox) could give it to a
+ * process that shares memory with another and hasn't said its own token yet. So from the first such process on, which are rare
+ * (PLATFORM_CLONE_VM), only mailboxes of processes that the zygote makes are kept: no guest ever sees their tokens.
+ *
+ * All pages that hold data are wiped here; if there are many, the mailbox is let go instead.
  *
  * By ptrace descriptors go through a socket, so nothing is kept there.
  */
@@ -35,6 +39,13 @@ static struct {
 	int fd;
 } stock[STOCK_MAX];
 static unsigned nstock;
+
+static bool vm_children; /* there have been processes that share others' memory */
+
+void mailbox_vm_child(void)
+{
+	vm_children = true;
+}
 
 static int make(struct mailbox **mailbox)
 {
@@ -93,7 +104,7 @@ static bool ours_alone(const struct platform_thread *pt)
 {
 	const struct host_proc *proc = pt->proc;
 
-	return platform == &notify_platform && proc != NULL && pt->makes_process && !pt->area_mapped && pt->tid != 0 && pt->gone &&
+	return platform == &notify_platform && proc != NULL && pt->makes_process && (pt->spawned || !vm_children) && !pt->area_mapped && pt->tid != 0 && pt->gone &&
 	       proc->pid == 0 && !proc->several && !proc->cloned;
 }
 

@@ -147,7 +147,7 @@ size_t stubs_mm_write(struct platform_mm *mm, uint64_t addr, const void *src, si
 
 void stubs_set_affinity(struct platform_thread *pt, uint64_t mask)
 {
-	if (pt->tid == 0 || pt->loan != NULL)
+	if (pt->tid == 0 || pt->state == THREAD_DEAD || pt->loan != NULL)
 		return;
 	place_drop(pt);
 	pt->pinned = true;

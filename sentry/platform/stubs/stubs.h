@@ -114,6 +114,7 @@ struct platform_thread {
 	bool area_mapped;           /* its area was mapped for it by a thread of the address space */
 	bool gone;                  /* the host has said that the thread has ended */
 	bool pinned;                /* the host was told on which CPUs it may run */
+	bool spawned;               /* the zygote makes it */
 	bool makes_process;         /* presents its token by HELLO, not by its first trap */
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
@@ -261,6 +262,8 @@ int stubs_clone(struct task *parent, struct task *child, enum platform_clone_kin
 bool stubs_clone_waits(const struct task *parent);
 
 /* ---- mailbox.c ---- */
+/* A process that shares another's memory is about to be made. */
+void mailbox_vm_child(void);
 /* A mailbox of zeroes, mapped. Its descriptor, or negative: memory or descriptors are out. */
 int mailbox_make(struct mailbox **mailbox) must_check;
 /* The thread's, which is about to be freed, is let go or kept for another's. */

@@ -539,7 +539,7 @@ static struct platform_thread *spawn_begin(struct task *task)
 	pt = thread_new(task, NULL);
 	if (pt == NULL)
 		goto put_mm;
-	pt->makes_process = true;
+	pt->makes_process = pt->spawned = true;
 	pt->proc = proc_new(0, mm);
 	if (pt->proc == NULL)
 		goto free_thread;
@@ -900,6 +900,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 			goto free_area;
 		pt->area_mapped = true;
 		args[0] = flags;
+		if (kind != PLATFORM_CLONE_THREAD)
+			mailbox_vm_child();
 		stubs_expect(parent, SYS_clone, 1, args);
 		parent->proc->cloned = true;
 		parent->mailbox->clone_flags = flags;

@@ -76,6 +76,19 @@ Test(stock, a_second_free_ends_it, .exit_code = 125)
 	kfree(again);
 }
 
+Test(stock, a_second_free_of_what_libc_has_ends_it, .exit_code = 125)
+{
+	void *p[40], *again;
+
+	for (unsigned i = 0; i < 40; i++)
+		p[i] = kmalloc(1500);
+	again = p[39];
+	__asm__("" : "+r"(again));
+	for (unsigned i = 0; i < 40; i++)
+		kfree(p[i]);
+	kfree(again);
+}
+
 Test(stock, a_header_that_was_written_over_ends_it, .exit_code = 125)
 {
 	char *p = kmalloc(100), *q = p;

@@ -72,6 +72,19 @@ Test(mailbox_stock, who_has_cloned_or_may_be_alive_leaves_none)
 	}
 }
 
+/* Their tokens may be in the wrong hands. */
+Test(mailbox_stock, once_processes_share_memory_only_the_zygotes_are_kept)
+{
+	mailbox_vm_child();
+	gone();
+	mailbox_drop(&pt);
+	cr_assert(eq(u64, kept(), 0));
+	gone();
+	pt.spawned = true;
+	mailbox_drop(&pt);
+	cr_assert(eq(u64, kept(), 1));
+}
+
 Test(mailbox_stock, one_full_of_data_or_of_holes_is_let_go)
 {
 	gone();
