@@ -419,22 +419,24 @@ static void middle_that_is_killed(void)
 	_exit(9);
 }
 
-TEST_ALONE(a_child_outlives_its_parent)
+/* The middle process makes a child, and ends, killed if not by itself, with `want`; the child goes on. */
+static void outlived(void (*middle_process)(void), bool killed, int want)
 {
-	char byte;
-	int status;
-	pid_t middle;
-
 	for (int i = 0; i < 10; i++) {
+		pid_t middle;
+		char byte;
+		int status;
+
 		MUST(pipe(pipe_of));
 		MUST(pipe(done_of));
 		middle = fork();
 		if (middle == 0)
-			middle_that_is_killed();
+			middle_process();
 		CHECK_EQ(read(done_of[0], &byte, 1), 1);
-		kill(middle, SIGKILL);
+		if (killed)
+			kill(middle, SIGKILL);
 		CHECK_EQ(waitpid(middle, &status, 0), middle);
-		CHECK_EQ(status, SIGKILL);
+		CHECK_EQ(status, want);
 		CHECK_EQ(write(pipe_of[1], "y", 1), 1);
 		CHECK_EQ(read(done_of[0], &byte, 1), 1);
 		CHECK_EQ(byte, 'y');
@@ -444,6 +446,11 @@ TEST_ALONE(a_child_outlives_its_parent)
 		CHECK_EQ(read(done_of[0], &byte, 1), 0); /* it has ended, too */
 		close(done_of[0]);
 	}
+}
+
+TEST_ALONE(a_child_outlives_its_parent)
+{
+	outlived(middle_that_is_killed, true, SIGKILL);
 }
 
 static volatile bool child_runs;
@@ -476,28 +483,7 @@ static void middle_that_executes(void)
 
 TEST_ALONE(a_child_outlives_the_program_of_its_parent)
 {
-	char byte;
-	int status;
-	pid_t middle;
-
-	for (int i = 0; i < 10; i++) {
-		MUST(pipe(pipe_of));
-		MUST(pipe(done_of));
-		middle = fork();
-		if (middle == 0)
-			middle_that_executes();
-		CHECK_EQ(read(done_of[0], &byte, 1), 1);
-		CHECK_EQ(waitpid(middle, &status, 0), middle);
-		CHECK_EQ(status, 21 << 8);
-		CHECK_EQ(write(pipe_of[1], "z", 1), 1);
-		CHECK_EQ(read(done_of[0], &byte, 1), 1);
-		CHECK_EQ(byte, 'z');
-		close(pipe_of[0]);
-		close(pipe_of[1]);
-		close(done_of[1]);
-		CHECK_EQ(read(done_of[0], &byte, 1), 0);
-		close(done_of[0]);
-	}
+	outlived(middle_that_executes, false, 21 << 8);
 }
 
 /* ---- children of children ---- */
