@@ -582,6 +582,21 @@ Test(text_map, a_region_somebody_lacks_is_not_led_to)
 	cr_assert(ncmds == 1 && cmds[0].host_fd == FILE_FD);
 }
 
+/* Who maps a file low, with something of its own in both places, is alone in having no room: others' mappings have their regions. */
+Test(text_map, a_low_mapping_takes_no_region_from_others)
+{
+	const uint64_t low = 0x10000000;
+	struct text_file *f;
+
+	cr_assert_eq(mm_mmap(&task, low, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)low);
+	cr_assert_gt(mm_mmap(&task, low + TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	arrive(low, NEAR_SITE, 0, TEXT_FILE_ARRIVALS);
+	cr_assert(text_return(&task, 0));
+	f = inode.text;
+	cr_assert(f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_AWAY]);
+}
+
 /* A program that is linked at a low address and has its data in both places: one region far away takes all slots. */
 Test(text_map, data_in_both_places)
 {
@@ -592,6 +607,7 @@ Test(text_map, data_in_both_places)
 	struct text_file *f;
 	int32_t distance;
 
+	text_reserve(task.mm, text, text + LEN, text, text + TEXT_NEAR_SHIFT + TEXT_FAR_SHIFT); /* as execve does */
 	cr_assert_eq(mm_mmap(&task, text, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)text);
 	cr_assert_gt(mm_mmap(&task, text + TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, RW,
 			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
