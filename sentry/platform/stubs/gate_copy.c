@@ -29,8 +29,8 @@
 
 #define FAR_NS 230 /* a line there and back between CPUs that share no cache takes longer than this */
 #define VOTES 8          /* so many more on one side decide */
-#define TRY_CALLS 64     /* after so many that have no vote ... */
-#define TRIES 4          /* ... so many shall */
+#define TRY_CALLS 2048   /* after so many that have no vote ... */
+#define TRIES 128        /* ... so many go past the caches, of which one in 64 looks at once, and votes */
 #define OWN_AHEAD 512U   /* how far ahead of a copy is fetched: of what this CPU wrote, ... */
 #define AHEAD 1024U      /* ... of what the other one did, in a loop, ... */
 #define FIRST 4096U      /* ... and before it */
@@ -56,15 +56,19 @@ void gate_distance(const struct platform_thread *pt, uint64_t ticks, uint64_t us
 		distance.votes -= distance.votes > 0;
 	if (distance.votes == 0 || distance.votes == VOTES)
 		distance.near = distance.votes == 0;
-	distance.tries -= distance.tries > 0;
 	if (gate_ro->far != (!distance.near || distance.tries != 0))
 		publish();
 }
 
 bool gate_far(struct platform_thread *pt)
 {
-	if (gate_ro->far)
+	if (!distance.near)
 		return true;
+	if (distance.tries != 0) {
+		if (--distance.tries == 0)
+			publish();
+		return true;
+	}
 	pt->plain = true;
 	if (++distance.calls >= TRY_CALLS) {
 		distance.calls = 0;
