@@ -303,28 +303,27 @@ struct listings_call {
 	bool bare;
 };
 
-static void take_listings(void *arg, const uint8_t *data, size_t len)
+static void keep_listings(const struct lower_tree *tree, const uint8_t *data, size_t len, bool bare, bool guessed)
 {
-	const struct listings_call *lc = arg;
 	const struct gofer_dir *d;
 	const uint8_t *records;
 	const char *path;
 	size_t pos = 0;
 
 	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
-		keep_listing(lc->tree, path, d->path_len, records, d->len, lc->bare, true);
+		keep_listing(tree, path, d->path_len, records, d->len, bare, guessed);
+}
+
+static void take_listings(void *arg, const uint8_t *data, size_t len)
+{
+	const struct listings_call *lc = arg;
+
+	keep_listings(lc->tree, data, len, lc->bare, true);
 }
 
 void lower_take_small(void *arg, const uint8_t *data, size_t len)
 {
-	const struct lower_tree *tree = arg;
-	const struct gofer_dir *d;
-	const uint8_t *records;
-	const char *path;
-	size_t pos = 0;
-
-	while ((d = gofer_dir_next(data, len, &pos, &path, &records)) != NULL)
-		keep_listing(tree, path, d->path_len, records, d->len, true, false);
+	keep_listings(arg, data, len, true, false);
 }
 
 /* What was learned of dir name by name gives way to the listing ld, which is taken. What came along with it counts from now on. */

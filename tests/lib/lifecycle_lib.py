@@ -7,6 +7,9 @@ is looked at. As root all runs again as nobody and under tests/lib/locked.
 """
 import ctypes, fcntl, json, os, pwd, random, re, select, shutil, signal, socket, struct, subprocess, sys, tempfile, termios, threading, time
 
+import expect_lib
+from expect_lib import *
+
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 box = os.environ.get("SENTRYBOX") or os.path.join(top, "build", "sentrybox")
 args = sys.argv[1:]
@@ -20,7 +23,6 @@ libc = ctypes.CDLL(None)
 libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 work = tempfile.TemporaryDirectory(prefix="sbx-lifecycle-")
 state_root = os.path.join(work.name, "state")
-PATIENCE = 60  # seconds; only keeps what hangs from hanging for ever
 
 
 def test(platforms=("notify", "ptrace")):
@@ -28,29 +30,6 @@ def test(platforms=("notify", "ptrace")):
         tests.append((f, platforms))
         return f
     return add
-
-
-class Failed(Exception):
-    pass
-
-
-def same(got, want, what=""):
-    if got != want:
-        raise Failed(f"{what}: got {got!r}, want {want!r}")
-
-
-def has(text, *words):
-    for w in words:
-        if w not in text:
-            raise Failed(f"{w!r} is not in {text!r}")
-
-
-def until(condition, what, patience=PATIENCE):
-    end = time.time() + patience
-    while not condition():
-        if time.time() > end:
-            raise Failed(f"never: {what}")
-        time.sleep(0.005)
 
 
 def call(*argv, globals=(), **kw):
@@ -232,7 +211,7 @@ def run_part(file, name, prefix):
         for program in ("sentrybox", "sentrybox-core", "sentrybox-inspect"):
             if os.path.exists(os.path.join(os.path.dirname(box), program)):
                 shutil.copy(os.path.join(os.path.dirname(box), program), d)
-        for f in file, __file__:
+        for f in file, __file__, expect_lib.__file__:
             shutil.copy(f, d)
         env = dict(os.environ, LIFECYCLE_PART=name, SENTRYBOX=f"{d}/sentrybox", HOME="/tmp", TMPDIR="/tmp")
         p = subprocess.Popen([*prefix, "/usr/bin/python3", f"{d}/{os.path.basename(file)}", "--platform", platform, *([pattern] if pattern else [])],

@@ -6,6 +6,9 @@ status is looked at. As root all runs again as nobody and under tests/lib/locked
 """
 import ctypes, json, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
+import expect_lib
+from expect_lib import *
+
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 box = os.environ.get("SENTRYBOX") or os.path.join(top, "build", "sentrybox")
 args = sys.argv[1:]
@@ -17,35 +20,11 @@ ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 work = tempfile.TemporaryDirectory(prefix="sbx-pods-")
 state_root = os.path.join(work.name, "state")
 tree = os.environ.get("PODS_ROOT") or subprocess.run([f"{top}/tests/lib/mkroot", "busybox"], capture_output=True, text=True, check=True).stdout.strip()
-PATIENCE = 60  # seconds; only keeps what hangs from hanging for ever
 
 
 def test(f):
     tests.append(f)
     return f
-
-
-class Failed(Exception):
-    pass
-
-
-def same(got, want, what=""):
-    if got != want:
-        raise Failed(f"{what}: got {got!r}, want {want!r}")
-
-
-def has(text, *words):
-    for w in words:
-        if w not in text:
-            raise Failed(f"{w!r} is not in {text!r}")
-
-
-def until(condition, what, patience=PATIENCE):
-    end = time.time() + patience
-    while not condition():
-        if time.time() > end:
-            raise Failed(f"never: {what}")
-        time.sleep(0.005)
 
 
 def call(*argv, **kw):
@@ -226,7 +205,8 @@ def run_part(file, name, prefix):
             if os.path.exists(os.path.join(os.path.dirname(box), program)):
                 shutil.copy(os.path.join(os.path.dirname(box), program), d)
         shutil.copy(file, f"{d}/pods")
-        shutil.copy(__file__, f"{d}/pods_lib.py")
+        for library in __file__, expect_lib.__file__:
+            shutil.copy(library, d)
         subprocess.run(["cp", "-a", tree, f"{d}/root"], check=True)
         env = dict(os.environ, PODS_PART=name, PODS_ROOT=f"{d}/root", SENTRYBOX=f"{d}/sentrybox", HOME="/tmp", TMPDIR="/tmp")
         p = subprocess.Popen([*prefix, "/usr/bin/python3", f"{d}/pods", "--platform", platform, *([pattern] if pattern else [])],

@@ -10,7 +10,7 @@
  * at the price of memory's latency. From some 3 KiB on that is faster between CPUs that are far from one another, and slower
  * between near ones. (Measured: docs/performance.md.) Which they are nobody says, and in a virtual machine it changes while it runs.
  *
- * So it is measured: each request says how long the last answer was waited for, beyond the time that it took to serve it. That
+ * So it is measured: a request says how long the last answer was waited for, if the shim looked for that at once, beyond the time that it took to serve it. That
  * is a few lines crossing there and back. The majority of the last answers decides (gate_ro.far tells the shims). Calls whose bytes
  * went through the caches wait for these as well and have no vote; where there are no others, some of them go past the caches now and then.
  *

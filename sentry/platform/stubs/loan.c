@@ -21,7 +21,7 @@
  * stub's protocol, both end.
  *
  * What the guest controls: all that the child runs, in memory that is its parent's too. It gets nothing that the parent hasn't.
- * Only the host knows of CPUs that the child chooses: they are told when it has a thread of its own.
+ * The host is told which CPUs the child has chosen when it has a thread of its own.
  */
 #include "sentry/platform/stubs/stubs.h"
 
@@ -101,10 +101,8 @@ int stubs_move_out(struct task *task)
 	if (err < 0)
 		return err;
 	/* While the host cloned, the lender may have ended: then the old process, which has no task now, goes too. */
-	if (!stubs_give_back(task, old)) {
-		old->task = NULL;
+	if (!stubs_give_back(task, old))
 		stubs_thread_kill(old);
-	}
 	if (task->affinity != UINT64_MAX)
 		stubs_set_affinity(task->pt, task->affinity);
 	return 0;
