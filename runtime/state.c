@@ -245,13 +245,25 @@ static bool empty_dir(int dir)
 	return d != NULL;
 }
 
-/* The default one goes with its last container: nothing of us is left on the host. */
+/* Whether `path` still leads to the state directory that we have open: the last container takes it along. */
+static bool root_is_there(const struct container *c, const char *path)
+{
+	struct stat open, there;
+
+	return fstat(c->root_fd, &open) == 0 && stat(path, &there) == 0 && there.st_ino == open.st_ino && there.st_dev == open.st_dev;
+}
+
+/*
+ * The default one goes with its last container: nothing of us is left on the host. Whoever has the lock is waited for: of two
+ * that end at once the first may have found the second's directory still there.
+ */
 static void drop_root(struct container *c)
 {
 	cleanup_free char *path = root_path();
 
-	if (root_option == NULL && flock(c->root_fd, LOCK_EX | LOCK_NB) == 0) {
-		rmdir(path);
+	if (root_option == NULL && flock(c->root_fd, LOCK_EX) == 0) {
+		if (root_is_there(c, path))
+			rmdir(path);
 		flock(c->root_fd, LOCK_UN);
 	}
 }
@@ -289,7 +301,6 @@ static bool clear_debris(struct container *c)
 bool container_create(struct container *c, const char *id, struct error **err)
 {
 	cleanup_free char *path = root_path();
-	struct stat locked, there;
 	bool missing, made;
 
 	if (!container_id_ok(id))
@@ -302,10 +313,9 @@ bool container_create(struct container *c, const char *id, struct error **err)
 		if (c->root_fd < 0)
 			return false;
 		/* One creator at a time: between mkdir and the lock, a directory looks like what a killed one left. */
-		if (flock(c->root_fd, LOCK_EX) < 0 || fstat(c->root_fd, &locked) < 0)
+		if (flock(c->root_fd, LOCK_EX) < 0)
 			return error_errno(err, errno, "can't lock the state directory");
-		/* The last container may just have taken it with it. */
-	} while (stat(path, &there) < 0 || there.st_ino != locked.st_ino || there.st_dev != locked.st_dev);
+	} while (!root_is_there(c, path));
 	made = mkdirat(c->root_fd, id, 0700) == 0;
 	if (!made && errno == EEXIST && clear_debris(c))
 		made = mkdirat(c->root_fd, id, 0700) == 0;
