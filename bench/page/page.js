@@ -187,32 +187,34 @@ const folded = (title, inside) => html("details", {}, html("summary", {}, title)
 // ---- programs ----
 function drawPrograms() {
 	const P = D.programs, shown = new Set(others);
+	let key = "methods";
 	if (!P) return;
 	const row = (rate) => ([name, r]) => {
-		const known = D.gvisor.programs[name], unit = (v) => (rate ? `${number(v)}/s` : `${digits(v)} ms`), cells = {};
-		for (const m of others) if (r.methods[m]) cells[m] = { ...r.methods[m], text: unit(r.methods[m].median) };
+		const from = rate ? "methods" : key, known = from === "methods" && D.gvisor.programs[name], unit = (v) => (rate ? `${number(v)}/s` : `${digits(v)} ms`), cells = {};
+		for (const m of others) if (r[from][m]) cells[m] = { ...r[from][m], text: unit(r[from][m].median) };
 		return { name, what: r.what, cells, aim: rate && !r.control ? r.aim : 0, why: r.absent, gvisor: known ? known.value / known.native : 0,
-			gvisorText: known ? unit(known.value) : "", native: r.methods.native ? unit(r.methods.native.median) : "" };
+			gvisorText: known ? unit(known.value) : "", native: r[from].native ? unit(r[from].native.median) : "" };
 	};
 	const entries = Object.entries(P.rows).filter(([, r]) => r.methods.native);
-	const timed = entries.filter(([, r]) => r.unit === "ms").map(row(false)), rated = entries.filter(([, r]) => r.unit !== "ms").map(row(true));
+	const timed = () => entries.filter(([, r]) => r.unit === "ms" && r[key].native).map(row(false)), rated = entries.filter(([, r]) => r.unit !== "ms").map(row(true));
 	const plot = html("div"), draw = () => plot.replaceChildren(
-		timed.length ? ratioBars(timed, shown, { label: "programs, ratio to native", left: 150, worst: P.aim_worst, lines: [[P.aim_mean, `aim in the mean ${P.aim_mean}`], [P.aim_worst, `at worst ${P.aim_worst}`]] }) : "",
+		timed().length ? ratioBars(timed(), shown, { label: "programs, ratio to native", left: 150, worst: P.aim_worst, lines: [[P.aim_mean, `aim in the mean ${P.aim_mean}`], [P.aim_worst, `at worst ${P.aim_worst}`]] }) : "",
 		...(rated.length ? [html("h3", {}, "Rates, ratio to native: right of it is better"), ratioBars(rated, shown, { label: "rates, ratio to native", left: 150, more: true })] : []));
-	const sums = others.filter((m) => P.summary[m]).map((m) => [m, P.summary[m].geometric_mean.toFixed(2), P.summary[m].worst.toFixed(2), P.summary[m].worst_program, P.summary[m].programs]);
+	const sums = others.filter((m) => P.summary[m]).map((m) => [m, P.summary[m].geometric_mean.toFixed(2), P.summary[m].whole_mean?.toFixed(2) ?? "", P.summary[m].worst.toFixed(2), P.summary[m].worst_program, P.summary[m].programs]);
 	draw();
 	redraws.push(draw);
-	section("programs", "Programs", "Start to exit of real programs, the sandbox’s own included; median of the rounds. Whiskers are half the distance between the quartiles.",
-		html("div", { class: "bar" }, legend(others, shown, draw), keys(rated.length > 0)), plot,
-		tableOf(["", "geometric mean", "worst", "which", "programs"], [...sums, ["aim", P.aim_mean, P.aim_worst, "", ""],
-			["gVisor*", D.gvisor.geometric_mean.toFixed(2), "", "", ""]]),
-		folded("All figures", tableOf(["", "native", "±", ...others.flatMap((m) => [m, "ratio"])], entries.map(([name, r]) => [name,
-			...figures(r, r.unit === "ms" ? (v) => `${digits(v)} ms` : (v) => `${number(v)}/s`)]))));
+	section("programs", "Programs", "Real programs, timed inside from exec to exit, or the same run from outside, the sandbox’s start and end included; median of the rounds. Whiskers are half the distance between the quartiles.",
+		html("div", { class: "bar" }, segments([["methods", "inside"], ["whole", "with the sandbox’s start"]], key, (v) => { key = v; draw(); }), legend(others, shown, draw), keys(rated.length > 0)), plot,
+		tableOf(["", "geometric mean", "with the start", "worst", "which", "programs"], [...sums, ["aim", P.aim_mean, "", P.aim_worst, "", ""],
+			["gVisor*", D.gvisor.geometric_mean.toFixed(2), "", "", "", ""]]),
+		...[["All figures", "methods"], ["All figures, with the sandbox’s start", "whole"]].map(([title, from]) =>
+			folded(title, tableOf(["", "native", "±", ...others.flatMap((m) => [m, "ratio"])], entries.filter(([, r]) => r[from].native).map(([name, r]) => [name,
+				...figures(r, r.unit === "ms" ? (v) => `${digits(v)} ms` : (v) => `${number(v)}/s`, from)])))));
 }
-function figures(r, unit) {
-	const n = r.methods.native;
+function figures(r, unit, from = "methods") {
+	const n = r[from].native;
 	return [n ? unit(n.median) : "", n ? percent(n.spread) : "", ...others.flatMap((m) => {
-		const c = r.methods[m];
+		const c = r[from][m];
 		return c ? [unit(c.median), c.ratio ? c.ratio.toFixed(2) : ""] : [r.failed?.[m] ? "failed" : "", ""];
 	})];
 }

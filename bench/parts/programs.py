@@ -2,8 +2,10 @@
 """Real programs, natively and in sandboxes.
 
 Each round runs each program by each method, one after another; the order of methods turns from round to round. A figure is
-the median of the rounds, a ratio is to native in the same run. Most rows are start to exit, the sandbox's own included;
-rows that need something made first (a tree to remove) are timed inside; a few have a rate, which their program measures.
+the median of the rounds, a ratio is to native in the same run. A row's figure is timed inside, from sh's exec to its end: a
+sandbox's start is a part of its own, and peers' figures don't have it in them either. The same run from outside, the sandbox's
+start and end included, is "whole"; rows that need something made first (a tree to remove) have none. A few rows have a rate,
+which their program measures.
 
 A first round, not counted, warms caches and also prints what the program made (checksums of its files, ...). There and in
 all counted rounds status and stdout must be as natively; where they are not there is no figure.
@@ -192,17 +194,16 @@ def script_of(app, method, inputs, check):
     variables = {"IN": inputs, "TMPDIR": method.work, "HOME": method.work, "npm_config_cache": f"{method.work}/.npm", **GIT}
     lines = [f"mkdir -p {method.work} && cd {method.work} || exit 99",
              "export " + " ".join(f"{k}={shlex.quote(v)}" for k, v in variables.items())]
-    if app.before is None:
-        lines.append(app.run)
-    else:
-        lines += [app.before + " || exit 98", f"{common.stopwatch} time /bin/sh -c {shlex.quote(app.run)}"]
+    if app.before is not None:
+        lines.append(app.before + " || exit 98")
+    lines.append(app.run if app.rate else f"{common.stopwatch} time /bin/sh -c {shlex.quote(app.run)}")
     if check:
         lines += ["status=$?", f"echo '{MARK.decode().strip()}'", app.check, "exit $status"]
     return "\n".join(lines)
 
 
 def once(app, method, inputs, check):
-    """(figure, status, stdout, what went wrong)."""
+    """((figure, whole or None), status, stdout, what went wrong)."""
     if method.kind == "host":
         shutil.rmtree(method.work, ignore_errors=True)
     try:
@@ -210,16 +211,15 @@ def once(app, method, inputs, check):
             method.command(["/bin/sh", "-c", script_of(app, method, inputs, check)]), LIMIT)
     except subprocess.TimeoutExpired:
         return None, None, b"", f"no end after {LIMIT} s"
-    text = stderr.decode(errors="replace")
-    if app.before is not None:
-        inside = re.findall(r"^@ms ([0-9.]+)$", text, re.M)
-        ms = float(inside[-1]) if inside else None
+    whole = ms if app.before is None and not app.rate else None
     if app.rate:
         found = re.search(app.rate, stdout.decode(errors="replace"))
-        ms, stdout = (float(found[1]), b"") if found else (None, stdout)
-    if ms is None and status == 0:
+        stdout = b"" if found else stdout
+    else:
+        found = re.search(r"^@ms ([0-9.]+)$", stderr.decode(errors="replace"), re.M)
+    if not found and status == 0:
         return None, None, stdout, f"no figure: {(stdout + stderr)[-300:].decode(errors='replace').strip()}"
-    return ms, status, stdout, common.last_line(stderr)
+    return (float(found[1]) if found else None, whole), status, stdout, common.last_line(stderr)
 
 
 def free_port():
@@ -231,7 +231,7 @@ def free_port():
 class Run:
     def __init__(self, methods, inputs, rounds, only):
         self.methods, self.inputs, self.rounds, self.only = common.present(methods), inputs, rounds, only
-        self.times, self.failed, self.absent = {}, {}, {}
+        self.times, self.failed, self.absent = {}, {}, {}  # times: {program: {method: [(figure, whole), ...]}}
 
     def wrong(self, app, method, answer, expected):
         """Why this answer is not as natively, or None."""
@@ -291,7 +291,7 @@ class Run:
 
 
 def measure(methods, quick, rounds, only=None):
-    """{"rows": {program: figures}, "summary": {method: mean and worst}}"""
+    """{"rows": {program: figures}, "summary": {method: means and worst}}"""
     inputs = os.path.join(common.out, f"inputs-{os.getpid()}")
     os.makedirs(common.out, exist_ok=True)
     apps = [a for a in all_apps(free_port()) if a.quick or not quick]
@@ -303,29 +303,35 @@ def measure(methods, quick, rounds, only=None):
         run.measure(apps)
     finally:
         shutil.rmtree(inputs, ignore_errors=True)
-    rows, ratios = {}, {}
+    rows, ratios, wholes = {}, {}, {}
     for app in apps:
         if app.name not in run.times and app.name not in run.failed and app.name not in run.absent:
             continue
         times = run.times.get(app.name, {})
-        base = times.get("native")
         row = rows[app.name] = {"what": app.what, "unit": "a second" if app.rate else "ms", "control": app.control,
-                                "inside": app.before is not None, "aim": app.aim, "methods": {},
+                                "aim": app.aim, "methods": {}, "whole": {},
                                 "failed": run.failed.get(app.name, {}), "absent": run.absent.get(app.name)}
-        for name, values in times.items():
-            if not values or not base:
+        for which, key, sums in ((0, "methods", ratios), (1, "whole", wholes)):
+            figures = {name: [v[which] for v in values] for name, values in times.items()}
+            base = figures.get("native")
+            if not base or None in base:
                 continue
-            row["methods"][name] = common.figures(values, base if name != "native" else None)
-            if name != "native" and not app.control and not app.rate:
-                ratios.setdefault(name, {})[app.name] = row["methods"][name]["ratio"]
+            for name, values in figures.items():
+                if not values:
+                    continue
+                row[key][name] = common.figures(values, base if name != "native" else None)
+                if name != "native" and not app.control and not app.rate:
+                    sums.setdefault(name, {})[app.name] = row[key][name]["ratio"]
     return {"rows": rows, "aim_mean": AIM_MEAN, "aim_worst": AIM_WORST, "summary": {
         name: {"programs": len(r), "geometric_mean": round(common.geometric_mean(r.values()), 4),
-               "worst": max(r.values()), "worst_program": max(r, key=r.get)} for name, r in ratios.items()}}
+               "worst": max(r.values()), "worst_program": max(r, key=r.get),
+               "whole_mean": round(common.geometric_mean(wholes[name].values()), 4) if name in wholes else None}
+        for name, r in ratios.items()}}
 
 
 def table(result, methods, gvisor):
     names = [m for m in methods if m != "native" and any(m in r["methods"] for r in result["rows"].values())]
-    print(f"\n{'programs':18}{'native':>14}{'±':>5}" + "".join(f"{m:>14}{'ratio':>8}" for m in names)
+    print(f"\n{'programs':18}{'native':>14}{'±':>5}" + "".join(f"{m:>14}{'ratio':>8}{'whole':>7}" for m in names)
           + f"{'aim':>7}{'gVisor*':>9}")
 
     def figure(row, f):
@@ -341,12 +347,17 @@ def table(result, methods, gvisor):
         for m in names:
             f = row["methods"].get(m)
             line += f"{figure(row, f):>14}{f['ratio']:8.2f}" if f else f"{'failed' if m in row['failed'] else '-':>14}{'':8}"
+            line += f"{row['whole'][m]['ratio']:7.2f}" if m in row["whole"] else f"{'':7}"
         line += f"{row['aim']:7.2f}" if row["aim"] else f"{'':7}"
         known = gvisor["programs"].get(name)
         print(line + (f"{known['value'] / known['native']:9.2f}" if known else ""))
     summary = result["summary"]
-    for title, key, aim in (("geometric mean", "geometric_mean", result["aim_mean"]), ("worst", "worst", result["aim_worst"])):
-        print(f"{title:37}" + "".join(
-            f"{('of ' + str(summary[m]['programs']) if key != 'worst' else summary[m]['worst_program']):>14}"
-            f"{summary[m][key]:8.2f}" if m in summary else f"{'-':>22}" for m in names)
-            + f"{aim:7.2f}" + (f"{gvisor['geometric_mean']:9.2f}" if key != "worst" else ""))
+    mean, worst = lambda s: ("of " + str(s["programs"]), s["geometric_mean"], s["whole_mean"]), lambda s: (s["worst_program"], s["worst"], None)
+    for title, of, aim, peer in (("geometric mean", mean, result["aim_mean"], gvisor["geometric_mean"]),
+                                 ("worst", worst, result["aim_worst"], None)):
+        line = f"{title:37}"
+        for m in names:
+            which, ratio, whole = of(summary[m]) if m in summary else ("-", None, None)
+            line += f"{which:>14}" + (f"{ratio:8.2f}" if ratio else f"{'':8}") + (f"{whole:7.2f}" if whole else f"{'':7}")
+        print(line + f"{aim:7.2f}" + (f"{peer:9.2f}" if peer else ""))
+    print("whole: from outside, the sandbox's start and end included; the others are timed inside, as peers' figures are")
