@@ -128,8 +128,10 @@ union control_any {
 	struct control_held held;
 };
 
-/* From the monitor: what each stub holds, for /proc. As many entries as the message is long. */
+/* From the monitor: what each stub holds, for /proc and containers' limits. As many entries as the message is long; more follow
+ * a part. */
 #define CONTROL_RESIDENT 0x101
+#define CONTROL_RESIDENT_PART 0x110
 #define CONTROL_RESIDENT_MAX 512
 struct control_resident {
 	uint32_t type;

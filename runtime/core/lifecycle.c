@@ -22,6 +22,7 @@
  */
 #include "runtime/core/lifecycle.h"
 
+#include "runtime/core/children.h"
 #include "runtime/core/host_cgroup.h"
 #include "runtime/core/join.h"
 #include "runtime/core/lifecycle_protocol.h"
@@ -249,31 +250,26 @@ static void reply_error(struct connection *c, int start_errno, const char *text)
 
 /* ---- pausing ---- */
 
+struct signalled {
+	int sig;
+	unsigned n;
+};
+
+static void signal_stub(pid_t pid, void *arg)
+{
+	struct signalled *s = arg;
+
+	if (kill(pid, s->sig) == 0)
+		s->n++;
+}
+
 /* Signals each stub; their number. */
 static unsigned signal_stubs(int sig)
 {
-	static char buf[1 << 18];
-	char path[64];
-	unsigned n = 0;
-	size_t have = 0;
-	ssize_t got;
-	int fd;
+	struct signalled s = {.sig = sig};
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	while (have < sizeof(buf) - 1 && (got = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0)
-		have += (size_t)got;
-	close(fd);
-	buf[have] = '\0';
-	for (char *p = buf, *end; (end = strchr(p, ' ')) != NULL; p = end + 1) {
-		long pid = strtol(p, NULL, 10);
-
-		if (pid > 1 && kill((pid_t)pid, sig) == 0)
-			n++;
-	}
-	return n;
+	each_child(sentry, signal_stub, &s);
+	return s.n;
 }
 
 static bool is_stopped(pid_t pid)

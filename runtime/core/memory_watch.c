@@ -16,6 +16,7 @@
  * touches in one interval; where a cgroup is given that is exact.
  */
 #include "runtime/core/memory_watch.h"
+#include "runtime/core/children.h"
 
 #include "runtime/config.h"
 #include "runtime/core/control_protocol.h"
@@ -139,42 +140,40 @@ static struct held held_by(pid_t pid, bool full)
 	return h;
 }
 
-/* Calls fn for each child of the sentry. */
-static void each_stub(pid_t sentry, void (*fn)(pid_t pid, void *arg), void *arg)
+struct resident {
+	struct control_resident part;
+	void (*send)(const struct control_resident *part, size_t len, void *arg);
+	void *arg;
+};
+
+static void send_part(struct resident *r, uint32_t type)
 {
-	static char children[65536];
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", sentry, sentry);
-	if (read_file(path, children, sizeof(children)) <= 0)
-		return;
-	for (char *p = children; *p != '\0';) {
-		long pid = strtol(p, &p, 10);
-
-		if (pid > 0)
-			fn((pid_t)pid, arg);
-		while (*p == ' ')
-			p++;
-	}
+	r->part.type = type;
+	r->send(&r->part, offsetof(struct control_resident, entry) + r->part.count * sizeof(r->part.entry[0]), r->arg);
+	r->part.count = 0;
 }
 
 static void add_resident(pid_t pid, void *arg)
 {
-	struct control_resident *out = arg;
+	struct resident *r = arg;
 	struct statm s;
 
-	if (out->count == CONTROL_RESIDENT_MAX || !statm_of(pid, &s))
+	if (!statm_of(pid, &s))
 		return;
-	out->entry[out->count].pid = pid;
-	out->entry[out->count++].pages = (uint32_t)s.resident;
+	if (r->part.count == CONTROL_RESIDENT_MAX)
+		send_part(r, CONTROL_RESIDENT_PART);
+	r->part.entry[r->part.count].pid = pid;
+	r->part.entry[r->part.count++].pages = (uint32_t)s.resident;
 }
 
-size_t memory_watch_resident(pid_t sentry, struct control_resident *out)
+void memory_watch_resident(pid_t sentry, void (*send)(const struct control_resident *part, size_t len, void *arg), void *arg)
 {
-	out->type = CONTROL_RESIDENT;
-	out->count = 0;
-	each_stub(sentry, add_resident, out);
-	return offsetof(struct control_resident, entry) + out->count * sizeof(out->entry[0]);
+	static struct resident r;
+
+	r.send = send;
+	r.arg = arg;
+	each_child(sentry, add_resident, &r);
+	send_part(&r, CONTROL_RESIDENT);
 }
 
 static void add_held(pid_t pid, void *arg)
@@ -197,7 +196,7 @@ static uint64_t look(pid_t sentry, bool full)
 	struct held h = held_by(sentry, full);
 
 	h.full = full;
-	each_stub(sentry, add_held, &h);
+	each_child(sentry, add_held, &h);
 	if (!full) {
 		h.shared = last.shared;
 		h.other = last.other;
@@ -277,7 +276,7 @@ void memory_watch_times(pid_t sentry, pid_t gofer, uint64_t *user_ns, uint64_t *
 	add_times(sentry, &t);
 	add_times(gofer, &t);
 	t.ended_too = false;
-	each_stub(sentry, add_times, &t);
+	each_child(sentry, add_times, &t);
 	*user_ns = t.user * tick;
 	*sys_ns = t.sys * tick;
 }

@@ -19,8 +19,8 @@ void memory_watch_again(void);
 void memory_watch_told(uint64_t bytes);
 /* What the last sample saw, bytes. */
 uint64_t memory_watch_last(void);
-/* Fills in what each of the sentry's children holds; the length of the message. */
-size_t memory_watch_resident(pid_t sentry, struct control_resident *out);
+/* Sends what each of the sentry's children holds, in as many parts as it takes; the last one is CONTROL_RESIDENT. */
+void memory_watch_resident(pid_t sentry, void (*send)(const struct control_resident *part, size_t len, void *arg), void *arg);
 /* The stub that held most at the last sample, 0 if there was none. */
 pid_t memory_watch_largest(void);
 /* The highest sum seen, bytes. */

@@ -14,6 +14,7 @@
  * datagram leaves only as a reply (udp_relay.c).
  */
 #include "runtime/config.h"
+#include "runtime/core/children.h"
 #include "runtime/core/control_protocol.h"
 #include "runtime/core/dial.h"
 #include "runtime/core/host_cgroup.h"
@@ -267,6 +268,13 @@ static void tell_held(struct monitor *m)
 		send(m->control, &held, sizeof(held), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static void send_resident(const struct control_resident *part, size_t len, void *arg)
+{
+	const struct monitor *m = arg;
+
+	send(m->control, part, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void control_ready(struct monitor *m)
 {
 	union control_any any;
@@ -310,13 +318,9 @@ static void control_ready(struct monitor *m)
 	case CONTROL_INSPECT:
 		inspector_start(m->cfg, m->control, m->sentry, msg.status, msg.start_errno);
 		break;
-	case CONTROL_WANT_RESIDENT: {
-		static struct control_resident resident;
-		size_t len = memory_watch_resident(m->sentry, &resident);
-
-		send(m->control, &resident, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	case CONTROL_WANT_RESIDENT:
+		memory_watch_resident(m->sentry, send_resident, m);
 		break;
-	}
 	case CONTROL_WANT_HELD:
 		tell_held(m);
 		break;
@@ -356,35 +360,12 @@ static void control_ready(struct monitor *m)
 	}
 }
 
-/* Whoever is still our child after the sentry's end: stubs that came to us as their subreaper. */
-static void kill_children(const struct monitor *m)
+static void kill_child(pid_t pid, void *arg)
 {
-	char path[64], buf[8192];
-	size_t have = 0;
-	int fd;
-	ssize_t n;
+	const struct monitor *m = arg;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	while ((n = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
-		char *p = buf, *end;
-
-		have += (size_t)n;
-		buf[have] = '\0';
-		/* A number without its space may go on in the next part: never kill by half of it. */
-		while ((end = strchr(p, ' ')) != NULL) {
-			long pid = strtol(p, NULL, 10);
-
-			if (pid > 1 && pid != m->keeper)
-				kill((pid_t)pid, SIGKILL);
-			p = end + 1;
-		}
-		have -= (size_t)(p - buf);
-		memmove(buf, p, have);
-	}
-	close(fd);
+	if (pid != m->keeper)
+		kill(pid, SIGKILL);
 }
 
 static void add_usage(struct monitor *m, const struct rusage *ru)
@@ -628,7 +609,7 @@ static void run(struct monitor *m)
 		lifecycle_ready(fds + n + nin + ndial, nlife);
 		reap(m);
 		if (m->sentry_gone) {
-			kill_children(m);
+			each_child(getpid(), kill_child, m); /* stubs that came to us as their subreaper */
 			if (m->gofer <= 0 && m->keeper <= 0)
 				break;
 		}
@@ -641,7 +622,7 @@ static void run(struct monitor *m)
 		pid_t pid;
 		int status;
 
-		kill_children(m);
+		each_child(getpid(), kill_child, m); /* stubs that came to us as their subreaper */
 		pid = wait4(-1, &status, 0, &ru);
 		if (pid < 0 && errno == ECHILD)
 			break;

@@ -520,11 +520,14 @@ static void control_receive(void)
 		stubs_kill_all();
 		host_exit(125); /* the monitor is gone */
 	}
-	if (n >= (int64_t)offsetof(struct control_resident, entry) && in.msg.type == CONTROL_RESIDENT) {
+	if (n >= (int64_t)offsetof(struct control_resident, entry) &&
+	    (in.msg.type == CONTROL_RESIDENT || in.msg.type == CONTROL_RESIDENT_PART)) {
 		for (uint32_t i = 0; i < in.resident.count && i < CONTROL_RESIDENT_MAX; i++)
 			stubs_set_resident(in.resident.entry[i].pid, (uint64_t)in.resident.entry[i].pages * PAGE_SIZE);
-		resident_came = true;
-		container_memory_look();
+		if (in.msg.type == CONTROL_RESIDENT) {
+			resident_came = true;
+			container_memory_look();
+		}
 	} else if (n == (int64_t)sizeof(in.held) && in.msg.type == CONTROL_HELD) {
 		memory_pace_told(in.held.bytes, in.held.limit);
 	} else if (n == (int64_t)sizeof(in.update) && in.update.type == CONTROL_UPDATE) {
