@@ -11,6 +11,10 @@
 /* Descriptors with these numbers are mapped only when asked for: see native.c. Above them a stub's table would have to grow. */
 #define STUB_GUARDED_LO 32U
 #define STUB_GUARDED_HI 64U
+/* Those with these are closed unasked: they are for mappings that need not be asked for, and for no other. So high that those
+ * which the host chooses, the lowest that are free, don't come there. */
+#define STUB_OWN_LO 1008U
+#define STUB_OWN_HI 1024U
 
 /*
  * Writes the program into out; the number of instructions. sigreturn_ip is the address behind the stub's sigreturn

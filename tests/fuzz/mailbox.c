@@ -151,7 +151,8 @@ static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
 {
 	struct sim *s = caller(id);
 
-	FUZZ_CHECK(fd >= 0 && (at == -1 || at == STUB_ATTACH_FD) && !with_answer);
+	FUZZ_CHECK(fd >= 0 && !with_answer &&
+		   (at == -1 || at == STUB_ATTACH_FD || (at >= (int)STUB_OWN_LO && at < (int)STUB_OWN_HI)));
 	if (s == NULL)
 		return -LINUX_ESRCH;
 	/* A number after the other, as the host gives them. */
