@@ -23,6 +23,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/stub_filter.h"
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
