@@ -114,7 +114,7 @@ static int fetch_pointers(struct task *task, struct windows *ws, gva_t array, ui
 			return -LINUX_E2BIG;
 		}
 		if (n == cap) {
-			uint64_t *bigger = krealloc(p, (cap = cap == 0 ? 64 : cap * 2) * sizeof(*p));
+			uint64_t *bigger = krealloc(p, (cap = MIN(cap == 0 ? 64 : cap * 2, (size_t)POINTERS_MAX)) * sizeof(*p));
 
 			if (bigger == NULL) {
 				kfree(p);

@@ -151,6 +151,15 @@ struct between {
 	struct rlimit seen;
 };
 
+/* The other one's failure is ours. */
+static void await_turn(const struct between *b, pid_t child, int turn)
+{
+	while (b->turn != turn) {
+		CHECK_EQ(waitpid(child, NULL, WNOHANG), 0);
+		sched_yield();
+	}
+}
+
 /* The child makes no call between two questions, and is told by memory that its limit has changed. */
 TEST(the_stacks_limit_is_what_another_process_has_set)
 {
@@ -177,13 +186,11 @@ TEST(the_stacks_limit_is_what_another_process_has_set)
 		_exit(0);
 	}
 	for (int i = 0; i < 20; i++) {
-		while (b->turn != 3 * i + 1)
-			sched_yield();
+		await_turn(b, child, 3 * i + 1);
 		lim.rlim_cur = (2UL << 20) + (rlim_t)i * 4096;
 		CHECK_OK(prlimit(child, RLIMIT_STACK, &lim, NULL));
 		b->turn = 3 * i + 2;
-		while (b->turn != 3 * i + 3)
-			sched_yield();
+		await_turn(b, child, 3 * i + 3);
 		CHECK_EQ(b->seen.rlim_cur, lim.rlim_cur);
 		CHECK_EQ(b->seen.rlim_max, lim.rlim_max);
 		b->turn = 0;

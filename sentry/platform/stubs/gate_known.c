@@ -60,7 +60,8 @@ void gate_fresh(struct platform_thread *pt)
 	box->restorer = pt->restorer = 0;
 	box->robust = box->clear_tid = 0;
 	pt->words = (struct platform_words){0, 0};
-	box->brk = pt->told.brk = 0;
+	box->brk = box->stack_cur = box->stack_max = 0;
+	pt->told = (struct platform_told){0};
 	pt->salted = false;
 	gate_stream_forget(pt);
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
