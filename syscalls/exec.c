@@ -3,8 +3,8 @@
  * execve(2), execveat(2): fetching path, argv and envp. What happens then is in sentry/kernel/exec.c.
  *
  * Limits as Linux has them: a string of 128 KiB; all strings, the pointers to them and the path a quarter of the
- * stack's limit, at most 6 MiB and at least 128 KiB. Strings are fetched through a window of a page, since they mostly
- * lie side by side: one copy serves many.
+ * stack's limit, at most 6 MiB and at least 128 KiB. Strings and pointers are fetched through two windows,
+ * since they mostly lie side by side: one copy serves many.
  */
 #include "sentry/abi/fs.h"
 #include "sentry/base/alloc.h"
@@ -20,14 +20,38 @@
 #define ARGS_MAX (6 * MiB)
 #define POINTERS_MAX (ARGS_MAX / 8)
 
-struct window {
-	uint64_t base;
-	size_t len;
-	char bytes[PAGE_SIZE];
+#define WINDOW_SIZE (2 * PAGE_SIZE)
+
+/* Of two pages each: the arrays and new strings lie on the heap, most often, and inherited strings above the stack. */
+struct windows {
+	struct window {
+		uint64_t base;
+		size_t len;
+		char bytes[WINDOW_SIZE];
+	} of[2];
+	unsigned last; /* used */
 };
 
+/* The guest's bytes at `at`: how many there are, at *from. 0: they can't be read. */
+static size_t window_at(struct task *task, struct windows *ws, uint64_t at, const char **from)
+{
+	struct window *w = &ws->of[ws->last];
+
+	if (at - w->base >= w->len) {
+		w = &ws->of[ws->last ^= 1];
+		if (at - w->base >= w->len) {
+			w->base = at & ~(uint64_t)(PAGE_SIZE - 1);
+			w->len = copy_from_guest_partial(task, w->bytes, GVA(w->base), sizeof(w->bytes));
+			if (at - w->base >= w->len)
+				return 0;
+		}
+	}
+	*from = w->bytes + (at - w->base);
+	return w->len - (at - w->base);
+}
+
 /* Appends the guest's string at `at` to args. */
-static int fetch_string(struct task *task, struct window *w, uint64_t at, struct exec_args *args)
+static int fetch_string(struct task *task, struct windows *ws, uint64_t at, struct exec_args *args)
 {
 	char *whole = NULL;
 	size_t len = 0;
@@ -38,15 +62,10 @@ static int fetch_string(struct task *task, struct window *w, uint64_t at, struct
 		size_t avail;
 		char *bigger;
 
-		if (at < w->base || at - w->base >= w->len) {
-			w->base = at;
-			w->len = copy_from_guest_partial(task, w->bytes, GVA(at), sizeof(w->bytes));
-			err = -LINUX_EFAULT;
-			if (w->len == 0)
-				goto out;
-		}
-		from = w->bytes + (at - w->base);
-		avail = w->len - (at - w->base);
+		avail = window_at(task, ws, at, &from);
+		err = -LINUX_EFAULT;
+		if (avail == 0)
+			goto out;
 		nul = memchr(from, '\0', avail);
 		if (nul != NULL)
 			avail = (size_t)(nul - from);
@@ -76,7 +95,7 @@ out:
 }
 
 /* The pointers of a NULL-terminated array, without the NULL: *out to kfree. */
-static int fetch_pointers(struct task *task, gva_t array, uint64_t **out, uint32_t *count)
+static int fetch_pointers(struct task *task, struct windows *ws, gva_t array, uint64_t **out, uint32_t *count)
 {
 	uint64_t *p = NULL;
 	size_t n = 0, cap = 0;
@@ -86,6 +105,8 @@ static int fetch_pointers(struct task *task, gva_t array, uint64_t **out, uint32
 	if (array.v == 0)
 		return 0; /* Linux takes it for an empty one */
 	for (;;) {
+		uint64_t at = gva_add(array, n * 8).v;
+		const char *from;
 		size_t got;
 
 		if (n == POINTERS_MAX) {
@@ -93,7 +114,7 @@ static int fetch_pointers(struct task *task, gva_t array, uint64_t **out, uint32
 			return -LINUX_E2BIG;
 		}
 		if (n == cap) {
-			uint64_t *bigger = krealloc(p, (cap = cap == 0 ? 64 : cap * 2) * sizeof(*p));
+			uint64_t *bigger = krealloc(p, (cap = MIN(cap == 0 ? 64 : cap * 2, (size_t)POINTERS_MAX)) * sizeof(*p));
 
 			if (bigger == NULL) {
 				kfree(p);
@@ -101,7 +122,12 @@ static int fetch_pointers(struct task *task, gva_t array, uint64_t **out, uint32
 			}
 			p = bigger;
 		}
-		got = copy_from_guest_partial(task, p + n, gva_add(array, n * 8), (cap - n) * 8) / 8;
+		/* One at a window's end may lie in two. */
+		got = MIN(window_at(task, ws, at, &from) / 8, cap - n);
+		if (got != 0)
+			memcpy(p + n, from, got * 8);
+		else
+			got = copy_from_guest_partial(task, p + n, GVA(at), 8) / 8;
 		if (got == 0) {
 			kfree(p);
 			return -LINUX_EFAULT;
@@ -125,7 +151,7 @@ static size_t args_limit(const struct task *task)
 
 static int fetch_args(struct task *task, gva_t argv, gva_t envp, struct exec_args *args)
 {
-	struct window *w = kzalloc(sizeof(*w));
+	struct windows *w = kmalloc(sizeof(*w));
 	uint64_t *a = NULL, *e = NULL;
 	uint32_t na = 0, ne = 0;
 	size_t fixed;
@@ -133,9 +159,10 @@ static int fetch_args(struct task *task, gva_t argv, gva_t envp, struct exec_arg
 
 	if (w == NULL)
 		return err;
-	err = fetch_pointers(task, argv, &a, &na);
+	w->of[0].base = w->of[0].len = w->of[1].base = w->of[1].len = w->last = 0;
+	err = fetch_pointers(task, w, argv, &a, &na);
 	if (!err)
-		err = fetch_pointers(task, envp, &e, &ne);
+		err = fetch_pointers(task, w, envp, &e, &ne);
 	if (err)
 		goto free;
 	args->limit = args_limit(task);

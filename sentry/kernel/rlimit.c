@@ -49,6 +49,12 @@ int rlimit_change(struct task *task, struct thread_group *target, unsigned which
 	if (set == NULL)
 		return 0;
 	*lim = *set;
+	if (which == LINUX_RLIMIT_STACK && platform->forget != NULL) {
+		struct task *t;
+
+		list_for_each(t, &target->threads, group_link)
+			platform->forget(t);
+	}
 	if (which == LINUX_RLIMIT_STACK && target == task->group && platform->is_full(task))
 		return mm_stack_limit(task, set->cur);
 	if (which == LINUX_RLIMIT_CPU)

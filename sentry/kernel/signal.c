@@ -26,6 +26,7 @@
 #include "sentry/abi/capability.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
@@ -360,13 +361,15 @@ void signal_set_mask(struct task *task, uint64_t mask)
 }
 
 /*
- * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out), and so is its list of robust futexes. Whoever looks
- * at the mask of such a thread takes over what it is by now; who has a signal for it, or for its group, tells the stub first to
- * ask before the next change. So a thread that unblocks the signal is seen to have done so, or comes and asks.
+ * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out), and so are
+ * its list of robust futexes and the word to clear at its end. Whoever looks at the mask of such a thread takes over what it is by
+ * now; who has a signal for it, or for its group, tells the stub first to ask before the next change. So a thread that unblocks
+ * the signal is seen to have done so, or comes and asks.
  */
-static void mask_is(struct task *task, uint64_t mask, uint64_t robust)
+static void mask_is(struct task *task, uint64_t mask, const struct platform_words *words)
 {
-	task->robust_list.v = robust;
+	task->robust_list.v = words->robust;
+	task->clear_child_tid.v = words->clear_tid;
 	mask &= ~SIG_UNBLOCKABLE; /* the guest's word */
 	if (mask != task->sigmask)
 		signal_set_mask(task, mask);
@@ -383,29 +386,32 @@ static void actions_are(struct sighand *s, uint64_t set, uint64_t restorer)
 
 void signal_mask_in(struct task *task)
 {
-	uint64_t mask, robust, set, restorer;
+	uint64_t mask, set, restorer;
+	struct platform_words words;
 
-	if (platform->mask_in == NULL || !platform->mask_in(task, &mask, &robust))
+	if (platform->mask_in == NULL || !platform->mask_in(task, &mask, &words))
 		return;
-	mask_is(task, mask, robust);
+	mask_is(task, mask, &words);
 	if (platform->actions_in != NULL && platform->actions_in(task, &set, &restorer))
 		actions_are(task->sighand, set, restorer);
 }
 
 void signal_mask_look(struct task *task)
 {
-	uint64_t mask, robust;
+	struct platform_words words;
+	uint64_t mask;
 
-	if (platform->mask_look != NULL && platform->mask_look(task, &mask, &robust))
-		mask_is(task, mask, robust);
+	if (platform->mask_look != NULL && platform->mask_look(task, &mask, &words))
+		mask_is(task, mask, &words);
 }
 
 static void mask_hold(struct task *task)
 {
-	uint64_t mask, robust;
+	struct platform_words words;
+	uint64_t mask;
 
-	if (platform->mask_hold != NULL && platform->mask_hold(task, &mask, &robust))
-		mask_is(task, mask, robust);
+	if (platform->mask_hold != NULL && platform->mask_hold(task, &mask, &words))
+		mask_is(task, mask, &words);
 }
 
 static void masks_hold(struct task *task, bool to_group)
@@ -420,11 +426,33 @@ static void masks_hold(struct task *task, bool to_group)
 		mask_hold(t);
 }
 
+static void tell_ids(struct task *task)
+{
+	const struct cred *c = task->cred;
+
+	platform->tell_ids(task, &(struct platform_ids){
+		.pid = task->group->pid,
+		.ppid = group_ppid(task->group),
+		.tid = task->tid,
+		.uid = c->uid,
+		.euid = c->euid,
+		.gid = c->gid,
+		.egid = c->egid,
+	});
+}
+
 void signal_resume(struct task *task, int64_t ret)
 {
+	const struct linux_rlimit *stack = &task->group->rlimits[LINUX_RLIMIT_STACK];
+	bool alone = !trace_on && task->seccomp_mode == 0;
+
 	if (platform->mask_out != NULL)
-		platform->mask_out(task, task->sigmask, task->robust_list.v, signal_pending_set(task) != 0,
-				   !trace_on && task->seccomp_mode == 0);
+		platform->mask_out(task, task->sigmask,
+				   &(struct platform_words){task->robust_list.v, task->clear_child_tid.v},
+				   signal_pending_set(task) != 0, alone);
+	if (platform->tell != NULL && alone &&
+	    platform->tell(task, &(struct platform_told){ref_shared(&task->mm->ref) ? 0 : task->mm->brk, stack->cur, stack->max}))
+		tell_ids(task);
 	if (platform->plain_actions != NULL)
 		platform->plain_actions(task, task->sighand->plain, ref_shared(&task->sighand->ref));
 	if (platform->altstack != NULL)

@@ -84,6 +84,23 @@ struct platform_bytes {
 	size_t len;
 };
 
+/* What set_robust_list and set_tid_address have set. */
+struct platform_words {
+	uint64_t robust, clear_tid;
+};
+
+/* Answers to brk(0) and to prlimit64 about the stack's size. */
+struct platform_told {
+	uint64_t brk; /* 0: the stub is to ask, for others can change it */
+	uint64_t stack_cur, stack_max;
+};
+
+/* Answers to getpid and the like; tid is set_tid_address's, too. */
+struct platform_ids {
+	int pid, ppid, tid;
+	uint32_t uid, euid, gid, egid;
+};
+
 struct platform_ops {
 	const char *name;
 
@@ -172,12 +189,16 @@ struct platform_ops {
 	 * The mask of blocked signals, while the task's thread is in guest code: the stub may change it there. mask_out: it is about
 	 * to go there with this one; attention: signals wait, so it must ask; alone: it may change it otherwise. mask_look: what it
 	 * is now; false if the thread doesn't have it. mask_hold: as that, and from here on the stub must ask. mask_in: as that, and
-	 * the thread has it no longer. robust: the same of set_robust_list's word.
+	 * the thread has it no longer. words: the same of others that the thread alone sets.
 	 */
-	void (*mask_out)(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone);
-	bool (*mask_look)(const struct task *task, uint64_t *mask, uint64_t *robust);
-	bool (*mask_hold)(struct task *task, uint64_t *mask, uint64_t *robust);
-	bool (*mask_in)(struct task *task, uint64_t *mask, uint64_t *robust);
+	void (*mask_out)(struct task *task, uint64_t mask, const struct platform_words *words, bool attention, bool alone);
+	bool (*mask_look)(const struct task *task, uint64_t *mask, struct platform_words *words);
+	bool (*mask_hold)(struct task *task, uint64_t *mask, struct platform_words *words);
+	bool (*mask_in)(struct task *task, uint64_t *mask, struct platform_words *words);
+	/* Said behind mask_out with `alone`: what the stub may answer until the thread's next call, or forget. True: it wants the ids,
+	 * too, which it then knows until forget. Optional, both or none. */
+	bool (*tell)(struct task *task, const struct platform_told *told);
+	void (*tell_ids)(struct task *task, const struct platform_ids *ids);
 	/* Bit sig - 1: the action of sig is surely the default without flags, which the stub may answer rt_sigaction with. Said when
 	 * the thread is about to go to guest code, and while it is there if one is no longer. If nobody shares the actions, the stub
 	 * may also make of such an action the default with SA_RESTORER: actions_in says of which, and the restorer, when the

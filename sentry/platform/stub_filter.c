@@ -11,7 +11,8 @@
  * empty but while a file that this very process may read is passed for a mapping; a private view of it gives nothing more. A
  * file of which it may not read everything has a number of its own kind: a mapping of it is asked for), its own end, sleeping on a
  * word of a mailbox or a bell (which the kernel goes on with by restart_syscall) and waking who sleeps there, and the return from a signal frame. Not close: another thread's commanded mapping could then find a different
- * file behind the number it was told. Not PR_SET_PDEATHSIG: the sentry wants to see it.
+ * file behind the number it was told. But of a number that no such mapping is ever told: what is mapped by those is private, of a file
+ * that the process may read, whichever it is. Not PR_SET_PDEATHSIG: the sentry wants to see it.
  *
  * The numbers of the guest's verdicts become a balanced tree of comparisons, not a list: a filter of a hundred linear
  * tests costs every call, and its installation costs every start.
@@ -145,6 +146,13 @@ static void stub_rules(struct assembler *a, uint64_t sigreturn_ip, uint32_t noti
 	ret(a, SECCOMP_RET_ALLOW);
 	block_end(a, b);
 
+	b = block_begin(a, SYS_close);
+	load(a, ARG_LO(0));
+	require(a, BPF_JGE, STUB_OWN_LO, true, notify);
+	require(a, BPF_JGE, STUB_OWN_HI, false, notify);
+	ret(a, SECCOMP_RET_ALLOW);
+	block_end(a, b);
+
 	b = block_begin(a, SYS_munmap);
 	require_low_range(a, notify);
 	ret(a, SECCOMP_RET_ALLOW);
@@ -189,6 +197,8 @@ bool stub_filter_free(int64_t nr, const uint64_t args[6])
 		return low && (args[3] & ~(uint64_t)FREE_MAP_FLAGS) == 0 && (args[3] & LINUX_MAP_PRIVATE) &&
 		       (args[2] & ~(uint64_t)RWX) == 0 &&
 		       ((uint32_t)args[4] < STUB_GUARDED_LO || (uint32_t)args[4] >= STUB_GUARDED_HI);
+	case SYS_close:
+		return (uint32_t)args[0] >= STUB_OWN_LO && (uint32_t)args[0] < STUB_OWN_HI;
 	case SYS_munmap:
 		return low;
 	case SYS_mprotect:

@@ -8,9 +8,15 @@
 #include <stdint.h>
 
 #define STUB_FILTER_MAX 512
-/* Descriptors with these numbers are mapped only when asked for: see native.c. Above them a stub's table would have to grow. */
+/*
+ * Descriptors with the first numbers are mapped only when asked for: see native.c. Those with the second are closed unasked: they
+ * are for mappings that need not be asked for, and for no other. The host chooses the lowest that are free, which hardly come so
+ * far. Above both a stub's table would have to grow, for which the host waits until all CPUs have noticed if threads share it.
+ */
 #define STUB_GUARDED_LO 32U
-#define STUB_GUARDED_HI 64U
+#define STUB_GUARDED_HI 48U
+#define STUB_OWN_LO 48U
+#define STUB_OWN_HI 64U
 
 /*
  * Writes the program into out; the number of instructions. sigreturn_ip is the address behind the stub's sigreturn

@@ -23,6 +23,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/stub_filter.h"
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
@@ -151,7 +152,8 @@ static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
 {
 	struct sim *s = caller(id);
 
-	FUZZ_CHECK(fd >= 0 && (at == -1 || at == STUB_ATTACH_FD) && !with_answer);
+	FUZZ_CHECK(fd >= 0 && !with_answer &&
+		   (at == -1 || at == STUB_ATTACH_FD || (at >= (int)STUB_OWN_LO && at < (int)STUB_OWN_HI)));
 	if (s == NULL)
 		return -LINUX_ESRCH;
 	/* A number after the other, as the host gives them. */

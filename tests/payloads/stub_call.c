@@ -48,6 +48,11 @@ static const struct {
 	{SYS_execve, {(unsigned long)"/bin/sh", 0, 0}},
 	{SYS_openat, {-100UL, (unsigned long)"/etc/shadow", 0}},
 	{SYS_close, {0}},
+	{SYS_close, {48}},                                        /* a number that may be closed unasked */
+	{SYS_close, {1007}},
+	{SYS_close, {1024}},
+	{SYS_mmap, {0x10000, 4096, 1, 0x11, 48, 0}},              /* shared, of such a one */
+	{SYS_mmap, {0x10000, 4096, 1, 0x12, 48, 0}},
 	{SYS_close_range, {0, 1000, 0}},
 	{SYS_exit, {0}},
 	{SYS_exit_group, {3}},

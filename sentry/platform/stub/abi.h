@@ -210,6 +210,7 @@ enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GAT
 
 /* rt_sigprocmask's place among the bits of gate_box.known. */
 #define GATE_KNOWN_MASK 31
+#define GATE_RANDOM 16U
 #define ACTIONS_SHARED 1UL /* gate_box.restorer: others have the same actions */
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
@@ -257,6 +258,9 @@ struct gate_box {
 	uint32_t bell;   /* which of gate_ro.bells the thread sleeps on if its call is BLOCKED; 0: on `state` */
 	uint32_t errand; /* another thread's bell that the answer, or BLOCKED, is to wake on its way; 0: none */
 	uint32_t idlers; /* sentry to shim: the thread's last clone found a host thread that waited for it: the next may come by the gate */
+	uint64_t clear_tid; /* both: set_tid_address's word, as sigmask */
+	/* Sentry to shim, good while GATE_KNOWN_MASK is: where the heap ends (0: ask), the limits of the stack. */
+	uint64_t brk, stack_cur, stack_max;
 	/*
 	 * Both, in a line of its own, which nobody writes for nothing: the signals that the thread blocks, while it is in guest code.
 	 * If GATE_KNOWN_MASK is known, the shim changes them by itself; unless `attention` says that signals wait for a change: then
@@ -286,6 +290,9 @@ struct gate_box {
 	uint32_t spin_skip, spin_level, spin_trial; /* the shim's: futex waits to come that don't spin, how often it was in vain */
 	uint64_t futexes; /* of local: futex calls */
 	uint16_t look[GATE_LOOKS]; /* the shim's, by the call's number: ticks until it looks for the answer first */
+	/* Sentry to shim: bytes for one small getrandom, which the shim wipes; how many there are. */
+	uint8_t random[GATE_RANDOM];
+	uint32_t nrandom;
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
 _Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
@@ -319,10 +326,13 @@ enum gate_class {
 	GATE_CLASS_MASK, /* rt_sigprocmask: carried out in the shim, if it may */
 	GATE_CLASS_ROBUST, /* set_robust_list: the same */
 	GATE_CLASS_DROP,   /* madvise: MADV_DONTNEED is the host's alone while nobody has locked memory */
+	GATE_CLASS_TID,    /* set_tid_address: the same as set_robust_list */
+	GATE_CLASS_BRK,    /* brk: a question is answered in the shim, if it may */
+	GATE_CLASS_RANDOM, /* getrandom: a few bytes are the shim's, once */
 	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */
 	GATE_CLASS_CLONE, /* GATE_CLASS_CALL with the vector state for a thread, if box.idlers; else GATE_CLASS_TRAP */
 	GATE_CLASS_FUTEX, /* some waits and wakes end in the shim, if they may */
-	GATE_CLASS_ASK,   /* prlimit64: GATE_CLASS_CALL if it sets nothing; else GATE_CLASS_TRAP */
+	GATE_CLASS_ASK,   /* prlimit64: GATE_CLASS_CALL if it sets nothing, or answered in the shim, if it may; else GATE_CLASS_TRAP */
 };
 
 struct gate_spec {

@@ -29,6 +29,8 @@
 #define PAGE 4096UL
 #define NR_MADVISE 28
 #define MADV_DONTNEED 4
+#define RLIMIT_STACK 3U
+#define GRND_NONBLOCK 1U
 
 /* Each returns 0 (the string: its length with the NUL, 0 if it has none in max), or -1 on a fault. */
 int64_t shim_string(char *dst, const char *src, uint64_t max);
@@ -728,6 +730,42 @@ static int drop_pages(struct gate_box *box, const uint64_t *args)
 	return 1;
 }
 
+/* getrandom of a few bytes: they are there once, and nobody sees them again. */
+static int few_random(struct gate_box *box, const uint64_t *args)
+{
+	uint32_t n = box->nrandom;
+	uint8_t bytes[GATE_RANDOM];
+	int64_t err;
+
+	if (args[1] == 0 || args[1] > GATE_RANDOM || n != GATE_RANDOM || args[0] < GATE_LOWEST || (uint32_t)args[2] > GRND_NONBLOCK)
+		return 0;
+	box->nrandom = 0;
+	for (unsigned i = 0; i < GATE_RANDOM; i++) {
+		bytes[i] = box->random[i];
+		box->random[i] = 0;
+	}
+	err = shim_copy((void *)args[0], bytes, args[1]);
+	for (unsigned i = 0; i < GATE_RANDOM; i++)
+		*(volatile uint8_t *)&bytes[i] = 0;
+	return err == 0;
+}
+
+/*
+ * prlimit64 that asks for the process's own limit of the stack: each C library does. Another process may set it: the sentry
+ * takes away GATE_KNOWN_MASK before it answers that, so what was read before a look that still finds it was right then.
+ */
+static int stack_limit(struct gate_box *box, const uint64_t *args)
+{
+	const volatile struct gate_box *b = box;
+	uint64_t limits[2];
+
+	if ((uint32_t)args[0] != 0 || (uint32_t)args[1] != RLIMIT_STACK || args[2] != 0 || args[3] < GATE_LOWEST)
+		return 0;
+	limits[0] = b->stack_cur;
+	limits[1] = b->stack_max;
+	return (b->known >> GATE_KNOWN_MASK & 1) != 0 && shim_copy((void *)args[3], limits, sizeof(limits)) == 0;
+}
+
 /* What the shim may do by itself while nobody watches the thread's calls. True: done. */
 static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, int64_t *value)
 {
@@ -748,6 +786,26 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 		if (args[1] != 24) /* sizeof(struct robust_list_head) */
 			return 0;
 		box->robust = args[0];
+		break;
+	case GATE_CLASS_TID:
+		if ((box->known >> GATE_TID & 1) == 0)
+			return 0;
+		box->clear_tid = args[0];
+		*value = box->ids[GATE_TID];
+		break;
+	case GATE_CLASS_BRK:
+		if (args[0] != 0 || box->brk == 0)
+			return 0;
+		*value = (int64_t)box->brk;
+		break;
+	case GATE_CLASS_RANDOM:
+		if (!few_random(box, args))
+			return 0;
+		*value = (int64_t)args[1];
+		break;
+	case GATE_CLASS_ASK:
+		if (!stack_limit(box, args))
+			return 0;
 		break;
 	default:
 		*value = -ENOSYS;
@@ -806,6 +864,10 @@ struct shim_result shim_call(struct mailbox *m)
 			if (!clone_alone(m, nr, local->args))
 				return (struct shim_result){0, 1};
 		} else if (spec->class == GATE_CLASS_ASK) {
+			int64_t value;
+
+			if ((box->known >> GATE_KNOWN_MASK & 1) && do_alone(box, spec->class, local->args, &value))
+				return (struct shim_result){value, 0};
 			if (local->args[2] != 0)
 				return (struct shim_result){0, 1};
 		} else if (spec->class >= GATE_CLASS_ACTION) {

@@ -821,6 +821,8 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.mask_look = gate_mask_look, \
 	.mask_hold = gate_mask_hold, \
 	.mask_in = gate_mask_in, \
+	.tell = gate_tell, \
+	.tell_ids = gate_tell_ids, \
 	.plain_actions = gate_plain_actions, \
 	.actions_in = gate_actions_in, \
 	.altstack = gate_altstack, \

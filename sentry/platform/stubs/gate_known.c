@@ -9,6 +9,7 @@
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/bell.h"
 
+#include "sentry/host/host.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/stubs/stubs.h"
 
@@ -57,7 +58,10 @@ void gate_fresh(struct platform_thread *pt)
 	box->attention = pt->attention = 0;
 	box->plain_actions = pt->plain_actions = 0;
 	box->restorer = pt->restorer = 0;
-	box->robust = pt->robust = 0;
+	box->robust = box->clear_tid = 0;
+	pt->words = (struct platform_words){0, 0};
+	box->brk = box->stack_cur = box->stack_max = 0;
+	pt->told = (struct platform_told){0};
 	pt->salted = false;
 	gate_stream_forget(pt);
 	box->alt_sp = box->alt_size = box->alt_flags = pt->alt_sp = pt->alt_size = pt->alt_flags = 0;
@@ -84,7 +88,7 @@ void gate_forget(struct task *task)
  * Each of these is said before every return to guest code, and nearly always the same: a line of the box that nobody writes
  * stays in both CPUs' caches. What the guest has written there meanwhile, where only we write, is its own affair.
  */
-void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool attention, bool alone)
+void gate_mask_out(struct task *task, uint64_t mask, const struct platform_words *words, bool attention, bool alone)
 {
 	struct platform_thread *pt = task->pt;
 	struct gate_box *box;
@@ -96,8 +100,10 @@ void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool atten
 		box->sigmask = pt->sigmask = mask;
 	if (pt->attention != attention)
 		box->attention = pt->attention = attention;
-	if (pt->robust != robust)
-		box->robust = pt->robust = robust;
+	if (pt->words.robust != words->robust)
+		box->robust = pt->words.robust = words->robust;
+	if (pt->words.clear_tid != words->clear_tid)
+		box->clear_tid = pt->words.clear_tid = words->clear_tid;
 	if (pt->proc != NULL && !pt->salted) {
 		box->futex_salt = pt->proc->mm->futex_salt;
 		pt->salted = true;
@@ -105,6 +111,48 @@ void gate_mask_out(struct task *task, uint64_t mask, uint64_t robust, bool atten
 	if ((box->known >> GATE_KNOWN_MASK & 1) != alone)
 		box->known ^= 1U << GATE_KNOWN_MASK;
 	pt->mask_out = true;
+}
+
+/*
+ * The end of the heap and the number are the thread's own affair: nobody else changes them while it is in guest code. The limits
+ * anybody may change: who does takes away what is known (forget). That is back with the thread's next call, and these are said
+ * anew then, before the thread goes on.
+ */
+bool gate_tell(struct task *task, const struct platform_told *told)
+{
+	struct platform_thread *pt = task->pt;
+	struct gate_box *box;
+
+	if (pt == NULL || !pt->mask_out)
+		return false;
+	box = box_of(pt);
+	if (pt->told.brk != told->brk)
+		box->brk = pt->told.brk = told->brk;
+	if (pt->told.stack_cur != told->stack_cur || pt->told.stack_max != told->stack_max) {
+		box->stack_cur = pt->told.stack_cur = told->stack_cur;
+		box->stack_max = pt->told.stack_max = told->stack_max;
+	}
+	if (!pt->dealt) {
+		pt->dealt = true;
+		if (host_getrandom(box->random, GATE_RANDOM) == 0)
+			box->nrandom = GATE_RANDOM;
+	}
+	return (box->known >> GATE_TID & 1) == 0;
+}
+
+/* All at once, for a program that asks for one asks for several, and most when they start. */
+void gate_tell_ids(struct task *task, const struct platform_ids *ids)
+{
+	struct gate_box *box = box_of(task->pt);
+
+	box->ids[GATE_PID] = ids->pid;
+	box->ids[GATE_PPID] = ids->ppid;
+	box->ids[GATE_TID] = ids->tid;
+	box->ids[GATE_UID] = ids->uid;
+	box->ids[GATE_EUID] = ids->euid;
+	box->ids[GATE_GID] = ids->gid;
+	box->ids[GATE_EGID] = ids->egid;
+	box->known |= (1U << GATE_IDS) - 1;
 }
 
 void gate_plain_actions(struct task *task, uint64_t set, bool shared)
@@ -151,33 +199,34 @@ void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags
 	box->alt_flags = pt->alt_flags = flags;
 }
 
-bool gate_mask_look(const struct task *task, uint64_t *mask, uint64_t *robust)
+bool gate_mask_look(const struct task *task, uint64_t *mask, struct platform_words *words)
 {
 	const struct platform_thread *pt = task->pt;
 
 	if (pt == NULL || !pt->mask_out)
 		return false;
 	*mask = *(volatile uint64_t *)&box_of(pt)->sigmask;
-	*robust = *(volatile uint64_t *)&box_of(pt)->robust;
+	words->robust = *(volatile uint64_t *)&box_of(pt)->robust;
+	words->clear_tid = *(volatile uint64_t *)&box_of(pt)->clear_tid;
 	return true;
 }
 
-bool gate_mask_hold(struct task *task, uint64_t *mask, uint64_t *robust)
+bool gate_mask_hold(struct task *task, uint64_t *mask, struct platform_words *words)
 {
 	if (task->pt == NULL || !task->pt->mask_out)
 		return false;
 	task->pt->attention = 1;
 	__atomic_exchange_n(&box_of(task->pt)->attention, 1, __ATOMIC_SEQ_CST);
-	return gate_mask_look(task, mask, robust);
+	return gate_mask_look(task, mask, words);
 }
 
-bool gate_mask_in(struct task *task, uint64_t *mask, uint64_t *robust)
+bool gate_mask_in(struct task *task, uint64_t *mask, struct platform_words *words)
 {
-	if (!gate_mask_look(task, mask, robust))
+	if (!gate_mask_look(task, mask, words))
 		return false;
 	task->pt->mask_out = false;
 	task->pt->sigmask = *mask;
-	task->pt->robust = *robust;
+	task->pt->words = *words;
 	return true;
 }
 

@@ -183,6 +183,12 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->class = GATE_CLASS_ACTION;
 	if (nr == SYS_set_robust_list)
 		out->class = GATE_CLASS_ROBUST;
+	if (nr == SYS_set_tid_address)
+		out->class = GATE_CLASS_TID;
+	if (nr == SYS_brk)
+		out->class = GATE_CLASS_BRK;
+	if (nr == SYS_getrandom)
+		out->class = GATE_CLASS_RANDOM;
 	if (nr == SYS_madvise)
 		out->class = GATE_CLASS_DROP;
 	if (nr == SYS_prlimit64)

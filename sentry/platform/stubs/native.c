@@ -196,6 +196,36 @@ static bool in_guarded_range(int number)
 
 #define NO_FD 0x7fffffff /* a number that no table has */
 
+/*
+ * Most mappings are private ones of files that the process may read, which the filter lets pass unasked. A close of theirs that is
+ * asked for would be a notification more; so they have numbers that may be closed unasked, each thread its own, which nothing
+ * that is asked for is ever passed at (pass). Who leaves such a close out, or makes it too early, has or misses a private view
+ * of what it could have mapped anyway. Not a root image's: that shows more than the process may read.
+ */
+#define OWN_EACH 2U
+
+/* The number for the thread's n-th descriptor of a batch; -1: there is none. */
+static int own_number(const struct platform_thread *pt, unsigned n)
+{
+	if (!transport->chooses_number || n >= OWN_EACH || pt->area >= (STUB_OWN_HI - STUB_OWN_LO) / OWN_EACH)
+		return -1;
+	return (int)(STUB_OWN_LO + pt->area * OWN_EACH + n);
+}
+
+static bool in_own_range(int number)
+{
+	return number >= (int)STUB_OWN_LO && number < (int)STUB_OWN_HI;
+}
+
+/* Whether the call may be made by way of such a number. */
+static bool may_be_own(const struct native_call *call)
+{
+	struct stub_cmd cmd = call->cmd;
+
+	cmd.args[4] = STUB_OWN_LO;
+	return cmd.nr == SYS_mmap && !is_guarded(call->host_fd) && stub_filter_free(cmd.nr, cmd.args);
+}
+
 /* Passes a descriptor of the batch: the number to close afterwards, or -errno. *use is the one for the calls. */
 static int pass(struct platform_thread *pt, int host_fd, int *use)
 {
@@ -206,7 +236,7 @@ static int pass(struct platform_thread *pt, int host_fd, int *use)
 
 	*use = number;
 	/* Another file may not be there (so many are on their way at once), nor a guarded one elsewhere. */
-	if (number < 0 || (nguarded != 0 && in_guarded_range(number) != guard))
+	if (number < 0 || in_own_range(number) || (nguarded != 0 && in_guarded_range(number) != guard))
 		*use = NO_FD; /* the call then fails by itself */
 	return number;
 }
@@ -226,43 +256,48 @@ static unsigned load_closes(struct platform_thread *pt, volatile struct stub_cmd
 		struct stub_cmd close = {SYS_close, {(uint64_t)numbers[i]}};
 
 		end = i + 1;
-		*may_wait = !in_guarded_range(numbers[i]);
-		while (end < nfds && numbers[i] != NO_FD && numbers[end] == numbers[end - 1] + 1)
+		*may_wait = !in_guarded_range(numbers[i]) && !in_own_range(numbers[i]);
+		while (end < nfds && numbers[i] != NO_FD && !in_own_range(numbers[i]) && numbers[end] == numbers[end - 1] + 1 &&
+		       !in_own_range(numbers[end]))
 			*may_wait &= !in_guarded_range(numbers[end++]);
 		if (end > i + 1)
 			close = (struct stub_cmd){SYS_close_range, {(uint64_t)numbers[i], (uint64_t)numbers[end - 1], 0}};
-		stubs_expect(pt, close.nr, nargs_of(close.nr), close.args);
+		if (!stub_filter_free(close.nr, close.args))
+			stubs_expect(pt, close.nr, nargs_of(close.nr), close.args);
 		memcpy((void *)&out[n++], &close, sizeof(close));
 	}
 	return n;
 }
 
-bool native_load(struct platform_thread *pt)
-{
-	bool close_reports;
-
-	return native_load_batch(pt, &close_reports);
-}
-
-bool native_load_batch(struct platform_thread *pt, bool *close_reports)
+/* reports: a close that is asked for is welcome, being the report. */
+static bool load_batch(struct platform_thread *pt, bool *close_reports, bool reports)
 {
 	int passed[BATCH_FDS], numbers[BATCH_FDS], use[BATCH_FDS];
-	unsigned nfds = 0, n = 0, taken = 0;
+	unsigned nfds = 0, n = 0, taken = 0, owned = 0;
 	volatile struct stub_cmd *out = pt->mailbox->cmds;
 
 	while (taken < pt->nqueue && n < BATCH) {
 		struct native_call *call = &pt->queue[taken];
 
 		if (call->host_fd >= 0) {
+			bool own = !reports && may_be_own(call);
 			unsigned i = 0;
 
-			while (i < nfds && passed[i] != call->host_fd)
+			/* What is asked for uses no number of the others. */
+			while (i < nfds && (passed[i] != call->host_fd || (in_own_range(use[i]) && !own)))
 				i++;
 			if (i == BATCH_FDS)
 				break;
 			if (i == nfds) {
+				int at = own ? own_number(pt, owned) : -1;
+
 				passed[nfds] = call->host_fd;
-				numbers[nfds] = pass(pt, call->host_fd, &use[nfds]);
+				if (at >= 0 && transport->pass_fd(pt->call_id, call->host_fd, at, false) == at) {
+					numbers[nfds] = use[nfds] = at;
+					owned++;
+				} else {
+					numbers[nfds] = pass(pt, call->host_fd, &use[nfds]);
+				}
 				if (numbers[nfds] < 0)
 					numbers[nfds] = NO_FD;
 				nfds++;
@@ -280,6 +315,18 @@ bool native_load_batch(struct platform_thread *pt, bool *close_reports)
 	if (pt->nqueue != 0)
 		memmove(pt->queue, pt->queue + taken, pt->nqueue * sizeof(*pt->queue));
 	return n != 0;
+}
+
+bool native_load(struct platform_thread *pt)
+{
+	bool close_reports;
+
+	return load_batch(pt, &close_reports, false);
+}
+
+bool native_load_batch(struct platform_thread *pt, bool *close_reports)
+{
+	return load_batch(pt, close_reports, true);
 }
 
 int native_cmpxchg32(struct task *task, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *seen)

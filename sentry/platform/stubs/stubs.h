@@ -154,7 +154,10 @@ struct platform_thread {
 	bool in_turn;               /* ... until a call of another thread's has ended that */
 	bool salted;                /* the box has its address space's salt */
 	bool mask_out;              /* the box has the mask of blocked signals */
-	uint64_t sigmask, attention, plain_actions, restorer, robust, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
+	uint64_t sigmask, attention, plain_actions, restorer, alt_sp, alt_size, alt_flags; /* what the box has of it, as far as we know */
+	struct platform_words words; /* the same */
+	struct platform_told told;
+	bool dealt;                 /* the box was given its random bytes */
 	bool jumps;                 /* THREAD_GATE: not to return but to go where regs says (GATE_JUMP) */
 	uint64_t xsave_at;          /* ... having saved its vector state there */
 	bool begins;                /* ... as a new thread, with the vector state at GATE_FP (GATE_BEGIN) */

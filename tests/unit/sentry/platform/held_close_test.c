@@ -20,7 +20,7 @@
 
 #define GUARDED_FD 700
 #define OTHER_FD 701
-#define NUMBERS 128
+#define NUMBERS 1100
 
 /* A thread in its trap door, alone in its host process at first. */
 static struct stub {
@@ -28,6 +28,10 @@ static struct stub {
 	bool *open; /* the table of its process */
 	uint64_t held_lo, held_hi; /* the close that waits */
 	unsigned mapped, reports;
+	struct passed {
+		int fd, number;
+	} passed[8];
+	unsigned npassed;
 } stubs[3];
 static bool tables[3][NUMBERS];
 static struct platform_thread threads[2];
@@ -119,14 +123,20 @@ static void proceed(uint64_t id)
 	run(s, ((struct gate_box *)((char *)s->pt->mailbox + GATE_BOX))->result);
 }
 
+static bool model_chooses;
+
 static int pass_fd(uint64_t id, int fd, int at, bool with_answer)
 {
 	struct stub *s = stub_of(id);
 	int number = at >= 0 ? at : 0;
 
-	cr_assert(!with_answer && (fd == GUARDED_FD) == (at >= 0));
+	bool own = at >= (int)STUB_OWN_LO && at < (int)STUB_OWN_HI;
+
+	cr_assert(!with_answer && (fd == GUARDED_FD) == (at >= 0 && !own));
+	cr_assert(!own || model_chooses);
 	while (at < 0 && s->open[number])
 		number++;
+	s->passed[s->npassed++ % 8] = (struct passed){fd, number};
 	s->open[number] = true;
 	return number;
 }
@@ -227,4 +237,130 @@ Test(held_close, is_made_in_a_child_that_copies_the_table)
 	cr_assert_eq(native_flush(NULL, child.pt), 0);
 	for (unsigned i = 0; i < NUMBERS; i++)
 		cr_assert(!tables[2][i]);
+}
+
+/* ---- numbers that are closed unasked ---- */
+
+static const struct stub_transport chooses = {.answer = answer, .proceed = proceed, .pass_fd = pass_fd, .chooses_number = true};
+
+static void queue(struct stub *s, int fd, int flags, uint64_t at)
+{
+	struct platform_mm_cmd cmd = {
+		.op = PLATFORM_MMAP, .addr = at, .len = 0x1000, .prot = PROT_READ, .flags = flags, .host_fd = fd, .off = at};
+
+	cr_assert_eq(native_queue(s->pt, &cmd), 0);
+}
+
+static bool is_own(uint64_t number)
+{
+	return number >= STUB_OWN_LO && number < STUB_OWN_HI;
+}
+
+/* What was loaded last: each command that is asked for is expected, none names a number that is closed unasked. */
+static unsigned asked_for(const struct stub *s)
+{
+	const struct mailbox *m = s->pt->mailbox;
+	unsigned n = 0;
+
+	for (uint64_t i = 0; i < m->ncmds; i++) {
+		const struct stub_cmd *c = &m->cmds[i];
+
+		if (stub_filter_free(c->nr, c->args))
+			continue;
+		n++;
+		cr_assert(!is_own(c->nr == SYS_mmap ? c->args[4] : c->args[0]));
+		cr_assert(c->nr != SYS_close_range || c->args[1] < STUB_OWN_LO);
+	}
+	cr_assert_eq(s->pt->nexpected, n);
+	s->pt->nexpected = s->pt->expected_next = 0;
+	return n;
+}
+
+static uint64_t number_of(const struct stub *s, unsigned i)
+{
+	return s->pt->mailbox->cmds[i].args[4];
+}
+
+static void begin_choosing(void)
+{
+	begin();
+	transport = &chooses;
+	model_chooses = true;
+	threads[0].area = 0;
+	threads[1].area = 7;
+}
+
+Test(own_numbers, are_for_private_mappings_and_no_others)
+{
+	struct stub *s = &stubs[0];
+
+	begin_choosing();
+	queue(s, OTHER_FD, MAP_PRIVATE, 0x10000);
+	cr_assert(native_load(s->pt));
+	cr_assert_eq(asked_for(s), 0);
+	cr_assert(is_own(number_of(s, 0)));
+
+	queue(s, OTHER_FD, MAP_SHARED, 0x10000);
+	cr_assert(native_load(s->pt));
+	cr_assert_eq(asked_for(s), 2);
+
+	queue(s, GUARDED_FD, MAP_PRIVATE, 0x10000);
+	cr_assert(native_load(s->pt));
+	cr_assert_eq(asked_for(s), 2);
+
+	/* The same file in both ways is passed twice. */
+	queue(s, OTHER_FD, MAP_PRIVATE, 0x10000);
+	queue(s, OTHER_FD, MAP_SHARED, 0x30000);
+	cr_assert(native_load(s->pt));
+	cr_assert_eq(asked_for(s), 2);
+	cr_assert(is_own(number_of(s, 0)) && !is_own(number_of(s, 1)));
+}
+
+Test(own_numbers, are_each_threads_own)
+{
+	uint64_t seen[4];
+
+	begin_choosing();
+	for (unsigned i = 0; i < 2; i++) {
+		queue(&stubs[i], OTHER_FD, MAP_PRIVATE, 0x10000);
+		queue(&stubs[i], OTHER_FD + 1, MAP_PRIVATE, 0x30000);
+		queue(&stubs[i], OTHER_FD + 2, MAP_PRIVATE, 0x50000);
+		cr_assert(native_load(stubs[i].pt));
+		seen[2 * i] = number_of(&stubs[i], 0);
+		seen[2 * i + 1] = number_of(&stubs[i], 1);
+		cr_assert(is_own(seen[2 * i]) && is_own(seen[2 * i + 1]) && !is_own(number_of(&stubs[i], 2)));
+		cr_assert_eq(asked_for(&stubs[i]), 1); /* the third's close */
+	}
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned k = 0; k < i; k++)
+			cr_assert_neq(seen[i], seen[k]);
+	/* There are no more numbers than that. */
+	threads[1].area = 8;
+	queue(&stubs[1], OTHER_FD, MAP_PRIVATE, 0x10000);
+	cr_assert(native_load(stubs[1].pt));
+	cr_assert_eq(asked_for(&stubs[1]), 1);
+}
+
+/* A file that the host would put there isn't mapped by that number, however it is to be mapped. */
+Test(own_numbers, are_not_the_hosts_to_give)
+{
+	struct stub *s = &stubs[0];
+
+	begin_choosing();
+	for (unsigned i = 0; i < STUB_OWN_LO; i++)
+		s->open[i] = true;
+	queue(s, OTHER_FD, MAP_SHARED, 0x10000);
+	cr_assert(native_load(s->pt));
+	cr_assert(!is_own(number_of(s, 0)));
+	cr_assert_geq(number_of(s, 0), STUB_OWN_HI);
+	cr_assert_eq(asked_for(s), 1); /* the mapping, which fails; the close is free */
+}
+
+/* Where a report is wanted the close that is asked for is the report. */
+Test(own_numbers, are_not_used_for_a_report)
+{
+	begin_choosing();
+	cr_assert_eq(map(&stubs[0], OTHER_FD), 0);
+	cr_assert_eq(stubs[0].reports, 1);
+	cr_assert(!is_own((uint64_t)stubs[0].passed[0].number));
 }

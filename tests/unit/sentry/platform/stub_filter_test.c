@@ -121,6 +121,7 @@ static uint64_t edge(void)
 		0,          1,          2,          7,         8,          9,          10,
 		16,         0x1f,       0x3f,       0x40,      0x2b00000020, 0x22,       0x4022,     0x4032,    0x124032,   0x2,        0x20,
 		0x1000,     0xfffff000, 0xffffffff, 0x100000000, 0x7ffc00000000, 0x7ffcfffff000, 0x7ffd00000000,
+		STUB_OWN_LO - 1, STUB_OWN_LO, STUB_OWN_HI - 1, STUB_OWN_HI, 1UL << 32 | STUB_OWN_LO,
 		STUB_BASE - 0x1000,     STUB_BASE,  STUB_BASE + 0x1000, UINT64_MAX, UINT64_MAX - 0xfff, 1UL << 47,
 	};
 
@@ -162,6 +163,28 @@ Test(stub_filter, mappings_of_guarded_descriptors_are_asked_for, .init = build)
 			cr_assert_eq(run(&d), guarded ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "descriptor %u", fd);
 		}
 	}
+}
+
+/* Only those that no mapping which is asked for is told. */
+Test(stub_filter, closes_of_a_threads_own_descriptors_are_free, .init = build)
+{
+	struct seccomp_data d = call_at(STUB_BASE + 0x100, SYS_close);
+
+	for (unsigned fd = 0; fd < 2048; fd++) {
+		bool own = fd >= STUB_OWN_LO && fd < STUB_OWN_HI;
+
+		for (unsigned high = 0; high < 2; high++) { /* the host looks at 32 bits of it */
+			d.args[0] = fd | (uint64_t)high << 32;
+			cr_assert_eq(run(&d), own ? SECCOMP_RET_ALLOW : SECCOMP_RET_USER_NOTIF, "descriptor %u", fd);
+		}
+	}
+	d.args[0] = STUB_OWN_LO;
+	d.instruction_pointer = 0x401000;
+	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF);
+	d.instruction_pointer = STUB_BASE + 0x100;
+	d.nr = SYS_close_range;
+	d.args[1] = STUB_OWN_LO;
+	cr_assert_eq(run(&d), SECCOMP_RET_USER_NOTIF);
 }
 
 Test(stub_filter, nothing_free_reaches_the_stub_region)
