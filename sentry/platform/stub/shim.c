@@ -893,8 +893,8 @@ struct shim_result shim_call(struct mailbox *m)
 #define LEAVE "\tmov %gs:0x18,%rsp\n\tmov %gs:0x20,%rcx\n"
 
 /* pending lies in the box: see abi.h; asserted below. */
-#define PENDING_OFF 0x1ac0
-#define SAVED_OFF 0x1b80
+#define PENDING_OFF 0x4c0
+#define SAVED_OFF 0x580
 #define SAVED(n) SAVED_(SAVED_OFF, n)
 #define SAVED_(off, n) STR(off) "+8*" #n "(%rdi)"
 #define STR_(x) #x

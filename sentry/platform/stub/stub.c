@@ -410,7 +410,7 @@ again:
 
 			local->mailbox = area;
 			local->entry = (uint64_t)gate_entry;
-			local->stack = area + AREA_STACK;
+			local->stack = gs;
 		}
 		__asm__ volatile("wrgsbase %0" ::"r"(gs));
 	}
