@@ -62,13 +62,18 @@ enum stub_op {
 	STUB_DONE,      /* commands are carried out; arg: how many succeeded */
 	STUB_CLONED,    /* arg: clone's result in the parent */
 	STUB_GATE_WAIT, /* a request in the gate's box waits for its answer */
+	STUB_FORKED,    /* as STUB_CLONED, of a process; the box alone says it: see mailbox.aloud */
 };
 
 /*
  * A call that the host carries out can be a report as well, where it is the last of what a thread was told to do: a new
  * process's close of its mailbox's descriptor is its arrival in the trap door, the last close of STUB_RUN_CLOSE is its
  * STUB_DONE. The sentry lets such a call be made when it has an action, which lies in gate_box.result then.
+ *
+ * The clone of a process is the STUB_TRAP of the call that asks for it, where mailbox.fork_token says so: what STUB_FORK would be
+ * answered to is done at once. If it isn't to be, the clone isn't made and returns what is to be done instead.
  */
+#define STUB_INSTEAD(action) (-0x10000L - (int64_t)(action)) /* no error of the host's is as low */
 
 /* The sentry's answers to STUB_TRAP, STUB_DONE and STUB_CLONED. */
 enum stub_action {
@@ -116,9 +121,11 @@ struct mailbox {
 	uint32_t unpark;            /* a futex word */
 	uint32_t clean_fp;          /* STUB_RESUME: the vector state becomes the initial one */
 	uint64_t ncmds;
+	uint64_t fork_token;        /* of the next process that the thread makes by a clone that is the report; 0: none is */
+	uint64_t aloud;             /* the sentry waits for STUB_FORKED: it is to be rung */
 	/* stub to itself: 1 + the descriptor that a new process has yet to close; that is its arrival */
 	uint64_t to_close;
-	uint8_t box[MAILBOX_CMDS - 37 * 8]; /* GATE_BOX is in here */
+	uint8_t box[MAILBOX_CMDS - 39 * 8]; /* GATE_BOX is in here */
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
 _Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
