@@ -4,7 +4,8 @@
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
  *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
- *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action
+ *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action;
+ *	     |               or a fork's clone, which is a trap: CONTINUE if that is the action
  *	     \-> guest      a plain event for the task that runs on this thread
  *
  * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a
@@ -580,6 +581,17 @@ static void store_regs(struct platform_thread *pt)
 	pt->fp_from = 0;
 }
 
+/* The thread, whose call came by the gate, goes where its regs say: see jumps and begins. */
+static void jump_reply(struct platform_thread *pt)
+{
+	bool begins = pt->begins;
+
+	pt->jumps = pt->begins = false;
+	if (!begins)
+		box_of(pt)->xsave_at = pt->xsave_at;
+	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
+}
+
 /*
  * A call that came by the gate. Commands that need descriptors need a call of the thread's to pass them with. False if the
  * event is a full one by now.
@@ -592,7 +604,7 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 		if (pt->state != THREAD_GATE)
 			return true; /* it died */
 		store_regs(pt);
-		gate_jump_reply(pt);
+		jump_reply(pt);
 		return true;
 	}
 	if (pt->nqueue == 0) {
@@ -711,7 +723,7 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 		__atomic_store_n(gate_pending(pt), 1, __ATOMIC_RELAXED);
 		if (pt->jumps) {
 			store_regs(pt);
-			gate_jump_reply(pt);
+			jump_reply(pt);
 		} else {
 			gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
 		}

@@ -695,22 +695,6 @@ bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uin
 	return true;
 }
 
-void gate_jump_reply(struct platform_thread *pt)
-{
-	bool begins = pt->begins;
-
-	pt->jumps = pt->begins = false;
-	if (!begins)
-		box_of(pt)->xsave_at = pt->xsave_at;
-	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
-}
-
-void gate_begins(struct platform_thread *pt)
-{
-	pt->jumps = pt->begins = true;
-	pt->nsegs = pt->nouts = pt->data_used = 0;
-}
-
 /* ---- what the shim may answer itself ---- */
 
 void gate_know(struct task *task, int nr, int64_t value)

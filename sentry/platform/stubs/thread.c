@@ -7,7 +7,8 @@
  *
  *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
  *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
- *	fork      a thread in the trap door clones its process; the child does the same
+ *	fork      a thread clones its process as it comes into the trap door, if a fork is what its call looks like; the call that
+ *	          waits is that clone. The child does the same; its parent says nothing, and is looked at when the child is there
  *	vfork     the child runs on its parent's thread: loan.c
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
@@ -805,8 +806,10 @@ static struct platform_thread *idle_take(struct platform_thread *parent, const s
 	parent->proc->nidle--;
 	stubs_idle--;
 	gate_fresh(pt);
-	if (pt->state == THREAD_GATE)
-		gate_begins(pt);
+	if (pt->state == THREAD_GATE) { /* its call was `exit`: it begins anew with its regs when that is answered */
+		pt->jumps = pt->begins = true;
+		pt->nsegs = pt->nouts = pt->data_used = 0;
+	}
 	return pt;
 }
 
