@@ -15,6 +15,7 @@
 
 #define PERSONALITY_READ_IMPLIES_EXEC 0x0400000U
 #define PROT_SEM 0x8
+#define APART_MAX (256UL * 1024) /* bytes */
 #define PROT_RWX (LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC)
 
 /* 0 if v may get prot. */
@@ -41,6 +42,13 @@ static int vma_prot(const struct task *task, const struct vma *v, int prot)
 	return prot;
 }
 
+/* A part of a private file's mapping that was written, by a dynamic linker most often, and shall not be any more. */
+static bool was_written(const struct vma *v, int prot)
+{
+	return v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->prot & LINUX_PROT_WRITE) != 0 &&
+	       (prot & LINUX_PROT_WRITE) == 0;
+}
+
 /* Splits, queues and changes [start, end), which is mapped throughout and has been checked. native_start is lower than
  * start for the main stack. */
 static int change(struct task *task, uint64_t start, uint64_t end, uint64_t native_start, int prot)
@@ -60,6 +68,7 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 	for (uint64_t at = start; at < end;) {
 		struct platform_mm_cmd cmd = {.op = PLATFORM_MPROTECT, .host_fd = -1};
 		uint64_t run = at;
+		bool written = true;
 		int p = 0;
 
 		for (v = mm_find(mm, at); run < end; v = mm_find(mm, run)) {
@@ -67,11 +76,24 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 				p = vma_prot(task, v, prot);
 			else if (vma_prot(task, v, prot) != p)
 				break;
+			written &= was_written(v, p);
 			run = v->end;
 		}
 		cmd.addr = at == start ? native_start : at;
 		cmd.len = run - cmd.addr;
 		cmd.prot = p;
+		/*
+		 * The host would join it with the read-only part before it, and copy all of that page by page with each fork, where one
+		 * without written pages needs no copy. Nothing is read ahead in what was advised so: only a short part is.
+		 */
+		if (written && cmd.len <= APART_MAX) {
+			struct platform_mm_cmd apart = {
+				.op = PLATFORM_MADVISE, .addr = cmd.addr, .len = cmd.len, .flags = LINUX_MADV_RANDOM, .host_fd = -1};
+
+			err = platform->mm_queue(task->pt, &apart);
+			if (err)
+				return err;
+		}
 		err = platform->mm_queue(task->pt, &cmd);
 		if (err)
 			return err;

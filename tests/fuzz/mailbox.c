@@ -49,6 +49,9 @@ static struct sim {
 	bool mortal;             /* it has asked for PDEATHSIG, or its leader has */
 	bool closes;             /* COMMANDED: the last call is the report */
 	bool reports;            /* the call in hand is a report that the host is to make */
+	uint64_t forks;          /* ... a clone that is, of a process with this token; 0: it isn't */
+	int forked;              /* the process that it has made and has not told of yet, or -EAGAIN; 0: none */
+	bool softly;             /* IN_BELL: it sleeps on its box for a while */
 	unsigned passed;         /* descriptors */
 } sims[SIMS];
 static int dead[SIMS], ndead; /* host processes that have ended, to be reaped */
@@ -131,6 +134,11 @@ static void answer(uint64_t id, int64_t value)
 		return; /* it has died meanwhile */
 	s->call_id = 0;
 	s->answer = value;
+	if (s->forks != 0) { /* not made */
+		FUZZ_CHECK(value < STUB_INSTEAD(0) && value != STUB_INSTEAD(STUB_FORK));
+		s->answer = STUB_INSTEAD(0) - value;
+		s->forks = 0;
+	}
 }
 
 static struct gate_box *box_of(const struct sim *s);
@@ -141,6 +149,12 @@ static void proceed(uint64_t id)
 	struct sim *s = caller(id);
 	struct gate_box *box = s != NULL && s->reports ? box_of(s) : NULL;
 
+	if (s != NULL && s->forks != 0) {
+		struct sim *child = sim_new(HELLO, 0, s->forks);
+
+		s->forked = child != NULL ? child->tid : -LINUX_EAGAIN;
+		s->forks = 0;
+	}
 	answer(id, 0);
 	if (box == NULL)
 		return;
@@ -342,6 +356,11 @@ static void shim_step(struct sim *s)
 	if (box == NULL)
 		return;
 	if (GATE_STATE(box->state) != GATE_DONE) {
+		struct platform_thread *pt = thread_find(s->tid);
+
+		if (s->softly && pt->mailbox->aloud == 0 && (fuzz_u8(&input) & 7) != 0)
+			return;
+		s->softly = false;
 		ring(s, STUB_GATE_WAIT, 0);
 		return;
 	}
@@ -519,6 +538,14 @@ static void guest_call(struct sim *s)
 	pt->mailbox->regs[2] = args[3];
 	pt->mailbox->regs[0] = args[4];
 	pt->mailbox->regs[1] = args[5];
+	if ((nr == SYS_fork || nr == SYS_clone) && (b & 6) != 0 && pt->mailbox->fork_token != 0) {
+		const uint64_t clone[6] = {0x8000 | 17};
+
+		set_reason(s, 31);
+		s->forks = pt->mailbox->fork_token;
+		call_from(s, SYS_clone, STUB_BASE + 0x200, clone);
+		return;
+	}
 	if (b & 1) {
 		trap_by_box(s, 31);
 		return;
@@ -540,6 +567,22 @@ static void after_clone(struct sim *s)
 		child = sim_new(ARRIVING, pt->mailbox->clone_flags & 0x10000 ? s->pid : 0, fuzz_host.last_random >> 8);
 	s->life = GUEST;
 	ring(s, STUB_CLONED, child != NULL ? (uint64_t)child->tid : (uint64_t)-11);
+}
+
+/* A process has been made by a clone that was a report. */
+static void after_fork(struct sim *s)
+{
+	struct gate_box *box = box_of(s);
+	int64_t pid = s->forked;
+
+	s->forked = 0;
+	s->answer = 0;
+	if (box == NULL)
+		return;
+	box->nr = pid < 0 ? STUB_CLONED : STUB_FORKED;
+	box->args[0] = (uint64_t)pid;
+	s->softly = pid > 0;
+	box_rings(s, IN_BELL, GATE_KIND_STUB);
 }
 
 /* A new process's first call. token: it has a mailbox of its own to get. */
@@ -582,6 +625,10 @@ static void step(struct sim *s)
 		ring(s, STUB_TRAP, s->token);
 		break;
 	case GUEST:
+		if (s->forked != 0) {
+			after_fork(s);
+			break;
+		}
 		switch (s->answer) {
 		case STUB_RUN:
 		case STUB_RUN_CLOSE:

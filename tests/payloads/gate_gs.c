@@ -46,7 +46,7 @@ static void attack(unsigned what, uint64_t area)
 		own->mailbox += AREA_SIZE;
 		break;
 	case 6:
-		memset((void *)(area + AREA_LOCAL), (int)what, AREA_STACK - AREA_LOCAL);
+		memset((void *)(area + AREA_STACK - 65536), (int)what, 65536); /* with the shim's stack */
 		break;
 	default:
 		own->entry = STUB_BASE + what * 16;

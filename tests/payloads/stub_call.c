@@ -72,6 +72,7 @@ static const struct {
 	{DOORBELL, 4, 1000}},
 	{DOORBELL, 5, 1}},
 	{DOORBELL, 6, 0}},
+	{DOORBELL, 7, 1}},
 	{DOORBELL, -1UL, -1UL}},
 };
 #define CALLS (sizeof(calls) / sizeof(calls[0]))

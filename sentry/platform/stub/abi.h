@@ -13,7 +13,8 @@
  *	STUB_AREAS + n * AREA   area n, one a host thread:
  *	                          +0           mailbox: shared memory of that thread alone (MADV_DONTFORK)
  *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
- *	                                       on), and above it the shim's stack
+ *	                                       on), and below it the shim's stack, which begins in the same page: each page that a
+ *	                                       call writes is copied twice after a fork, for parent and child
  *	                          +AREA_STACK  alternate signal stack, private memory
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
@@ -37,11 +38,12 @@
 #define STUB_TOP 0x7ffffffff000UL
 
 #define AREA_SIZE 0x80000UL
-#define AREA_LOCAL 0x50000UL
+#define AREA_LOCAL 0x5ff00UL
 #define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
 #define AREA_MAX 16000U
 #define MAILBOX_SIZE 0x42000UL
-#define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
+#define GATE_BOX 0x200UL   /* struct gate_box, in the mailbox, in the page where that begins: most calls need no other */
+#define MAILBOX_CMDS 0x1000UL /* mailbox.cmds, behind the box */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
 #define GATE_DATA_SIZE (MAILBOX_SIZE - GATE_DATA)
 /* Behind GATE_DATA: an XSAVE image, of a thread that makes another, or that is to begin. Its calls bring less than lies below. */
@@ -60,13 +62,18 @@ enum stub_op {
 	STUB_DONE,      /* commands are carried out; arg: how many succeeded */
 	STUB_CLONED,    /* arg: clone's result in the parent */
 	STUB_GATE_WAIT, /* a request in the gate's box waits for its answer */
+	STUB_FORKED,    /* as STUB_CLONED, of a process; the box alone says it: see mailbox.aloud */
 };
 
 /*
  * A call that the host carries out can be a report as well, where it is the last of what a thread was told to do: a new
  * process's close of its mailbox's descriptor is its arrival in the trap door, the last close of STUB_RUN_CLOSE is its
  * STUB_DONE. The sentry lets such a call be made when it has an action, which lies in gate_box.result then.
+ *
+ * The clone of a process is the STUB_TRAP of the call that asks for it, where mailbox.fork_token says so: what STUB_FORK would be
+ * answered to is done at once. If it isn't to be, the clone isn't made and returns what is to be done instead.
  */
+#define STUB_INSTEAD(action) (-0x10000L - (int64_t)(action)) /* no error of the host's is as low */
 
 /* The sentry's answers to STUB_TRAP, STUB_DONE and STUB_CLONED. */
 enum stub_action {
@@ -114,12 +121,17 @@ struct mailbox {
 	uint32_t unpark;            /* a futex word */
 	uint32_t clean_fp;          /* STUB_RESUME: the vector state becomes the initial one */
 	uint64_t ncmds;
-	struct stub_cmd cmds[STUB_MAX_CMDS];
+	uint64_t fork_token;        /* of the next process that the thread makes by a clone that is the report; 0: none is */
+	uint64_t aloud;             /* the sentry waits for STUB_FORKED: it is to be rung */
 	/* stub to itself: 1 + the descriptor that a new process has yet to close; that is its arrival */
 	uint64_t to_close;
+	uint8_t box[MAILBOX_CMDS - 39 * 8]; /* GATE_BOX is in here */
+	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
 _Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
-_Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
+_Static_assert(__builtin_offsetof(struct mailbox, box) <= GATE_BOX && __builtin_offsetof(struct mailbox, cmds) == MAILBOX_CMDS &&
+		       sizeof(struct mailbox) <= GATE_DATA,
+	       "the box and the bytes of segments have places of their own");
 
 /*
  * ---- the gate ----
@@ -295,7 +307,7 @@ struct gate_box {
 	uint32_t nrandom;
 };
 _Static_assert(__builtin_offsetof(struct gate_box, long_nr) == 64, "a plain call is one line");
-_Static_assert(GATE_BOX + sizeof(struct gate_box) <= GATE_DATA, "the box fits its place");
+_Static_assert(GATE_BOX % 64 == 0 && GATE_BOX + sizeof(struct gate_box) <= MAILBOX_CMDS, "the box fits its place");
 _Static_assert(GATE_STREAM_AT % 4096 == 0, "pieces lie in pages of their own");
 
 /* What a call reads and writes, for the shim. */
@@ -476,6 +488,7 @@ struct gate_local {
 	uint64_t result;       /* 0x60 */
 	uint64_t token;        /* 0x68 the zygote's: put there while its clone waits for us, for the clone */
 };
+_Static_assert(AREA_LOCAL % 64 == 0 && AREA_LOCAL + sizeof(struct gate_local) <= AREA_STACK, "it has room below the alternate stack");
 
 /* What the sentry leaves in area 0 of the zygote before it enters the stub at zygote_entry. */
 struct zygote_boot {

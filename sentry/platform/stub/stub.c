@@ -26,6 +26,7 @@
 #define NR_MUNMAP 11
 #define NR_MADVISE 28
 #define NR_CLONE 56
+#define NR_FORK 57
 #define NR_EXIT 60
 #define NR_PRCTL 157
 #define NR_ARCH_PRCTL 158
@@ -33,6 +34,7 @@
 #define NR_CLOSE_RANGE 436
 
 #define ARCH_SET_FS 0x1002U
+#define CLONE_VM 0x100UL
 #define CLONE_PARENT 0x8000UL
 #define SIGCHLD 17
 #define SIGTRAP_NR 5
@@ -217,8 +219,33 @@ static int64_t bell(struct mailbox *m, enum stub_op op, uint64_t arg)
 	box->kind = GATE_KIND_STUB;
 	box->nr = (uint16_t)op;
 	box->args[0] = arg;
-	stub_ring(box, 0);
+	if (op == STUB_FORKED)
+		stub_ring_softly(box, &m->aloud);
+	else
+		stub_ring(box, 0);
 	return box->result;
+}
+
+/* The call asks for a process with a copy of the memory. */
+static int forks(const struct stub_ucontext *uc)
+{
+	return uc->gregs[GREG_RAX] == NR_FORK || (uc->gregs[GREG_RAX] == NR_CLONE && (uc->gregs[GREG_RDI] & CLONE_VM) == 0);
+}
+
+/* Clones the process. The next action, in both. */
+static int64_t clone_process(struct mailbox *m, const struct stub_ucontext *uc, uint64_t token)
+{
+	int64_t pid = call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
+
+	if (pid <= STUB_INSTEAD(0))
+		return STUB_INSTEAD(0) - pid;
+	if (pid != 0)
+		return bell(m, pid < 0 ? STUB_CLONED : STUB_FORKED, (uint64_t)pid);
+	attach((uint64_t)m, token);
+	m->reason = STUB_REASON_START;
+	m->fpstate = uc->fpstate;
+	m->fpstate_size = fpstate_size(uc->fpstate);
+	return arrive(m);
 }
 
 /*
@@ -357,6 +384,8 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	}
 	if (m->reason == STUB_REASON_START && m->to_close != 0)
 		action = arrive(m);
+	else if (sig == SIGSYS_NR && m->fork_token != 0 && forks(uc))
+		action = clone_process(m, uc, m->fork_token);
 	else
 		action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
 again:
@@ -370,17 +399,7 @@ again:
 			action = told(m);
 			continue;
 		case STUB_FORK:
-			token = m->token;
-			action = call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
-			if (action == 0) {
-				attach(area, token);
-				m->reason = STUB_REASON_START;
-				m->fpstate = uc->fpstate;
-				m->fpstate_size = fpstate_size(uc->fpstate);
-				action = arrive(m);
-			} else {
-				action = bell(m, STUB_CLONED, (uint64_t)action);
-			}
+			action = clone_process(m, uc, m->token);
 			continue;
 		case STUB_CLONE:
 			action = bell(m, STUB_CLONED, (uint64_t)clone_in_area(m, uc));
@@ -432,7 +451,7 @@ again:
 
 			local->mailbox = area;
 			local->entry = (uint64_t)gate_entry;
-			local->stack = area + AREA_STACK;
+			local->stack = gs;
 		}
 		__asm__ volatile("wrgsbase %0" ::"r"(gs));
 	}

@@ -35,6 +35,10 @@ static inline int64_t doorbell(enum stub_op op, uint64_t arg)
 /* Asks for what the box says, from a site before ip, and waits for the answer: box->state as it is then, GATE_DONE. shim.c */
 uint32_t stub_ring(struct gate_box *box, uint64_t ip);
 
+/* The same, of a thread that has forked: the sentry hears of it from the child. It sleeps without a call of its own unless *aloud is
+ * set, which the sentry does before it looks at the box, or until that takes long. */
+uint32_t stub_ring_softly(struct gate_box *box, const uint64_t *aloud);
+
 /* Copies guest memory; -1 on a fault. shim.c */
 int64_t shim_copy(void *dst, const void *src, uint64_t n);
 

@@ -4,7 +4,8 @@
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
  *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
- *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action
+ *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action;
+ *	     |               or a fork's clone, which is a trap: CONTINUE if that is the action
  *	     \-> guest      a plain event for the task that runs on this thread
  *
  * Who asks is decided by the host's thread id alone. A number, an instruction pointer or a mailbox word prove nothing: a
@@ -171,6 +172,10 @@ void stubs_action(struct platform_thread *pt, enum stub_action action, enum thre
 	place_wake(pt);
 	if (pt->held) {
 		pt->held = false;
+		if (pt->held_clone && action != STUB_FORK) {
+			transport->answer(pt->call_id, STUB_INSTEAD(action));
+			return;
+		}
 		box_of(pt)->result = action;
 		transport->proceed(pt->call_id);
 		return;
@@ -328,6 +333,7 @@ static bool op_trap(struct platform_thread *pt, const struct stub_call *c)
 		return false;
 	pt->call_id = c->id;
 	pt->held = c->nr != SYS_getppid;
+	pt->held_clone = c->nr == SYS_clone;
 	thread_set_state(pt, THREAD_FULL);
 	pt->kicked = false;
 	ktimer_cancel(&pt->kick_timer);
@@ -362,6 +368,7 @@ static bool op_done(struct platform_thread *pt, const struct stub_call *c, enum 
 	ktimer_cancel(&pt->kick_timer);
 	pt->call_id = c->id;
 	pt->held = c->nr != SYS_getppid;
+	pt->held_clone = c->nr == SYS_clone;
 	pt->report_by_close = false;
 	thread_set_state(pt, THREAD_FULL);
 	pt->result = value;
@@ -384,6 +391,7 @@ bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 	case STUB_DONE:
 		return !pt->report_by_close && op_done(pt, c, THREAD_RUNNING, (int64_t)c->args[2]);
 	case STUB_CLONED:
+	case STUB_FORKED:
 		return op_done(pt, c, THREAD_CLONING, (int64_t)c->args[2]);
 	case STUB_GATE_WAIT:
 		return gate_wait_call(pt, c);
@@ -476,6 +484,18 @@ static bool reported(struct platform_thread *pt, const struct stub_call *c)
 	return pt->state == THREAD_ATTACHED ? op_trap(pt, c) : op_done(pt, c, THREAD_RUNNING, 0);
 }
 
+/*
+ * A thread's trap door makes the clone that its guest's call asks for, without asking first: it waits as any trap does, and its
+ * registers and everything else the mailbox says. The clone is made only if that is what the task is about to command.
+ */
+static bool traps_by_clone(const struct platform_thread *pt, const struct stub_call *c)
+{
+	const uint64_t *a = c->args;
+
+	return transport->chooses_number && pt->state == THREAD_GUEST && c->nr == SYS_clone &&
+	       a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && (a[1] | a[2] | a[3] | a[4]) == 0;
+}
+
 void stubs_call(const struct stub_call *c)
 {
 	struct platform_thread *pt = caller_of(c);
@@ -501,6 +521,12 @@ void stubs_call(const struct stub_call *c)
 		return;
 	}
 	if (from_stub(c)) {
+		if (traps_by_clone(pt, c)) {
+			pt->by_box = false;
+			if (!op_trap(pt, c))
+				broke_protocol(pt, c);
+			return;
+		}
 		if (!matches_expected(pt, c))
 			broke_protocol(pt, c);
 		else if (!reports(pt))
@@ -555,6 +581,17 @@ static void store_regs(struct platform_thread *pt)
 	pt->fp_from = 0;
 }
 
+/* The thread, whose call came by the gate, goes where its regs say: see jumps and begins. */
+static void jump_reply(struct platform_thread *pt)
+{
+	bool begins = pt->begins;
+
+	pt->jumps = pt->begins = false;
+	if (!begins)
+		box_of(pt)->xsave_at = pt->xsave_at;
+	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
+}
+
 /*
  * A call that came by the gate. Commands that need descriptors need a call of the thread's to pass them with. False if the
  * event is a full one by now.
@@ -567,7 +604,7 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 		if (pt->state != THREAD_GATE)
 			return true; /* it died */
 		store_regs(pt);
-		gate_jump_reply(pt);
+		jump_reply(pt);
 		return true;
 	}
 	if (pt->nqueue == 0) {
@@ -686,7 +723,7 @@ static struct regs *stubs_context(struct task *task, int64_t value)
 		__atomic_store_n(gate_pending(pt), 1, __ATOMIC_RELAXED);
 		if (pt->jumps) {
 			store_regs(pt);
-			gate_jump_reply(pt);
+			jump_reply(pt);
 		} else {
 			gate_reply(pt, GATE_RETURN, value, THREAD_GUEST);
 		}

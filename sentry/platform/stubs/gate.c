@@ -218,8 +218,9 @@ static bool take(struct platform_thread *pt, uint64_t now)
 		/* A new thread presents its token by a call. */
 		if (c.args[1] == STUB_TRAP)
 			c.args[2] = 0;
-		else if (c.args[1] != STUB_DONE && c.args[1] != STUB_CLONED)
+		else if (c.args[1] != STUB_DONE && c.args[1] != STUB_CLONED && c.args[1] != STUB_FORKED)
 			return false;
+		pt->softly = c.args[1] == STUB_FORKED && !pt->gate_waits;
 		pt->by_box = true; /* in THREAD_FULL nothing is taken */
 		hint(pt, GATE_TAKEN); /* contexts are copied about: it takes a while */
 		return stubs_doorbell(pt, &c);
@@ -267,6 +268,14 @@ static bool take(struct platform_thread *pt, uint64_t now)
 	take_segs(pt, box);
 	stubs_deliver(pt);
 	return true;
+}
+
+void gate_look(struct platform_thread *pt)
+{
+	/* We say that we look and then do; the stub says what it has to say and then looks whether we do. */
+	__atomic_store_n(&pt->mailbox->aloud, 1, __ATOMIC_SEQ_CST);
+	if (thread_may_ring(pt->state) && rung(pt) && !take(pt, __builtin_ia32_rdtsc()))
+		proc_kill(pt->proc);
 }
 
 static void gave_up(void);
@@ -396,7 +405,11 @@ static void done(struct platform_thread *pt, uint32_t word)
 		stubs_waiting--;
 		place_wake(pt);
 		transport->answer(pt->call_id, 0);
+	} else if (pt->softly) {
+		place_wake(pt);
+		host_futex_wake(state);
 	}
+	pt->softly = false;
 }
 
 void gate_reply(struct platform_thread *pt, enum gate_action action, int64_t value, int next_state)
@@ -680,22 +693,6 @@ bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uin
 	pt->jumps = true;
 	pt->xsave_at = fpstate;
 	return true;
-}
-
-void gate_jump_reply(struct platform_thread *pt)
-{
-	bool begins = pt->begins;
-
-	pt->jumps = pt->begins = false;
-	if (!begins)
-		box_of(pt)->xsave_at = pt->xsave_at;
-	gate_reply(pt, begins ? GATE_BEGIN : GATE_JUMP, 0, THREAD_GUEST);
-}
-
-void gate_begins(struct platform_thread *pt)
-{
-	pt->jumps = pt->begins = true;
-	pt->nsegs = pt->nouts = pt->data_used = 0;
 }
 
 /* ---- what the shim may answer itself ---- */

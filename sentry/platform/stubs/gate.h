@@ -25,8 +25,6 @@ void gate_slow(struct platform_thread *pt);
 void gate_blocked(struct platform_thread *pt);
 /* A thread in the trap door whose task has ended waits for its next one. */
 void gate_idle(struct platform_thread *pt);
-/* One that waits in the shim, its call having been `exit`, begins anew with pt->regs when it is answered. */
-void gate_begins(struct platform_thread *pt);
 /* The thread's clone has found an idle one, or none: its shim is told how the next may come. */
 void gate_idlers(struct platform_thread *pt, bool any);
 /* The sleeper is about to be woken by what waker does. */
@@ -100,7 +98,5 @@ bool gate_actions_in(struct task *task, uint64_t *set, uint64_t *restorer);
 void gate_altstack(struct task *task, uint64_t sp, uint64_t size, uint32_t flags);
 bool gate_call_regs(const struct task *task, int64_t value, struct regs *regs);
 bool gate_jump(struct task *task, const struct regs *regs, uint64_t fpstate, uint64_t at, const void *frame, size_t len);
-/* Answers with what gate_jump has prepared; mailbox.regs are right. */
-void gate_jump_reply(struct platform_thread *pt);
 
 #endif

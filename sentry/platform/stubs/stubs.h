@@ -78,7 +78,7 @@ enum thread_state {
 	THREAD_FULL,     /* in the trap door, waits for an action */
 	THREAD_PARKED,   /* in the trap door, asleep in the host: see stubs_park */
 	THREAD_RUNNING,  /* carries out commands; STUB_DONE will come */
-	THREAD_CLONING,  /* STUB_CLONED will come */
+	THREAD_CLONING,  /* STUB_CLONED or STUB_FORKED will come */
 	THREAD_GATE,     /* a call that came by the gate waits for its answer */
 	THREAD_GATE_RUNNING, /* carries out commands in the shim, and will ring */
 	THREAD_GATE_WAITING, /* was told to wait in a doorbell call */
@@ -121,6 +121,9 @@ struct platform_thread {
 	int mailbox_fd;
 	uint64_t call_id;           /* of the call that waits for an answer */
 	bool held;                  /* ... and is no doorbell: the host is to make it, the action goes by the box */
+	bool held_clone;            /* ... which would make a process: see STUB_INSTEAD */
+	uint64_t fork_token;        /* of the process that the thread makes next, as its mailbox has it; 0: that has none */
+	bool softly;                /* its request was rung by nothing but the box, on which it may sleep */
 	bool report_by_close;       /* THREAD_RUNNING: the last expected call is its report */
 	bool event_ready;
 	struct platform_event event;
@@ -128,7 +131,7 @@ struct platform_thread {
 	bool kicked;                /* a kick is on its way */
 	struct ktimer kick_timer;   /* it must arrive; for a new thread: it must appear */
 	int claimed_pid;            /* a new process's pid as its parent tells it: only to notice its early death */
-	int64_t result;             /* of STUB_DONE and STUB_CLONED */
+	int64_t result;             /* of STUB_DONE, STUB_CLONED and STUB_FORKED */
 	struct regs regs;
 	uint64_t fpstate, fpstate_size; /* as reported: hostile */
 	uint64_t fp_from;           /* THREAD_FULL: the state in the frame is to be replaced by this image of the guest's */
@@ -294,6 +297,8 @@ void spares_free(struct platform_mm *mm);
 
 /* ---- gate.c ---- */
 void gate_other_event(void);
+/* The thread has something to say and may have done so without ringing: it rings from now on, and what is there is taken. */
+void gate_look(struct platform_thread *pt);
 /* Calls of the thread that the shim answered, as it says itself. */
 uint64_t gate_local_calls(const struct platform_thread *pt);
 uint64_t gate_local_futexes(const struct platform_thread *pt);

@@ -7,7 +7,8 @@
  *
  *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
  *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
- *	fork      a thread in the trap door clones its process; the child does the same
+ *	fork      a thread clones its process as it comes into the trap door, if a fork is what its call looks like; the call that
+ *	          waits is that clone. The child does the same; its parent says nothing, and is looked at when the child is there
  *	vfork     the child runs on its parent's thread: loan.c
  *	thread    an idle one of the process is taken; else a thread maps a new area, clones into it, and the child enters
  *	          the trap door with its token
@@ -144,7 +145,7 @@ static bool spare_take(struct platform_mm *mm, struct platform_thread *pt)
 struct platform_thread *thread_new(struct task *task, struct platform_mm *mm)
 {
 	struct platform_thread *pt = kzalloc(sizeof(*pt));
-	uint64_t random[2];
+	uint64_t random[3];
 
 	if (pt == NULL)
 		return NULL;
@@ -167,7 +168,9 @@ token:
 		pt->token = random[0] >> 8; /* a reply must not look like an error */
 	} while (pt->token == 0);
 	pt->salt = random[1];
+	pt->fork_token = transport != NULL && transport->chooses_number ? random[2] >> 8 : 0;
 	pt->mailbox->token = pt->token;
+	pt->mailbox->fork_token = pt->fork_token;
 	list_add_tail(&new_threads, &pt->new_link);
 	return pt;
 unmap:
@@ -803,8 +806,10 @@ static struct platform_thread *idle_take(struct platform_thread *parent, const s
 	parent->proc->nidle--;
 	stubs_idle--;
 	gate_fresh(pt);
-	if (pt->state == THREAD_GATE)
-		gate_begins(pt);
+	if (pt->state == THREAD_GATE) { /* its call was `exit`: it begins anew with its regs when that is answered */
+		pt->jumps = pt->begins = true;
+		pt->nsegs = pt->nouts = pt->data_used = 0;
+	}
 	return pt;
 }
 
@@ -867,10 +872,19 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		if (pt->proc == NULL)
 			goto fail;
 		list_add_tail(&pt->proc->threads, &pt->proc_link);
-		args[0] = CLONE_PARENT | SIGCHLD;
-		stubs_expect(parent, SYS_clone, 5, args);
 		parent->proc->cloned = true;
-		parent->mailbox->token = pt->token;
+		if (parent->held && parent->held_clone) {
+			/* Its clone waits already: the token is the one that it knows. The one that was made is for the next time. */
+			uint64_t next = pt->token;
+
+			pt->token = pt->mailbox->token = parent->fork_token;
+			parent->fork_token = parent->mailbox->fork_token = next;
+		} else {
+			args[0] = CLONE_PARENT | SIGCHLD;
+			stubs_expect(parent, SYS_clone, 5, args);
+			parent->mailbox->token = pt->token;
+		}
+		parent->mailbox->aloud = 0;
 		place_birth(parent, pt);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
@@ -911,7 +925,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
 	}
 	place_inherit(parent, pt);
-	/* The parent reports the result, the child its arrival, in either order. */
+	/* The parent reports the result, the child its arrival, in either order. Of a fork's parent nobody else tells us. */
+	while (kind == PLATFORM_CLONE_FORK && !parent->event_ready && !pt->event_ready && parent->state != THREAD_DEAD &&
+	       pt->state != THREAD_DEAD)
+		coroutine_suspend();
+	if (kind == PLATFORM_CLONE_FORK && !parent->event_ready)
+		gate_look(parent);
 	if (!stubs_wait(parent, &parent->event_ready)) {
 		err = -LINUX_ESRCH;
 		goto orphan;

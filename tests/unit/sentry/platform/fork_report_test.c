@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fork's clone that is the trap's report, and the parent that says nothing aloud: the clone is made only if a fork is what is
+ * commanded, whatever else is comes back instead of it; what the parent has to say is found in its box when the child is there.
+ * The transport is a stub that notes what became of the call.
+ */
+#include "sentry/abi/signal.h"
+#include "sentry/host/host.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/loop_internal.h"
+#include "sentry/platform/internal.h"
+#include "sentry/platform/stubs/stubs.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct platform_thread pt;
+static struct platform_mm mm;
+static unsigned proceeded, answered;
+static int64_t value;
+
+static void answer(uint64_t id, int64_t v)
+{
+	cr_assert_eq(id, 77);
+	answered++;
+	value = v;
+}
+
+static void proceed(uint64_t id)
+{
+	cr_assert_eq(id, 77);
+	proceeded++;
+}
+
+static struct stub_transport model = {.answer = answer, .proceed = proceed, .chooses_number = true};
+
+static struct gate_box *box(void)
+{
+	return (struct gate_box *)((char *)pt.mailbox + GATE_BOX);
+}
+
+/* A thread in guest code, known by our own number. */
+static void begin(void)
+{
+	int err;
+
+	cr_assert_eq(loop_init(), 0);
+	transport = &model;
+	ref_init(&mm.ref);
+	list_init(&mm.procs);
+	list_init(&mm.dying);
+	list_init(&mm.spares);
+	list_init(&pt.proc_link);
+	list_init(&pt.tid_link);
+	list_init(&pt.new_link);
+	list_init(&pt.gate_link);
+	list_init(&pt.narrow_link);
+	stubs_thread_timer_init(&pt);
+	pt.mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &err);
+	cr_assert_not_null(pt.mailbox);
+	pt.proc = proc_new(getpid(), &mm);
+	cr_assert_not_null(pt.proc);
+	pt.proc->killed = true; /* who breaks the protocol here isn't ended */
+	cr_assert_eq(thread_bind(&pt, (int)syscall(SYS_gettid)), 0);
+	thread_set_state(&pt, THREAD_GUEST);
+}
+
+static void stub_clones(uint64_t flags, uint64_t ip)
+{
+	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags}};
+
+	pt.mailbox->reason = LINUX_SIGSYS;
+	pt.mailbox->regs[13] = SYS_fork;
+	stubs_call(&c);
+}
+
+Test(fork_report, clone_is_the_trap)
+{
+	begin();
+	stub_clones(0x8011, STUB_BASE + 0x100);
+	cr_assert(pt.event_ready && pt.state == THREAD_FULL && stubs_has_call(&pt));
+	cr_assert_eq(pt.event.kind, PLATFORM_SYSCALL);
+	cr_assert_eq(pt.event.nr, SYS_fork);
+	cr_assert(proceeded == 0 && answered == 0);
+	stubs_action(&pt, STUB_FORK, THREAD_CLONING);
+	cr_assert(proceeded == 1 && answered == 0);
+}
+
+Test(fork_report, nothing_else_makes_the_clone)
+{
+	static const enum stub_action actions[] = {STUB_RESUME, STUB_RUN, STUB_RUN_RESUME, STUB_CLONE, STUB_EXIT,
+						   STUB_PARK,   STUB_CALL, STUB_RUN_CLOSE};
+
+	begin();
+	for (unsigned i = 0; i < ARRAY_LEN(actions); i++) {
+		stub_clones(0x8011, STUB_BASE + 0x100);
+		cr_assert(pt.event_ready && pt.state == THREAD_FULL);
+		stubs_action(&pt, actions[i], THREAD_GUEST);
+		cr_assert(proceeded == 0 && answered == i + 1);
+		cr_assert_eq(value, STUB_INSTEAD(actions[i]));
+		cr_assert(value < -4095 && STUB_INSTEAD(0) - value == (int64_t)actions[i]);
+	}
+}
+
+Test(fork_report, other_clones_and_other_states_break_the_protocol)
+{
+	begin();
+	stub_clones(0x11, STUB_BASE + 0x100);
+	stub_clones(0x8111, STUB_BASE + 0x100);
+	stub_clones(0x8011 | 0x10000000, STUB_BASE + 0x100);
+	cr_assert(!pt.event_ready && pt.state == THREAD_GUEST);
+	thread_set_state(&pt, THREAD_GATE);
+	stub_clones(0x8011, STUB_BASE + 0x100);
+	cr_assert(!pt.event_ready && pt.state == THREAD_GATE);
+	thread_set_state(&pt, THREAD_GUEST);
+	model.chooses_number = false; /* ptrace */
+	stub_clones(0x8011, STUB_BASE + 0x100);
+	cr_assert(!pt.event_ready && pt.state == THREAD_GUEST);
+	cr_assert(proceeded == 0 && answered == 0);
+}
+
+Test(fork_report, is_found_in_the_box)
+{
+	begin();
+	stub_clones(0x8011, STUB_BASE + 0x100);
+	stubs_action(&pt, STUB_FORK, THREAD_CLONING);
+	/* It isn't back yet: it rings when it is. */
+	gate_look(&pt);
+	cr_assert(!pt.event_ready && pt.mailbox->aloud == 1);
+
+	box()->kind = GATE_KIND_STUB;
+	box()->nr = STUB_FORKED;
+	box()->args[0] = 4711;
+	box()->state = GATE_REQUEST;
+	gate_look(&pt);
+	cr_assert(pt.event_ready && pt.state == THREAD_FULL && pt.softly);
+	cr_assert_eq(pt.result, 4711);
+	stubs_action(&pt, STUB_RESUME, THREAD_GUEST);
+	cr_assert_eq(GATE_STATE(box()->state), GATE_DONE);
+	cr_assert_eq(box()->result, STUB_RESUME);
+	cr_assert(!pt.softly && proceeded == 1 && answered == 0);
+}
