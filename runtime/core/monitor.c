@@ -689,6 +689,23 @@ static int join_network(const struct config *c)
 	return 0;
 }
 
+/* Descriptors are moved out of the way here and there (spawn.c, ptrace.c), up to 1023; the sentry takes what it may have. */
+#define FILES_LEAST 1024
+
+static int take_descriptors(struct monitor *m)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_LEAST)
+		return 0;
+	files.rlim_cur = FILES_LEAST;
+	if (files.rlim_max >= FILES_LEAST && setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return 0;
+	set_error(m, "a process may have %llu open files here, and a sandbox needs %d: raise the hard limit (ulimit -Hn)",
+		  (unsigned long long)files.rlim_max, FILES_LEAST);
+	return -EMFILE;
+}
+
 static void say(const struct monitor *m, const char *line)
 {
 	if (m->cfg->message_fd >= 0)
@@ -719,11 +736,14 @@ int monitor_main(void)
 		m.signals = high_fd(m.signals);
 	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	err = join_network(m.cfg);
-	if (err < 0)
-		set_error(&m, "cannot join the container's network namespace: %s", strerror(-err));
-	else
-		err = start_roles(&m);
+	err = take_descriptors(&m);
+	if (err == 0) {
+		err = join_network(m.cfg);
+		if (err < 0)
+			set_error(&m, "cannot join the container's network namespace: %s", strerror(-err));
+		else
+			err = start_roles(&m);
+	}
 	host_cgroup_leave(m.cfg);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	if (err < 0) {
