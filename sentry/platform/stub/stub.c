@@ -95,6 +95,8 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		int64_t ret;
 
 		int closes = c->nr == NR_CLOSE || c->nr == NR_CLOSE_RANGE;
+		/* MADV_NORMAL and MADV_RANDOM are the sentry's own idea: it is as well if they can't be. */
+		int advises = c->nr == NR_MADVISE && c->args[2] <= 1;
 
 		if (m->result != 0 && !closes)
 			continue;
@@ -106,7 +108,7 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		}
 		while (ret == -38 && closes) /* no listener any more */
 			call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
-		if (ret < 0 && ret > -4096 && !closes)
+		if (ret < 0 && ret > -4096 && !closes && !advises)
 			m->result = (uint64_t)ret;
 		else
 			done++;
