@@ -190,10 +190,11 @@ int main(void)
 	if (left != 0)
 		escaped("%u processes run that nobody has", left);
 	/* Told of, introduced, and never there. */
+	shared->answer = 0;
 	pid = fork();
 	if (pid == 0) {
 		area = own_area();
-		birth(STUB_CLONE_IP != 0 ? STUB_CLONE_IP - 2 : shared->works, HELD, 0);
+		birth(STUB_CLONE_IP != 0 ? STUB_CLONE_IP - 2 : shared->works, MAILBOX(area)->fork_token != 0 ? HELD : COMMANDED, 0);
 		_exit(0);
 	}
 	if (pid > 0)
