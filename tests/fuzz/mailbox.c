@@ -190,6 +190,13 @@ static int on_kill(int pid, int tid, int sig)
 {
 	/* Whether a process lives may be asked of any: a parent says which one its child is. */
 	FUZZ_CHECK(sig == 0 ? pid > 1 : pid >= FIRST_TID);
+	/* A thread's number stands for its process. */
+	for (unsigned i = 0; tid == 0 && i < SIMS; i++) {
+		if (sims[i].life != UNUSED && sims[i].tid == pid) {
+			pid = sims[i].pid;
+			break;
+		}
+	}
 	if (!pid_alive(pid))
 		return -LINUX_ESRCH;
 	if (tid != 0) {
