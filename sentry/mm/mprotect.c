@@ -49,6 +49,13 @@ static bool was_written(const struct vma *v, int prot)
 	       (prot & LINUX_PROT_WRITE) == 0;
 }
 
+/* One that may be such a part, and shall be written again. */
+static bool was_apart(const struct vma *v, int prot)
+{
+	return v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->advice & VMA_WRITTEN) != 0 &&
+	       (v->prot & LINUX_PROT_WRITE) == 0 && (prot & LINUX_PROT_WRITE) != 0;
+}
+
 /* Splits, queues and changes [start, end), which is mapped throughout and has been checked. native_start is lower than
  * start for the main stack. */
 static int change(struct task *task, uint64_t start, uint64_t end, uint64_t native_start, int prot)
@@ -68,7 +75,7 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 	for (uint64_t at = start; at < end;) {
 		struct platform_mm_cmd cmd = {.op = PLATFORM_MPROTECT, .host_fd = -1};
 		uint64_t run = at;
-		bool written = true;
+		bool written = true, again = false;
 		int p = 0;
 
 		for (v = mm_find(mm, at); run < end; v = mm_find(mm, run)) {
@@ -77,26 +84,27 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 			else if (vma_prot(task, v, prot) != p)
 				break;
 			written &= was_written(v, p);
+			again |= was_apart(v, p);
 			run = v->end;
 		}
 		cmd.addr = at == start ? native_start : at;
 		cmd.len = run - cmd.addr;
 		cmd.prot = p;
-		/*
-		 * The host would join it with the read-only part before it, and copy all of that page by page with each fork, where one
-		 * without written pages needs no copy. Nothing is read ahead in what was advised so: only a short part is.
-		 */
-		if (written && cmd.len <= APART_MAX) {
-			struct platform_mm_cmd apart = {
-				.op = PLATFORM_MADVISE, .addr = cmd.addr, .len = cmd.len, .flags = LINUX_MADV_RANDOM, .host_fd = -1};
-
-			err = platform->mm_queue(task->pt, &apart);
-			if (err)
-				return err;
-		}
 		err = platform->mm_queue(task->pt, &cmd);
 		if (err)
 			return err;
+		/*
+		 * The host would join it with the read-only part before it, and copy all of that page by page with each fork, where one
+		 * without written pages needs no copy. Nothing is read ahead in what was advised so: only a short part is. It is taken back
+		 * when the part may be written again: the host joins what the tree joins. Advice may fail: see stub_run_commands.
+		 */
+		if ((written && cmd.len <= APART_MAX) || again) {
+			struct platform_mm_cmd apart = {
+				.op = PLATFORM_MADVISE, .addr = cmd.addr, .len = cmd.len, .host_fd = -1};
+
+			apart.flags = again ? LINUX_MADV_NORMAL : LINUX_MADV_RANDOM;
+			(void)platform->mm_queue(task->pt, &apart);
+		}
 		at = run;
 	}
 	for (v = mm_find(mm, start); v != NULL && v->start < end; v = mm_find_next(mm, v->end)) {

@@ -38,7 +38,7 @@
 #define FIRST_TID 100
 #define STEPS 256U
 
-enum life { UNUSED, HELLO, PARKED, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, LEAVING, IN_GATE, IN_BELL };
+enum life { UNUSED, HELLO, PARKED, MAPPING, ARRIVING, GUEST, COMMANDED, CLONES, CLONED, LEAVING, IN_GATE, IN_BELL };
 
 static struct sim {
 	enum life life;
@@ -46,10 +46,12 @@ static struct sim {
 	uint64_t token, call_id; /* call_id 0: it runs */
 	int64_t answer;          /* of the last call */
 	bool kicked, honest;     /* honest: no guest instruction yet */
-	bool mortal;             /* it has asked for PDEATHSIG, or its leader has */
+	bool told;               /* its first call, which tells its token, has been made */
+	bool spawned;            /* by the zygote: no guest's instruction was near it */
 	bool closes;             /* COMMANDED: the last call is the report */
 	bool reports;            /* the call in hand is a report that the host is to make */
 	uint64_t forks;          /* ... a clone that is, of a process with this token; 0: it isn't */
+	bool made;               /* CLONED: its clone was let through */
 	int forked;              /* the process that it has made and has not told of yet, or -EAGAIN; 0: none */
 	bool softly;             /* IN_BELL: it sleeps on its box for a while */
 	unsigned passed;         /* descriptors */
@@ -125,7 +127,9 @@ static void answer(uint64_t id, int64_t value)
 	if (id == zygote_call) {
 		/* A new process with the token that was written; the zygote is ready for the next one at the next turn. */
 		zygote_call = 0;
-		FUZZ_CHECK(value == 0 && zygote_token != 0 && sim_new(HELLO, 0, zygote_token) != NULL);
+		s = sim_new(HELLO, 0, zygote_token);
+		FUZZ_CHECK(value == 0 && zygote_token != 0 && s != NULL);
+		s->spawned = true;
 		zygote_token = 0;
 		return;
 	}
@@ -155,6 +159,8 @@ static void proceed(uint64_t id)
 		s->forked = child != NULL ? child->tid : -LINUX_EAGAIN;
 		s->forks = 0;
 	}
+	if (s != NULL && s->life == CLONED)
+		s->made = true;
 	answer(id, 0);
 	if (box == NULL)
 		return;
@@ -186,6 +192,13 @@ static int on_kill(int pid, int tid, int sig)
 {
 	/* Whether a process lives may be asked of any: a parent says which one its child is. */
 	FUZZ_CHECK(sig == 0 ? pid > 1 : pid >= FIRST_TID);
+	/* A thread's number stands for its process. */
+	for (unsigned i = 0; tid == 0 && i < SIMS; i++) {
+		if (sims[i].life != UNUSED && sims[i].tid == pid) {
+			pid = sims[i].pid;
+			break;
+		}
+	}
 	if (!pid_alive(pid))
 		return -LINUX_ESRCH;
 	if (tid != 0) {
@@ -539,11 +552,11 @@ static void guest_call(struct sim *s)
 	pt->mailbox->regs[0] = args[4];
 	pt->mailbox->regs[1] = args[5];
 	if ((nr == SYS_fork || nr == SYS_clone) && (b & 6) != 0 && pt->mailbox->fork_token != 0) {
-		const uint64_t clone[6] = {0x8000 | 17};
+		const uint64_t clone[6] = {0x8000 | 17, 0, pt->mailbox->fork_token, STUB_BIRTH};
 
 		set_reason(s, 31);
 		s->forks = pt->mailbox->fork_token;
-		call_from(s, SYS_clone, STUB_BASE + 0x200, clone);
+		call_from(s, SYS_clone, STUB_CLONE_IP, clone);
 		return;
 	}
 	if (b & 1) {
@@ -554,19 +567,38 @@ static void guest_call(struct sim *s)
 	ring(s, STUB_TRAP, 0);
 }
 
-static void after_clone(struct sim *s)
+/* What it says of its clone. pid: what is true. */
+static int64_t clone_result(int64_t pid)
+{
+	uint8_t b = fuzz_u8(&input);
+
+	return b < 0xc0 ? pid : b < 0xe0 ? -11 : (int64_t)sims[b & 7].tid;
+}
+
+/* The clone that it was told to make. */
+static void clones(struct sim *s)
 {
 	struct platform_thread *pt = thread_find(s->tid);
+	uint64_t args[6] = {0x8000 | 17, 0, 0, STUB_BIRTH};
 	struct sim *child;
 
 	if (pt == NULL)
 		return;
-	if (s->answer == STUB_FORK)
-		child = sim_new(HELLO, 0, pt->mailbox->token);
+	args[2] = pt->birth.token;
+	if (s->answer == STUB_CLONE) {
+		args[0] = pt->mailbox->clone_flags;
+		args[1] = pt->mailbox->clone_area + AREA_STACK;
+	}
+	s->life = CLONED;
+	s->made = false;
+	call_from(s, SYS_clone, STUB_CLONE_IP, args);
+	if (s->life == UNUSED || !s->made)
+		return;
+	if (args[0] == (0x8000 | 17))
+		child = sim_new(HELLO, 0, args[2]);
 	else
-		child = sim_new(ARRIVING, pt->mailbox->clone_flags & 0x10000 ? s->pid : 0, fuzz_host.last_random >> 8);
-	s->life = GUEST;
-	ring(s, STUB_CLONED, child != NULL ? (uint64_t)child->tid : (uint64_t)-11);
+		child = sim_new(ARRIVING, args[0] & 0x10000 ? s->pid : 0, args[2]);
+	s->forked = child != NULL ? child->tid : -LINUX_EAGAIN;
 }
 
 /* A process has been made by a clone that was a report. */
@@ -579,22 +611,21 @@ static void after_fork(struct sim *s)
 	s->answer = 0;
 	if (box == NULL)
 		return;
+	pid = clone_result(pid);
 	box->nr = pid < 0 ? STUB_CLONED : STUB_FORKED;
 	box->args[0] = (uint64_t)pid;
 	s->softly = pid > 0;
 	box_rings(s, IN_BELL, GATE_KIND_STUB);
 }
 
-/* A new process's first call. token: it has a mailbox of its own to get. */
-static bool asks_to_die(struct sim *s, uint64_t token)
+/* The first call of whoever was born. From then on it may be the guest that runs. */
+static void tells(struct sim *s)
 {
-	const uint64_t args[6] = {1, 9, token};
+	const uint64_t args[6] = {1, 9, s->token};
 
-	if (s->mortal || s->tid != s->pid)
-		return false;
-	s->mortal = true;
-	call_from(s, SYS_prctl, STUB_BASE + 0x180, args);
-	return true;
+	s->told = true;
+	s->honest = s->spawned || (fuzz_u8(&input) & 7) != 0;
+	call_from(s, SYS_prctl, STUB_BASE + 0x71, args);
 }
 
 /* The next thing an honest stub does. */
@@ -611,18 +642,20 @@ static void step(struct sim *s)
 		break;
 	case HELLO:
 		s->life = MAPPING;
-		(void)asks_to_die(s, s->token);
+		tells(s);
 		break;
 	case MAPPING:
 		set_reason(s, STUB_REASON_START);
 		(void)does_expected(s); /* the last of it is the arrival */
 		break;
 	case ARRIVING:
-		if (asks_to_die(s, 0))
+		if (!s->told) {
+			tells(s);
 			break;
+		}
 		s->life = GUEST;
 		s->answer = 0;
-		ring(s, STUB_TRAP, s->token);
+		ring(s, STUB_TRAP, 0);
 		break;
 	case GUEST:
 		if (s->forked != 0) {
@@ -681,14 +714,16 @@ static void step(struct sim *s)
 		s->answer = 0;
 		ring(s, STUB_DONE, 1);
 		break;
-	case CLONES: {
-		int64_t action = s->answer;
+	case CLONES:
+		clones(s);
+		break;
+	case CLONED: {
+		int64_t pid = s->forked;
 
-		if (does_expected(s)) {
-			s->answer = action;
-			break;
-		}
-		after_clone(s);
+		s->forked = 0;
+		s->life = GUEST;
+		s->answer = 0;
+		ring(s, STUB_CLONED, (uint64_t)clone_result(pid));
 		break;
 	}
 	case LEAVING:
@@ -809,10 +844,22 @@ static void check_closes(void)
 	}
 }
 
+/* Whoever lives is known from its first call on, and may not be waited for for ever. */
+static void check_births(void)
+{
+	for (unsigned i = 0; i < SIMS; i++) {
+		const struct platform_thread *pt = sims[i].life != UNUSED ? thread_find(sims[i].tid) : NULL;
+
+		FUZZ_CHECK(sims[i].life == UNUSED || !sims[i].told || pt != NULL);
+		FUZZ_CHECK(pt == NULL || pt->state != THREAD_ATTACHED || sims[i].spawned || pt->kick_timer.armed);
+	}
+}
+
 /* The loop would sleep: the host's side acts. */
 static int on_poll(int64_t timeout)
 {
 	check_closes();
+	check_births();
 	reap();
 	zygote_turn();
 	if (fuzz_more(&input) && steps++ < STEPS) {

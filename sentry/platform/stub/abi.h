@@ -50,6 +50,16 @@
 #define GATE_FP 0x400UL
 #define GATE_FP_MAX 0x4000UL
 
+/*
+ * Every clone of a guest's thread is made at one place, where nothing lies between it and the child's first call, which says who it
+ * is: no stack, no memory. The sentry lets no other be made; so whoever is born is known, whatever its parent, or a thread that shares
+ * its memory, does meanwhile. %r10 says STUB_BIRTH until then, by which the trap door, whose stack may be the guest's, knows one
+ * that was stopped on the way (the guest may have begun to step): it ends.
+ */
+#define STUB_CLONE_AT 0x57 /* behind the clone */
+#define STUB_CLONE_IP (STUB_BASE + STUB_CLONE_AT)
+#define STUB_BIRTH 0xb19e5cade0b7a1c5
+
 /* The doorbell: getppid(STUB_MAGIC, op, arg). Every outer filter allows getppid, so ours alone decides. */
 #define STUB_MAGIC 0x5e17c0deUL
 /* ptrace: the descriptor by which stubs are handed others (there is no ADDFD). */
@@ -57,8 +67,8 @@
 /* A new process's mailbox, where the number can be chosen: whatever a fork has left there is gone. */
 #define STUB_ATTACH_FD 0
 enum stub_op {
-	STUB_HELLO = 2, /* arg: token. A new host process; the answer is the descriptor of its mailbox. See gate_ro.attach_fd */
-	STUB_TRAP,      /* the trap door: mailbox is filled. arg: token for a thread's first, else 0 */
+	STUB_HELLO = 2, /* a new host process, which is known; the answer is the descriptor of its mailbox. See gate_ro.attach_fd */
+	STUB_TRAP,      /* the trap door: mailbox is filled */
 	STUB_DONE,      /* commands are carried out; arg: how many succeeded */
 	STUB_CLONED,    /* arg: clone's result in the parent */
 	STUB_GATE_WAIT, /* a request in the gate's box waits for its answer */
@@ -80,7 +90,7 @@ enum stub_action {
 	STUB_RESUME = 1,   /* load the registers of the mailbox and return to the guest */
 	STUB_RUN,          /* carry out commands, then STUB_DONE */
 	STUB_RUN_RESUME,   /* carry out commands; an error goes into rax; resume */
-	STUB_FORK,         /* clone a process; the child says HELLO with mailbox->token, then STUB_TRAP */
+	STUB_FORK,         /* clone a process; the child's first call tells mailbox->token */
 	STUB_CLONE,        /* clone a thread or vfork child in the area mailbox->clone_area */
 	STUB_EXIT,         /* end this host thread */
 	STUB_PARK,         /* sleep in the host until mailbox->unpark is set, then STUB_DONE */

@@ -51,16 +51,15 @@
 extern char stub_start_trap[]; /* the int3 of new threads */
 
 /*
- * A new host process: dies with the sentry, tells who it is, maps its own mailbox at area. The token is in an argument that the
- * host doesn't look at; when the call returns the descriptor is there. It is closed by arrive().
+ * A new host process, which has told who it is, maps its own mailbox at area. The descriptor may be there already. It is closed by
+ * arrive().
  */
-static void attach(uint64_t area, uint64_t token)
+static void attach(uint64_t area)
 {
 	uint32_t known = ((const volatile struct gate_ro *)STUB_RO)->attach_fd;
 	int64_t fd;
 
-	call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, known != 0 ? token : 0, 0, 0, 0);
-	fd = known != 0 ? (int64_t)known - 1 : doorbell(STUB_HELLO, token);
+	fd = known != 0 ? (int64_t)known - 1 : doorbell(STUB_HELLO, 0);
 	/* No mailbox: there is no listener any more. */
 	while (call6(NR_MMAP, area, MAILBOX_SIZE, 3, 0x11 /* MAP_SHARED | MAP_FIXED */, (uint64_t)fd, 0) != (int64_t)area)
 		call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
@@ -98,6 +97,8 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		int64_t ret;
 
 		int closes = c->nr == NR_CLOSE || c->nr == NR_CLOSE_RANGE;
+		/* MADV_NORMAL and MADV_RANDOM are the sentry's own idea: it is as well if they can't be. */
+		int advises = c->nr == NR_MADVISE && c->args[2] <= 1;
 
 		if (m->result != 0 && !closes)
 			continue;
@@ -109,7 +110,7 @@ SHIM_TEXT uint64_t stub_run_commands(struct mailbox *m)
 		}
 		while (ret == -38 && closes) /* no listener any more */
 			call6(NR_EXIT_GROUP, 125, 0, 0, 0, 0, 0);
-		if (ret < 0 && ret > -4096 && !closes)
+		if (ret < 0 && ret > -4096 && !closes && !advises)
 			m->result = (uint64_t)ret;
 		else
 			done++;
@@ -179,7 +180,11 @@ static int load_fp(uint64_t to, uint64_t from)
 	return 0;
 }
 
-int64_t stub_clone_in_area(uint64_t flags, uint64_t sp);
+/*
+ * Clones; the child dies with the sentry, and tells who it is by an argument that the host doesn't look at. sp: the child returns from
+ * the signal frame there; 0: it returns here, 0. See STUB_CLONE_IP.
+ */
+int64_t stub_clone(uint64_t flags, uint64_t sp, uint64_t token, uint64_t frame);
 
 /*
  * Makes a thread (or a vfork child) that starts on its own area: our own signal frame, vector state and all, is copied
@@ -208,7 +213,7 @@ static int64_t clone_in_area(struct mailbox *m, const struct stub_ucontext *uc)
 	child->sigmask = 0;
 	child->gregs[GREG_RIP] = (uint64_t)stub_start_trap;
 	child->gregs[GREG_RSP] = to;
-	return stub_clone_in_area(m->clone_flags, to);
+	return stub_clone(m->clone_flags, to, ((const struct mailbox *)area)->token, to);
 }
 
 /* The doorbell of a thread that the sentry knows: by its box, which needs no call while the sentry polls. */
@@ -235,13 +240,13 @@ static int forks(const struct stub_ucontext *uc)
 /* Clones the process. The next action, in both. */
 static int64_t clone_process(struct mailbox *m, const struct stub_ucontext *uc, uint64_t token)
 {
-	int64_t pid = call6(NR_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0);
+	int64_t pid = stub_clone(CLONE_PARENT | SIGCHLD, 0, token, 0);
 
 	if (pid <= STUB_INSTEAD(0))
 		return STUB_INSTEAD(0) - pid;
 	if (pid != 0)
 		return bell(m, pid < 0 ? STUB_CLONED : STUB_FORKED, (uint64_t)pid);
-	attach((uint64_t)m, token);
+	attach((uint64_t)m);
 	m->reason = STUB_REASON_START;
 	m->fpstate = uc->fpstate;
 	m->fpstate_size = fpstate_size(uc->fpstate);
@@ -349,7 +354,8 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 {
 	uint64_t area = (uint64_t)__builtin_frame_address(0) & ~(AREA_SIZE - 1);
 	struct mailbox *m = (struct mailbox *)area;
-	uint64_t token = 0, fs, gs, old_fs, old_gs;
+	uint64_t fs, gs, old_fs, old_gs;
+	int first = 0;
 	int64_t action;
 
 	if (uc->gregs[GREG_RIP] == (uint64_t)stub_cmpxchg_insn && (sig == SIGSEGV_NR || sig == SIGBUS_NR)) {
@@ -380,14 +386,14 @@ __attribute__((used)) void stub_handler(int sig, const struct stub_siginfo *si, 
 	m->gs_base = old_gs = gs;
 	if (sig == SIGTRAP_NR && uc->gregs[GREG_RIP] == (uint64_t)stub_start_trap + 1) {
 		m->reason = STUB_REASON_START;
-		token = m->token;
+		first = m->token != 0;
 	}
 	if (m->reason == STUB_REASON_START && m->to_close != 0)
 		action = arrive(m);
 	else if (sig == SIGSYS_NR && m->fork_token != 0 && forks(uc))
 		action = clone_process(m, uc, m->fork_token);
 	else
-		action = token != 0 ? doorbell(STUB_TRAP, token) : bell(m, STUB_TRAP, 0);
+		action = first ? doorbell(STUB_TRAP, 0) : bell(m, STUB_TRAP, 0);
 again:
 	for (;;) {
 		switch (action) {
@@ -490,7 +496,8 @@ void stub_zygote(const struct stub_fprog *prog, uint64_t filter_flags, uint64_t 
 		if (ret == 0) {
 			volatile uint64_t *token = &((struct gate_local *)(STUB_AREAS + AREA_LOCAL))->token;
 
-			attach(STUB_AREAS, *token);
+			call6(NR_PRCTL, 1 /* PR_SET_PDEATHSIG */, 9, *token, 0, 0, 0);
+			attach(STUB_AREAS);
 			*token = 0;
 			__asm__ volatile("jmp stub_start_trap");
 			__builtin_unreachable();
@@ -504,18 +511,20 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	/* Fixed entries at the start of the image: see notify/boot.c. 0x00: zygote(prog, flags), 0x10: handler,
 	 * 0x20: restorer. */
 	".globl stub_zygote_entry\nstub_zygote_entry:\n\tjmp stub_zygote\n"
-	".balign 16\n\tjmp stub_handler\n"
+	".balign 16\n\tjmp stub_trapped\n"
 	".balign 16\nstub_restorer:\n\tmov $15,%eax\n"
 	".globl stub_sigreturn\nstub_sigreturn:\n\tsyscall\n\thlt\n"
 	".balign 16\n.globl stub_start_trap\nstub_start_trap:\n\tint3\n\thlt\n"
+	/* rdi: flags, rsi: the child's stack, rdx: its token, rcx: its frame. See STUB_CLONE_IP. */
+	".balign 16\n.globl stub_clone\nstub_clone:\n"
+	"\tmov %rcx,%r9\n\tmovabs $" STR(STUB_BIRTH) ",%r10\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
+	".globl stub_cloned\nstub_cloned:\n\ttest %rax,%rax\n\tjz 1f\n\txor %r10d,%r10d\n\tret\n"
+	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
+	"\txor %r10d,%r10d\n\ttest %r9,%r9\n\tjnz stub_restorer\n\txor %eax,%eax\n\tret\n"
 	".text\n"
-	/* rdi: clone flags, rsi: the child's frame. A child that is a process of its own sets PDEATHSIG; all return from the
-	 * frame. */
-	".globl stub_clone_in_area\nstub_clone_in_area:\n"
-	"\txor %edx,%edx\n\txor %r10d,%r10d\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
-	"\ttest %rax,%rax\n\tjz 1f\n\tret\n"
-	"1:\tbt $16,%rdi\n\tjc 2f\n\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
-	"2:\tjmp stub_restorer\n"
+	/* The trap door. One that has not told yet who it is ends, before anything of its memory is looked at. */
+	"stub_trapped:\n\tmovabs $" STR(STUB_BIRTH) ",%rax\n\tcmp %rax,%r10\n\tjne stub_handler\n"
+	"1:\tmov $" STR(NR_EXIT_GROUP) ",%eax\n\tsyscall\n\tjmp 1b\n"
 	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. With the shim: it runs this, too. */
 	".section .text.shim,\"ax\",@progbits\n"
 	".globl stub_cmpxchg\nstub_cmpxchg:\n\tmov %esi,%eax\n"

@@ -4,6 +4,7 @@
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
  *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
+ *	     \-> unknown thread? the first call of one that was born, with its token; else it ends
  *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action;
  *	     |               or a fork's clone, which is a trap: CONTINUE if that is the action
  *	     \-> guest      a plain event for the task that runs on this thread
@@ -201,44 +202,12 @@ bool stubs_to_call(struct platform_thread *pt)
 
 /* ---- the doorbell ---- */
 
-/*
- * New processes that have set PDEATHSIG. Without it a stub could outlive us; a guest can divert its child before that (it
- * shares the stack a vfork child or thread starts on), so the call is notified, and a token is worth nothing without it.
- */
-static struct {
-	int tid[256];
-	unsigned next;
-} mortals;
-
-static void will_die_with_us(int tid)
+/* A new process gets its mailbox. at: where it goes, or -1: it asks for it. */
+static bool attach(struct platform_thread *pt, const struct stub_call *c, int at)
 {
-	mortals.tid[mortals.next++ % ARRAY_LEN(mortals.tid)] = tid;
-}
-
-static bool dies_with_us(int tid)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(mortals.tid); i++) {
-		if (mortals.tid[i] == tid) {
-			mortals.tid[i] = 0;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* It asks to die with us, or has asked; that it is a process of its own is seen here. at: where its mailbox goes, or -1. */
-static bool attach(const struct stub_call *c, int at)
-{
-	struct platform_thread *pt = thread_claim(c->args[2], true);
 	uint64_t args[6];
-	int fd;
+	int fd = transport->pass_fd(c->id, pt->mailbox_fd, at, at < 0);
 
-	if (pt == NULL || thread_bind(pt, c->tid) < 0) {
-		broke_protocol(pt, c);
-		return false;
-	}
-	thread_set_state(pt, THREAD_ATTACHED);
-	fd = transport->pass_fd(c->id, pt->mailbox_fd, at, at < 0);
 	if (fd < 0)
 		return false; /* it died */
 	args[0] = STUB_AREAS + pt->area * AREA_SIZE;
@@ -255,16 +224,29 @@ static bool attach(const struct stub_call *c, int at)
 }
 
 /*
- * A process that is new asks to die with us. It says by an argument that means nothing to the host who it is, and what it maps
- * next is there when the call has been made: nothing else can be between the two.
+ * The first call of whoever was born asks to die with us, and tells by an argument that means nothing to the host who it is. Nothing
+ * of the guest's has run on it (STUB_CLONE_IP), so whoever doesn't come with a token of somebody who is waited for ends; a thread
+ * with its process. What a new process maps next is there when the call has been made.
  */
 static void introduces(const struct stub_call *c)
 {
-	if (!transport->chooses_number || c->args[2] == 0)
-		will_die_with_us(c->tid);
-	else if (!attach(c, STUB_ATTACH_FD))
+	struct platform_thread *pt = thread_claim(c->args[2]);
+	bool thread = pt != NULL && pt->proc != NULL && pt->proc->pid != 0;
+
+	if (pt == NULL || thread_bind(pt, c->tid) < 0) {
+		if (pt != NULL && pt->proc != NULL)
+			proc_kill(pt->proc);
+		broke_protocol(NULL, c);
 		return;
-	transport->proceed(c->id);
+	}
+	thread_set_state(pt, THREAD_ATTACHED);
+	/* From here on it may be the guest that runs, and never come. */
+	if (!pt->spawned)
+		ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);
+	if (thread)
+		transport->answer(c->id, 0);
+	else if (!pt->makes_process || !transport->chooses_number || attach(pt, c, STUB_ATTACH_FD))
+		transport->proceed(c->id);
 }
 
 /* While the gate is on %gs points to the thread's gate_local. The guest's own base is 0 then, unless it has asked for one. */
@@ -342,24 +324,6 @@ static bool op_trap(struct platform_thread *pt, const struct stub_call *c)
 	return true;
 }
 
-/* A thread's first word: its token. */
-static void op_arrive(const struct stub_call *c)
-{
-	struct platform_thread *pt = thread_claim(c->args[2], false);
-
-	/* A thread's leader has asked for it already. */
-	if (pt == NULL || (pt->proc != NULL && pt->proc->pid == 0 && !dies_with_us(c->tid)) ||
-	    thread_bind(pt, c->tid) < 0) {
-		if (pt != NULL && pt->proc != NULL)
-			proc_kill(pt->proc);
-		broke_protocol(NULL, c);
-		return;
-	}
-	thread_set_state(pt, THREAD_ATTACHED);
-	if (!op_trap(pt, c))
-		broke_protocol(pt, c);
-}
-
 /* What the thread was told to do is done. value: of a clone. */
 static bool op_done(struct platform_thread *pt, const struct stub_call *c, enum thread_state from, int64_t value)
 {
@@ -385,6 +349,11 @@ static bool op_done(struct platform_thread *pt, const struct stub_call *c, enum 
 bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
 	switch (c->args[1]) {
+	case STUB_HELLO:
+		if (pt->state != THREAD_ATTACHED || !pt->makes_process || transport->chooses_number || pt->nexpected != 0)
+			return false;
+		(void)attach(pt, c, -1);
+		return true;
 	case STUB_TRAP:
 		/* A new process arrives by its close: see reported(). */
 		return (pt->state != THREAD_ATTACHED || !pt->makes_process) && op_trap(pt, c);
@@ -403,21 +372,12 @@ bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 /* A doorbell call. */
 static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
-	if (pt == NULL) {
-		if (c->args[1] == STUB_HELLO && !transport->chooses_number && dies_with_us(c->tid)) {
-			(void)attach(c, -1);
-			return;
-		}
-		if (c->args[1] == STUB_TRAP && c->args[2] != 0) {
-			op_arrive(c);
-			return;
-		}
-	} else {
+	if (pt != NULL) {
 		/* One that is in the trap door, as its box says, and makes this call nevertheless is about to die; until then it
 		 * is answered the way it came. */
 		if (c->args[1] != STUB_GATE_WAIT && pt->state != THREAD_FULL)
 			pt->by_box = false;
-		if (c->args[1] != STUB_HELLO && stubs_doorbell(pt, c))
+		if (stubs_doorbell(pt, c))
 			return;
 	}
 	broke_protocol(pt, c);
@@ -484,16 +444,38 @@ static bool reported(struct platform_thread *pt, const struct stub_call *c)
 	return pt->state == THREAD_ATTACHED ? op_trap(pt, c) : op_done(pt, c, THREAD_RUNNING, 0);
 }
 
+/* A clone as the stub makes it, at the one place for that: see STUB_CLONE_IP. Not of the zygote. */
+static bool is_birth(const struct stub_call *c, uint64_t flags, uint64_t token)
+{
+	const uint64_t *a = c->args;
+
+	return c->nr == SYS_clone && c->ip == STUB_CLONE_IP && a[0] == flags && a[2] == token && token != 0 && a[3] == STUB_BIRTH &&
+	       a[4] == 0;
+}
+
 /*
  * A thread's trap door makes the clone that its guest's call asks for, without asking first: it waits as any trap does, and its
  * registers and everything else the mailbox says. The clone is made only if that is what the task is about to command.
  */
 static bool traps_by_clone(const struct platform_thread *pt, const struct stub_call *c)
 {
-	const uint64_t *a = c->args;
+	return transport->chooses_number && pt->state == THREAD_GUEST && c->args[1] == 0 &&
+	       is_birth(c, CLONE_PARENT | LINUX_SIGCHLD, pt->fork_token);
+}
 
-	return transport->chooses_number && pt->state == THREAD_GUEST && c->nr == SYS_clone &&
-	       a[0] == (CLONE_PARENT | LINUX_SIGCHLD) && (a[1] | a[2] | a[3] | a[4]) == 0;
+/*
+ * The clone that the thread was told to make. The host may begin anew what a freezer has interrupted: so long as nobody was born that
+ * we know of it may come again, a few times. Of several who come with the same token the first is let live.
+ */
+static bool clones(struct platform_thread *pt, const struct stub_call *c)
+{
+	struct birth *b = &pt->birth;
+
+	if (pt->state != THREAD_CLONING || !is_birth(c, b->flags, b->token) || !thread_awaited(b->token) || b->tries == 0 ||
+	    (b->area == 0 ? c->args[1] != 0 : c->args[1] - b->area >= AREA_SIZE))
+		return false;
+	b->tries--;
+	return true;
 }
 
 void stubs_call(const struct stub_call *c)
@@ -527,7 +509,9 @@ void stubs_call(const struct stub_call *c)
 				broke_protocol(pt, c);
 			return;
 		}
-		if (!matches_expected(pt, c))
+		if (c->nr == SYS_clone && clones(pt, c))
+			transport->proceed(c->id);
+		else if (!matches_expected(pt, c))
 			broke_protocol(pt, c);
 		else if (!reports(pt))
 			transport->proceed(c->id);

@@ -72,7 +72,7 @@ struct host_proc {
 
 enum thread_state {
 	THREAD_NEW,      /* commanded, not heard of yet */
-	THREAD_ATTACHED, /* has said HELLO */
+	THREAD_ATTACHED, /* has told its token, and is to come to the trap door */
 	THREAD_GUEST,    /* runs guest code, or is about to */
 	THREAD_PLAIN,    /* a plain call waits for its answer */
 	THREAD_FULL,     /* in the trap door, waits for an action */
@@ -115,7 +115,7 @@ struct platform_thread {
 	bool gone;                  /* the host has said that the thread has ended */
 	bool pinned;                /* the host was told on which CPUs it may run */
 	bool spawned;               /* the zygote makes it */
-	bool makes_process;         /* presents its token by HELLO, not by its first trap */
+	bool makes_process;         /* with memory of its own: it maps its mailbox itself */
 	unsigned area;
 	struct mailbox *mailbox;    /* shared with the guest: hostile */
 	int mailbox_fd;
@@ -123,6 +123,11 @@ struct platform_thread {
 	bool held;                  /* ... and is no doorbell: the host is to make it, the action goes by the box */
 	bool held_clone;            /* ... which would make a process: see STUB_INSTEAD */
 	uint64_t fork_token;        /* of the process that the thread makes next, as its mailbox has it; 0: that has none */
+	struct birth {              /* THREAD_CLONING: the clone that it was told to make */
+		uint64_t flags, token;
+		uint64_t area;      /* where the child's stack lies; 0: its parent's */
+		unsigned tries;     /* so often */
+	} birth;
 	bool softly;                /* its request was rung by nothing but the box, on which it may sleep */
 	bool report_by_close;       /* THREAD_RUNNING: the last expected call is its report */
 	bool event_ready;
@@ -247,7 +252,9 @@ void stubs_account_end(int pid, uint64_t cpu_ns);
 struct platform_thread *thread_find(int tid);
 struct platform_thread *thread_new(struct task *task, struct platform_mm *mm) must_check;
 /* The new thread that holds this token, or NULL; the token is used up. */
-struct platform_thread *thread_claim(uint64_t token, bool process);
+struct platform_thread *thread_claim(uint64_t token);
+/* Some new thread holds it. */
+bool thread_awaited(uint64_t token);
 int thread_bind(struct platform_thread *pt, int tid) must_check;
 void thread_died(struct platform_thread *pt);
 /* A clean stub without a task has arrived. */

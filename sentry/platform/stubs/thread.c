@@ -2,8 +2,8 @@
 /*
  * Stubs' threads, processes and address spaces: how they are made, found and ended.
  *
- * A new host thread is commanded with a random token in hand; it presents the token in its first doorbell, which binds
- * the host's thread id to our object. Ids recycle in seconds, tokens don't.
+ * A new host thread is commanded with a random token in hand; it presents the token in its first call, which nothing of the guest's
+ * can keep it from (STUB_CLONE_IP), and which binds the host's thread id to our object. Ids recycle in seconds, tokens don't.
  *
  *	spawn     the zygote stands in its clone until it is wanted, the token is put into its memory; the child asks to die with
  *	          us (with its token), maps its mailbox, and closes its descriptor: that is its arrival in the trap door
@@ -37,6 +37,7 @@
 #define CLONE_THREAD_FLAGS 0x50f00UL /* VM | FS | FILES | SIGHAND | THREAD | SYSVSEM */
 #define CLONE_PARENT 0x8000UL
 #define SIGCHLD 17UL
+#define BIRTH_TRIES 16U /* how often a clone may be begun anew */
 
 static struct list tid_table[1024];
 static struct list new_threads = LIST_INIT(new_threads);
@@ -182,20 +183,31 @@ fail:
 	return NULL;
 }
 
-struct platform_thread *thread_claim(uint64_t token, bool process)
+static struct platform_thread *new_thread(uint64_t token)
 {
 	struct platform_thread *pt;
 
-	if (token == 0)
-		return NULL;
-	list_for_each (pt, &new_threads, new_link) {
-		if (pt->token == token && pt->makes_process == process) {
-			list_del(&pt->new_link);
-			pt->token = 0;
-			return pt;
-		}
-	}
+	if (token != 0)
+		list_for_each (pt, &new_threads, new_link)
+			if (pt->token == token)
+				return pt;
 	return NULL;
+}
+
+bool thread_awaited(uint64_t token)
+{
+	return new_thread(token) != NULL;
+}
+
+struct platform_thread *thread_claim(uint64_t token)
+{
+	struct platform_thread *pt = new_thread(token);
+
+	if (pt != NULL) {
+		list_del(&pt->new_link);
+		pt->token = 0;
+	}
+	return pt;
 }
 
 struct host_proc *proc_new(int pid, struct platform_mm *mm)
@@ -827,7 +839,6 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 {
 	struct platform_thread *parent = parent_task->pt, *pt;
 	struct platform_mm *mm;
-	uint64_t args[6] = {0};
 	int err, area;
 
 	invariant(parent != NULL);
@@ -880,10 +891,9 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 			pt->token = pt->mailbox->token = parent->fork_token;
 			parent->fork_token = parent->mailbox->fork_token = next;
 		} else {
-			args[0] = CLONE_PARENT | SIGCHLD;
-			stubs_expect(parent, SYS_clone, 5, args);
 			parent->mailbox->token = pt->token;
 		}
+		parent->birth = (struct birth){CLONE_PARENT | SIGCHLD, pt->token, 0, BIRTH_TRIES};
 		parent->mailbox->aloud = 0;
 		place_birth(parent, pt);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
@@ -913,13 +923,12 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		if (err < 0)
 			goto free_area;
 		pt->area_mapped = true;
-		args[0] = flags;
 		if (kind != PLATFORM_CLONE_THREAD)
 			mailbox_vm_child();
-		stubs_expect(parent, SYS_clone, 1, args);
 		parent->proc->cloned = true;
+		parent->birth = (struct birth){flags, pt->token, STUB_AREAS + pt->area * AREA_SIZE, BIRTH_TRIES};
 		parent->mailbox->clone_flags = flags;
-		parent->mailbox->clone_area = STUB_AREAS + pt->area * AREA_SIZE;
+		parent->mailbox->clone_area = parent->birth.area;
 		if (kind != PLATFORM_CLONE_THREAD)
 			place_birth(parent, pt);
 		stubs_action(parent, STUB_CLONE, THREAD_CLONING);
@@ -981,8 +990,13 @@ free_area:
 	if (kind != PLATFORM_CLONE_FORK && pt->proc == NULL)
 		mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
 fail:
+	/* Nothing was made, or nobody came, as the guest says. Who comes now with that token is nobody, and ends; who has come already
+	 * does, too, and is freed then. */
 	pt->task = NULL;
-	thread_free(pt);
+	if (pt->tid == 0 || pt->proc->pid == 0)
+		thread_free(pt);
+	else
+		proc_kill(pt->proc);
 	return err;
 }
 

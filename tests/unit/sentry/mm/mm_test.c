@@ -19,12 +19,15 @@
 #define ANON (LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS)
 
 static unsigned commands;
+static struct platform_mm_cmd told[2]; /* the last but one, the last */
 
 static int fake_queue(struct platform_thread *pt, const struct platform_mm_cmd *cmd)
 {
 	(void)pt;
 	cr_assert(cmd->len != 0 && cmd->addr % PAGE_SIZE == 0 && cmd->addr < GUEST_END);
 	commands++;
+	told[0] = told[1];
+	told[1] = *cmd;
 	return 0;
 }
 static int fake_flush(struct task *task, struct platform_thread *pt)
@@ -424,4 +427,41 @@ Test(mm, many_small_mappings_stay_fast)
 	for (unsigned i = 60000; i < MM_MAX_MAPS; i++)
 		cr_assert_gt(map(0, PAGE_SIZE, i % 2 ? LINUX_PROT_READ : RW, ANON), 0);
 	cr_assert_eq(map(0, PAGE_SIZE, RW, ANON), -LINUX_ENOMEM);
+}
+
+/* What was asked for and how the host is to join it: order, place and kind. */
+static void check_advised(uint64_t addr, uint64_t len, int prot, int advice)
+{
+	cr_assert(told[0].op == PLATFORM_MPROTECT && told[0].addr == addr && told[0].len == len && told[0].prot == prot);
+	cr_assert(told[1].op == PLATFORM_MADVISE && told[1].addr == addr && told[1].len == len && told[1].flags == advice);
+}
+
+Test(mm, a_written_part_of_a_file_is_kept_apart_until_it_may_be_written_again)
+{
+	static struct file file;
+	struct vma *v;
+
+	ref_init(&file.ref);
+	cr_assert_eq(map(BASE, 4 * PAGE_SIZE, LINUX_PROT_READ, ANON | LINUX_MAP_FIXED), BASE);
+	v = mm_find(task.mm, BASE);
+	v->file = file_get(&file);
+	v->flags &= ~LINUX_MAP_ANONYMOUS;
+	v->max_prot = RW;
+	/* Never written: nobody has told the host anything. */
+	commands = 0;
+	cr_assert_eq(mm_mprotect(&task, BASE, 4 * PAGE_SIZE, RW), 0);
+	cr_assert(commands == 1 && told[1].op == PLATFORM_MPROTECT);
+	for (uint64_t at = BASE; at < BASE + 4 * PAGE_SIZE; at += 2 * PAGE_SIZE) {
+		cr_assert_eq(mm_mprotect(&task, at, PAGE_SIZE, LINUX_PROT_READ), 0);
+		check_advised(at, PAGE_SIZE, LINUX_PROT_READ, LINUX_MADV_RANDOM);
+	}
+	cr_assert_eq(mm_find(task.mm, BASE)->end, BASE + PAGE_SIZE);
+	for (uint64_t at = BASE; at < BASE + 4 * PAGE_SIZE; at += 2 * PAGE_SIZE) {
+		cr_assert_eq(mm_mprotect(&task, at, PAGE_SIZE, RW), 0);
+		check_advised(at, PAGE_SIZE, RW, LINUX_MADV_NORMAL);
+	}
+	/* One in the tree, and so in the host. */
+	v = mm_find(task.mm, BASE);
+	cr_assert_eq(v->end, BASE + 4 * PAGE_SIZE);
+	cr_assert_eq(mm_munmap(&task, BASE, 4 * PAGE_SIZE), 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fork's clone that is the trap's report, and the parent that says nothing aloud: the clone is made only if a fork is what is
- * commanded, whatever else is comes back instead of it; what the parent has to say is found in its box when the child is there.
+ * commanded, at the stub's one place for it, with the token; whatever else is comes back instead of it; what the parent has to say is found in its box when the child is there.
  * The transport is a stub that notes what became of the call.
  */
 #include "sentry/abi/signal.h"
@@ -17,7 +17,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define TOKEN 0x1234567
+
 static struct platform_thread pt;
+static uint64_t token = TOKEN, birth = STUB_BIRTH, child_stack;
 static struct platform_mm mm;
 static unsigned proceeded, answered;
 static int64_t value;
@@ -59,6 +62,7 @@ static void begin(void)
 	list_init(&pt.gate_link);
 	list_init(&pt.narrow_link);
 	stubs_thread_timer_init(&pt);
+	pt.fork_token = TOKEN;
 	pt.mailbox = host_mmap(MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &err);
 	cr_assert_not_null(pt.mailbox);
 	pt.proc = proc_new(getpid(), &mm);
@@ -70,7 +74,7 @@ static void begin(void)
 
 static void stub_clones(uint64_t flags, uint64_t ip)
 {
-	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags}};
+	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags, child_stack, token, birth}};
 
 	pt.mailbox->reason = LINUX_SIGSYS;
 	pt.mailbox->regs[13] = SYS_fork;
@@ -80,7 +84,7 @@ static void stub_clones(uint64_t flags, uint64_t ip)
 Test(fork_report, clone_is_the_trap)
 {
 	begin();
-	stub_clones(0x8011, STUB_BASE + 0x100);
+	stub_clones(0x8011, STUB_CLONE_IP);
 	cr_assert(pt.event_ready && pt.state == THREAD_FULL && stubs_has_call(&pt));
 	cr_assert_eq(pt.event.kind, PLATFORM_SYSCALL);
 	cr_assert_eq(pt.event.nr, SYS_fork);
@@ -96,7 +100,7 @@ Test(fork_report, nothing_else_makes_the_clone)
 
 	begin();
 	for (unsigned i = 0; i < ARRAY_LEN(actions); i++) {
-		stub_clones(0x8011, STUB_BASE + 0x100);
+		stub_clones(0x8011, STUB_CLONE_IP);
 		cr_assert(pt.event_ready && pt.state == THREAD_FULL);
 		stubs_action(&pt, actions[i], THREAD_GUEST);
 		cr_assert(proceeded == 0 && answered == i + 1);
@@ -108,16 +112,30 @@ Test(fork_report, nothing_else_makes_the_clone)
 Test(fork_report, other_clones_and_other_states_break_the_protocol)
 {
 	begin();
-	stub_clones(0x11, STUB_BASE + 0x100);
-	stub_clones(0x8111, STUB_BASE + 0x100);
-	stub_clones(0x8011 | 0x10000000, STUB_BASE + 0x100);
+	stub_clones(0x11, STUB_CLONE_IP);
+	stub_clones(0x8111, STUB_CLONE_IP);
+	stub_clones(0x8011 | 0x10000000, STUB_CLONE_IP);
+	stub_clones(0x8011, STUB_CLONE_IP + 2);
+	stub_clones(0x8011, STUB_BASE + 0x100);
+	token = TOKEN + 1;
+	stub_clones(0x8011, STUB_CLONE_IP);
+	token = TOKEN;
+	birth = 0;
+	stub_clones(0x8011, STUB_CLONE_IP);
+	birth = STUB_BIRTH;
+	child_stack = 4096;
+	stub_clones(0x8011, STUB_CLONE_IP);
+	child_stack = 0;
+	pt.fork_token = token = 0; /* it has none */
+	stub_clones(0x8011, STUB_CLONE_IP);
+	pt.fork_token = token = TOKEN;
 	cr_assert(!pt.event_ready && pt.state == THREAD_GUEST);
 	thread_set_state(&pt, THREAD_GATE);
-	stub_clones(0x8011, STUB_BASE + 0x100);
+	stub_clones(0x8011, STUB_CLONE_IP);
 	cr_assert(!pt.event_ready && pt.state == THREAD_GATE);
 	thread_set_state(&pt, THREAD_GUEST);
 	model.chooses_number = false; /* ptrace */
-	stub_clones(0x8011, STUB_BASE + 0x100);
+	stub_clones(0x8011, STUB_CLONE_IP);
 	cr_assert(!pt.event_ready && pt.state == THREAD_GUEST);
 	cr_assert(proceeded == 0 && answered == 0);
 }
@@ -125,7 +143,7 @@ Test(fork_report, other_clones_and_other_states_break_the_protocol)
 Test(fork_report, is_found_in_the_box)
 {
 	begin();
-	stub_clones(0x8011, STUB_BASE + 0x100);
+	stub_clones(0x8011, STUB_CLONE_IP);
 	stubs_action(&pt, STUB_FORK, THREAD_CLONING);
 	/* It isn't back yet: it rings when it is. */
 	gate_look(&pt);
@@ -142,4 +160,56 @@ Test(fork_report, is_found_in_the_box)
 	cr_assert_eq(GATE_STATE(box()->state), GATE_DONE);
 	cr_assert_eq(box()->result, STUB_RESUME);
 	cr_assert(!pt.softly && proceeded == 1 && answered == 0);
+}
+
+/* Somebody is waited for, whose clone was commanded. */
+static struct platform_thread *commanded(uint64_t flags, uint64_t area)
+{
+	struct platform_thread *child = thread_new(NULL, NULL);
+
+	cr_assert_not_null(child);
+	token = child->token;
+	pt.birth = (struct birth){flags, token, area, 3};
+	thread_set_state(&pt, THREAD_CLONING);
+	return child;
+}
+
+Test(fork_report, a_commanded_clone_is_made_at_its_place_until_somebody_is_there)
+{
+	const uint64_t area = STUB_AREAS + AREA_SIZE;
+	struct platform_thread *child;
+
+	begin();
+	child = commanded(0x50f00, area);
+	child_stack = area - 8;
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	child_stack = area + AREA_SIZE;
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	child_stack = area + AREA_STACK;
+	stub_clones(0x50f00, STUB_CLONE_IP - 2);
+	stub_clones(0x8111, STUB_CLONE_IP);
+	birth = 0;
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	birth = STUB_BIRTH;
+	token++;
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	token--;
+	cr_assert_eq(proceeded, 0);
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	cr_assert_eq(proceeded, 1);
+	/* Begun anew by the host. */
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	cr_assert_eq(proceeded, 2);
+	cr_assert_eq(thread_claim(token), child);
+	stub_clones(0x50f00, STUB_CLONE_IP);
+	cr_assert_eq(proceeded, 2);
+}
+
+Test(fork_report, a_clone_is_not_begun_anew_for_ever)
+{
+	begin();
+	(void)commanded(0x8011, 0);
+	for (unsigned i = 0; i < 10; i++)
+		stub_clones(0x8011, STUB_CLONE_IP);
+	cr_assert_eq(proceeded, 3);
 }

@@ -153,11 +153,12 @@ static void command(unsigned i, int64_t nr, uint64_t a, uint64_t b, uint64_t c)
 
 static void commands(void)
 {
-	command(0, SYS_mprotect, (uint64_t)scratch, 4096, PROT_READ);
-	command(1, STUB_CMD_CMPXCHG, (uint64_t)scratch + 4096, 5, 7);
-	command(2, SYS_mprotect, (uint64_t)scratch, 4096, PROT_READ | PROT_WRITE);
+	command(0, SYS_madvise, 1, 4096, 1); /* fails, which is as well */
+	command(1, SYS_mprotect, (uint64_t)scratch, 4096, PROT_READ);
+	command(2, STUB_CMD_CMPXCHG, (uint64_t)scratch + 4096, 5, 7);
+	command(3, SYS_mprotect, (uint64_t)scratch, 4096, PROT_READ | PROT_WRITE);
 	*(volatile uint32_t *)(scratch + 4096) = 5;
-	m->ncmds = 3;
+	m->ncmds = 4;
 }
 
 static uint32_t nouts;
