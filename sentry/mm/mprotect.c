@@ -49,11 +49,20 @@ static bool was_written(const struct vma *v, int prot)
 	       (prot & LINUX_PROT_WRITE) == 0;
 }
 
-/* One that may be such a part, and shall be written again. */
-static bool was_apart(const struct vma *v, int prot)
+/* One that may be such a part. */
+static bool is_apart(const struct vma *v)
 {
 	return v->file != NULL && (v->flags & LINUX_MAP_PRIVATE) != 0 && (v->advice & VMA_WRITTEN) != 0 &&
-	       (v->prot & LINUX_PROT_WRITE) == 0 && (prot & LINUX_PROT_WRITE) != 0;
+	       (v->prot & LINUX_PROT_WRITE) == 0;
+}
+
+/* The platform's advice for what a command is about. */
+static int queue_advice(struct task *task, const struct platform_mm_cmd *about, int advice)
+{
+	struct platform_mm_cmd cmd = {
+		.op = PLATFORM_MADVISE, .addr = about->addr, .len = about->len, .flags = advice, .host_fd = -1};
+
+	return platform->mm_queue(task->pt, &cmd);
 }
 
 /* Splits, queues and changes [start, end), which is mapped throughout and has been checked. native_start is lower than
@@ -75,7 +84,7 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 	for (uint64_t at = start; at < end;) {
 		struct platform_mm_cmd cmd = {.op = PLATFORM_MPROTECT, .host_fd = -1};
 		uint64_t run = at;
-		bool written = true, again = false;
+		bool written = true, some = false, all = true; /* apart */
 		int p = 0;
 
 		for (v = mm_find(mm, at); run < end; v = mm_find(mm, run)) {
@@ -84,27 +93,27 @@ static int change(struct task *task, uint64_t start, uint64_t end, uint64_t nati
 			else if (vma_prot(task, v, prot) != p)
 				break;
 			written &= was_written(v, p);
-			again |= was_apart(v, p);
+			some |= is_apart(v);
+			all &= is_apart(v);
 			run = v->end;
 		}
 		cmd.addr = at == start ? native_start : at;
 		cmd.len = run - cmd.addr;
 		cmd.prot = p;
-		err = platform->mm_queue(task->pt, &cmd);
-		if (err)
-			return err;
 		/*
 		 * The host would join it with the read-only part before it, and copy all of that page by page with each fork, where one
-		 * without written pages needs no copy. Nothing is read ahead in what was advised so: only a short part is. It is taken back
-		 * when the part may be written again: the host joins what the tree joins. Advice may fail: see stub_run_commands.
+		 * without written pages needs no copy. So the advice comes first: once joined they share what tells the host that there
+		 * are written pages. Nothing is read ahead in what was advised so: only a short part is. Advice may fail: see
+		 * stub_run_commands.
 		 */
-		if ((written && cmd.len <= APART_MAX) || again) {
-			struct platform_mm_cmd apart = {
-				.op = PLATFORM_MADVISE, .addr = cmd.addr, .len = cmd.len, .host_fd = -1};
-
-			apart.flags = again ? LINUX_MADV_NORMAL : LINUX_MADV_RANDOM;
-			(void)platform->mm_queue(task->pt, &apart);
-		}
+		err = written && cmd.len <= APART_MAX ? queue_advice(task, &cmd, LINUX_MADV_RANDOM) : 0;
+		if (!err)
+			err = platform->mm_queue(task->pt, &cmd);
+		if (err)
+			return err;
+		/* It is taken back when the tree may join it with what isn't apart: the host is to join what the tree joins. */
+		if (some && (!all || (p & LINUX_PROT_WRITE) != 0))
+			(void)queue_advice(task, &cmd, LINUX_MADV_NORMAL);
 		at = run;
 	}
 	for (v = mm_find(mm, start); v != NULL && v->start < end; v = mm_find_next(mm, v->end)) {

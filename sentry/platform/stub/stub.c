@@ -520,11 +520,12 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	"\tmov %rcx,%r9\n\tmovabs $" STR(STUB_BIRTH) ",%r10\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
 	".globl stub_cloned\nstub_cloned:\n\ttest %rax,%rax\n\tjz 1f\n\txor %r10d,%r10d\n\tret\n"
 	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
-	"\txor %r10d,%r10d\n\ttest %r9,%r9\n\tjnz stub_restorer\n\txor %eax,%eax\n\tret\n"
+	/* Who told nobody (the listener is gone) doesn't die with anybody: it ends. */
+	"\ttest %eax,%eax\n\tjnz stub_unborn\n\txor %r10d,%r10d\n\ttest %r9,%r9\n\tjnz stub_restorer\n\txor %eax,%eax\n\tret\n"
 	".text\n"
 	/* The trap door. One that has not told yet who it is ends, before anything of its memory is looked at. */
 	"stub_trapped:\n\tmovabs $" STR(STUB_BIRTH) ",%rax\n\tcmp %rax,%r10\n\tjne stub_handler\n"
-	"1:\tmov $" STR(NR_EXIT_GROUP) ",%eax\n\tsyscall\n\tjmp 1b\n"
+	"stub_unborn:\tmov $" STR(NR_EXIT_GROUP) ",%eax\n\tsyscall\n\tjmp stub_unborn\n"
 	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. With the shim: it runs this, too. */
 	".section .text.shim,\"ax\",@progbits\n"
 	".globl stub_cmpxchg\nstub_cmpxchg:\n\tmov %esi,%eax\n"
