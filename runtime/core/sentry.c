@@ -718,7 +718,7 @@ int sentry_main(void)
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
 	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times"
-		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel, %llu futexes); %llu streams, %llu stalled; %llu threads lent",
+		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel, %llu futexes); %llu streams, %llu stalled; %llu windows; %llu threads lent",
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
@@ -726,7 +726,7 @@ int sentry_main(void)
 		  (unsigned long long)gate_counts.ends[GATE_END_LATE], (unsigned long long)gate_counts.ends[GATE_END_CROWDED],
 		  (unsigned long long)gate_counts.ends[GATE_END_PARALLEL], (unsigned long long)gate_counts.ends[GATE_END_FUTEXES],
 		  (unsigned long long)gate_counts.streams, (unsigned long long)gate_counts.stalls,
-		  (unsigned long long)gate_counts.lent);
+		  (unsigned long long)gate_counts.windows, (unsigned long long)gate_counts.lent);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

@@ -37,6 +37,9 @@
 
 #define PIECE (2 * MiB) /* a longer transfer lets others run in between, and looks at the limit on memory */
 
+#define WINDOW_FILE_MIN (4 * KiB)
+#define WINDOW_READ_MIN (1 * KiB)
+
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
 #define HOST_MFD_EXEC 0x10U
@@ -613,6 +616,13 @@ void mem_data_free(struct mem_node *n)
 	}
 }
 
+/* Pages of the memfd are about to go. */
+static void windows_end(const struct mem_data *d)
+{
+	if (d->window_id != 0 && platform->window_end != NULL)
+		platform->window_end(d->window_id);
+}
+
 /* ---- truncation and allocation ---- */
 
 /* Pages [first, last) go; those of the lower file aren't there (lower_len is 0 or lies before them). */
@@ -687,6 +697,8 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 	    (size > inode->size && (inode->seals & LINUX_F_SEAL_GROW)))
 		return -LINUX_EPERM;
 	if (d->memfd >= 0) {
+		if (size < inode->size)
+			windows_end(d);
 		err = host_ftruncate(d->memfd, (int64_t)size);
 		if (err != 0)
 			return err;
@@ -763,6 +775,7 @@ static int punch(struct task *task, struct mem_node *n, uint64_t off, uint64_t l
 			return err;
 	}
 	if (d->memfd >= 0) {
+		windows_end(d);
 		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off,
 				     (int64_t)len);
 		if (err == 0) {
@@ -868,10 +881,100 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 
 /* ---- file operations ---- */
 
+static void release_data(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	invariant(d->opens > 0);
+	if (--d->opens != 0)
+		return;
+	d->handed_out = false;
+	d->stored_to = false;
+	if (d->filled) {
+		memfd_look(n);
+		d->filled = false;
+	}
+}
+
+static void mem_release(struct file *file)
+{
+	release_data(mem_node(file->inode));
+}
+
+/* One of the caller's descriptors is closed. */
+static int mem_flush(struct task *task, struct file *file)
+{
+	uint64_t id = mem_node(file->inode)->data.window_id;
+
+	if (id != 0 && task != NULL && task == task_current() && platform->window_drop != NULL)
+		platform->window_drop(task, id);
+	return 0;
+}
+
+static void window_hold(void *object)
+{
+	struct mem_node *n = mem_node(object);
+
+	inode_get(n->inode);
+	n->data.opens++;
+}
+
+static void window_release(void *object)
+{
+	release_data(mem_node(object));
+	inode_put(object);
+}
+
+/*
+ * What is read again and again moves to a memfd, so that the platform can map it for the thread to copy from (platform.h: windows).
+ * Not where it is also written, by which that would be slower; nor with holes. True if it has slept.
+ */
+static bool window_want(struct task *task, struct mem_node *n, uint64_t bytes)
+{
+	static uint64_t last_id;
+	struct mem_data *d = &n->data;
+	struct platform_window w = {.size = n->inode->size, .hold = window_hold, .release = window_release, .object = n->inode};
+
+	d->unwritten += bytes;
+	if (w.size < WINDOW_FILE_MIN || d->lower_len != 0)
+		return false;
+	if (d->window_id == 0)
+		d->window_id = ++last_id;
+	w.id = d->window_id;
+	if (!platform->window_pays(task, w.id, w.size, bytes) || d->kept_size || d->npages * PAGE_SIZE < w.size ||
+	    (d->memfd < 0 && d->unwritten < 2 * w.size))
+		return false;
+	if (to_memfd(task, n) != 0)
+		return true;
+	w.size = n->inode->size;
+	w.host_fd = d->memfd;
+	d->handed_out = true;
+	memfd_mapped(d, false);
+	platform->window_map(task, &w);
+	return true;
+}
+
+/* Bytes that the thread will copy itself; 0: it won't. */
+static uint64_t window_read(struct task *task, const struct mem_data *d, struct iobuf *buf, uint64_t at, uint64_t len)
+{
+	uint64_t n;
+	gva_t dst;
+
+	if (d->memfd < 0 || d->window_id == 0)
+		return 0;
+	n = iobuf_range(buf, len, &dst);
+	if (n == 0)
+		return 0;
+	n = platform->window_read(task, d->window_id, at, dst.v, n);
+	iobuf_skip(buf, n);
+	return n;
+}
+
 static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
 {
 	struct inode *inode = file->inode;
 	struct mem_node *n = mem_node(inode);
+	bool windows = buf->task != NULL && buf->task == task && platform->window_read != NULL, asked = false;
 	uint64_t done = 0;
 
 	for (;;) {
@@ -884,6 +987,19 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 		at = (uint64_t)*pos;
 		if (at >= inode->size || buf->left == 0)
 			return (int64_t)done;
+		if (windows) {
+			got = (int64_t)window_read(task, &n->data, buf, at, inode->size - at);
+			if (got != 0) {
+				*pos += got;
+				done += (uint64_t)got;
+				continue;
+			}
+			if (!asked && buf->left >= WINDOW_READ_MIN) {
+				asked = true;
+				if (window_want(task, n, buf->left))
+					continue; /* it has slept */
+			}
+		}
 		len = MIN(MIN(buf->left, inode->size - at), (uint64_t)PIECE);
 		got = n->data.memfd >= 0 ? memfd_read(&n->data, buf, at, len) : chunks_read(&n->data, buf, at, len);
 		if (got <= 0)
@@ -924,6 +1040,7 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 			len = inode->size - at;
 		}
 		mem_dirty(n);
+		n->data.unwritten = 0;
 		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
@@ -1064,21 +1181,6 @@ int mem_file_open(unused_arg struct task *task, struct inode *inode, unused_arg 
 	return 0;
 }
 
-static void mem_release(struct file *file)
-{
-	struct mem_data *d = &mem_node(file->inode)->data;
-
-	invariant(d->opens > 0);
-	if (--d->opens != 0)
-		return;
-	d->handed_out = false;
-	d->stored_to = false;
-	if (d->filled) {
-		memfd_look(container_of(d, struct mem_node, data));
-		d->filled = false;
-	}
-}
-
 const struct file_ops mem_file_fops = {
 	.read = mem_read,
 	.write = mem_write,
@@ -1086,4 +1188,5 @@ const struct file_ops mem_file_fops = {
 	.map = mem_map,
 	.fallocate = mem_fallocate,
 	.release = mem_release,
+	.flush = mem_flush,
 };

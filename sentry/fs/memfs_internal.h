@@ -39,6 +39,8 @@ struct mem_data {
 	unsigned height;
 	uint64_t npages;      /* present, or blocks of the memfd; charged to the superblock */
 	int memfd;            /* -1, or all contents are there and the tree is empty */
+	uint64_t window_id;   /* for the platform's windows: never another file's; 0: none yet */
+	uint64_t unwritten;   /* bytes that were read since something was written last */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */

@@ -31,6 +31,7 @@ static struct ktimer timer;
 static void (*tell_monitor)(uint64_t bytes);
 static uint64_t last_told, interval = MIN_NS;
 static bool limited;
+static uint64_t limit_bytes;
 
 static uint64_t platform_bytes(bool now)
 {
@@ -97,5 +98,11 @@ void shared_watch_limit(uint64_t limit, void (*tell)(uint64_t bytes))
 	if (tell != NULL)
 		tell_monitor = tell;
 	limited = limit != 0 && tell_monitor != NULL;
+	limit_bytes = limit;
 	shared_watch_soon();
+}
+
+uint64_t shared_watch_limited(void)
+{
+	return limited ? limit_bytes : 0;
 }

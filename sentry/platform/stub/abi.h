@@ -15,6 +15,8 @@
  *	                          +AREA_LOCAL  private memory: struct gate_local (the guest's %gs points here while the gate is
  *	                                       on), and above it the shim's stack
  *	                          +AREA_STACK  alternate signal stack, private memory
+ *	STUB_WINDOWS + n * WINDOW_SIZE
+ *	                        contents of a file that a thread reads again and again (read, private; MADV_DONTFORK): stubs/windows.c
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
  * Everything the stub writes into a mailbox can be forged by the guest. The sentry copies a field once and believes it no
@@ -39,7 +41,10 @@
 #define AREA_SIZE 0x80000UL
 #define AREA_LOCAL 0x50000UL
 #define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
-#define AREA_MAX 16000U
+#define AREA_MAX 11904U
+#define STUB_WINDOWS (STUB_AREAS + AREA_MAX * AREA_SIZE)
+#define WINDOW_SIZE 0x2000000UL
+#define WINDOW_MAX 64U
 #define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x1800UL  /* struct gate_box, in the mailbox */
 #define GATE_DATA 0x2000UL /* bytes of segments, to the mailbox's end */
@@ -118,7 +123,7 @@ struct mailbox {
 	/* stub to itself: 1 + the descriptor that a new process has yet to close; that is its arrival */
 	uint64_t to_close;
 };
-_Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
+_Static_assert(STUB_WINDOWS + WINDOW_MAX * WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(sizeof(struct mailbox) <= GATE_BOX, "the mailbox fits its place");
 
 /*
@@ -176,6 +181,7 @@ enum gate_kind {
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
 #define GATE_SEG_LATER 4U  /* in, no bytes: they can be had as a stream */
+#define GATE_SEG_WINDOW 8U /* out: off is behind STUB_WINDOWS */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {

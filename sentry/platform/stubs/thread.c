@@ -220,6 +220,7 @@ static struct platform_mm *mm_create(void)
 	list_init(&mm->procs);
 	list_init(&mm->dying);
 	list_init(&mm->spares);
+	list_init(&mm->windows);
 	return mm;
 }
 
@@ -319,6 +320,7 @@ void thread_free(struct platform_thread *pt)
 	list_del(&pt->proc_link);
 	gate_counts.local += gate_local_calls(pt);
 	gate_gone(pt);
+	windows_gone(pt);
 	if (proc == NULL || !spare_keep(pt)) {
 		if (proc != NULL)
 			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
@@ -939,6 +941,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto orphan;
 	}
 	pt->event_ready = false;
+	if (kind == PLATFORM_CLONE_FORK)
+		windows_forked(mm, pt); /* first: it may not be left out */
 	if (kind != PLATFORM_CLONE_THREAD && parent->proc->several)
 		queue_close_all(pt);
 	if (kind == PLATFORM_CLONE_FORK) {
@@ -982,6 +986,7 @@ void stubs_thread_exit(struct task *task)
 		thread_free(pt);
 		return;
 	}
+	windows_gone(pt);
 	list_for_each (other, &pt->proc->threads, proc_link)
 		if (other != pt && other->task != NULL)
 			alone = false;
