@@ -39,6 +39,7 @@
 
 #define WINDOW_FILE_MIN (4 * KiB)
 #define WINDOW_READ_MIN (1 * KiB)
+#define WINDOW_RETIRED_MAX 16 /* it stays where it is */
 
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
@@ -329,7 +330,7 @@ static void memfd_mapped(struct mem_data *d, bool writer)
 /* The file may have got holes while it is mapped: what reads them fills them. */
 static void memfd_holes(struct mem_node *n)
 {
-	if (n->data.handed_out)
+	if (n->data.handed_out || n->data.nwindows != 0)
 		memfd_mapped(&n->data, false);
 }
 
@@ -486,6 +487,7 @@ static bool memfd_retire(struct mem_node *n)
 
 	mem_data_init(&fresh);
 	fresh.opens = d->opens;
+	fresh.retired = d->retired;
 	list_del(&d->memfd_link);
 	alloc_uncharge(d->memfd_bytes);
 	mem_uncharge(sb, charged);
@@ -616,7 +618,7 @@ void mem_data_free(struct mem_node *n)
 	}
 }
 
-/* Pages of the memfd are about to go. */
+/* Pages of the memfd are about to go, or it is written. */
 static void windows_end(const struct mem_data *d)
 {
 	if (d->window_id != 0 && platform->window_end != NULL)
@@ -704,8 +706,7 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 			return err;
 		inode->size = size;
 		memfd_count(n);
-		if (d->handed_out)
-			memfd_mapped(d, false);
+		memfd_holes(n);
 		return 0;
 	}
 	if (size < inode->size) {
@@ -917,17 +918,20 @@ static void window_hold(void *object)
 
 	inode_get(n->inode);
 	n->data.opens++;
+	n->data.nwindows++;
 }
 
 static void window_release(void *object)
 {
+	mem_node(object)->data.nwindows--;
 	release_data(mem_node(object));
 	inode_put(object);
 }
 
 /*
  * What is read again and again moves to a memfd, so that the platform can map it for the thread to copy from (platform.h: windows).
- * Not where it is also written, by which that would be slower; nor with holes. True if it has slept.
+ * There it costs more to write: so not what is written, too, and it moves back when it is; then it takes longer the next time. Nor what
+ * has holes. True if it has slept.
  */
 static bool window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 {
@@ -935,23 +939,43 @@ static bool window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	struct mem_data *d = &n->data;
 	struct platform_window w = {.size = n->inode->size, .hold = window_hold, .release = window_release, .object = n->inode};
 
+	/* A small one from the memfd costs as much as a larger one. */
+	if (d->memfd >= 0)
+		bytes = MAX(bytes, WINDOW_FILE_MIN);
 	d->unwritten += bytes;
-	if (w.size < WINDOW_FILE_MIN || d->lower_len != 0)
+	if (w.size < WINDOW_FILE_MIN || d->lower_len != 0 || (d->memfd < 0 && (n->is_memfd || nmemfds >= fd_budget / 8)))
 		return false;
 	if (d->window_id == 0)
 		d->window_id = ++last_id;
 	w.id = d->window_id;
 	if (!platform->window_pays(task, w.id, w.size, bytes) || d->kept_size || d->npages * PAGE_SIZE < w.size ||
-	    (d->memfd < 0 && d->unwritten < 2 * w.size))
+	    (d->memfd < 0 && d->unwritten >> d->retired < 2 * w.size))
 		return false;
 	if (to_memfd(task, n) != 0)
 		return true;
 	w.size = n->inode->size;
 	w.host_fd = d->memfd;
-	d->handed_out = true;
 	memfd_mapped(d, false);
+	shared_watch_soon();
 	platform->window_map(task, &w);
 	return true;
+}
+
+/* The file is about to be written: it moves back, if no guest has mapped it and no window shows it any more. */
+static void window_written(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	d->unwritten = 0;
+	if (d->window_id == 0 || d->memfd < 0 || d->handed_out || n->is_memfd || n->inode->size > 64 * MiB || d->retired == WINDOW_RETIRED_MAX)
+		return;
+	if (d->nwindows != 0) {
+		windows_end(d);
+		return;
+	}
+	d->retired++;
+	if (!memfd_retire(n))
+		d->retired = WINDOW_RETIRED_MAX;
 }
 
 /* Bytes that the thread will copy itself; 0: it won't. */
@@ -994,7 +1018,7 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 				done += (uint64_t)got;
 				continue;
 			}
-			if (!asked && buf->left >= WINDOW_READ_MIN) {
+			if (!asked && (buf->left >= WINDOW_READ_MIN || n->data.memfd >= 0)) {
 				asked = true;
 				if (window_want(task, n, buf->left))
 					continue; /* it has slept */
@@ -1040,7 +1064,7 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 			len = inode->size - at;
 		}
 		mem_dirty(n);
-		n->data.unwritten = 0;
+		window_written(n);
 		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;

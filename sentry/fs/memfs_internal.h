@@ -41,6 +41,8 @@ struct mem_data {
 	int memfd;            /* -1, or all contents are there and the tree is empty */
 	uint64_t window_id;   /* for the platform's windows: never another file's; 0: none yet */
 	uint64_t unwritten;   /* bytes that were read since something was written last */
+	uint32_t nwindows;    /* windows that may show the memfd */
+	uint8_t retired;      /* so often it was moved back because it was written */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */

@@ -180,8 +180,8 @@ struct platform_ops {
 	 * bytes of a file of this size in another way; true if it has done so often enough for window_map, which may map it (sleeps).
 	 * window_read: how many of len bytes at pos will be at addr when the call in hand returns; the caller has them written in another
 	 * way if it is 0. window_drop: the task closes a descriptor of id, or (0) changes its rights: its windows go with the answer to
-	 * the call, or, where a thread of its memory may be copying, with that one's next (sleeps). window_end: pages of id are about to be
-	 * taken away: no read is answered by a window on it any more. Optional, all or none.
+	 * the call, or, where a thread of its memory may be copying, with that one's next. window_end: pages of id are about to be
+	 * taken away, or written: no read is answered by a window on it any more. Optional, all or none.
 	 */
 	bool (*window_pays)(struct task *task, uint64_t id, uint64_t size, uint64_t bytes);
 	void (*window_map)(struct task *task, const struct platform_window *want);

@@ -343,6 +343,8 @@ void windows_drop(struct task *task, uint64_t id);
 void windows_end(uint64_t id);
 /* Does what the shim would have done with an out-segment of a window. Bytes. */
 size_t windows_flush(const struct platform_thread *pt, const struct gate_seg *out);
+/* There is what windows_settle would have unmapped. */
+bool windows_ripe(const struct platform_thread *pt);
 /* The thread is about to be answered: it unmaps what has ended, if it can. Only if mm.windows_ended. */
 void windows_settle(struct platform_thread *pt);
 /* The thread's task has ended, or the thread. */

@@ -161,11 +161,19 @@ static struct platform_thread *reader(const struct task *task)
 	}
 }
 
+/* Room for so many bytes more? */
+static bool room(uint64_t len)
+{
+	uint64_t limit = shared_watch_limited();
+
+	return all_bytes + len <= MIN((uint64_t)ALL_MAX, limit != 0 ? limit / LIMIT_PART : UINT64_MAX);
+}
+
 bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 {
 	struct platform_thread *pt = reader(task);
 
-	if (pt == NULL || size > WINDOW_SIZE || (pt->window != NULL && pt->window->id == id && pt->window->len >= size))
+	if (pt == NULL || size > WINDOW_SIZE || !room(PAGE_ALIGN(size)) || (pt->window != NULL && pt->window->id == id && pt->window->len >= size))
 		return false;
 	bytes = MIN(bytes, size);
 	if (pt->want_id != id) {
@@ -182,14 +190,6 @@ bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 		return false;
 	pt->want_bytes = 0;
 	return true;
-}
-
-/* Room for so many bytes more? */
-static bool room(uint64_t len)
-{
-	uint64_t limit = shared_watch_limited();
-
-	return all_bytes + len <= MIN((uint64_t)ALL_MAX, limit != 0 ? limit / LIMIT_PART : UINT64_MAX);
 }
 
 static bool shares_memory(const struct platform_mm *mm)
@@ -273,7 +273,8 @@ static bool surely_writable(const struct task *task, const struct platform_threa
 		if ((s->flags & GATE_SEG_PROBED) && addr >= s->addr && addr - s->addr < s->len && len <= s->len - (addr - s->addr))
 			return true;
 	}
-	return mm_plain_memory(task->mm, addr, addr + len);
+	/* Executable memory may be another to the host than it is to the guest (mm/text.c). */
+	return mm_plain_memory(task->mm, addr, addr + len) && !(mm_find(task->mm, addr)->prot & LINUX_PROT_EXEC);
 }
 
 uint64_t windows_read(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len)
@@ -330,19 +331,28 @@ void windows_drop(struct task *task, uint64_t id)
 {
 	struct platform_thread *pt = task->pt;
 	struct window *w;
-	bool any = false;
 
 	if (pt == NULL || pt->proc == NULL || pt->loan != NULL || list_empty(&pt->proc->mm->windows))
 		return;
-	list_for_each (w, &pt->proc->mm->windows, mm_link) {
-		if (w->ended || (id != 0 ? w->id != id : w->pt != pt))
-			continue;
-		end(w);
-		any = true;
-	}
-	/* A thread in a plain call carries nothing out: it comes into the trap door first. */
-	if (any && pt->state == THREAD_PLAIN && task == task_current() && !task->exiting)
-		(void)platform->context(task, 0);
+	list_for_each (w, &pt->proc->mm->windows, mm_link)
+		if (id != 0 ? w->id == id : w->pt == pt)
+			end(w);
+}
+
+/* It can be unmapped by a thread that is answered. */
+static bool ripe(const struct window *w)
+{
+	return w->ended && !w->mapping && w->by == NULL && (w->pt == NULL || stands(w->pt));
+}
+
+bool windows_ripe(const struct platform_thread *pt)
+{
+	const struct window *w;
+
+	list_for_each (w, &pt->proc->mm->windows, mm_link)
+		if (ripe(w))
+			return true;
+	return false;
 }
 
 void windows_settle(struct platform_thread *pt)
@@ -356,7 +366,7 @@ void windows_settle(struct platform_thread *pt)
 	if ((pt->state != THREAD_GATE && pt->state != THREAD_FULL) || pt->nqueue != 0 || pt->jumps || names_one(pt))
 		return;
 	list_for_each_safe (w, tmp, &pt->proc->mm->windows, mm_link) {
-		if (!w->ended || w->mapping || w->by != NULL || (w->pt != NULL && !stands(w->pt)))
+		if (!ripe(w))
 			continue;
 		if (!native_fits(pt) || queue_reserve(pt, address(w->slot), w->len) < 0)
 			return;
