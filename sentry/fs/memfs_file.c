@@ -37,10 +37,6 @@
 
 #define PIECE (2 * MiB) /* a longer transfer lets others run in between, and looks at the limit on memory */
 
-#define WINDOW_FILE_MIN (4 * KiB)
-#define WINDOW_READ_MIN (1 * KiB)
-#define WINDOW_RETIRED_MAX 16 /* it stays where it is */
-
 #define HOST_MFD_CLOEXEC 1U
 #define HOST_MFD_ALLOW_SEALING 2U
 #define HOST_MFD_EXEC 0x10U
@@ -317,7 +313,7 @@ static void sample_soon(void)
 }
 
 /* Mappings of it may have come, or holes within those there are. */
-static void memfd_mapped(struct mem_data *d, bool writer)
+void mem_memfd_mapped(struct mem_data *d, bool writer)
 {
 	const struct mem_node *n = container_of(d, struct mem_node, data);
 
@@ -331,7 +327,7 @@ static void memfd_mapped(struct mem_data *d, bool writer)
 static void memfd_holes(struct mem_node *n)
 {
 	if (n->data.handed_out || n->data.nwindows != 0)
-		memfd_mapped(&n->data, false);
+		mem_memfd_mapped(&n->data, false);
 }
 
 /* May so much be added to memfds? */
@@ -478,7 +474,7 @@ static int new_memfd(const char *name)
 }
 
 /* Moves an idle file's contents back from its memfd. false if memory doesn't allow it. */
-static bool memfd_retire(struct mem_node *n)
+bool mem_memfd_retire(struct mem_node *n)
 {
 	struct mem_data *d = &n->data, fresh;
 	uint64_t size = n->inode->size, charged = d->npages;
@@ -538,7 +534,7 @@ static void descriptors_trim(unsigned max)
 
 		/* A file that is sealed as a memfd may have been passed on as one: it stays what it is. */
 		if (d->opens == 0 && !n->is_memfd && n->inode->size <= 64 * MiB)
-			(void)memfd_retire(n);
+			(void)mem_memfd_retire(n);
 	}
 }
 
@@ -547,13 +543,18 @@ void memfs_set_fd_budget(unsigned n)
 	fd_budget = MAX(n, 16U);
 }
 
+bool mem_memfds_free(void)
+{
+	return nmemfds < fd_budget / 8;
+}
+
 unsigned mem_lower_budget(void)
 {
 	return fd_budget / 2;
 }
 
 /* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. */
-static int to_memfd(struct task *task, struct mem_node *n)
+int mem_to_memfd(struct task *task, struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
 	int fd, err;
@@ -616,13 +617,6 @@ void mem_data_free(struct mem_node *n)
 	} else {
 		mem_tree_cut(n, 0);
 	}
-}
-
-/* Pages of the memfd are about to go, or it is written. */
-static void windows_end(const struct mem_data *d)
-{
-	if (d->window_id != 0 && platform->window_end != NULL)
-		platform->window_end(d->window_id);
 }
 
 /* ---- truncation and allocation ---- */
@@ -700,7 +694,7 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 		return -LINUX_EPERM;
 	if (d->memfd >= 0) {
 		if (size < inode->size)
-			windows_end(d);
+			mem_windows_end(d);
 		err = host_ftruncate(d->memfd, (int64_t)size);
 		if (err != 0)
 			return err;
@@ -776,7 +770,7 @@ static int punch(struct task *task, struct mem_node *n, uint64_t off, uint64_t l
 			return err;
 	}
 	if (d->memfd >= 0) {
-		windows_end(d);
+		mem_windows_end(d);
 		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off,
 				     (int64_t)len);
 		if (err == 0) {
@@ -882,7 +876,7 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 
 /* ---- file operations ---- */
 
-static void release_data(struct mem_node *n)
+void mem_data_release(struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
 
@@ -899,99 +893,7 @@ static void release_data(struct mem_node *n)
 
 static void mem_release(struct file *file)
 {
-	release_data(mem_node(file->inode));
-}
-
-/* One of the caller's descriptors is closed. */
-static int mem_flush(struct task *task, struct file *file)
-{
-	uint64_t id = mem_node(file->inode)->data.window_id;
-
-	if (id != 0 && task != NULL && task == task_current() && platform->window_drop != NULL)
-		platform->window_drop(task, id);
-	return 0;
-}
-
-static void window_hold(void *object)
-{
-	struct mem_node *n = mem_node(object);
-
-	inode_get(n->inode);
-	n->data.opens++;
-	n->data.nwindows++;
-}
-
-static void window_release(void *object)
-{
-	mem_node(object)->data.nwindows--;
-	release_data(mem_node(object));
-	inode_put(object);
-}
-
-/*
- * What is read again and again moves to a memfd, so that the platform can map it for the thread to copy from (platform.h: windows).
- * There it costs more to write: so not what is written, too, and it moves back when it is; then it takes longer the next time. Nor what
- * has holes. True if it has slept.
- */
-static bool window_want(struct task *task, struct mem_node *n, uint64_t bytes)
-{
-	static uint64_t last_id;
-	struct mem_data *d = &n->data;
-	struct platform_window w = {.size = n->inode->size, .hold = window_hold, .release = window_release, .object = n->inode};
-
-	/* A small one from the memfd costs as much as a larger one. */
-	if (d->memfd >= 0)
-		bytes = MAX(bytes, WINDOW_FILE_MIN);
-	d->unwritten += bytes;
-	if (w.size < WINDOW_FILE_MIN || d->lower_len != 0 || (d->memfd < 0 && (n->is_memfd || nmemfds >= fd_budget / 8)))
-		return false;
-	if (d->window_id == 0)
-		d->window_id = ++last_id;
-	w.id = d->window_id;
-	if (!platform->window_pays(task, w.id, w.size, bytes) || d->kept_size || d->npages * PAGE_SIZE < w.size ||
-	    (d->memfd < 0 && d->unwritten >> d->retired < 2 * w.size))
-		return false;
-	if (to_memfd(task, n) != 0)
-		return true;
-	w.size = n->inode->size;
-	w.host_fd = d->memfd;
-	memfd_mapped(d, false);
-	shared_watch_soon();
-	platform->window_map(task, &w);
-	return true;
-}
-
-/* The file is about to be written: it moves back, if no guest has mapped it and no window shows it any more. */
-static void window_written(struct mem_node *n)
-{
-	struct mem_data *d = &n->data;
-
-	d->unwritten = 0;
-	if (d->window_id == 0 || d->memfd < 0 || d->handed_out || n->is_memfd || n->inode->size > 64 * MiB || d->retired == WINDOW_RETIRED_MAX)
-		return;
-	if (d->nwindows != 0) {
-		windows_end(d);
-		return;
-	}
-	d->retired++;
-	if (!memfd_retire(n))
-		d->retired = WINDOW_RETIRED_MAX;
-}
-
-/* Bytes that the thread will copy itself; 0: it won't. */
-static uint64_t window_read(struct task *task, const struct mem_data *d, struct iobuf *buf, uint64_t at, uint64_t len)
-{
-	uint64_t n;
-	gva_t dst;
-
-	if (d->memfd < 0 || d->window_id == 0)
-		return 0;
-	n = iobuf_range(buf, len, &dst);
-	if (n == 0)
-		return 0;
-	n = platform->window_read(task, d->window_id, at, dst.v, n);
-	iobuf_skip(buf, n);
-	return n;
+	mem_data_release(mem_node(file->inode));
 }
 
 static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
@@ -1012,15 +914,17 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 		if (at >= inode->size || buf->left == 0)
 			return (int64_t)done;
 		if (windows) {
-			got = (int64_t)window_read(task, &n->data, buf, at, inode->size - at);
+			got = (int64_t)mem_window_read(task, &n->data, buf, at, inode->size - at);
 			if (got != 0) {
 				*pos += got;
 				done += (uint64_t)got;
 				continue;
 			}
-			if (!asked && (buf->left >= WINDOW_READ_MIN || n->data.memfd >= 0)) {
+			if (n->data.by_window)
+				mem_window_back(n);
+			if (!asked && (buf->left >= MEM_WINDOW_READ_MIN || n->data.memfd >= 0)) {
 				asked = true;
-				if (window_want(task, n, buf->left))
+				if (mem_window_want(task, n, buf->left))
 					continue; /* it has slept */
 			}
 		}
@@ -1064,7 +968,7 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 			len = inode->size - at;
 		}
 		mem_dirty(n);
-		window_written(n);
+		mem_window_written(n);
 		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
@@ -1188,13 +1092,14 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t 
 	}
 	if (writer)
 		mem_dirty(n);
-	err = to_memfd(task, n);
+	err = mem_to_memfd(task, n);
 	if (err != 0)
 		return err;
 	out->host_fd = d->memfd;
 	d->handed_out = true;
+	d->by_window = false;
 	d->stored_to |= writer;
-	memfd_mapped(d, writer);
+	mem_memfd_mapped(d, writer);
 	list_move_tail(&memfds, &d->memfd_link);
 	return 0;
 }
@@ -1212,5 +1117,5 @@ const struct file_ops mem_file_fops = {
 	.map = mem_map,
 	.fallocate = mem_fallocate,
 	.release = mem_release,
-	.flush = mem_flush,
+	.flush = mem_window_flush,
 };

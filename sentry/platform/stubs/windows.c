@@ -47,7 +47,7 @@
 
 #include <sys/syscall.h>
 
-#define AFTER (1 * MiB)      /* what is read until a window may pay, and twice the file's size: it is copied once, and mapped */
+#define AFTER (1 * MiB) /* what is read until a window may pay, and four times the file's size: it is copied there and back, and mapped */
 #define ALL_MAX (256 * MiB)  /* of all windows together, ... */
 #define LIMIT_PART 16        /* ... and of the sandbox's limit on memory */
 
@@ -186,7 +186,7 @@ bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 		pt->want_bytes = 0;
 	}
 	pt->want_bytes += bytes;
-	if (pt->want_bytes < AFTER + 2 * size)
+	if (pt->want_bytes < AFTER + 4 * size)
 		return false;
 	pt->want_bytes = 0;
 	return true;
@@ -332,6 +332,8 @@ void windows_drop(struct task *task, uint64_t id)
 	struct platform_thread *pt = task->pt;
 	struct window *w;
 
+	if (pt != NULL && (id == 0 || pt->want_id == id))
+		pt->want_bytes = 0; /* who opens it anew begins anew */
 	if (pt == NULL || pt->proc == NULL || pt->loan != NULL || list_empty(&pt->proc->mm->windows))
 		return;
 	list_for_each (w, &pt->proc->mm->windows, mm_link)

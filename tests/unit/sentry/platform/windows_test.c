@@ -165,6 +165,11 @@ static void pays(void)
 
 	cr_assert_gt(n * 4096, 2 * SIZE); /* once through it isn't enough */
 	cr_assert_eq(until_it_pays(1), n);
+	/* Who opens it anew begins anew. */
+	for (unsigned i = 0; i < n - 1; i++)
+		cr_assert(!windows_pay(&tasks[0], 1, SIZE, 4096));
+	windows_drop(&tasks[0], 1);
+	cr_assert_eq(until_it_pays(1), n);
 	/* Of two that are read in turns, neither. */
 	for (unsigned i = 0; i < 4 * n; i++)
 		cr_assert(!windows_pay(&tasks[0], 2 + i % 2, SIZE, 4096));
