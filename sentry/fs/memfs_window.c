@@ -16,12 +16,14 @@
  */
 #include "sentry/fs/memfs_internal.h"
 
+#include "sentry/base/alloc.h"
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/platform.h"
 #include "sentry/vfs/iobuf.h"
 
 #define FILE_MIN (4 * KiB)
+#define ROOM 8 /* so many times its size of memory must be free */
 #define BACK_MAX (64 * MiB) /* a larger one stays: it takes too long */
 
 void mem_windows_end(const struct mem_data *d)
@@ -55,6 +57,15 @@ static void window_release(void *object)
 	inode_put(object);
 }
 
+/* For a while it is there twice. */
+static bool room(uint64_t size)
+{
+	if (!alloc_charge(ROOM * size))
+		return false;
+	alloc_uncharge(ROOM * size);
+	return true;
+}
+
 bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 {
 	static uint64_t last_id;
@@ -75,6 +86,8 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	    (d->memfd < 0 && d->unwritten >> d->retired < 4 * w.size))
 		return false;
 	moved = d->memfd < 0;
+	if (moved && !room(w.size))
+		return false;
 	if (mem_to_memfd(task, n) != 0)
 		return true;
 	d->by_window |= moved;

@@ -597,12 +597,8 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 
 static void resume(struct task *task, struct platform_thread *pt, int64_t value)
 {
-	if (pt->proc->mm->windows_ended != 0) {
-		/* A thread in a plain call carries nothing out: it comes into the trap door first. */
-		if (pt->state == THREAD_PLAIN && windows_ripe(pt) && platform->context(task, value) == NULL)
-			return;
-		windows_settle(pt);
-	}
+	if (pt->proc->mm->windows_ended != 0 && !windows_settle(task, pt, value))
+		return; /* it died */
 	if (pt->state == THREAD_PLAIN) {
 		thread_set_state(pt, THREAD_GUEST);
 		if (pt->kicked)

@@ -343,10 +343,9 @@ void windows_drop(struct task *task, uint64_t id);
 void windows_end(uint64_t id);
 /* Does what the shim would have done with an out-segment of a window. Bytes. */
 size_t windows_flush(const struct platform_thread *pt, const struct gate_seg *out);
-/* There is what windows_settle would have unmapped. */
-bool windows_ripe(const struct platform_thread *pt);
-/* The thread is about to be answered: it unmaps what has ended, if it can. Only if mm.windows_ended. */
-void windows_settle(struct platform_thread *pt);
+/* The task's thread is about to be answered (with value, if its call is a plain one, which it may be no longer then): it unmaps what has
+ * ended, if it can (sleeps). Only if mm.windows_ended. False if it died. */
+bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value) must_check;
 /* The thread's task has ended, or the thread. */
 void windows_gone(struct platform_thread *pt);
 /* The address space is gone. */

@@ -14,8 +14,8 @@
  * for an answer that doesn't name it; never while it is in guest code, where its last copy may still be going on. Until somebody
  * can unmap it it stays, with what it holds: the inode, and a count in its `opens`.
  *
- * Its slot is free when the thread that was told to unmap it has come back. Before that the command might still be under way, and
- * would take away what another thread has mapped there meanwhile.
+ * The slot is free when the thread that was told to unmap it has done so: before that the command would take away what another
+ * thread has mapped there meanwhile.
  *
  * What ends it: the close of a descriptor of the file by its thread or one that shares its memory; the thread's change of its ids or
  * capabilities; its end, and its task's; a truncation of the file, or a hole that is made in it, by anybody. In the last case the thread may still be
@@ -347,35 +347,39 @@ static bool ripe(const struct window *w)
 	return w->ended && !w->mapping && w->by == NULL && (w->pt == NULL || stands(w->pt));
 }
 
-bool windows_ripe(const struct platform_thread *pt)
+static struct window *first_ripe(const struct platform_mm *mm)
 {
-	const struct window *w;
+	struct window *w;
 
-	list_for_each (w, &pt->proc->mm->windows, mm_link)
+	list_for_each (w, &mm->windows, mm_link)
 		if (ripe(w))
-			return true;
-	return false;
+			return w;
+	return NULL;
 }
 
-void windows_settle(struct platform_thread *pt)
+bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value)
 {
+	struct platform_mm *mm = pt->proc->mm;
 	struct window *w, *tmp;
 
-	list_for_each_safe (w, tmp, &pt->proc->mm->windows, mm_link)
-		if (w->by == pt)
-			window_free(w); /* it has come back */
-	/* Commands of the call's go alone: behind one that fails ours would be left out. */
-	if ((pt->state != THREAD_GATE && pt->state != THREAD_FULL) || pt->nqueue != 0 || pt->jumps || names_one(pt))
-		return;
-	list_for_each_safe (w, tmp, &pt->proc->mm->windows, mm_link) {
-		if (!ripe(w))
-			continue;
-		if (!native_fits(pt) || queue_reserve(pt, address(w->slot), w->len) < 0)
-			return;
+	if (first_ripe(mm) == NULL)
+		return true;
+	/* A thread in a plain call carries nothing out: it comes into the trap door first. */
+	if (pt->state == THREAD_PLAIN && platform->context(task, value) == NULL)
+		return false;
+	/* By themselves: their errors are nobody's, and others' errors don't leave them out. */
+	if ((pt->state != THREAD_GATE && pt->state != THREAD_FULL) || pt->nqueue != 0 || pt->jumps)
+		return true;
+	while (native_fits(pt) && (w = first_ripe(mm)) != NULL && queue_reserve(pt, address(w->slot), w->len) == 0) {
 		w->by = pt;
 		w->pt = NULL;
 		let_go(w);
 	}
+	(void)native_flush(task, pt);
+	list_for_each_safe (w, tmp, &mm->windows, mm_link)
+		if (w->by == pt)
+			window_free(w);
+	return pt->state != THREAD_DEAD;
 }
 
 void windows_gone(struct platform_thread *pt)
