@@ -2,7 +2,7 @@
 /*
  * Files that are read again and again, until their contents may be mapped for the reading thread: whatever happens to the file, its
  * descriptors and the threads meanwhile, a read gives what the file holds.
- * covers: read pread64 readv preadv fallocate ftruncate rename unlink
+ * covers: read pread64 readv preadv
  */
 #include "large.h"
 
