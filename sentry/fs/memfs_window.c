@@ -2,7 +2,7 @@
 /*
  * Files of memfs whose contents are mapped for threads that read them again and again (sentry/platform/stubs/windows.c).
  *
- *	reads of 1 KiB and more --> mem_window_want: one open, four times the file's size? --> to a memfd --> window_map
+ *	reads of 1 KiB and more --> mem_window_want: one open, twice the file's size? --> to a memfd --> window_map
  *	mem_window_read --> the thread copies
  *	written, or nobody has a window any more --> back to private memory (mem_memfd_retire)
  *
@@ -83,7 +83,7 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 		d->window_id = ++last_id;
 	w.id = d->window_id;
 	if (!platform->window_pays(task, w.id, w.size, bytes) || d->kept_size || d->npages * PAGE_SIZE < w.size ||
-	    (d->memfd < 0 && d->unwritten >> d->retired < 4 * w.size))
+	    (d->memfd < 0 && d->unwritten >> d->retired < 2 * w.size))
 		return false;
 	moved = d->memfd < 0;
 	if (moved && !room(w.size))

@@ -47,7 +47,7 @@
 
 #include <sys/syscall.h>
 
-#define AFTER (1 * MiB) /* what is read until a window may pay, and four times the file's size: it is copied there and back, and mapped */
+#define AFTER (512 * KiB) /* what is read until a window may pay, and twice the file's size: it is copied there and back, and mapped */
 #define ALL_MAX (256 * MiB)  /* of all windows together, ... */
 #define LIMIT_PART 16        /* ... and of the sandbox's limit on memory */
 
@@ -186,7 +186,7 @@ bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 		pt->want_bytes = 0;
 	}
 	pt->want_bytes += bytes;
-	if (pt->want_bytes < AFTER + 4 * size)
+	if (pt->want_bytes < AFTER + 2 * size)
 		return false;
 	pt->want_bytes = 0;
 	return true;
