@@ -30,6 +30,7 @@
  *
  * Pages of windows are in the resident sizes of all processes that have touched them. A monitor that has only these to tell how
  * much there is (runtime/core/memory_watch.c) counts them for each: so all windows together are bounded by a part of the limit.
+ * Where a container of a pod has a limit on what is resident there are none.
  *
  * The guest can forge the ring of a thread that still copies. It then reads there what comes next: another file that it may read, or
  * zeros.
@@ -39,6 +40,7 @@
 #include "sentry/abi/mman.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -169,11 +171,17 @@ static bool room(uint64_t len)
 	return all_bytes + len <= MIN((uint64_t)ALL_MAX, limit != 0 ? limit / LIMIT_PART : UINT64_MAX);
 }
 
+/* Its container has a limit on memory of its own, by what is resident: files don't count for that, and shall not. */
+static bool resident_limited(const struct task *task)
+{
+	return task->group != NULL && task->group->container != NULL && task->group->container->memory_limit != 0;
+}
+
 bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 {
 	struct platform_thread *pt = reader(task);
 
-	if (pt == NULL || size > WINDOW_SIZE || !room(PAGE_ALIGN(size)) || (pt->window != NULL && pt->window->id == id && pt->window->len >= size))
+	if (pt == NULL || size > WINDOW_SIZE || !room(PAGE_ALIGN(size)) || resident_limited(task) || (pt->window != NULL && pt->window->id == id && pt->window->len >= size))
 		return false;
 	bytes = MIN(bytes, size);
 	if (pt->want_id != id) {

@@ -3,6 +3,7 @@
  * Windows: when one pays, when an answer may name it, and when it is unmapped, by whom. The stubs here are a transport that keeps
  * what was commanded; each thread stands in a call of the gate that waits.
  */
+#include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/loop_internal.h"
@@ -24,6 +25,8 @@ static struct platform_thread *threads[2];
 static struct platform_mm mm;
 static struct host_proc proc;
 static struct task tasks[2];
+static struct container container;
+static struct thread_group group;
 static int held;
 static bool fails; /* what is commanded */
 static struct stub_cmd cmds[STUB_MAX_CMDS];
@@ -184,6 +187,16 @@ static void pays(void)
 	for (unsigned i = 0; i < n + 1; i++)
 		cr_assert(!windows_pay(&tasks[0], 1, SIZE, 4096));
 	threads[0]->loan = NULL;
+	/* Nor where what is resident is limited. */
+	cr_assert(until_it_pays(1) <= n);
+	tasks[0].group = &group;
+	group.container = &container;
+	container.memory_limit = 1;
+	for (unsigned i = 0; i < n + 1; i++)
+		cr_assert(!windows_pay(&tasks[0], 1, SIZE, 4096));
+	container.memory_limit = 0;
+	cr_assert(until_it_pays(1) <= n);
+	tasks[0].group = NULL;
 }
 
 static void is_used(void)
