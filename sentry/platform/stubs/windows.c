@@ -18,8 +18,9 @@
  * thread has mapped there meanwhile.
  *
  * What ends it: the close of a descriptor of the file by its thread or one that shares its memory; the thread's change of its ids or
- * capabilities; its end, and its task's; a truncation of the file, or a hole that is made in it, by anybody. In the last case the thread may still be
- * copying: it reads zeros where there is no page any more (shim.c: copy_window), as it would if the file had been cut and grown. Another file
+ * capabilities; its end, and its task's; a write, a truncation of the file, or a hole that is made in it, by anybody. In the last two cases
+ * the thread may still be copying: it reads zeros where there is no page any more (shim.c: copy_window), as it would if the file had been cut
+ * and grown. (A write ends it only where the file is in a memfd for windows alone: it is to move back.) Another file
  * takes its place if the thread reads more of that one than of this. An exec has a new address space. A vfork's child that runs on
  * its parent's thread, and one that shares its memory, have none.
  *
