@@ -229,6 +229,12 @@ static int64_t memfd_blocks(const struct mem_data *d)
 	return (blocks * 512 + (int64_t)PAGE_SIZE - 1) / (int64_t)PAGE_SIZE;
 }
 
+/* There may be: pages beyond the end look as if they were within. */
+static bool has_holes(const struct mem_data *d)
+{
+	return d->kept_size || d->npages * PAGE_SIZE < container_of(d, struct mem_node, data)->inode->size;
+}
+
 /* Brings the accounts in line with the blocks that the memfd has. What guests stored can't be refused any more: it is
  * counted as far as the limits go, and the limits' owner looks at the sum. */
 static void memfd_count(struct mem_node *n)
@@ -282,6 +288,8 @@ static void sample(struct ktimer *t)
 		any = true;
 		memfd_look(container_of(d, struct mem_node, data));
 		grew |= d->npages != before;
+		if (d->opens == 0)
+			d->filled = has_holes(d);
 	}
 	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, SAMPLE_MAX_NS);
 	if (any)
@@ -315,18 +323,18 @@ static void sample_soon(void)
 /* Mappings of it may have come, or holes within those there are. */
 void mem_memfd_mapped(struct mem_data *d, bool writer)
 {
-	const struct mem_node *n = container_of(d, struct mem_node, data);
-
-	if (d->filled || !(writer || d->npages * PAGE_SIZE < n->inode->size))
+	d->shown = true;
+	if (d->filled || !(writer || has_holes(d)))
 		return;
 	d->filled = true;
 	sample_soon();
 }
 
-/* The file may have got holes while it is mapped: what reads them fills them. */
+/* The file may have got holes while it is mapped: what reads them fills them. So may what a guest has kept against our word, when
+ * nobody has the file open. */
 static void memfd_holes(struct mem_node *n)
 {
-	if (n->data.handed_out || n->data.nwindows != 0)
+	if (n->data.shown)
 		mem_memfd_mapped(&n->data, false);
 }
 
@@ -887,7 +895,7 @@ void mem_data_release(struct mem_node *n)
 	d->stored_to = false;
 	if (d->filled) {
 		memfd_look(n);
-		d->filled = false;
+		d->filled = has_holes(d);
 	}
 }
 

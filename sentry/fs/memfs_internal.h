@@ -51,6 +51,7 @@ struct mem_data {
 	bool stored_to;       /* a mapping may write to the memfd: the file may have changed */
 	bool filled;          /* a mapping may fill holes of the memfd, by storing or by reading: its blocks are counted now and
 			       * then */
+	bool shown;           /* a guest has had the memfd mapped, and may have kept it: its holes are counted as long as there are any */
 	bool kept_size;       /* pages may lie beyond the end of the file */
 	bool handed_out;      /* a mapping may show memfd or lower_fd: they stay while `opens` isn't 0 */
 	struct list lower_link; /* open lower files, least recently used first */

@@ -58,7 +58,7 @@ struct window {
 	struct list mm_link, all_link;
 	struct platform_mm *mm;
 	struct platform_thread *pt; /* whose it is; NULL: nobody's any more */
-	struct platform_thread *by; /* who has been told to unmap it: it holds nothing but its slot */
+	struct platform_thread *by; /* who has been told to unmap it; until that is done it holds what it held */
 	uint64_t id, len;
 	unsigned slot;
 	int host_fd;
@@ -88,20 +88,11 @@ static int queue_reserve(struct platform_thread *pt, uint64_t addr, uint64_t len
 	return native_queue_call(pt, &call);
 }
 
-/* What it holds goes; the slot stays. */
-static void let_go(struct window *w)
+static void window_free(struct window *w)
 {
-	if (w->release == NULL)
-		return;
 	all_bytes -= w->len;
 	list_del(&w->all_link);
 	w->release(w->object);
-	w->release = NULL;
-}
-
-static void window_free(struct window *w)
-{
-	let_go(w);
 	if (w->ended)
 		w->mm->windows_ended--;
 	w->mm->window_slots &= ~(1ULL << w->slot);
@@ -313,7 +304,7 @@ size_t windows_flush(const struct platform_thread *pt, const struct gate_seg *ou
 	size_t done = 0;
 
 	list_for_each (w, &pt->proc->mm->windows, mm_link) {
-		if (w->slot != out->off / WINDOW_SIZE || w->release == NULL)
+		if (w->slot != out->off / WINDOW_SIZE)
 			continue;
 		while (done < out->len) {
 			size_t n = MIN(out->len - done, sizeof(bounce));
@@ -369,25 +360,21 @@ static struct window *first_ripe(const struct platform_mm *mm)
 bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value)
 {
 	struct platform_mm *mm = pt->proc->mm;
-	struct window *w, *tmp;
+	struct window *w;
 
 	if (first_ripe(mm) == NULL)
 		return true;
 	/* A thread in a plain call carries nothing out: it comes into the trap door first. */
 	if (pt->state == THREAD_PLAIN && platform->context(task, value) == NULL)
 		return false;
-	/* By themselves: their errors are nobody's, and others' errors don't leave them out. */
-	if ((pt->state != THREAD_GATE && pt->state != THREAD_FULL) || pt->nqueue != 0 || pt->jumps)
-		return true;
-	while (native_fits(pt) && (w = first_ripe(mm)) != NULL && queue_reserve(pt, address(w->slot), w->len) == 0) {
+	/* By themselves, and one at a time: an error isn't another command's, and leaves none out. */
+	while ((pt->state == THREAD_GATE || pt->state == THREAD_FULL) && pt->nqueue == 0 && !pt->jumps &&
+	       (w = first_ripe(mm)) != NULL && queue_reserve(pt, address(w->slot), w->len) == 0) {
 		w->by = pt;
 		w->pt = NULL;
-		let_go(w);
+		(void)native_flush(task, pt);
+		window_free(w);
 	}
-	(void)native_flush(task, pt);
-	list_for_each_safe (w, tmp, &mm->windows, mm_link)
-		if (w->by == pt)
-			window_free(w);
 	return pt->state != THREAD_DEAD;
 }
 

@@ -32,6 +32,7 @@ static bool fails; /* what is commanded */
 static struct stub_cmd cmds[STUB_MAX_CMDS];
 static unsigned ncmds;
 static uint64_t slots_then; /* while it is carried out */
+static int held_then;
 
 static void hold(void *object)
 {
@@ -61,6 +62,7 @@ static void answer(uint64_t id, int64_t value)
 	cr_assert_eq(value, 0);
 	ncmds = (unsigned)pt->mailbox->ncmds;
 	slots_then = mm.window_slots;
+	held_then = held;
 	memcpy(cmds, pt->mailbox->cmds, sizeof(cmds));
 	in_call(pt);
 	pt->expected_next = pt->nexpected = 0;
@@ -244,9 +246,10 @@ static void isnt_used_any_more(void)
 	threads[0]->nouts = 0;
 	cr_assert_eq(settled(threads[1]), 0);
 	in_call(threads[0]);
-	/* Another thread may do it; the slot isn't free before it has been done. */
+	/* Another thread may do it; neither slot nor file is free before it has been done. */
 	cr_assert_eq(settled(threads[1]), 1);
 	cr_assert_eq(slots_then, 1);
+	cr_assert_eq(held_then, 1);
 	cr_assert_eq(held, 0);
 	cr_assert_eq(mm.window_slots, 0);
 	cr_assert_eq(mm.windows_ended, 0);
