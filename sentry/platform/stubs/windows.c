@@ -14,8 +14,11 @@
  * for an answer that doesn't name it; never while it is in guest code, where its last copy may still be going on. Until somebody
  * can unmap it it stays, with what it holds: the inode, and a count in its `opens`.
  *
- * The slot is free when the thread that was told to unmap it has done so: before that the command would take away what another
- * thread has mapped there meanwhile.
+ * The slot is free, and what it holds goes, when the thread that was told to unmap it has done so: before that the command would take
+ * away what another thread has mapped there meanwhile, and the guest could look on at a file that nobody knows to be shown. If that
+ * thread dies first, the window is left to one of another process with the same memory (clone with CLONE_VM), or to the memory's end. A
+ * process with as many mappings as the host allows gets an error; the window stays then, no answer names it, and it is tried again
+ * when the next one is made. (The guest can forge that: it keeps what it could have mapped, and the file stays counted.)
  *
  * What ends it: the close of a descriptor of the file by its thread or one that shares its memory; the thread's change of its ids or
  * capabilities; its end, and its task's; a write, a truncation of the file, or a hole that is made in it, by anybody. In the last two cases
@@ -38,6 +41,7 @@
  */
 #include "sentry/platform/stubs/stubs.h"
 
+#include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
 #include "sentry/base/alloc.h"
 #include "sentry/host/host.h"
@@ -64,6 +68,7 @@ struct window {
 	int host_fd;
 	bool mapping; /* it is being mapped */
 	bool ended;
+	bool stuck; /* it couldn't be unmapped */
 	void (*release)(void *object);
 	void *object;
 };
@@ -93,7 +98,7 @@ static void window_free(struct window *w)
 	all_bytes -= w->len;
 	list_del(&w->all_link);
 	w->release(w->object);
-	if (w->ended)
+	if (w->ended && !w->stuck)
 		w->mm->windows_ended--;
 	w->mm->window_slots &= ~(1ULL << w->slot);
 	list_del(&w->mm_link);
@@ -108,6 +113,17 @@ static void end(struct window *w)
 	w->mm->windows_ended++;
 	if (w->pt != NULL && w->pt->window == w)
 		w->pt->window = NULL;
+}
+
+/* What couldn't be unmapped may go now. */
+static void try_again(struct platform_mm *mm)
+{
+	struct window *w;
+
+	list_for_each (w, &mm->windows, mm_link) {
+		mm->windows_ended += w->stuck;
+		w->stuck = false;
+	}
 }
 
 /* The thread's answer will name one. */
@@ -233,6 +249,7 @@ void windows_map(struct task *task, const struct platform_window *want)
 		kfree(w);
 		return;
 	}
+	try_again(mm);
 	if (pt->window != NULL)
 		end(pt->window);
 	want->hold(want->object);
@@ -344,7 +361,7 @@ void windows_drop(struct task *task, uint64_t id)
 /* It can be unmapped by a thread that is answered. */
 static bool ripe(const struct window *w)
 {
-	return w->ended && !w->mapping && w->by == NULL && (w->pt == NULL || stands(w->pt));
+	return w->ended && !w->stuck && !w->mapping && w->by == NULL && (w->pt == NULL || stands(w->pt));
 }
 
 static struct window *first_ripe(const struct platform_mm *mm)
@@ -355,6 +372,23 @@ static struct window *first_ripe(const struct platform_mm *mm)
 		if (ripe(w))
 			return w;
 	return NULL;
+}
+
+/* pt was told to unmap it, and that gave err. What may still be mapped stays, with what it holds. */
+static void told(struct window *w, struct platform_thread *pt, int err)
+{
+	w->by = NULL;
+	if (err == 0) {
+		window_free(w);
+	} else if (pt->state == THREAD_DEAD) {
+		return; /* its memory may live on in another process: that one's threads do it */
+	} else if (err == -LINUX_ENOMEM) {
+		/* As many mappings as the host allows. It isn't tried at every answer. */
+		w->stuck = true;
+		w->mm->windows_ended--;
+	} else {
+		proc_kill(pt->proc); /* no host says so */
+	}
 }
 
 bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value)
@@ -368,12 +402,11 @@ bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value
 	if (pt->state == THREAD_PLAIN && platform->context(task, value) == NULL)
 		return false;
 	/* By themselves, and one at a time: an error isn't another command's, and leaves none out. */
-	while ((pt->state == THREAD_GATE || pt->state == THREAD_FULL) && pt->nqueue == 0 && !pt->jumps &&
+	while ((pt->state == THREAD_GATE || pt->state == THREAD_FULL) && pt->nqueue == 0 && !pt->jumps && !pt->proc->killed &&
 	       (w = first_ripe(mm)) != NULL && queue_reserve(pt, address(w->slot), w->len) == 0) {
 		w->by = pt;
 		w->pt = NULL;
-		(void)native_flush(task, pt);
-		window_free(w);
+		told(w, pt, native_flush(task, pt));
 	}
 	return pt->state != THREAD_DEAD;
 }
@@ -390,8 +423,6 @@ void windows_gone(struct platform_thread *pt)
 			end(w);
 			w->pt = NULL;
 		}
-		if (w->by == pt && pt->state == THREAD_DEAD)
-			w->by = NULL;
 	}
 }
 

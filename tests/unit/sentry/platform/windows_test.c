@@ -3,6 +3,7 @@
  * Windows: when one pays, when an answer may name it, and when it is unmapped, by whom. The stubs here are a transport that keeps
  * what was commanded; each thread stands in a call of the gate that waits.
  */
+#include "sentry/abi/errno.h"
 #include "sentry/kernel/container.h"
 #include "sentry/kernel/coroutine.h"
 #include "sentry/kernel/loop.h"
@@ -17,6 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SIZE (1 * MiB)
 #define DST 0x100000UL
@@ -28,7 +31,8 @@ static struct task tasks[2];
 static struct container container;
 static struct thread_group group;
 static int held;
-static bool fails; /* what is commanded */
+static int fails; /* what is commanded: with this */
+static bool dies;  /* who is told */
 static struct stub_cmd cmds[STUB_MAX_CMDS];
 static unsigned ncmds;
 static uint64_t slots_then; /* while it is carried out */
@@ -66,7 +70,12 @@ static void answer(uint64_t id, int64_t value)
 	memcpy(cmds, pt->mailbox->cmds, sizeof(cmds));
 	in_call(pt);
 	pt->expected_next = pt->nexpected = 0;
-	pt->result = fails ? -12 : 0;
+	pt->result = fails;
+	if (dies) {
+		thread_set_state(pt, THREAD_DEAD);
+		pt->gate_waits = false;
+		stubs_waiting--;
+	}
 	pt->event_ready = true;
 }
 
@@ -297,9 +306,9 @@ static void fails_to_map(void)
 {
 	struct platform_window w = file(1);
 
-	fails = true;
+	fails = -LINUX_ENOMEM;
 	windows_map(&tasks[0], &w);
-	fails = false;
+	fails = 0;
 	cr_assert_eq(reads(1), 0);
 	cr_assert_eq(settled(threads[0]), 1);
 	cr_assert_eq(held, 0);
@@ -312,6 +321,67 @@ static void fails_to_map(void)
 	cr_assert_eq(threads[0]->nqueue, 1);
 	threads[0]->nqueue = 0;
 	cr_assert_eq(settled(threads[0]), 1);
+}
+
+/* Who was told dies, and the memory doesn't. */
+static void is_left_by_the_dead(void)
+{
+	struct platform_window w = file(1);
+
+	windows_map(&tasks[0], &w);
+	windows_end(1);
+	dies = true;
+	cr_assert(!windows_settle(&tasks[1], threads[1], 0));
+	dies = false;
+	cr_assert_eq(held, 1);
+	cr_assert_eq(mm.window_slots, 1);
+	cr_assert_eq(reads(1), 0);
+	windows_gone(threads[1]);
+	cr_assert_eq(settled(threads[0]), 1);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(mm.window_slots, 0);
+	cr_assert_eq(mm.windows_ended, 0);
+}
+
+/* As many mappings as the host allows: it stays, and isn't tried at each answer. */
+static void stays_if_it_cant_be_unmapped(void)
+{
+	struct platform_window w = file(1), other = file(2);
+	int status;
+
+	windows_map(&tasks[0], &w);
+	windows_end(1);
+	fails = -LINUX_ENOMEM;
+	cr_assert_eq(settled(threads[0]), 1);
+	fails = 0;
+	cr_assert(!proc.killed);
+	cr_assert_eq(held, 1);
+	cr_assert_eq(mm.window_slots, 1);
+	cr_assert_eq(mm.windows_ended, 0);
+	cr_assert_eq(reads(1), 0);
+	cr_assert_eq(settled(threads[0]), 0);
+	windows_map(&tasks[0], &other);
+	cr_assert_eq(cmds[0].args[0], STUB_WINDOWS + WINDOW_SIZE);
+	cr_assert_eq(mm.windows_ended, 1);
+	cr_assert_eq(settled(threads[0]), 1);
+	cr_assert_eq(held, 1);
+	cr_assert_eq(mm.window_slots, 2);
+	/* Another error is a forged one. */
+	windows_end(2);
+	proc.pid = fork();
+	if (proc.pid == 0) {
+		pause();
+		_exit(0);
+	}
+	fails = -LINUX_EINVAL;
+	cr_assert_eq(settled(threads[0]), 1);
+	cr_assert(proc.killed);
+	cr_assert_eq(waitpid(proc.pid, &status, 0), proc.pid);
+	cr_assert(WIFSIGNALED(status));
+	cr_assert_eq(held, 1);
+	windows_free(&mm);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(mm.windows_ended, 0);
 }
 
 static void goes_with_its_memory(void)
@@ -350,4 +420,6 @@ CASE(is_used)
 CASE(isnt_used_any_more)
 CASE(ends)
 CASE(fails_to_map)
+CASE(is_left_by_the_dead)
+CASE(stays_if_it_cant_be_unmapped)
 CASE(goes_with_its_memory)
