@@ -636,14 +636,17 @@ static int64_t copy_window(uint64_t to, uint64_t from, uint64_t len)
 		return 0;
 	while (len != 0) {
 		uint64_t n = PAGE - from % PAGE < len ? PAGE - from % PAGE : len;
-		const void *bytes = (const void *)from;
+		uint64_t word = from & ~3UL;
+		int there = shim_word(word) >= 0; /* a fault is a signal: one for each page */
 
-		if (shim_word(from & ~3UL) < 0) {
-			bytes = zeros;
-			n = n < sizeof(zeros) ? n : sizeof(zeros);
+		if (there && shim_copy((void *)to, (const void *)from, n) < 0) {
+			there = shim_word(word) >= 0;
+			if (there)
+				return -1;
 		}
-		if (shim_copy((void *)to, bytes, n) < 0)
-			return -1;
+		for (uint64_t at = 0; !there && at < n; at += sizeof(zeros))
+			if (shim_copy((void *)(to + at), zeros, n - at < sizeof(zeros) ? n - at : sizeof(zeros)) < 0)
+				return -1;
 		to += n;
 		from += n;
 		len -= n;
