@@ -487,6 +487,7 @@ bool mem_memfd_retire(struct mem_node *n)
 	struct mem_data *d = &n->data, fresh;
 	uint64_t size = n->inode->size, charged = d->npages;
 	struct mem_sb *sb = mem_sb(n->inode);
+	bool holes = d->npages * PAGE_SIZE < size;
 	int fd = d->memfd;
 
 	mem_data_init(&fresh);
@@ -506,8 +507,8 @@ bool mem_memfd_retire(struct mem_node *n)
 
 		if (got <= 0)
 			goto undo;
-		if (bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
-			continue; /* a hole, or as good as one */
+		if (holes && bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
+			continue; /* a hole, or as good as one; zeros that were allocated stay */
 		iobuf_init_mem(&buf, bounce, (size_t)got);
 		if (mem_chunks_write(n, &buf, pos, (uint64_t)got) != got)
 			goto undo;

@@ -105,7 +105,8 @@ void mem_window_back(struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
 
-	if (d->nwindows == 0 && !d->handed_out && (n->inode->size > BACK_MAX || !mem_memfd_retire(n)))
+	/* Pages beyond the end would be lost. */
+	if (d->nwindows == 0 && !d->handed_out && (n->inode->size > BACK_MAX || d->kept_size || !mem_memfd_retire(n)))
 		d->by_window = false;
 }
 

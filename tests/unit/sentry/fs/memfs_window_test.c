@@ -134,3 +134,29 @@ Test(memfs_window, what_is_filled_after_the_last_hold_is_counted)
 	cr_assert_eq(d->npages, SIZE / PAGE_SIZE);
 	inode_put(inode);
 }
+
+static int64_t blocks(void)
+{
+	struct kstat st;
+
+	cr_assert_eq(fx_stat("/f", &st), 0);
+	return (int64_t)st.blocks;
+}
+
+/* What fallocate has made room for keeps it. */
+Test(memfs_window, allocated_zeros_stay_allocated)
+{
+	struct file *f = fresh(0);
+	struct mem_data *d = &mem_node(f->inode)->data;
+	int64_t before;
+
+	cr_assert_eq(vfs_fallocate(boot, f, 0, 0, SIZE), 0);
+	before = blocks();
+	cr_assert_eq(before, SIZE / 512);
+	until_mapped(f);
+	unmapped();
+	mem_window_back(mem_node(f->inode));
+	cr_assert_lt(d->memfd, 0);
+	cr_assert_eq(blocks(), before);
+	until_mapped(f);
+}
