@@ -284,7 +284,8 @@ void windows_map(struct task *task, const struct platform_window *want)
 /* A place where the call may write, and where nothing but another thread's doing can keep its own from it. */
 static bool surely_writable(const struct task *task, const struct platform_thread *pt, uint64_t addr, uint64_t len)
 {
-	for (uint32_t i = 0; i < pt->nsegs; i++) {
+	/* What was probed when the call came may be another mapping by now, if it has slept. */
+	for (uint32_t i = 0; i < pt->nsegs && (task->mm == NULL || task->mm->vma_gen == task->syscall_gen); i++) {
 		const struct gate_seg *s = &pt->segs[i];
 
 		if ((s->flags & GATE_SEG_PROBED) && addr >= s->addr && addr - s->addr < s->len && len <= s->len - (addr - s->addr))

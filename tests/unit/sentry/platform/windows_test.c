@@ -237,6 +237,23 @@ static void is_used(void)
 	cr_assert_eq(reads(1), 0);
 }
 
+/* The call has slept, and its buffer may have been unmapped. */
+static void what_was_probed_is_old(void)
+{
+	struct platform_window w = file(1);
+	static struct mm memory;
+
+	tasks[0].mm = &memory;
+	tasks[0].syscall_gen = memory.vma_gen = 7;
+	windows_map(&tasks[0], &w);
+	cr_assert_eq(reads(1), 8192);
+	memory.vma_gen++;
+	cr_assert_eq(reads(1), 0);
+	tasks[0].syscall_gen = memory.vma_gen;
+	cr_assert_eq(reads(1), 8192);
+	tasks[0].mm = NULL;
+}
+
 static void isnt_used_any_more(void)
 {
 	struct platform_window w = file(1);
@@ -417,6 +434,7 @@ static void goes_with_its_memory(void)
 	}
 CASE(pays)
 CASE(is_used)
+CASE(what_was_probed_is_old)
 CASE(isnt_used_any_more)
 CASE(ends)
 CASE(fails_to_map)
