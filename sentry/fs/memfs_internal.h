@@ -43,7 +43,7 @@ struct mem_data {
 	uint64_t unwritten;   /* bytes that were read since something was written last */
 	uint32_t nwindows;    /* windows that may show the memfd */
 	bool by_window;       /* there is a memfd for windows alone */
-	uint8_t retired;      /* so often it was moved back because it was written */
+	uint8_t retired;      /* so often it was moved back from there */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */

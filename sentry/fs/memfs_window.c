@@ -8,8 +8,8 @@
  *
  * A memfd costs more than private memory where it is written, and where it is read without a window: two copies by host calls. So a
  * file is there for windows only as long as there are any (`by_window`), and only if no guest has it mapped. What is written isn't
- * moved; after it was moved back for that it has to be read twice as much each time. Files with holes or with a part in the lower
- * layer aren't.
+ * moved; after each time that it was moved back, for that or because its windows were closed, it has to be read twice as much. Files
+ * with holes or with a part in the lower layer aren't, nor are larger ones: the copies are made in one piece.
  *
  * A window holds the inode and counts in `opens`: neither is the memfd emptied nor moved back while a thread may copy from it.
  * Pages that go (a truncation, a hole) end it first, and what is filled there by reading is counted as for any mapping (`filled`).
@@ -24,7 +24,7 @@
 
 #define FILE_MIN (4 * KiB)
 #define ROOM 8 /* so many times its size of memory must be free */
-#define BACK_MAX (64 * MiB) /* a larger one stays: it takes too long */
+#define FILE_MAX (8 * MiB) /* it is copied there and back in one piece, while nobody else runs: some milliseconds */
 
 void mem_windows_end(const struct mem_data *d)
 {
@@ -77,7 +77,7 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	if (d->memfd >= 0)
 		bytes = MAX(bytes, FILE_MIN);
 	d->unwritten += bytes;
-	if (w.size < FILE_MIN || d->lower_len != 0 || (d->memfd < 0 && (n->is_memfd || !mem_memfds_free())))
+	if (w.size < FILE_MIN || w.size > FILE_MAX || d->lower_len != 0 || (d->memfd < 0 && (n->is_memfd || !mem_memfds_free())))
 		return false;
 	if (d->window_id == 0)
 		d->window_id = ++last_id;
@@ -96,8 +96,6 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	mem_memfd_mapped(d, false);
 	shared_watch_soon();
 	platform->window_map(task, &w);
-	if (moved && d->nwindows == 0) /* in vain */
-		d->retired = (uint8_t)MIN(d->retired + 1, 16);
 	return true;
 }
 
@@ -105,8 +103,11 @@ void mem_window_back(struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
 
+	if (d->nwindows != 0)
+		return;
+	d->retired = (uint8_t)MIN(d->retired + 1, 16);
 	/* Pages beyond the end would be lost. */
-	if (d->nwindows == 0 && !d->handed_out && (n->inode->size > BACK_MAX || d->kept_size || !mem_memfd_retire(n)))
+	if (d->handed_out || n->inode->size > FILE_MAX || d->kept_size || !mem_memfd_retire(n))
 		d->by_window = false;
 }
 
@@ -121,7 +122,6 @@ void mem_window_written(struct mem_node *n)
 		mem_windows_end(d);
 		return;
 	}
-	d->retired = (uint8_t)MIN(d->retired + 1, 16);
 	mem_window_back(n);
 }
 

@@ -160,3 +160,51 @@ Test(memfs_window, allocated_zeros_stay_allocated)
 	cr_assert_eq(blocks(), before);
 	until_mapped(f);
 }
+
+/* Each way back makes the next way there longer: it isn't copied to and fro for ever. */
+Test(memfs_window, moves_back_and_comes_again_later)
+{
+	struct file *f = fresh(SIZE);
+	struct mem_node *n = mem_node(f->inode);
+	struct mem_data *d = &n->data;
+	unsigned first = until_mapped(f), last;
+	struct iobuf buf;
+	int64_t pos = 0;
+
+	mem_window_back(n); /* there is one */
+	cr_assert_geq(d->memfd, 0);
+	unmapped();
+	mem_window_back(n);
+	cr_assert_lt(d->memfd, 0);
+	cr_assert(holds_bytes(f));
+	last = until_mapped(f);
+	cr_assert_geq(last, 2 * first - 1);
+	/* By a write, with a window and without. */
+	iobuf_init_mem(&buf, bytes, 100);
+	cr_assert_eq(vfs_write(boot, f, &buf, &pos), 100);
+	cr_assert_geq(d->memfd, 0);
+	unmapped();
+	iobuf_init_mem(&buf, bytes + 100, 100);
+	cr_assert_eq(vfs_write(boot, f, &buf, &pos), 100);
+	cr_assert_lt(d->memfd, 0);
+	cr_assert(holds_bytes(f));
+	cr_assert_geq(until_mapped(f), 2 * last - 1);
+	unmapped();
+	/* In vain. */
+	mem_window_back(n);
+	maps_none = true;
+	cr_assert_geq(until_mapped(f), 4 * last - 3);
+	mem_window_back(n);
+	cr_assert_lt(d->memfd, 0);
+	cr_assert_geq(until_mapped(f), 8 * last - 7);
+}
+
+/* It would take too long. */
+Test(memfs_window, a_large_file_stays_where_it_is)
+{
+	struct file *f = fresh(9 * MiB);
+
+	for (unsigned i = 0; i < 200; i++)
+		cr_assert_not(mem_window_want(boot, mem_node(f->inode), SIZE));
+	cr_assert_eq(maps, 0);
+}
