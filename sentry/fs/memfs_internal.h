@@ -42,6 +42,7 @@ struct mem_data {
 	uint64_t window_id;   /* for the platform's windows: never another file's; 0: none yet */
 	uint64_t unwritten;   /* bytes that were read since something was written last */
 	uint32_t nwindows;    /* windows that may show the memfd */
+	bool windows_live;    /* some of them may not have ended */
 	bool by_window;       /* there is a memfd for windows alone */
 	uint8_t retired;      /* so often it was moved back from there */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
@@ -148,7 +149,7 @@ void mem_window_back(struct mem_node *n);
 /* The file is about to be written. */
 void mem_window_written(struct mem_node *n);
 /* Pages of the memfd are about to go: no read is answered by a window any more. */
-void mem_windows_end(const struct mem_data *d);
+void mem_windows_end(struct mem_data *d);
 /* file_ops.flush: one of the caller's descriptors is closed. */
 int mem_window_flush(struct task *task, struct file *file);
 

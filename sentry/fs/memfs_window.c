@@ -26,10 +26,11 @@
 #define ROOM 8 /* so many times its size of memory must be free */
 #define FILE_MAX (8 * MiB) /* it is copied there and back in one piece, while nobody else runs: some milliseconds */
 
-void mem_windows_end(const struct mem_data *d)
+void mem_windows_end(struct mem_data *d)
 {
-	if (d->window_id != 0 && platform->window_end != NULL)
+	if (d->windows_live)
 		platform->window_end(d->window_id);
+	d->windows_live = false;
 }
 
 int mem_window_flush(struct task *task, struct file *file)
@@ -95,6 +96,7 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	w.host_fd = d->memfd;
 	mem_memfd_mapped(d, false);
 	shared_watch_soon();
+	d->windows_live = true; /* it may end before it is there */
 	platform->window_map(task, &w);
 	return true;
 }

@@ -208,3 +208,21 @@ Test(memfs_window, a_large_file_stays_where_it_is)
 		cr_assert_not(mem_window_want(boot, mem_node(f->inode), SIZE));
 	cr_assert_eq(maps, 0);
 }
+
+/* Who writes on while the windows haven't been unmapped doesn't go through all windows each time. */
+Test(memfs_window, are_ended_once)
+{
+	struct file *f = fresh(SIZE);
+	struct iobuf buf;
+
+	until_mapped(f);
+	for (int64_t pos = 0; pos < 100;) {
+		iobuf_init_mem(&buf, bytes + pos, 1);
+		cr_assert_eq(vfs_write(boot, f, &buf, &pos), 1);
+	}
+	cr_assert_eq(ends, 1);
+	cr_assert(holds_bytes(f));
+	until_mapped(f);
+	cr_assert_eq(mem_truncate(boot, f->inode, 5), 0);
+	cr_assert_eq(ends, 2);
+}
