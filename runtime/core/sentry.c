@@ -32,6 +32,7 @@
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/platform.h"
 #include "sentry/trace/inspect.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -338,6 +339,13 @@ static void watch_containers(void)
 	ktimer_set(&containers_timer, loop_now() + CONTAINERS_LOOK);
 }
 
+/* With less memory, windows that were made when there was more may be too many: they aren't needed. */
+static void limit_windows(uint64_t memory_bytes)
+{
+	if (memory_bytes != 0 && platform->window_end != NULL)
+		platform->window_end(0);
+}
+
 /* A further container's: on its own processes. */
 static void update_container(const struct control_update *u)
 {
@@ -347,6 +355,7 @@ static void update_container(const struct control_update *u)
 		return;
 	c->max_tasks = u->max_tasks;
 	c->memory_limit = u->memory_bytes;
+	limit_windows(u->memory_bytes);
 	cpu_limit_change(&c->cpu, u->cpu_permille);
 	watch_containers();
 }
@@ -384,6 +393,7 @@ static void update_limits(const struct control_update *u)
 	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
 	memory_pace_limit(u->memory_bytes, NULL);
 	shared_watch_limit(u->memory_bytes, NULL);
+	limit_windows(u->memory_bytes);
 	if (u->memory_bytes != 0)
 		kernel.memory_limit = u->memory_bytes;
 }

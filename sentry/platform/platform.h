@@ -181,7 +181,7 @@ struct platform_ops {
 	 * window_read: how many of len bytes at pos will be at addr when the call in hand returns; the caller has them written in another
 	 * way if it is 0. window_drop: the task closes a descriptor of id, or (0) changes its rights: its windows go with the answer to
 	 * the call, or, where a thread of its memory may be copying, with that one's next. window_end: pages of id are about to be
-	 * taken away, or written: no read is answered by a window on it any more. Optional, all or none.
+	 * taken away, or written: no read is answered by a window on it any more; 0: nor on any other. Optional, all or none.
 	 */
 	bool (*window_pays)(struct task *task, uint64_t id, uint64_t size, uint64_t bytes);
 	void (*window_map)(struct task *task, const struct platform_window *want);

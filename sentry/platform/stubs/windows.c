@@ -34,7 +34,8 @@
  *
  * Pages of windows are in the resident sizes of all processes that have touched them. A monitor that has only these to tell how
  * much there is (runtime/core/memory_watch.c) counts them for each: so all windows together are bounded by a part of the limit.
- * Where a container of a pod has a limit on what is resident there are none.
+ * Where a container of a pod has a limit on what is resident there are none. With a new limit all end, and go with the next answers; a
+ * process that is only waited for keeps its own until then.
  *
  * The guest can forge the ring of a thread that still copies. It then reads there what comes next: another file that it may read, or
  * zeros.
@@ -341,7 +342,7 @@ void windows_end(uint64_t id)
 	struct window *w;
 
 	list_for_each (w, &all, all_link)
-		if (w->id == id)
+		if (id == 0 || w->id == id)
 			end(w);
 }
 

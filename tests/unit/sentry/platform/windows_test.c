@@ -311,6 +311,13 @@ static void ends(void)
 	threads[0]->nouts = 0;
 	cr_assert_eq(settled(threads[0]), 1);
 	cr_assert_eq(held, 1);
+	/* By a new limit on memory. */
+	windows_end(0);
+	cr_assert_eq(reads(2), 0);
+	cr_assert_eq(settled(threads[1]), 1);
+	windows_map(&tasks[0], &other);
+	cr_assert_eq(reads(2), 8192);
+	threads[0]->nouts = 0;
 	/* By the thread's end: somebody else unmaps it. */
 	windows_gone(threads[0]);
 	cr_assert_eq(reads(2), 0);
