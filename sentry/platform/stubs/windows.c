@@ -380,10 +380,12 @@ static struct window *first_ripe(const struct platform_mm *mm)
 static void told(struct window *w, struct platform_thread *pt, int err)
 {
 	w->by = NULL;
+	/* Its memory may live on in another process: that one's threads do it. (Who left it out is killed, and is believed the second
+	 * time that it says so.) */
+	if (pt->state == THREAD_DEAD || pt->proc->killed)
+		return;
 	if (err == 0) {
 		window_free(w);
-	} else if (pt->state == THREAD_DEAD) {
-		return; /* its memory may live on in another process: that one's threads do it */
 	} else if (err == -LINUX_ENOMEM) {
 		/* As many mappings as the host allows. It isn't tried at every answer. */
 		w->stuck = true;
