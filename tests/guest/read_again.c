@@ -21,7 +21,7 @@ static int file(uint8_t *b, const char *name, size_t n, unsigned salt)
 /* Whole file, in pieces: as often as it takes. */
 static void warm(int fd, uint8_t *b, size_t n, size_t piece, unsigned salt)
 {
-	for (size_t all = 0; all < 5 * n + 2 * SIZE; all += n) {
+	for (size_t all = 0; all < 12 * n + 2 * SIZE; all += n) {
 		memset(b, 0xee, n);
 		for (size_t at = 0; at < n; at += piece) {
 			size_t part = n - at < piece ? n - at : piece;
