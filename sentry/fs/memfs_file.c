@@ -46,9 +46,11 @@ static uint8_t bounce[CHUNK_SIZE];
 
 #define SAMPLE_MIN_NS (20 * NSEC_PER_MSEC)
 #define SAMPLE_MAX_NS (2 * NSEC_PER_SEC)
+#define SAMPLE_CLOSED_NS (60 * NSEC_PER_SEC) /* while only files that nobody has open have holes */
 
 static struct ktimer sampler;
 static uint64_t sample_ns;
+static bool only_closed; /* since sample_soon() it was found so: looks may be far apart */
 
 static struct list memfds = LIST_INIT(memfds); /* mem_data.memfd_link, least recently used first */
 static unsigned nmemfds;
@@ -273,11 +275,12 @@ static void memfd_look(struct mem_node *n)
 /*
  * While guests have files mapped whose holes they can fill (a page that is only read becomes one of the memfd too), the blocks
  * are counted every now and then: soon after they grew, less and less often while they don't. With a limit on memory
- * shared_watch.c calls for it more often.
+ * shared_watch.c calls for it more often. Files that nobody has open (who maps one has it open) can be filled only by a guest that
+ * kept one against our word: for them alone an idle sandbox isn't woken but once a minute in the end.
  */
 static void sample(struct ktimer *t)
 {
-	bool grew = false, any = false;
+	bool grew = false, any = false, open = false;
 	struct mem_data *d;
 
 	list_for_each(d, &memfds, memfd_link) {
@@ -286,28 +289,34 @@ static void sample(struct ktimer *t)
 		if (!d->filled)
 			continue;
 		any = true;
+		open |= d->opens != 0;
 		memfd_look(container_of(d, struct mem_node, data));
 		grew |= d->npages != before;
 		if (d->opens == 0)
 			d->filled = has_holes(d);
 	}
-	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, SAMPLE_MAX_NS);
+	only_closed |= !open;
+	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, open ? SAMPLE_MAX_NS : SAMPLE_CLOSED_NS);
 	if (any)
 		ktimer_set(t, loop_now() + sample_ns);
 }
 
-uint64_t memfs_memfd_bytes(bool *any)
+uint64_t memfs_memfd_bytes(bool *any, bool *open)
 {
 	struct mem_data *d;
 	uint64_t pages = 0;
+	bool in_use = false;
 
 	list_for_each(d, &memfds, memfd_link) {
 		if (d->filled) {
 			memfd_look(container_of(d, struct mem_node, data));
 			*any = true;
+			in_use |= d->opens != 0;
 		}
 		pages += d->npages;
 	}
+	only_closed |= !in_use;
+	*open |= in_use;
 	return pages * PAGE_SIZE;
 }
 
@@ -315,6 +324,7 @@ static void sample_soon(void)
 {
 	if (sampler.fn == NULL)
 		ktimer_init(&sampler, sample);
+	only_closed = false;
 	sample_ns = SAMPLE_MIN_NS;
 	ktimer_set(&sampler, loop_now() + sample_ns);
 	shared_watch_soon();
@@ -324,7 +334,7 @@ static void sample_soon(void)
 void mem_memfd_mapped(struct mem_data *d, bool writer)
 {
 	d->shown = true;
-	if (d->filled || !(writer || has_holes(d)))
+	if (d->filled ? !only_closed : !(writer || has_holes(d)))
 		return;
 	d->filled = true;
 	sample_soon();
@@ -484,7 +494,7 @@ static int new_memfd(const char *name)
 /* Moves an idle file's contents back from its memfd. false if memory doesn't allow it. */
 bool mem_memfd_retire(struct mem_node *n)
 {
-	struct mem_data *d = &n->data, fresh;
+	struct mem_data *d = &n->data, fresh, old = *d;
 	uint64_t size = n->inode->size, charged = d->npages;
 	struct mem_sb *sb = mem_sb(n->inode);
 	bool holes = d->npages * PAGE_SIZE < size;
@@ -524,7 +534,13 @@ undo:
 	list_add_tail(&memfds, &d->memfd_link);
 	d->memfd_bytes = 0;
 	mem_set_pages(n, 0);
+	/* A guest may have kept it, and it is still there. */
+	d->shown = old.shown;
+	d->kept_size = old.kept_size;
+	d->unwritten = old.unwritten;
+	d->filled = old.filled;
 	memfd_count(n);
+	memfd_holes(n);
 	return false;
 }
 
@@ -863,13 +879,14 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 	if (!(mode & LINUX_FALLOC_FL_PUNCH_HOLE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
 		return -LINUX_EPERM;
 	mem_dirty(n);
-	n->data.kept_size |= (mode & LINUX_FALLOC_FL_KEEP_SIZE) != 0;
 	if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
 		err = punch(task, n, (uint64_t)off, (uint64_t)len);
 	if (err == 0 && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE))
 		err = allocate(task, n, (uint64_t)off, end);
 	if (err != 0)
 		return err;
+	if ((mode & LINUX_FALLOC_FL_KEEP_SIZE) && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE) && end > inode->size)
+		n->data.kept_size = true;
 	if (!(mode & (LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE)) && end > inode->size) {
 		if (n->data.memfd >= 0)
 			err = host_ftruncate(n->data.memfd, (int64_t)end);

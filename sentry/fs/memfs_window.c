@@ -58,15 +58,6 @@ static void window_release(void *object)
 	inode_put(object);
 }
 
-/* For a while it is there twice. */
-static bool room(uint64_t size)
-{
-	if (!alloc_charge(ROOM * size))
-		return false;
-	alloc_uncharge(ROOM * size);
-	return true;
-}
-
 bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 {
 	static uint64_t last_id;
@@ -87,7 +78,7 @@ bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes)
 	    (d->memfd < 0 && d->unwritten >> d->retired < 2 * w.size))
 		return false;
 	moved = d->memfd < 0;
-	if (moved && !room(w.size))
+	if (moved && !alloc_room(ROOM * w.size)) /* for a while it is there twice */
 		return false;
 	if (mem_to_memfd(task, n) != 0)
 		return true;
@@ -108,8 +99,9 @@ void mem_window_back(struct mem_node *n)
 	if (d->nwindows != 0)
 		return;
 	d->retired = (uint8_t)MIN(d->retired + 1, 16);
-	/* Pages beyond the end would be lost. */
-	if (d->handed_out || n->inode->size > FILE_MAX || d->kept_size || !mem_memfd_retire(n))
+	/* Pages beyond the end would be lost. And for a while it is there twice: nobody has asked for that memory, so where there is
+	 * none that is no limit that was hit. */
+	if (d->handed_out || n->inode->size > FILE_MAX || d->kept_size || !alloc_room(n->inode->size) || !mem_memfd_retire(n))
 		d->by_window = false;
 }
 

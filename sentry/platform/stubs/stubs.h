@@ -57,6 +57,7 @@ struct platform_mm {
 	struct list windows;        /* window.mm_link */
 	uint64_t window_slots;      /* bit n: slot n is taken */
 	unsigned windows_made;      /* slots from here on were never mapped */
+	uint64_t windows_mapped;    /* so many were begun, ever */
 	unsigned windows_ended;     /* of the windows: to be unmapped */
 	bool apart_paid;            /* two of its threads were put apart the last time, and did without us: see placement.c */
 };
@@ -350,8 +351,11 @@ bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value
 void windows_gone(struct platform_thread *pt);
 /* The address space is gone. */
 void windows_free(struct platform_mm *mm);
-/* A command for the child of a fork: its windows are holes, which nothing else may fill. */
-void windows_forked(const struct platform_mm *parent, struct platform_thread *child);
+/* Before the host's fork: what windows_forked wants to know afterwards. */
+uint64_t windows_before_fork(const struct platform_mm *parent);
+/* A command for the child of a fork, if there may have been a window at that moment: its windows are holes, which nothing else may
+ * fill. */
+void windows_forked(const struct platform_mm *parent, struct platform_thread *child, uint64_t before);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

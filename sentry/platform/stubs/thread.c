@@ -824,7 +824,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 {
 	struct platform_thread *parent = parent_task->pt, *pt;
 	struct platform_mm *mm;
-	uint64_t args[6] = {0};
+	uint64_t args[6] = {0}, windows_before = 0;
 	int err, area;
 
 	invariant(parent != NULL);
@@ -874,6 +874,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		parent->proc->cloned = true;
 		parent->mailbox->token = pt->token;
 		place_birth(parent, pt);
+		windows_before = windows_before_fork(mm);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
@@ -942,7 +943,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 	}
 	pt->event_ready = false;
 	if (kind == PLATFORM_CLONE_FORK)
-		windows_forked(mm, pt); /* first: it may not be left out */
+		windows_forked(mm, pt, windows_before); /* first: it may not be left out */
 	if (kind != PLATFORM_CLONE_THREAD && parent->proc->several)
 		queue_close_all(pt);
 	if (kind == PLATFORM_CLONE_FORK) {

@@ -276,6 +276,7 @@ void windows_map(struct task *task, const struct platform_window *want)
 	all_bytes += len;
 	mm->window_slots |= 1ULL << w->slot;
 	mm->windows_made = MAX(mm->windows_made, w->slot + 1);
+	mm->windows_mapped++;
 	shared_watch_soon();
 	err = native_flush(task, pt);
 	/* The thread may have died, the file been cut. */
@@ -442,8 +443,18 @@ void windows_free(struct platform_mm *mm)
 		window_free(list_first(&mm->windows, struct window, mm_link));
 }
 
-void windows_forked(const struct platform_mm *parent, struct platform_thread *child)
+/*
+ * A slot that is free has been unmapped: by PROT_NONE pages that fork copies, for MADV_DONTFORK is a mapping's and went with the one
+ * they replaced. So there are holes only for what was taken when the host forked, which is somewhere between these two: taken
+ * already before, or begun since, if it is free again by now.
+ */
+uint64_t windows_before_fork(const struct platform_mm *parent)
 {
-	if (parent->windows_made != 0)
+	return parent->window_slots == 0 ? parent->windows_mapped : UINT64_MAX;
+}
+
+void windows_forked(const struct platform_mm *parent, struct platform_thread *child, uint64_t before)
+{
+	if (parent->windows_mapped != before)
 		(void)queue_reserve(child, STUB_WINDOWS, parent->windows_made * WINDOW_SIZE);
 }

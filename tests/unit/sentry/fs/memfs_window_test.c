@@ -3,9 +3,14 @@
  * Files in memory and windows: when one moves to a memfd, when it moves back, and that what is filled by reading is counted. The
  * platform is a model that maps as the test says and keeps what it was given.
  */
+#include "sentry/platform/stubs/stubs.h" /* before the system's headers, which make macros of some of its names */
+
 #include "fs_fixture.h"
 
 #include "sentry/fs/memfs_internal.h"
+#include "sentry/kernel/loop.h"
+#include "sentry/kernel/loop_internal.h"
+#include "sentry/kernel/shared_watch.h"
 #include "sentry/platform/platform.h"
 
 #include <sys/mman.h>
@@ -14,7 +19,9 @@
 
 static struct platform_window given;
 static unsigned maps, ends;
-static bool maps_none;
+static bool maps_none, fired;
+static unsigned hits, looks;
+static uint64_t told;
 
 static bool pays(struct task *task, uint64_t id, uint64_t size, uint64_t bytes)
 {
@@ -65,6 +72,11 @@ static void unmapped(void)
 static const struct platform_ops model = {
 	.window_pays = pays, .window_map = map, .window_read = reads, .window_drop = drop, .window_end = end};
 
+static void hit(void)
+{
+	hits++;
+}
+
 static uint8_t bytes[SIZE];
 
 static struct file *fresh(uint64_t size)
@@ -113,7 +125,7 @@ Test(memfs_window, what_is_filled_after_the_last_hold_is_counted)
 	struct inode *inode = f->inode;
 	struct mem_data *d = &mem_node(inode)->data;
 	volatile const char *kept;
-	bool any = false;
+	bool any = false, open = false;
 
 	until_mapped(f);
 	cr_assert_geq(d->memfd, 0);
@@ -125,14 +137,138 @@ Test(memfs_window, what_is_filled_after_the_last_hold_is_counted)
 	unmapped();
 	cr_assert_eq(d->opens, 0);
 	cr_assert_eq(mem_truncate(boot, inode, 0), 0);
-	cr_assert_eq(memfs_memfd_bytes(&any), 0);
+	cr_assert_eq(memfs_memfd_bytes(&any, &open), 0);
 	cr_assert_eq(mem_truncate(boot, inode, SIZE), 0);
 	for (size_t i = 0; i < SIZE; i += PAGE_SIZE)
 		(void)kept[i];
-	cr_assert_eq(memfs_memfd_bytes(&any), SIZE);
+	cr_assert_eq(memfs_memfd_bytes(&any, &open), SIZE);
 	cr_assert(any);
+	cr_assert_not(open);
 	cr_assert_eq(d->npages, SIZE / PAGE_SIZE);
 	inode_put(inode);
+}
+
+/* So it is where the way back failed for want of memory. */
+Test(memfs_window, what_is_filled_after_a_way_back_that_failed_is_counted)
+{
+	struct file *f = fresh(SIZE);
+	struct inode *inode = f->inode;
+	struct mem_data *d = &mem_node(inode)->data;
+	volatile const char *kept;
+	bool any = false, open = false;
+
+	until_mapped(f);
+	kept = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, given.host_fd, 0);
+	cr_assert_neq(kept, MAP_FAILED);
+	unmapped();
+	alloc_limit_hit = hit;
+	alloc_set_limit(alloc_total() - SIZE / 2);
+	/* Nobody has asked for anything: no limit was hit. */
+	mem_window_back(mem_node(inode));
+	cr_assert_geq(d->memfd, 0);
+	cr_assert_eq(hits, 0);
+	cr_assert_not(mem_memfd_retire(mem_node(inode)));
+	cr_assert_neq(hits, 0);
+	cr_assert_geq(d->memfd, 0);
+	alloc_set_limit(UINT64_MAX);
+	cr_assert(holds_bytes(f));
+	cr_assert_eq(mem_truncate(boot, inode, 0), 0);
+	cr_assert_eq(mem_truncate(boot, inode, SIZE), 0);
+	for (size_t i = 0; i < SIZE; i += PAGE_SIZE)
+		(void)kept[i];
+	cr_assert_eq(memfs_memfd_bytes(&any, &open), SIZE);
+	cr_assert(any);
+	cr_assert(open);
+	cr_assert_eq(d->npages, SIZE / PAGE_SIZE);
+}
+
+static void no_stubs(void)
+{
+}
+
+static uint64_t count_look(void)
+{
+	looks++;
+	return 0;
+}
+
+static void tell(uint64_t total)
+{
+	told = total;
+}
+
+static void fire(struct ktimer *t)
+{
+	fired = true;
+	ktimer_set(t, loop_now() + NSEC_PER_MSEC); /* the same turn sleeps for what comes next: let something come */
+}
+
+/* What was due before has fired then, in order. */
+static void until(uint64_t at)
+{
+	static struct ktimer later;
+
+	fired = false;
+	ktimer_init(&later, fire);
+	ktimer_set(&later, at);
+	while (!fired)
+		loop_turn();
+	ktimer_cancel(&later);
+}
+
+/* Holes of a file that nobody has open: looked at less and less often, until there are new ones. */
+Test(memfs_window, a_closed_file_with_holes_lets_an_idle_sandbox_sleep)
+{
+	static const struct stub_transport nobody = {.before_sleep = no_stubs};
+	static struct platform_ops counting;
+	struct file *f = fresh(SIZE);
+	struct inode *inode = f->inode;
+	struct mem_data *d = &mem_node(inode)->data;
+	volatile const char *kept;
+
+	cr_assert_eq(loop_init(), 0);
+	transport = &nobody;
+	counting = model;
+	counting.shared_bytes = count_look;
+	platform = &counting;
+	until_mapped(f);
+	kept = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, given.host_fd, 0);
+	cr_assert_neq(kept, MAP_FAILED);
+	inode_get(inode);
+	file_put(f);
+	unmapped();
+	cr_assert_eq(mem_truncate(boot, inode, SIZE / 2), 0);
+	cr_assert_eq(mem_truncate(boot, inode, SIZE), 0);
+	cr_assert(d->filled);
+	shared_watch_limit(1ULL << 30, tell);
+	until(loop_now() + 1500 * NSEC_PER_MSEC);
+	cr_assert_eq(told, SIZE / 2);
+	cr_assert_geq(looks, 1);
+	cr_assert_lt(looks, 11, "%u looks", looks);
+	/* Nothing was due soon. */
+	cr_assert_eq(mem_truncate(boot, inode, SIZE + PAGE_SIZE), 0);
+	for (size_t i = 0; i < SIZE; i += PAGE_SIZE)
+		(void)kept[i];
+	until(loop_now() + 100 * NSEC_PER_MSEC);
+	cr_assert_eq(told, SIZE);
+}
+
+/* A hole isn't room that was made beyond the end, nor is what fallocate refused. */
+Test(memfs_window, only_room_beyond_the_end_is_kept)
+{
+	struct file *f = fresh(SIZE);
+	struct mem_data *d = &mem_node(f->inode)->data;
+
+	cr_assert_eq(vfs_fallocate(boot, f, LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE, 0, 2 * SIZE), 0);
+	cr_assert_not(d->kept_size);
+	cr_assert_eq(vfs_fallocate(boot, f, LINUX_FALLOC_FL_KEEP_SIZE, 0, SIZE), 0);
+	cr_assert_not(d->kept_size);
+	alloc_set_limit(alloc_total());
+	cr_assert_lt(vfs_fallocate(boot, f, LINUX_FALLOC_FL_KEEP_SIZE, 0, 3 * SIZE), 0);
+	cr_assert_not(d->kept_size);
+	alloc_set_limit(UINT64_MAX);
+	cr_assert_eq(vfs_fallocate(boot, f, LINUX_FALLOC_FL_KEEP_SIZE, 0, SIZE + 1), 0);
+	cr_assert(d->kept_size);
 }
 
 static int64_t blocks(void)

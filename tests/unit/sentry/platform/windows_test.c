@@ -416,10 +416,16 @@ static void goes_with_its_memory(void)
 	static struct host_proc another;
 	struct platform_thread *child = threads[1];
 
-	windows_forked(&mm, child);
+	uint64_t before = windows_before_fork(&mm);
+
+	windows_forked(&mm, child, before);
 	cr_assert_eq(child->nqueue, 0);
 	windows_map(&tasks[0], &w);
-	windows_forked(&mm, child);
+	windows_forked(&mm, child, before); /* made meanwhile */
+	cr_assert_eq(child->nqueue, 1);
+	child->nqueue = 0;
+	before = windows_before_fork(&mm);
+	windows_forked(&mm, child, before);
 	cr_assert_eq(child->nqueue, 1);
 	cr_assert_eq(child->queue[0].cmd.args[0], STUB_WINDOWS);
 	cr_assert_eq(child->queue[0].cmd.args[1], WINDOW_SIZE);
@@ -427,6 +433,11 @@ static void goes_with_its_memory(void)
 	windows_free(&mm);
 	cr_assert_eq(held, 0);
 	cr_assert_eq(mm.window_slots, 0);
+	windows_forked(&mm, child, before); /* it was there when the fork began */
+	cr_assert_eq(child->nqueue, 1);
+	child->nqueue = 0;
+	windows_forked(&mm, child, windows_before_fork(&mm));
+	cr_assert_eq(child->nqueue, 0);
 	/* Where another process has the same memory there are none. */
 	threads[0]->window = NULL;
 	list_add_tail(&mm.procs, &another.mm_link);
