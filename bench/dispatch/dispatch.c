@@ -233,7 +233,7 @@ static void fill_window(void)
 	const uint8_t address[16] = {2, 0, 0x1f, 0x90, 127, 0, 0, 1};
 	const uint64_t one = 1;
 
-	memset(window, 0, WINDOW_SIZE);
+	memset(window, 0, GUEST_WINDOW_SIZE);
 	put(PATH, "/tmp/d/file", 12);
 	put(ABSENT, "/tmp/d/none", 12);
 	put(FRESH, "/tmp/d/fresh", 13);

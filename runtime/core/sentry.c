@@ -32,6 +32,7 @@
 #include "sentry/kernel/shared_watch.h"
 #include "sentry/mm/text.h"
 #include "sentry/platform/internal.h"
+#include "sentry/platform/platform.h"
 #include "sentry/trace/inspect.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -338,6 +339,13 @@ static void watch_containers(void)
 	ktimer_set(&containers_timer, loop_now() + CONTAINERS_LOOK);
 }
 
+/* With less memory, windows that were made when there was more may be too many: they aren't needed. */
+static void limit_windows(uint64_t memory_bytes)
+{
+	if (memory_bytes != 0 && platform->window_end != NULL)
+		platform->window_end(0);
+}
+
 /* A further container's: on its own processes. */
 static void update_container(const struct control_update *u)
 {
@@ -347,6 +355,7 @@ static void update_container(const struct control_update *u)
 		return;
 	c->max_tasks = u->max_tasks;
 	c->memory_limit = u->memory_bytes;
+	limit_windows(u->memory_bytes);
 	cpu_limit_change(&c->cpu, u->cpu_permille);
 	watch_containers();
 }
@@ -384,6 +393,7 @@ static void update_limits(const struct control_update *u)
 	alloc_set_limit(u->memory_bytes != 0 ? u->memory_bytes : UINT64_MAX);
 	memory_pace_limit(u->memory_bytes, NULL);
 	shared_watch_limit(u->memory_bytes, NULL);
+	limit_windows(u->memory_bytes);
 	if (u->memory_bytes != 0)
 		kernel.memory_limit = u->memory_bytes;
 }
@@ -721,7 +731,7 @@ int sentry_main(void)
 	log_debug("start: sealed, the root is mounted");
 	loop_run();
 	log_debug("calls: %llu in the shim, %llu polled, %llu asleep, %llu trapped, %llu notified; polling begun %llu times"
-		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel, %llu futexes); %llu streams, %llu stalled; %llu threads lent",
+		  " (ended: %llu idle, %llu at once, %llu late, %llu crowded, %llu parallel, %llu futexes); %llu streams, %llu stalled; %llu windows; %llu threads lent",
 		  (unsigned long long)gate_local_total(), (unsigned long long)gate_counts.polled,
 		  (unsigned long long)gate_counts.asleep, (unsigned long long)gate_counts.trapped,
 		  (unsigned long long)gate_counts.notified, (unsigned long long)gate_counts.bursts,
@@ -729,7 +739,7 @@ int sentry_main(void)
 		  (unsigned long long)gate_counts.ends[GATE_END_LATE], (unsigned long long)gate_counts.ends[GATE_END_CROWDED],
 		  (unsigned long long)gate_counts.ends[GATE_END_PARALLEL], (unsigned long long)gate_counts.ends[GATE_END_FUTEXES],
 		  (unsigned long long)gate_counts.streams, (unsigned long long)gate_counts.stalls,
-		  (unsigned long long)gate_counts.lent);
+		  (unsigned long long)gate_counts.windows, (unsigned long long)gate_counts.lent);
 	log_debug("the loop has ended");
 	stubs_kill_all();
 	return 0;

@@ -30,9 +30,14 @@ static uint64_t fail_in; /* 0: off */
 
 void (*alloc_limit_hit)(void);
 
+bool alloc_room(uint64_t bytes)
+{
+	return bytes <= limit && total <= limit - bytes;
+}
+
 static bool over_limit(uint64_t size)
 {
-	if (size <= limit && total <= limit - size)
+	if (alloc_room(size))
 		return false;
 	if (alloc_limit_hit != NULL)
 		alloc_limit_hit();

@@ -30,6 +30,8 @@ extern void (*alloc_limit_hit)(void);
 /* Charges bytes that live elsewhere (memfd blocks, mapped buffers) to the same account; false if over the limit. */
 bool alloc_charge(uint64_t bytes) must_check;
 void alloc_uncharge(uint64_t bytes);
+/* Would so much be granted now? A question for what can be left out: a no isn't told as a limit that was hit. */
+bool alloc_room(uint64_t bytes);
 /* Testing: the n-th allocation from now fails (and only that one); 0 turns it off. */
 void alloc_fail_nth(uint64_t n);
 

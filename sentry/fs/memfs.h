@@ -61,8 +61,9 @@ void memfs_set_fd_budget(unsigned n);
 /* Counts the blocks of mapped files anew (guests fill holes by storing to them). Call it as often as limits are looked
  * at; cheap if no file is mapped. */
 void memfs_sample(void);
-/* Bytes in the memfds that files have become to be mapped. *any is set if guests can fill some of them. */
-uint64_t memfs_memfd_bytes(bool *any);
+/* Bytes in the memfds that files have become to be mapped. *any is set if guests can fill some of them, *open if
+ * somebody has one of those open: else only who kept a mapping against our word can. */
+uint64_t memfs_memfd_bytes(bool *any, bool *open);
 /* Bytes of file data in all memory filesystems, and whether kernel.disk_limit ever refused some. */
 uint64_t memfs_disk_used(void);
 extern bool memfs_disk_limit_hit;

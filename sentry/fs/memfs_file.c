@@ -46,9 +46,11 @@ static uint8_t bounce[CHUNK_SIZE];
 
 #define SAMPLE_MIN_NS (20 * NSEC_PER_MSEC)
 #define SAMPLE_MAX_NS (2 * NSEC_PER_SEC)
+#define SAMPLE_CLOSED_NS (60 * NSEC_PER_SEC) /* while only files that nobody has open have holes */
 
 static struct ktimer sampler;
 static uint64_t sample_ns;
+static bool only_closed; /* since sample_soon() it was found so: looks may be far apart */
 
 static struct list memfds = LIST_INIT(memfds); /* mem_data.memfd_link, least recently used first */
 static unsigned nmemfds;
@@ -229,6 +231,12 @@ static int64_t memfd_blocks(const struct mem_data *d)
 	return (blocks * 512 + (int64_t)PAGE_SIZE - 1) / (int64_t)PAGE_SIZE;
 }
 
+/* There may be: pages beyond the end look as if they were within. */
+static bool has_holes(const struct mem_data *d)
+{
+	return d->kept_size || d->npages * PAGE_SIZE < container_of(d, struct mem_node, data)->inode->size;
+}
+
 /* Brings the accounts in line with the blocks that the memfd has. What guests stored can't be refused any more: it is
  * counted as far as the limits go, and the limits' owner looks at the sum. */
 static void memfd_count(struct mem_node *n)
@@ -267,11 +275,12 @@ static void memfd_look(struct mem_node *n)
 /*
  * While guests have files mapped whose holes they can fill (a page that is only read becomes one of the memfd too), the blocks
  * are counted every now and then: soon after they grew, less and less often while they don't. With a limit on memory
- * shared_watch.c calls for it more often.
+ * shared_watch.c calls for it more often. Files that nobody has open (who maps one has it open) can be filled only by a guest that
+ * kept one against our word: for them alone an idle sandbox isn't woken but once a minute in the end.
  */
 static void sample(struct ktimer *t)
 {
-	bool grew = false, any = false;
+	bool grew = false, any = false, open = false;
 	struct mem_data *d;
 
 	list_for_each(d, &memfds, memfd_link) {
@@ -280,26 +289,34 @@ static void sample(struct ktimer *t)
 		if (!d->filled)
 			continue;
 		any = true;
+		open |= d->opens != 0;
 		memfd_look(container_of(d, struct mem_node, data));
 		grew |= d->npages != before;
+		if (d->opens == 0)
+			d->filled = has_holes(d);
 	}
-	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, SAMPLE_MAX_NS);
+	only_closed |= !open;
+	sample_ns = grew ? SAMPLE_MIN_NS : MIN(sample_ns * 2, open ? SAMPLE_MAX_NS : SAMPLE_CLOSED_NS);
 	if (any)
 		ktimer_set(t, loop_now() + sample_ns);
 }
 
-uint64_t memfs_memfd_bytes(bool *any)
+uint64_t memfs_memfd_bytes(bool *any, bool *open)
 {
 	struct mem_data *d;
 	uint64_t pages = 0;
+	bool in_use = false;
 
 	list_for_each(d, &memfds, memfd_link) {
 		if (d->filled) {
 			memfd_look(container_of(d, struct mem_node, data));
 			*any = true;
+			in_use |= d->opens != 0;
 		}
 		pages += d->npages;
 	}
+	only_closed |= !in_use;
+	*open |= in_use;
 	return pages * PAGE_SIZE;
 }
 
@@ -307,27 +324,28 @@ static void sample_soon(void)
 {
 	if (sampler.fn == NULL)
 		ktimer_init(&sampler, sample);
+	only_closed = false;
 	sample_ns = SAMPLE_MIN_NS;
 	ktimer_set(&sampler, loop_now() + sample_ns);
 	shared_watch_soon();
 }
 
 /* Mappings of it may have come, or holes within those there are. */
-static void memfd_mapped(struct mem_data *d, bool writer)
+void mem_memfd_mapped(struct mem_data *d, bool writer)
 {
-	const struct mem_node *n = container_of(d, struct mem_node, data);
-
-	if (d->filled || !(writer || d->npages * PAGE_SIZE < n->inode->size))
+	d->shown = true;
+	if (d->filled ? !only_closed : !(writer || has_holes(d)))
 		return;
 	d->filled = true;
 	sample_soon();
 }
 
-/* The file may have got holes while it is mapped: what reads them fills them. */
+/* The file may have got holes while it is mapped: what reads them fills them. So may what a guest has kept against our word, when
+ * nobody has the file open. */
 static void memfd_holes(struct mem_node *n)
 {
-	if (n->data.handed_out)
-		memfd_mapped(&n->data, false);
+	if (n->data.shown)
+		mem_memfd_mapped(&n->data, false);
 }
 
 /* May so much be added to memfds? */
@@ -474,15 +492,17 @@ static int new_memfd(const char *name)
 }
 
 /* Moves an idle file's contents back from its memfd. false if memory doesn't allow it. */
-static bool memfd_retire(struct mem_node *n)
+bool mem_memfd_retire(struct mem_node *n)
 {
-	struct mem_data *d = &n->data, fresh;
+	struct mem_data *d = &n->data, fresh, old = *d;
 	uint64_t size = n->inode->size, charged = d->npages;
 	struct mem_sb *sb = mem_sb(n->inode);
+	bool holes = d->npages * PAGE_SIZE < size;
 	int fd = d->memfd;
 
 	mem_data_init(&fresh);
 	fresh.opens = d->opens;
+	fresh.retired = d->retired;
 	list_del(&d->memfd_link);
 	alloc_uncharge(d->memfd_bytes);
 	mem_uncharge(sb, charged);
@@ -497,8 +517,8 @@ static bool memfd_retire(struct mem_node *n)
 
 		if (got <= 0)
 			goto undo;
-		if (bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
-			continue; /* a hole, or as good as one */
+		if (holes && bounce[0] == 0 && memcmp(bounce, bounce + 1, (size_t)got - 1) == 0)
+			continue; /* a hole, or as good as one; zeros that were allocated stay */
 		iobuf_init_mem(&buf, bounce, (size_t)got);
 		if (mem_chunks_write(n, &buf, pos, (uint64_t)got) != got)
 			goto undo;
@@ -514,7 +534,13 @@ undo:
 	list_add_tail(&memfds, &d->memfd_link);
 	d->memfd_bytes = 0;
 	mem_set_pages(n, 0);
+	/* A guest may have kept it, and it is still there. */
+	d->shown = old.shown;
+	d->kept_size = old.kept_size;
+	d->unwritten = old.unwritten;
+	d->filled = old.filled;
 	memfd_count(n);
+	memfd_holes(n);
 	return false;
 }
 
@@ -533,7 +559,7 @@ static void descriptors_trim(unsigned max)
 
 		/* A file that is sealed as a memfd may have been passed on as one: it stays what it is. */
 		if (d->opens == 0 && !n->is_memfd && n->inode->size <= 64 * MiB)
-			(void)memfd_retire(n);
+			(void)mem_memfd_retire(n);
 	}
 }
 
@@ -542,13 +568,18 @@ void memfs_set_fd_budget(unsigned n)
 	fd_budget = MAX(n, 16U);
 }
 
+bool mem_memfds_free(void)
+{
+	return nmemfds < fd_budget / 8;
+}
+
 unsigned mem_lower_budget(void)
 {
 	return fd_budget / 2;
 }
 
 /* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. */
-static int to_memfd(struct task *task, struct mem_node *n)
+int mem_to_memfd(struct task *task, struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
 	int fd, err;
@@ -687,13 +718,14 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size)
 	    (size > inode->size && (inode->seals & LINUX_F_SEAL_GROW)))
 		return -LINUX_EPERM;
 	if (d->memfd >= 0) {
+		if (size < inode->size)
+			mem_windows_end(d);
 		err = host_ftruncate(d->memfd, (int64_t)size);
 		if (err != 0)
 			return err;
 		inode->size = size;
 		memfd_count(n);
-		if (d->handed_out)
-			memfd_mapped(d, false);
+		memfd_holes(n);
 		return 0;
 	}
 	if (size < inode->size) {
@@ -763,6 +795,7 @@ static int punch(struct task *task, struct mem_node *n, uint64_t off, uint64_t l
 			return err;
 	}
 	if (d->memfd >= 0) {
+		mem_windows_end(d);
 		err = host_fallocate(d->memfd, LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_KEEP_SIZE, (int64_t)off,
 				     (int64_t)len);
 		if (err == 0) {
@@ -846,13 +879,14 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 	if (!(mode & LINUX_FALLOC_FL_PUNCH_HOLE) && end > inode->size && (inode->seals & LINUX_F_SEAL_GROW))
 		return -LINUX_EPERM;
 	mem_dirty(n);
-	n->data.kept_size |= (mode & LINUX_FALLOC_FL_KEEP_SIZE) != 0;
 	if (mode & (LINUX_FALLOC_FL_PUNCH_HOLE | LINUX_FALLOC_FL_ZERO_RANGE))
 		err = punch(task, n, (uint64_t)off, (uint64_t)len);
 	if (err == 0 && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE))
 		err = allocate(task, n, (uint64_t)off, end);
 	if (err != 0)
 		return err;
+	if ((mode & LINUX_FALLOC_FL_KEEP_SIZE) && !(mode & LINUX_FALLOC_FL_PUNCH_HOLE) && end > inode->size)
+		n->data.kept_size = true;
 	if (!(mode & (LINUX_FALLOC_FL_KEEP_SIZE | LINUX_FALLOC_FL_PUNCH_HOLE)) && end > inode->size) {
 		if (n->data.memfd >= 0)
 			err = host_ftruncate(n->data.memfd, (int64_t)end);
@@ -868,10 +902,31 @@ static int mem_fallocate(struct task *task, struct file *file, int mode, int64_t
 
 /* ---- file operations ---- */
 
+void mem_data_release(struct mem_node *n)
+{
+	struct mem_data *d = &n->data;
+
+	invariant(d->opens > 0);
+	if (--d->opens != 0)
+		return;
+	d->handed_out = false;
+	d->stored_to = false;
+	if (d->filled) {
+		memfd_look(n);
+		d->filled = has_holes(d);
+	}
+}
+
+static void mem_release(struct file *file)
+{
+	mem_data_release(mem_node(file->inode));
+}
+
 static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf, int64_t *pos)
 {
 	struct inode *inode = file->inode;
 	struct mem_node *n = mem_node(inode);
+	bool windows = buf->task != NULL && buf->task == task && platform->window_read != NULL, asked = false;
 	uint64_t done = 0;
 
 	for (;;) {
@@ -884,6 +939,21 @@ static int64_t mem_read(struct task *task, struct file *file, struct iobuf *buf,
 		at = (uint64_t)*pos;
 		if (at >= inode->size || buf->left == 0)
 			return (int64_t)done;
+		if (windows) {
+			got = (int64_t)mem_window_read(task, &n->data, buf, at, inode->size - at);
+			if (got != 0) {
+				*pos += got;
+				done += (uint64_t)got;
+				continue;
+			}
+			if (n->data.by_window)
+				mem_window_back(n);
+			if (!asked && (buf->left >= MEM_WINDOW_READ_MIN || n->data.memfd >= 0)) {
+				asked = true;
+				if (mem_window_want(task, n, buf->left))
+					continue; /* it has slept */
+			}
+		}
 		len = MIN(MIN(buf->left, inode->size - at), (uint64_t)PIECE);
 		got = n->data.memfd >= 0 ? memfd_read(&n->data, buf, at, len) : chunks_read(&n->data, buf, at, len);
 		if (got <= 0)
@@ -924,6 +994,7 @@ static int64_t mem_write(struct task *task, struct file *file, struct iobuf *buf
 			len = inode->size - at;
 		}
 		mem_dirty(n);
+		mem_window_written(n);
 		got = n->data.memfd >= 0 ? memfd_write(n, buf, at, len) : mem_chunks_write(n, buf, at, len);
 		if (got <= 0)
 			return done != 0 ? (int64_t)done : got;
@@ -1047,13 +1118,14 @@ static int mem_map(struct task *task, struct file *file, uint64_t off, uint64_t 
 	}
 	if (writer)
 		mem_dirty(n);
-	err = to_memfd(task, n);
+	err = mem_to_memfd(task, n);
 	if (err != 0)
 		return err;
 	out->host_fd = d->memfd;
 	d->handed_out = true;
+	d->by_window = false;
 	d->stored_to |= writer;
-	memfd_mapped(d, writer);
+	mem_memfd_mapped(d, writer);
 	list_move_tail(&memfds, &d->memfd_link);
 	return 0;
 }
@@ -1064,21 +1136,6 @@ int mem_file_open(unused_arg struct task *task, struct inode *inode, unused_arg 
 	return 0;
 }
 
-static void mem_release(struct file *file)
-{
-	struct mem_data *d = &mem_node(file->inode)->data;
-
-	invariant(d->opens > 0);
-	if (--d->opens != 0)
-		return;
-	d->handed_out = false;
-	d->stored_to = false;
-	if (d->filled) {
-		memfd_look(container_of(d, struct mem_node, data));
-		d->filled = false;
-	}
-}
-
 const struct file_ops mem_file_fops = {
 	.read = mem_read,
 	.write = mem_write,
@@ -1086,4 +1143,5 @@ const struct file_ops mem_file_fops = {
 	.map = mem_map,
 	.fallocate = mem_fallocate,
 	.release = mem_release,
+	.flush = mem_window_flush,
 };

@@ -39,6 +39,12 @@ struct mem_data {
 	unsigned height;
 	uint64_t npages;      /* present, or blocks of the memfd; charged to the superblock */
 	int memfd;            /* -1, or all contents are there and the tree is empty */
+	uint64_t window_id;   /* for the platform's windows: never another file's; 0: none yet */
+	uint64_t unwritten;   /* bytes that were read since something was written last */
+	uint32_t nwindows;    /* windows that may show the memfd */
+	bool windows_live;    /* some of them may not have ended */
+	bool by_window;       /* there is a memfd for windows alone */
+	uint8_t retired;      /* so often it was moved back from there */
 	uint64_t memfd_bytes; /* charged to the allocator's account */
 	struct list memfd_link;
 	uint64_t lower_len;   /* what isn't present below this offset is the lower file's */
@@ -46,6 +52,7 @@ struct mem_data {
 	bool stored_to;       /* a mapping may write to the memfd: the file may have changed */
 	bool filled;          /* a mapping may fill holes of the memfd, by storing or by reading: its blocks are counted now and
 			       * then */
+	bool shown;           /* a guest has had the memfd mapped, and may have kept it: its holes are counted as long as there are any */
 	bool kept_size;       /* pages may lie beyond the end of the file */
 	bool handed_out;      /* a mapping may show memfd or lower_fd: they stay while `opens` isn't 0 */
 	struct list lower_link; /* open lower files, least recently used first */
@@ -119,6 +126,32 @@ int mem_truncate(struct task *task, struct inode *inode, uint64_t size) must_che
 int mem_file_open(struct task *task, struct inode *inode, struct file *file);
 /* How many lower files may be open. */
 unsigned mem_lower_budget(void);
+/* One of the data's `opens` less. */
+void mem_data_release(struct mem_node *n);
+/* The contents are in a memfd of the file's own from now on. Sleeps to open the lower file. 0 or -errno. */
+int mem_to_memfd(struct task *task, struct mem_node *n) must_check;
+/* They are in private memory again. Only while nobody has the memfd mapped. False if memory doesn't allow it. */
+bool mem_memfd_retire(struct mem_node *n);
+/* Mappings of it may have come, or holes within those there are: it is counted now and then. */
+void mem_memfd_mapped(struct mem_data *d, bool writer);
+/* There are memfds enough left for those that aren't needed. */
+bool mem_memfds_free(void);
+
+/* ---- memfs_window.c ---- */
+struct iobuf;
+#define MEM_WINDOW_READ_MIN 1024U
+/* So many bytes are about to be read in another way: it may pay to have a window. True if it has slept. */
+bool mem_window_want(struct task *task, struct mem_node *n, uint64_t bytes);
+/* How many of len bytes the thread will copy itself to where buf, of the task's memory, stands, which goes on; 0: it won't. */
+uint64_t mem_window_read(struct task *task, const struct mem_data *d, struct iobuf *buf, uint64_t at, uint64_t len);
+/* The file is in a memfd for windows alone: if there are none any more it moves back. */
+void mem_window_back(struct mem_node *n);
+/* The file is about to be written. */
+void mem_window_written(struct mem_node *n);
+/* Pages of the memfd are about to go: no read is answered by a window any more. */
+void mem_windows_end(struct mem_data *d);
+/* file_ops.flush: one of the caller's descriptors is closed. */
+int mem_window_flush(struct task *task, struct file *file);
 
 /* ---- memfs_tree.c ---- */
 void mem_data_init(struct mem_data *d);

@@ -120,6 +120,8 @@ void task_set_cred(struct task *task, struct cred *c)
 	task->cred = c;
 	if (task->pt != NULL && platform->forget != NULL)
 		platform->forget(task);
+	if (task == task_current() && platform->window_drop != NULL)
+		platform->window_drop(task, 0);
 	cred_put(old);
 }
 

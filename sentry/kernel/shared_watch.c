@@ -13,8 +13,10 @@
  * shared pages; beside segments that nobody maps it would take them for a part of those. So they are in the sum, with what they
  * hold: looked at every MAX_NS, for there may be thousands.
  *
- * Only while there is a limit, and only while there are such memfds: an idle sandbox without them has no ticks. The guest
- * controls how many there are, by its descriptors' number, and overshoots by what it fills within MAX_NS.
+ * Only while there is a limit, and only while there are such memfds: an idle sandbox without them has no ticks. Where there are
+ * only files with holes that nobody has open, and so nobody has mapped, the ticks get rarer, up to CLOSED_NS, until there is a new hole
+ * or mapping. The guest controls how many there are, by its descriptors' number, and overshoots by what it fills within MAX_NS; in a
+ * file that it was made to unmap, and kept, by what it fills within CLOSED_NS.
  */
 #include "sentry/kernel/shared_watch.h"
 
@@ -25,12 +27,14 @@
 
 #define MIN_NS (10 * NSEC_PER_MSEC)
 #define MAX_NS (100 * NSEC_PER_MSEC)
+#define CLOSED_NS (60 * NSEC_PER_SEC)
 #define WORTH (64 * KiB)
 
 static struct ktimer timer;
 static void (*tell_monitor)(uint64_t bytes);
 static uint64_t last_told, interval = MIN_NS;
 static bool limited;
+static uint64_t limit_bytes;
 
 static uint64_t platform_bytes(bool now)
 {
@@ -45,14 +49,14 @@ static uint64_t platform_bytes(bool now)
 	return last;
 }
 
-/* True if it has changed; *any: there is something to look at. now: at all of it. */
-static bool look(bool *any, bool now)
+/* True if it has changed; *any: there is something to look at; *open: and some of it is in use. now: at all of it. */
+static bool look(bool *any, bool *open, bool now)
 {
 	uint64_t bytes;
 	bool changed;
 
-	*any = mm_any_shared();
-	bytes = memfs_memfd_bytes(any) + mm_shared_bytes();
+	*any = *open = mm_any_shared();
+	bytes = memfs_memfd_bytes(any, open) + mm_shared_bytes();
 	if (bytes != 0)
 		bytes += platform_bytes(now);
 	changed = bytes > last_told + WORTH || bytes + WORTH < last_told;
@@ -65,11 +69,12 @@ static bool look(bool *any, bool now)
 
 static void tick(struct ktimer *t)
 {
-	bool any;
+	bool any, open;
 
 	if (!limited)
 		return;
-	interval = look(&any, false) ? MIN_NS : MIN(interval * 2, MAX_NS);
+	interval = look(&any, &open, false) ? MIN_NS : interval * 2;
+	interval = MIN(interval, open ? MAX_NS : CLOSED_NS);
 	if (any)
 		ktimer_set(t, loop_now() + interval);
 }
@@ -86,10 +91,10 @@ void shared_watch_soon(void)
 
 void shared_watch_now(void)
 {
-	bool any;
+	bool any, open;
 
 	if (limited)
-		(void)look(&any, true);
+		(void)look(&any, &open, true);
 }
 
 void shared_watch_limit(uint64_t limit, void (*tell)(uint64_t bytes))
@@ -97,5 +102,11 @@ void shared_watch_limit(uint64_t limit, void (*tell)(uint64_t bytes))
 	if (tell != NULL)
 		tell_monitor = tell;
 	limited = limit != 0 && tell_monitor != NULL;
+	limit_bytes = limit;
 	shared_watch_soon();
+}
+
+uint64_t shared_watch_limited(void)
+{
+	return limited ? limit_bytes : 0;
 }

@@ -43,6 +43,7 @@ struct gate_counts {
 	uint64_t bursts; /* times polling began */
 	uint64_t ends[GATE_ENDS]; /* why it ended */
 	uint64_t streams, stalls; /* large copies carried by shims; of them, by some that didn't get on */
+	uint64_t windows; /* made: windows.c */
 	uint64_t lent; /* vforks whose child ran on its parent's thread */
 };
 extern struct gate_counts gate_counts;

@@ -101,6 +101,16 @@ struct platform_ids {
 	uint32_t uid, euid, gid, egid;
 };
 
+/* A file's contents, in a descriptor of ours, for window_map. id: never another file's, not 0. */
+struct platform_window {
+	uint64_t id, size;
+	int host_fd;
+	/* The descriptor, and the object, are to stay until release, which follows later, at any time. */
+	void (*hold)(void *object);
+	void (*release)(void *object);
+	void *object;
+};
+
 struct platform_ops {
 	const char *name;
 
@@ -182,6 +192,19 @@ struct platform_ops {
 	int64_t (*copy_string)(struct task *task, char *dst, uint64_t addr, size_t size);
 	bool (*copy_out)(struct task *task, uint64_t addr, const void *src, size_t len);
 	void (*flush_out)(struct task *task);
+	/*
+	 * Windows: contents of a file that one thread reads again and again, mapped for it alone. window_pays: it is about to read so many
+	 * bytes of a file of this size in another way; true if it has done so often enough for window_map, which may map it (sleeps).
+	 * window_read: how many of len bytes at pos will be at addr when the call in hand returns; the caller has them written in another
+	 * way if it is 0. window_drop: the task closes a descriptor of id, or (0) changes its rights: its windows go with the answer to
+	 * the call, or, where a thread of its memory may be copying, with that one's next. window_end: pages of id are about to be
+	 * taken away, or written: no read is answered by a window on it any more; 0: nor on any other. Optional, all or none.
+	 */
+	bool (*window_pays)(struct task *task, uint64_t id, uint64_t size, uint64_t bytes);
+	void (*window_map)(struct task *task, const struct platform_window *want);
+	uint64_t (*window_read)(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len);
+	void (*window_drop)(struct task *task, uint64_t id);
+	void (*window_end)(uint64_t id);
 	/* The answer of call nr may be given by the stub from now on (getpid and the like); until forget. */
 	void (*know)(struct task *task, int nr, int64_t value);
 	void (*forget)(struct task *task);

@@ -173,6 +173,16 @@ static size_t move_places(struct iobuf *b, const struct platform_bytes *vec, uns
 	return done;
 }
 
+uint64_t iobuf_range(struct iobuf *b, uint64_t len, gva_t *at)
+{
+	return b->mem == NULL ? current_range(b, MIN(len, b->left), at) : 0;
+}
+
+void iobuf_skip(struct iobuf *b, uint64_t n)
+{
+	advance(b, n);
+}
+
 size_t iobuf_put_from(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len)
 {
 	return move_places(b, vec, n, len, PUT);

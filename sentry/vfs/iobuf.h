@@ -46,6 +46,9 @@ struct platform_bytes;
 size_t iobuf_put_from(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len) must_check;
 size_t iobuf_get_into(struct iobuf *b, const struct platform_bytes *vec, unsigned n, size_t len) must_check;
 size_t iobuf_put_zeros(struct iobuf *b, size_t len) must_check;
+/* Where the next bytes go in the guest's memory (0: not there), at most len; if somebody else moves n of them: skip. */
+uint64_t iobuf_range(struct iobuf *b, uint64_t len, gva_t *at) must_check;
+void iobuf_skip(struct iobuf *b, uint64_t n);
 /* Goes back n bytes that were moved (a failed later step). */
 void iobuf_revert(struct iobuf *b, size_t n);
 

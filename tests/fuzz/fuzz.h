@@ -118,8 +118,8 @@ struct task;
 
 /* Guest memory: this window and nothing else, in every address space. */
 #define WINDOW 0x200000UL
-#define WINDOW_SIZE 0x8000UL
-extern uint8_t window[WINDOW_SIZE];
+#define GUEST_WINDOW_SIZE 0x8000UL
+extern uint8_t window[GUEST_WINDOW_SIZE];
 
 /* One system call of a program: false when it has ended. */
 extern bool (*world_next_call)(struct task *task, int *nr, uint64_t args[6]);

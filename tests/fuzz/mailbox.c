@@ -234,9 +234,9 @@ static int64_t on_copy(int pid, bool write, const struct iovec *local, const str
 			memset(local->iov_base, 0, len);
 		return (int64_t)len;
 	}
-	if (addr < WINDOW || addr >= WINDOW + WINDOW_SIZE)
+	if (addr < WINDOW || addr >= WINDOW + GUEST_WINDOW_SIZE)
 		return -LINUX_EFAULT;
-	len = MIN(len, WINDOW + WINDOW_SIZE - addr);
+	len = MIN(len, WINDOW + GUEST_WINDOW_SIZE - addr);
 	if (write)
 		memcpy(window + (addr - WINDOW), local->iov_base, len);
 	else
@@ -910,7 +910,7 @@ static void begin(struct task *task)
 	}
 	platform->exec_commit(task, pt, &regs);
 	task->mm->mmap_top = task->mm->hole_top = 0x7e0000000000UL;
-	(void)mm_mmap(task, WINDOW, WINDOW_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE,
+	(void)mm_mmap(task, WINDOW, GUEST_WINDOW_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE,
 		      LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0);
 }
 

@@ -19,11 +19,11 @@
 #include "syscalls/dispatch.h"
 
 #define SLOT 256U
-#define SLOTS (WINDOW_SIZE / SLOT)
+#define SLOTS (GUEST_WINDOW_SIZE / SLOT)
 #define CALLS 48U
 
 static struct fuzz_input input;
-static uint8_t template[WINDOW_SIZE];
+static uint8_t template[GUEST_WINDOW_SIZE];
 static unsigned calls;
 
 static uint64_t slot(unsigned n)
@@ -145,8 +145,8 @@ static uint64_t argument(void)
 				       1UL << 47,
 				       WINDOW,
 				       WINDOW - 1,
-				       WINDOW + WINDOW_SIZE - 1,
-				       WINDOW + WINDOW_SIZE,
+				       WINDOW + GUEST_WINDOW_SIZE - 1,
+				       WINDOW + GUEST_WINDOW_SIZE,
 				       0x7fff,
 				       0x8000,
 				       0x40000,
@@ -202,8 +202,8 @@ static uint64_t argument(void)
 
 static void poke(void)
 {
-	uint16_t at = fuzz_u16(&input) % WINDOW_SIZE;
-	size_t n = MIN((size_t)fuzz_u8(&input) % 64 + 1, WINDOW_SIZE - at);
+	uint16_t at = fuzz_u16(&input) % GUEST_WINDOW_SIZE;
+	size_t n = MIN((size_t)fuzz_u8(&input) % 64 + 1, GUEST_WINDOW_SIZE - at);
 
 	fuzz_bytes(&input, window + at, n);
 }

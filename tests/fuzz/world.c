@@ -36,7 +36,7 @@
 #define HIGH 0x500000000000UL
 #define GROWTH_MAX (256 * MiB)
 
-uint8_t window[WINDOW_SIZE];
+uint8_t window[GUEST_WINDOW_SIZE];
 bool (*world_next_call)(struct task *task, int *nr, uint64_t args[6]);
 static unsigned sleeps;
 static bool stuck;
@@ -116,7 +116,7 @@ static void fake_next_event(struct task *task, struct platform_event *ev)
 	ev->ip = 0x400000;
 	pt->full = ev->full;
 	pt->regs.rax = pt->regs.orig_rax = (uint64_t)ev->nr;
-	pt->regs.rsp = WINDOW + WINDOW_SIZE / 2;
+	pt->regs.rsp = WINDOW + GUEST_WINDOW_SIZE / 2;
 	pt->regs.rip = ev->ip;
 }
 static void fake_resume(struct task *task, int64_t value)
@@ -196,9 +196,9 @@ static struct platform_mm *fake_thread_mm(struct platform_thread *pt)
 static size_t fake_mm_read(struct platform_mm *pmm, void *dst, uint64_t addr, size_t len)
 {
 	(void)pmm;
-	if (addr < WINDOW || addr >= WINDOW + WINDOW_SIZE)
+	if (addr < WINDOW || addr >= WINDOW + GUEST_WINDOW_SIZE)
 		return 0;
-	len = MIN(len, WINDOW + WINDOW_SIZE - addr);
+	len = MIN(len, WINDOW + GUEST_WINDOW_SIZE - addr);
 	memcpy(dst, window + (addr - WINDOW), len);
 	return len;
 }
@@ -207,9 +207,9 @@ static size_t fake_mm_write(struct platform_mm *pmm, uint64_t addr, const void *
 	(void)pmm;
 	if (addr >= HIGH)
 		return addr < GUEST_END ? MIN(len, GUEST_END - addr) : 0;
-	if (addr < WINDOW || addr >= WINDOW + WINDOW_SIZE)
+	if (addr < WINDOW || addr >= WINDOW + GUEST_WINDOW_SIZE)
 		return 0;
-	len = MIN(len, WINDOW + WINDOW_SIZE - addr);
+	len = MIN(len, WINDOW + GUEST_WINDOW_SIZE - addr);
 	memcpy(window + (addr - WINDOW), src, len);
 	return len;
 }
@@ -438,7 +438,7 @@ static void begin(struct task *task)
 		return;
 	}
 	task->mm->mmap_top = task->mm->hole_top = 0x7e0000000000UL;
-	(void)mm_mmap(task, WINDOW, WINDOW_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE,
+	(void)mm_mmap(task, WINDOW, GUEST_WINDOW_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE,
 		      LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0);
 }
 

@@ -16,6 +16,8 @@
  *	                                       on), and below it the shim's stack, which begins in the same page: each page that a
  *	                                       call writes is copied twice after a fork, for parent and child
  *	                          +AREA_STACK  alternate signal stack, private memory
+ *	STUB_WINDOWS + n * WINDOW_SIZE
+ *	                        contents of a file that a thread reads again and again (read, private; MADV_DONTFORK): stubs/windows.c
  *	... STUB_TOP            reserved with PROT_NONE, so that nothing can be placed there
  *
  * Everything the stub writes into a mailbox can be forged by the guest. The sentry copies a field once and believes it no
@@ -40,7 +42,10 @@
 #define AREA_SIZE 0x80000UL
 #define AREA_LOCAL 0x5ff00UL
 #define AREA_STACK 0x60000UL /* the alternate stack is [AREA_STACK, AREA_SIZE) */
-#define AREA_MAX 16000U
+#define AREA_MAX 11904U
+#define STUB_WINDOWS (STUB_AREAS + AREA_MAX * AREA_SIZE)
+#define WINDOW_SIZE 0x2000000UL
+#define WINDOW_MAX 64U
 #define MAILBOX_SIZE 0x42000UL
 #define GATE_BOX 0x200UL   /* struct gate_box, in the mailbox, in the page where that begins: most calls need no other */
 #define MAILBOX_CMDS 0x1000UL /* mailbox.cmds, behind the box */
@@ -138,7 +143,7 @@ struct mailbox {
 	uint8_t box[MAILBOX_CMDS - 39 * 8]; /* GATE_BOX is in here */
 	struct stub_cmd cmds[STUB_MAX_CMDS];
 };
-_Static_assert(STUB_AREAS + AREA_MAX * AREA_SIZE <= STUB_TOP && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
+_Static_assert(STUB_WINDOWS + WINDOW_MAX * WINDOW_SIZE <= STUB_TOP && AREA_MAX % 64 == 0 && STUB_AREAS % AREA_SIZE == 0, "all areas have room");
 _Static_assert(__builtin_offsetof(struct mailbox, box) <= GATE_BOX && __builtin_offsetof(struct mailbox, cmds) == MAILBOX_CMDS &&
 		       sizeof(struct mailbox) <= GATE_DATA,
 	       "the box and the bytes of segments have places of their own");
@@ -198,6 +203,7 @@ enum gate_kind {
 #define GATE_MAX_SEGS 12
 #define GATE_SEG_STRING 1U /* in: ends with its NUL */
 #define GATE_SEG_LATER 4U  /* in, no bytes: they can be had as a stream */
+#define GATE_SEG_WINDOW 8U /* out: off is behind STUB_WINDOWS */
 #define GATE_SEG_PROBED 2U /* no bytes: the guest could be written here a moment ago */
 
 struct gate_seg {

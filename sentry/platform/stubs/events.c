@@ -20,6 +20,7 @@
 #include "sentry/platform/stubs/stubs.h"
 
 #include "sentry/abi/errno.h"
+#include "sentry/abi/mman.h"
 #include "sentry/base/alloc.h"
 #include "sentry/base/log.h"
 #include "sentry/host/host.h"
@@ -91,6 +92,12 @@ static bool closes(int64_t nr)
 	return nr == SYS_close || nr == SYS_close_range;
 }
 
+/* Nor may these be left out: closes, and the end of a window. */
+static bool owed(const struct expected_call *e)
+{
+	return closes(e->nr) || (e->nr == SYS_mmap && e->args[0] >= STUB_WINDOWS && e->args[2] == LINUX_PROT_NONE);
+}
+
 /* Behind a command that failed the stub skips to the closes: so may we. What was skipped is never accepted later. */
 static bool matches_expected(struct platform_thread *pt, const struct stub_call *c)
 {
@@ -113,7 +120,7 @@ bool stubs_owes_close(const struct platform_thread *pt)
 	bool open = false;
 
 	for (unsigned i = pt->expected_next; i < pt->nexpected; i++)
-		open |= closes(pt->expected[i].nr);
+		open |= owed(&pt->expected[i]);
 	return open;
 }
 
@@ -611,6 +618,8 @@ static bool resume_gate(struct task *task, struct platform_thread *pt, int64_t v
 
 static void resume(struct task *task, struct platform_thread *pt, int64_t value)
 {
+	if (pt->proc->mm->windows_ended != 0 && !windows_settle(task, pt, value))
+		return; /* it died */
 	if (pt->state == THREAD_PLAIN) {
 		thread_set_state(pt, THREAD_GUEST);
 		if (pt->kicked)
@@ -836,6 +845,11 @@ void stubs_thread_timer_init(struct platform_thread *pt)
 	.copy_string = gate_copy_string, \
 	.copy_out = gate_copy_out, \
 	.flush_out = gate_flush, \
+	.window_pays = windows_pay, \
+	.window_map = windows_map, \
+	.window_read = windows_read, \
+	.window_drop = windows_drop, \
+	.window_end = windows_end, \
 	.know = gate_know, \
 	.forget = gate_forget, \
 	.mask_out = gate_mask_out, \

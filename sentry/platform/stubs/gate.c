@@ -491,7 +491,8 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 static void flush_outs(struct platform_thread *pt)
 {
 	for (uint32_t i = 0; i < pt->nouts; i++)
-		(void)!stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len);
+		(void)!(pt->outs[i].flags & GATE_SEG_WINDOW ? windows_flush(pt, &pt->outs[i]) :
+			stubs_mm_write(pt->proc->mm, pt->outs[i].addr, data_of(pt) + pt->outs[i].off, pt->outs[i].len));
 	pt->nouts = 0;
 }
 
@@ -517,7 +518,7 @@ void gate_flush(struct task *task)
 }
 
 /* The call writes there: what came along from the same place is old. */
-static void forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
+void gate_forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len)
 {
 	gate_fetched_old(pt);
 	for (uint32_t i = 0; i < pt->nsegs; i++)
@@ -593,7 +594,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 
 	if (pt == NULL || pt->nsegs == 0)
 		return false;
-	forget_overlapping(pt, addr, len);
+	gate_forget_overlapping(pt, addr, len);
 	for (uint32_t i = 0; i < pt->nsegs; i++) {
 		const struct gate_seg *s = &pt->segs[i];
 
@@ -603,7 +604,7 @@ bool gate_copy_out(struct task *task, uint64_t addr, const void *src, size_t len
 		if (len > GATE_DATA_SIZE - pt->data_used || (len >= GATE_STREAM_MIN && gate_may_stream(pt)))
 			break;
 		last = pt->nouts != 0 ? &pt->outs[pt->nouts - 1] : NULL;
-		if (last != NULL && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
+		if (last != NULL && last->flags == 0 && last->addr + last->len == addr && last->off + last->len == pt->data_used) {
 			last->len += (uint32_t)len;
 		} else {
 			if (pt->nouts == GATE_MAX_SEGS)

@@ -33,6 +33,8 @@ void gate_woken_by(struct platform_thread *sleeper, struct platform_thread *wake
 void gate_wakes(struct task *sleeper, const struct task *waker);
 /* The thread's box served another one before: what was said there of that one is forgotten. */
 void gate_fresh(struct platform_thread *pt);
+/* The call writes to these bytes of its caller's memory: what came along from there is old. */
+void gate_forget_overlapping(struct platform_thread *pt, uint64_t addr, size_t len);
 /* Answers the trap door's bell. */
 void gate_answer(struct platform_thread *pt, int64_t action);
 /* Makes the waiting thread wait in a doorbell call, so that a descriptor can be passed (sleeps). False if it died. */

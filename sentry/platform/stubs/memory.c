@@ -31,6 +31,7 @@ void stubs_mm_put(struct platform_mm *mm)
 	if (!ref_put(&mm->ref))
 		return;
 	spares_free(mm);
+	windows_free(mm);
 	kfree(mm);
 }
 

@@ -41,6 +41,9 @@ struct stub_transport {
 };
 extern const struct stub_transport *transport;
 
+/* Contents of a file, mapped for one thread to copy from: see windows.c. */
+struct window;
+
 /* A host address space. It lives as long as someone holds it; its memory is reachable while a host process has it. */
 struct platform_mm {
 	struct ref ref;
@@ -51,6 +54,11 @@ struct platform_mm {
 	struct list spares;         /* areas that are mapped and that nobody runs on: see thread.c */
 	unsigned nspares;
 	uint64_t futex_salt;        /* see gate_futex_place */
+	struct list windows;        /* window.mm_link */
+	uint64_t window_slots;      /* bit n: slot n is taken */
+	unsigned windows_made;      /* slots from here on were never mapped */
+	uint64_t windows_mapped;    /* so many were begun, ever */
+	unsigned windows_ended;     /* of the windows: to be unmapped */
 	bool apart_paid;            /* two of its threads were put apart the last time, and did without us: see placement.c */
 };
 
@@ -173,6 +181,8 @@ struct platform_thread {
 	uint32_t nsegs, nouts, data_used;
 	uint32_t stream_next;       /* number of the next piece: gate_stream.c */
 	bool stream_off;            /* no stream any more for the call in hand */
+	struct window *window;      /* what its shim copies from, or NULL */
+	uint64_t want_id, want_bytes; /* the file that it reads most beside that, and how much of it */
 	bool plain; /* bytes of the call in hand went through the caches, which its answer waits for: gate_copy.c */
 };
 
@@ -339,6 +349,28 @@ bool place_apart(const struct platform_thread *const pair[2]);
 bool place_is_apart(void);
 /* Who is woken shall run on our CPU. */
 bool place_packed(void);
+
+/* ---- windows.c ---- */
+/* Ops: see platform.h. */
+bool windows_pay(struct task *task, uint64_t id, uint64_t size, uint64_t bytes);
+void windows_map(struct task *task, const struct platform_window *want);
+uint64_t windows_read(struct task *task, uint64_t id, uint64_t pos, uint64_t addr, uint64_t len);
+void windows_drop(struct task *task, uint64_t id);
+void windows_end(uint64_t id);
+/* Does what the shim would have done with an out-segment of a window. Bytes. */
+size_t windows_flush(const struct platform_thread *pt, const struct gate_seg *out);
+/* The task's thread is about to be answered (with value, if its call is a plain one, which it may be no longer then): it unmaps what has
+ * ended, if it can (sleeps). Only if mm.windows_ended. False if it died. */
+bool windows_settle(struct task *task, struct platform_thread *pt, int64_t value) must_check;
+/* The thread's task has ended, or the thread. */
+void windows_gone(struct platform_thread *pt);
+/* The address space is gone. */
+void windows_free(struct platform_mm *mm);
+/* Before the host's fork: what windows_forked wants to know afterwards. */
+uint64_t windows_before_fork(const struct platform_mm *parent);
+/* A command for the child of a fork, if there may have been a window at that moment: its windows are holes, which nothing else may
+ * fill. */
+void windows_forked(const struct platform_mm *parent, struct platform_thread *child, uint64_t before);
 
 /* ---- memory.c ---- */
 /* Copies between us and any address of the thread's process, the stub region included. 0 or -LINUX_EFAULT. */

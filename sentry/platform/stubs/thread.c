@@ -235,6 +235,7 @@ static struct platform_mm *mm_create(void)
 	list_init(&mm->procs);
 	list_init(&mm->dying);
 	list_init(&mm->spares);
+	list_init(&mm->windows);
 	return mm;
 }
 
@@ -334,6 +335,7 @@ void thread_free(struct platform_thread *pt)
 	list_del(&pt->proc_link);
 	gate_counts.local += gate_local_calls(pt);
 	gate_gone(pt);
+	windows_gone(pt);
 	if (proc == NULL || !spare_keep(pt)) {
 		if (proc != NULL)
 			proc->mm->areas[pt->area / 64] &= ~(1ULL << (pt->area % 64));
@@ -839,6 +841,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 {
 	struct platform_thread *parent = parent_task->pt, *pt;
 	struct platform_mm *mm;
+	uint64_t windows_before = 0;
 	int err, area;
 
 	invariant(parent != NULL);
@@ -896,6 +899,7 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		parent->birth = (struct birth){CLONE_PARENT | SIGCHLD, pt->token, 0, BIRTH_TRIES};
 		parent->mailbox->aloud = 0;
 		place_birth(parent, pt);
+		windows_before = windows_before_fork(mm);
 		stubs_action(parent, STUB_FORK, THREAD_CLONING);
 	} else {
 		uint64_t flags = kind == PLATFORM_CLONE_THREAD ? CLONE_THREAD_FLAGS : CLONE_VM | CLONE_PARENT | SIGCHLD;
@@ -967,6 +971,8 @@ int stubs_clone(struct task *parent_task, struct task *child_task, enum platform
 		goto orphan;
 	}
 	pt->event_ready = false;
+	if (kind == PLATFORM_CLONE_FORK)
+		windows_forked(mm, pt, windows_before); /* first: it may not be left out */
 	if (kind != PLATFORM_CLONE_THREAD && parent->proc->several)
 		queue_close_all(pt);
 	if (kind == PLATFORM_CLONE_FORK) {
@@ -1015,6 +1021,7 @@ void stubs_thread_exit(struct task *task)
 		thread_free(pt);
 		return;
 	}
+	windows_gone(pt);
 	list_for_each (other, &pt->proc->threads, proc_link)
 		if (other != pt && other->task != NULL)
 			alone = false;

@@ -218,6 +218,7 @@ Test(held_close, is_made_in_a_child_that_copies_the_table)
 	list_init(&mm.procs);
 	list_init(&mm.dying);
 	list_init(&mm.spares);
+	list_init(&mm.windows);
 	mm.areas[0] = mm.areas_made = 1;
 	threads[0].proc = proc_new(12344, &mm);
 	cr_assert_not_null(threads[0].proc);

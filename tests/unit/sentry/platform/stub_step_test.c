@@ -110,7 +110,7 @@ __asm__(".text\n.globl gate_site\ngate_site:\n"
 
 /* ---- the sentry ---- */
 
-enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, CLONES, BEGINS, FUTEX, SCENARIOS };
+enum scenario { CALL, LATE, COMMANDS, COMMANDS_RETURN, WAITS, KNOWN, UNKNOWN, TRAPS, FAULTS, READS, MASK, MASK_ASKS, CLONES, BEGINS, FUTEX, WINDOW, SCENARIOS };
 #define NR_PLAIN 100 /* in: BYTES at args[1]; answered with an out-segment at args[3] */
 #define NR_ID 39
 #define NR_TRAP 56
@@ -168,6 +168,26 @@ static void out_segment(void)
 	memset(data + 4096, 0xab, BYTES);
 	box->near_outs[0] = (struct gate_seg){.addr = (uint64_t)target, .len = BYTES, .off = 4096};
 	nouts = 1;
+}
+
+#define WINDOW_PAGES 8
+#define LEFT_PAGES 3 /* the file was cut */
+#define WINDOW_OFF 100
+#define WINDOW_LEN (WINDOW_PAGES * 4096 - 2 * WINDOW_OFF)
+static uint8_t from_window[WINDOW_LEN + 8];
+static int buses;
+
+static void window_segment(void)
+{
+	box->near_outs[0] = (struct gate_seg){
+		.addr = (uint64_t)from_window, .len = WINDOW_LEN, .off = WINDOW_OFF, .flags = GATE_SEG_WINDOW};
+	nouts = 1;
+}
+
+static void on_bus(int sig, siginfo_t *si, void *ctx)
+{
+	buses++;
+	((void (*)(int, siginfo_t *, void *))HANDLER)(sig, si, ctx);
 }
 
 static void finish(uint32_t action, int64_t value)
@@ -276,6 +296,8 @@ static void serve(void)
 	pending_call = false;
 	if (scenario == READS || scenario == CALL || scenario == LATE)
 		out_segment();
+	if (scenario == WINDOW)
+		window_segment();
 	if (scenario == COMMANDS_RETURN) {
 		commands();
 		finish(GATE_RUN_RETURN, VALUE);
@@ -376,7 +398,7 @@ static void on_step(int sig, siginfo_t *si, void *ctx)
 		return;
 	}
 	late = after_syscall(ip);
-	if (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST && (late || scenario == CALL || scenario == READS))
+	if (__atomic_load_n(&box->state, __ATOMIC_ACQUIRE) == GATE_REQUEST && (late || scenario == CALL || scenario == READS || scenario == WINDOW))
 		serve();
 	if (++step == kick_at) {
 		kicked_in_stub = IN_STUB(ip);
@@ -590,6 +612,33 @@ Test(stub_step, a_call_with_the_direction_flag)
 {
 	begin();
 	every_step(READS, 0x400, false);
+}
+
+/* What is gone reads as zeros, at the price of a signal for each page. */
+Test(stub_step, a_window_whose_file_was_cut)
+{
+	int fd = memfd_create("file", 0);
+	static char page[4096];
+
+	begin();
+	memset(page, 0x5a, sizeof(page));
+	for (unsigned i = 0; i < WINDOW_PAGES; i++)
+		cr_assert_eq(write(fd, page, sizeof(page)), sizeof(page));
+	if (mmap((void *)STUB_WINDOWS, WINDOW_PAGES * sizeof(page), PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0) !=
+	    (void *)STUB_WINDOWS)
+		cr_skip_test("something of this process lies there");
+	cr_assert_eq(ftruncate(fd, LEFT_PAGES * sizeof(page)), 0);
+	handler(SIGBUS, (void *)on_bus);
+	ro->asleep = 0;
+	ro->spin = 1000000000;
+	ro->cpu = 0xffff;
+	memset(from_window, 0xee, sizeof(from_window));
+	one(WINDOW, 1, 0);
+	check(1);
+	for (size_t i = 0; i < WINDOW_LEN; i++)
+		cr_assert_eq(from_window[i], i + WINDOW_OFF < LEFT_PAGES * sizeof(page) ? 0x5a : 0, "byte %zu", i);
+	cr_assert_eq(from_window[WINDOW_LEN], 0xee);
+	cr_assert_eq(buses, 1 + WINDOW_PAGES - LEFT_PAGES);
 }
 
 Test(stub_step, commands_and_a_second_ring)
