@@ -552,7 +552,7 @@ static void guest_call(struct sim *s)
 	pt->mailbox->regs[0] = args[4];
 	pt->mailbox->regs[1] = args[5];
 	if ((nr == SYS_fork || nr == SYS_clone) && (b & 6) != 0 && pt->mailbox->fork_token != 0) {
-		const uint64_t clone[6] = {0x8000 | 17, 0, pt->mailbox->fork_token, STUB_BIRTH};
+		const uint64_t clone[6] = {0x8000 | 17, 0, pt->mailbox->fork_token, STUB_BIRTH, ~STUB_BIRTH};
 
 		set_reason(s, 31);
 		s->forks = pt->mailbox->fork_token;
@@ -579,7 +579,7 @@ static int64_t clone_result(int64_t pid)
 static void clones(struct sim *s)
 {
 	struct platform_thread *pt = thread_find(s->tid);
-	uint64_t args[6] = {0x8000 | 17, 0, 0, STUB_BIRTH};
+	uint64_t args[6] = {0x8000 | 17, 0, 0, STUB_BIRTH, ~STUB_BIRTH};
 	struct sim *child;
 
 	if (pt == NULL)

@@ -52,7 +52,7 @@ static int64_t stub_makes(volatile void *about, uint64_t ip, long nr, uint64_t a
 {
 	for (unsigned i = 0; i < sizeof(stack) / sizeof(stack[0]); i++)
 		stack[i] = (uint64_t)lead_back_here;
-	regs = (struct registers){ip, (uint64_t)nr, {a0, a1, a2, a3}};
+	regs = (struct registers){ip, (uint64_t)nr, {a0, a1, a2, a3, ~a3}};
 	return lead_back(&stack[512], about);
 }
 

@@ -58,10 +58,11 @@
 /*
  * Every clone of a guest's thread is made at one place, where nothing lies between it and the child's first call, which says who it
  * is: no stack, no memory. The sentry lets no other be made; so whoever is born is known, whatever its parent, or a thread that shares
- * its memory, does meanwhile. %r10 says STUB_BIRTH until then, by which the trap door, whose stack may be the guest's, knows one
- * that was stopped on the way (the guest may have begun to step): it ends.
+ * its memory, does meanwhile. %r10 says STUB_BIRTH and %r8 the opposite until then, by which the trap door, whose stack may be the
+ * guest's, knows one that was stopped on the way (the guest may have begun to step): it ends. Two registers, in which nothing of
+ * ours ever has bytes of others (shim_copy): a thread isn't to end for what it reads.
  */
-#define STUB_CLONE_AT 0x57 /* behind the clone */
+#define STUB_CLONE_AT 0x5a /* behind the clone */
 #define STUB_CLONE_IP (STUB_BASE + STUB_CLONE_AT)
 #define STUB_BIRTH 0xb19e5cade0b7a1c5
 

@@ -517,7 +517,7 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	".balign 16\n.globl stub_start_trap\nstub_start_trap:\n\tint3\n\thlt\n"
 	/* rdi: flags, rsi: the child's stack, rdx: its token, rcx: its frame. See STUB_CLONE_IP. */
 	".balign 16\n.globl stub_clone\nstub_clone:\n"
-	"\tmov %rcx,%r9\n\tmovabs $" STR(STUB_BIRTH) ",%r10\n\txor %r8d,%r8d\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
+	"\tmov %rcx,%r9\n\tmovabs $" STR(STUB_BIRTH) ",%r10\n\tmov %r10,%r8\n\tnot %r8\n\tmov $" STR(NR_CLONE) ",%eax\n\tsyscall\n"
 	".globl stub_cloned\nstub_cloned:\n\ttest %rax,%rax\n\tjz 1f\n\txor %r10d,%r10d\n\tret\n"
 	"1:\tmov $1,%edi\n\tmov $9,%esi\n\tmov $" STR(NR_PRCTL) ",%eax\n\tsyscall\n"
 	/* Who told nobody (the listener is gone) doesn't die with anybody: it ends. */
@@ -525,6 +525,7 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	".text\n"
 	/* The trap door. One that has not told yet who it is ends, before anything of its memory is looked at. */
 	"stub_trapped:\n\tmovabs $" STR(STUB_BIRTH) ",%rax\n\tcmp %rax,%r10\n\tjne stub_handler\n"
+	"\tnot %rax\n\tcmp %rax,%r8\n\tjne stub_handler\n"
 	"stub_unborn:\tmov $" STR(NR_EXIT_GROUP) ",%eax\n\tsyscall\n\tjmp stub_unborn\n"
 	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. With the shim: it runs this, too. */
 	".section .text.shim,\"ax\",@progbits\n"

@@ -109,7 +109,7 @@ static bool matches_expected(struct platform_thread *pt, const struct stub_call 
 				ktimer_cancel(&pt->kick_timer);
 			return true;
 		}
-		if (!closes(c->nr) || closes(pt->expected[i].nr))
+		if (!closes(c->nr) || owed(&pt->expected[i]))
 			break;
 	}
 	return false;
@@ -457,7 +457,7 @@ static bool is_birth(const struct stub_call *c, uint64_t flags, uint64_t token)
 	const uint64_t *a = c->args;
 
 	return c->nr == SYS_clone && c->ip == STUB_CLONE_IP && a[0] == flags && a[2] == token && token != 0 && a[3] == STUB_BIRTH &&
-	       a[4] == 0;
+	       a[4] == ~(uint64_t)STUB_BIRTH;
 }
 
 /*

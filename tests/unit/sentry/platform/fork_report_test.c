@@ -20,7 +20,7 @@
 #define TOKEN 0x1234567
 
 static struct platform_thread pt;
-static uint64_t token = TOKEN, birth = STUB_BIRTH, child_stack;
+static uint64_t token = TOKEN, birth = STUB_BIRTH, child_stack, spoilt;
 static struct platform_mm mm;
 static unsigned proceeded, answered;
 static int64_t value;
@@ -74,7 +74,7 @@ static void begin(void)
 
 static void stub_clones(uint64_t flags, uint64_t ip)
 {
-	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags, child_stack, token, birth}};
+	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags, child_stack, token, birth, ~birth ^ spoilt}};
 
 	pt.mailbox->reason = LINUX_SIGSYS;
 	pt.mailbox->regs[13] = SYS_fork;
@@ -123,6 +123,9 @@ Test(fork_report, other_clones_and_other_states_break_the_protocol)
 	birth = 0;
 	stub_clones(0x8011, STUB_CLONE_IP);
 	birth = STUB_BIRTH;
+	spoilt = 1;
+	stub_clones(0x8011, STUB_CLONE_IP);
+	spoilt = 0;
 	child_stack = 4096;
 	stub_clones(0x8011, STUB_CLONE_IP);
 	child_stack = 0;
