@@ -19,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>
-#include <sys/time.h>
 #include <sys/times.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -543,40 +542,6 @@ TEST(the_end_while_threads_call)
  * A program that translates others' text (valgrind, an emulator) is static, maps the text as a linker does, and reads it.
  * What was rewritten for those who execute it must not be seen.
  */
-static volatile unsigned long ticks;
-
-static void on_tick(int sig)
-{
-	(void)sig;
-	ticks++;
-}
-
-/*
- * What the sandbox keeps in registers of a process that is being born means nothing when it is read: signals find a thread while its
- * bytes are copied.
- */
-TEST(bytes_that_are_read_end_nobody)
-{
-	static const unsigned long marks[2] = {0xb19e5cade0b7a1c5, ~0xb19e5cade0b7a1c5};
-	static unsigned long words[256], got[256];
-	const struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
-	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
-	int fd = MUST(memfd_create("marks", 0));
-
-	CHECK_OK(sigaction(SIGALRM, &sa, NULL));
-	for (int form = 0; form < 3; form++) {
-		for (unsigned i = 0; i < 256; i++)
-			words[i] = marks[form == 2 ? i / 2 % 2 : (unsigned)form];
-		CHECK_EQ(pwrite(fd, words, sizeof(words), 0), sizeof(words));
-		CHECK_OK(setitimer(ITIMER_REAL, &often, NULL));
-		for (int i = 0; i < 20000 || (ticks < 20 && i < 2000000); i++)
-			CHECK_EQ(pread(fd, got, sizeof(got), 0), sizeof(got));
-		CHECK_OK(setitimer(ITIMER_REAL, &never, NULL));
-		CHECK_EQ(memcmp(got, words, sizeof(got)), 0);
-	}
-	close(fd);
-}
-
 TEST(text_that_a_static_program_maps_is_the_files)
 {
 	static const char path[] = "/lib/x86_64-linux-gnu/libc.so.6";
