@@ -99,6 +99,8 @@ static void one(int at, int *of_parent, int *of_child)
 		int64_t ret;
 
 		parent = getpid();
+		signal(SIGSEGV, SIG_DFL); /* AddressSanitizer would exit instead */
+		signal(SIGBUS, SIG_DFL);
 		sigaltstack(&alt, NULL);
 		sigaddset(&sa.sa_mask, SIGSTKFLT); /* before the next instruction, not in on_step */
 		sigaction(SIGTRAP, &sa, NULL);
