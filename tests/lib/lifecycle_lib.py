@@ -159,6 +159,17 @@ def descendants(pid):
     return [d for c in children(pid) for d in [c] + descendants(c)]
 
 
+def descriptors(pid):
+    """{number: what it is}. One that is closed meanwhile is none."""
+    found = {}
+    for n in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[n] = os.readlink(f"/proc/{pid}/fd/{n}")
+        except FileNotFoundError:
+            pass
+    return found
+
+
 def role(pid, name):
     return [p for p in [pid] + descendants(pid) if comm(p) == name][0]
 
