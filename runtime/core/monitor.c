@@ -714,7 +714,7 @@ static void say(const struct monitor *m, const char *line)
 
 int monitor_main(void)
 {
-	struct monitor m = {.cfg = core_config(), .control = -1, .dial = -1};
+	struct monitor m = {.cfg = core_config(), .control = -1, .dial = -1, .signals = -1};
 	struct rlimit core = {1, 1}, files;
 	sigset_t mask;
 	char limits[256];
@@ -731,12 +731,14 @@ int monitor_main(void)
 	for (int sig = 1; sig < 65; sig++)
 		if (takes_signal(m.cfg, sig))
 			sigaddset(&mask, sig);
-	m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m.signals >= 0)
-		m.signals = high_fd(m.signals);
 	/* Nobody but root may look into us. The roles' exec makes them dumpable again: the sentry reads its stubs. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	err = take_descriptors(&m);
+	/* Behind that, as it moves to a high number. Without it we would hear of nobody's end. */
+	if (err == 0 && (m.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK)) >= 0)
+		m.signals = high_fd(m.signals);
+	if (err == 0 && m.signals < 0)
+		err = -EMFILE;
 	if (err == 0) {
 		err = join_network(m.cfg);
 		if (err < 0)
