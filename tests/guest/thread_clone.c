@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 
 /* What a clone is called with, and what its thread found: rbx rbp rdi rsi rdx r8 r9 r10 r12 r13 r14 r15 flags. */
@@ -134,6 +135,8 @@ static void clone_often(bool three)
 		parent_word = 0;
 		tid_word = ~0U; /* cleared at the end, and nothing but that is asked for */
 		tid = three ? raw_clone3() : raw_clone();
+		if (tid == -ENOSYS && three && prctl(PR_GET_SECCOMP) == 2)
+			SKIP("clone3 gives ENOSYS here: an outer filter, as docker's");
 		CHECK(tid > 0);
 		CHECK_EQ(parent_word, (uint32_t)tid);
 		wait_for_end(~0U);
