@@ -212,6 +212,7 @@ int proc_pid_status(unused_arg struct task *task, struct pseudo_node *node, stru
 
 	text_puts(b, "Name:\t");
 	text_escape(b, t->comm, "\n");
+	signal_mask_look(t);
 	if (t->fs != NULL)
 		text_printf(b, "\nUmask:\t%04o", t->fs->umask);
 	text_printf(b, "\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
@@ -229,7 +230,6 @@ int proc_pid_status(unused_arg struct task *task, struct pseudo_node *node, stru
 	if (t->mm != NULL)
 		status_memory(t->mm, b);
 	signal_actions(t, &ignored, &caught);
-	signal_mask_look(t);
 	text_printf(b,
 		    "Threads:\t%u\nSigQ:\t0/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\n"
 		    "SigCgt:\t%016llx\n",

@@ -29,6 +29,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
+#include "sentry/vfs/vfs.h"
 #include "sentry/trace/trace.h"
 
 #include <string.h>
@@ -362,7 +363,8 @@ void signal_set_mask(struct task *task, uint64_t mask)
 
 /*
  * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out), and so are
- * its list of robust futexes and the word to clear at its end. Whoever looks at the mask of such a thread takes over what it is by
+ * its list of robust futexes, the word to clear at its end and, if it shares that with nobody, its umask (only a call of its own
+ * can make it share). Whoever looks at the mask of such a thread takes over what it is by
  * now; who has a signal for it, or for its group, tells the stub first to ask before the next change. So a thread that unblocks
  * the signal is seen to have done so, or comes and asks.
  */
@@ -370,6 +372,8 @@ static void mask_is(struct task *task, uint64_t mask, const struct platform_word
 {
 	task->robust_list.v = words->robust;
 	task->clear_child_tid.v = words->clear_tid;
+	if (words->umask != PLATFORM_ASK && task->fs != NULL)
+		task->fs->umask = words->umask;
 	mask &= ~SIG_UNBLOCKABLE; /* the guest's word */
 	if (mask != task->sigmask)
 		signal_set_mask(task, mask);
@@ -448,7 +452,8 @@ void signal_resume(struct task *task, int64_t ret)
 
 	if (platform->mask_out != NULL)
 		platform->mask_out(task, task->sigmask,
-				   &(struct platform_words){task->robust_list.v, task->clear_child_tid.v},
+				   &(struct platform_words){task->robust_list.v, task->clear_child_tid.v,
+							    ref_shared(&task->fs->ref) ? PLATFORM_ASK : task->fs->umask},
 				   signal_pending_set(task) != 0, alone);
 	if (platform->tell != NULL && alone &&
 	    platform->tell(task, &(struct platform_told){ref_shared(&task->mm->ref) ? 0 : task->mm->brk, stack->cur, stack->max}))

@@ -84,10 +84,12 @@ struct platform_bytes {
 	size_t len;
 };
 
-/* What set_robust_list and set_tid_address have set. */
+/* What set_robust_list, set_tid_address and umask have set. */
 struct platform_words {
 	uint64_t robust, clear_tid;
+	uint32_t umask; /* PLATFORM_ASK: the stub is to ask, for others share it */
 };
+#define PLATFORM_ASK UINT32_MAX
 
 /* Answers to brk(0) and to prlimit64 about the stack's size. */
 struct platform_told {

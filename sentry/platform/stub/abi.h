@@ -240,6 +240,7 @@ enum gate_id { GATE_PID, GATE_PPID, GATE_TID, GATE_UID, GATE_EUID, GATE_GID, GAT
 /* rt_sigprocmask's place among the bits of gate_box.known. */
 #define GATE_KNOWN_MASK 31
 #define GATE_RANDOM 16U
+#define GATE_UMASK 0777U
 #define ACTIONS_SHARED 1UL /* gate_box.restorer: others have the same actions */
 /* Their order in gate_box.saved; written in shim.c's assembly. */
 enum gate_saved { GATE_RBX, GATE_RBP, GATE_R12, GATE_R13, GATE_R14, GATE_R15, GATE_RSP, GATE_EFLAGS, GATE_FS, GATE_SAVED };
@@ -287,6 +288,7 @@ struct gate_box {
 	uint32_t bell;   /* which of gate_ro.bells the thread sleeps on if its call is BLOCKED; 0: on `state` */
 	uint32_t errand; /* another thread's bell that the answer, or BLOCKED, is to wake on its way; 0: none */
 	uint32_t idlers; /* sentry to shim: the thread's last clone found a host thread that waited for it: the next may come by the gate */
+	uint32_t umask; /* both: what modes of new files lose, as sigmask; more than its nine bits: ask */
 	uint64_t clear_tid; /* both: set_tid_address's word, as sigmask */
 	/* Sentry to shim, good while GATE_KNOWN_MASK is: where the heap ends (0: ask), the limits of the stack. */
 	uint64_t brk, stack_cur, stack_max;
@@ -356,6 +358,7 @@ enum gate_class {
 	GATE_CLASS_ROBUST, /* set_robust_list: the same */
 	GATE_CLASS_DROP,   /* madvise: MADV_DONTNEED is the host's alone while nobody has locked memory */
 	GATE_CLASS_TID,    /* set_tid_address: the same as set_robust_list */
+	GATE_CLASS_UMASK,  /* umask: the same, if nobody shares it */
 	GATE_CLASS_BRK,    /* brk: a question is answered in the shim, if it may */
 	GATE_CLASS_RANDOM, /* getrandom: a few bytes are the shim's, once */
 	GATE_CLASS_ABSENT, /* ENOSYS, if the shim may say so */

@@ -826,6 +826,8 @@ static int stack_limit(struct gate_box *box, const uint64_t *args)
 /* What the shim may do by itself while nobody watches the thread's calls. True: done. */
 static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, int64_t *value)
 {
+	uint32_t mask;
+
 	*value = 0;
 	switch (class) {
 	case GATE_CLASS_MASK:
@@ -849,6 +851,13 @@ static int do_alone(struct gate_box *box, unsigned class, const uint64_t *args, 
 			return 0;
 		box->clear_tid = args[0];
 		*value = box->ids[GATE_TID];
+		break;
+	case GATE_CLASS_UMASK:
+		mask = *(volatile uint32_t *)&box->umask;
+		if ((mask & ~GATE_UMASK) != 0)
+			return 0;
+		box->umask = (uint32_t)args[0] & GATE_UMASK;
+		*value = mask;
 		break;
 	case GATE_CLASS_BRK:
 		if (args[0] != 0 || box->brk == 0)

@@ -59,7 +59,8 @@ void gate_fresh(struct platform_thread *pt)
 	box->plain_actions = pt->plain_actions = 0;
 	box->restorer = pt->restorer = 0;
 	box->robust = box->clear_tid = 0;
-	pt->words = (struct platform_words){0, 0};
+	box->umask = PLATFORM_ASK;
+	pt->words = (struct platform_words){.umask = PLATFORM_ASK};
 	box->brk = box->stack_cur = box->stack_max = 0;
 	pt->told = (struct platform_told){0};
 	pt->salted = false;
@@ -104,6 +105,8 @@ void gate_mask_out(struct task *task, uint64_t mask, const struct platform_words
 		box->robust = pt->words.robust = words->robust;
 	if (pt->words.clear_tid != words->clear_tid)
 		box->clear_tid = pt->words.clear_tid = words->clear_tid;
+	if (pt->words.umask != words->umask)
+		box->umask = pt->words.umask = words->umask;
 	if (pt->proc != NULL && !pt->salted) {
 		box->futex_salt = pt->proc->mm->futex_salt;
 		pt->salted = true;
@@ -208,6 +211,8 @@ bool gate_mask_look(const struct task *task, uint64_t *mask, struct platform_wor
 	*mask = *(volatile uint64_t *)&box_of(pt)->sigmask;
 	words->robust = *(volatile uint64_t *)&box_of(pt)->robust;
 	words->clear_tid = *(volatile uint64_t *)&box_of(pt)->clear_tid;
+	/* Shared, it is the sentry's alone, whatever is written there. */
+	words->umask = pt->words.umask == PLATFORM_ASK ? PLATFORM_ASK : *(volatile uint32_t *)&box_of(pt)->umask & GATE_UMASK;
 	return true;
 }
 

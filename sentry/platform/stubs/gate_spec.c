@@ -185,6 +185,8 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		out->class = GATE_CLASS_ROBUST;
 	if (nr == SYS_set_tid_address)
 		out->class = GATE_CLASS_TID;
+	if (nr == SYS_umask)
+		out->class = GATE_CLASS_UMASK;
 	if (nr == SYS_brk)
 		out->class = GATE_CLASS_BRK;
 	if (nr == SYS_getrandom)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A box that has served another thread: nothing of that one may look like the next one's. */
+#include "sentry/kernel/task.h"
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/stubs.h"
 
@@ -43,5 +44,37 @@ Test(gate_fresh, a_dead_threads_pieces_are_not_its_successors)
 		for (uint32_t n = next; n < next + GATE_PIECES; n++)
 			cr_assert(ne(u32, box->pieces[n % GATE_PIECES].number, n + 1));
 	}
+	free(mailbox);
+}
+
+/* What a box says of its thread's umask is nine bits, and nothing where others share it. */
+Test(gate_fresh, a_shared_umask_is_not_in_the_box)
+{
+	struct mailbox *mailbox = calloc(1, MAILBOX_SIZE);
+	struct gate_box *box = (struct gate_box *)((char *)mailbox + GATE_BOX);
+	struct platform_thread pt = {.mailbox = mailbox};
+	struct task task = {.pt = &pt};
+	struct platform_words words = {.umask = 022};
+	uint64_t mask;
+
+	gate_on = true;
+	gate_fresh(&pt);
+	cr_assert(ne(u32, box->umask & ~GATE_UMASK, 0));
+	cr_assert(not(gate_mask_look(&task, &mask, &words)));
+	gate_mask_out(&task, 0, &words, false, true);
+	cr_assert(eq(u32, box->umask, 022));
+	box->umask = 0xffff0000 | 027;
+	cr_assert(gate_mask_in(&task, &mask, &words));
+	cr_assert(eq(u32, words.umask, 027));
+	words.umask = PLATFORM_ASK;
+	gate_mask_out(&task, 0, &words, false, true);
+	cr_assert(ne(u32, box->umask & ~GATE_UMASK, 0));
+	box->umask = 0;
+	cr_assert(gate_mask_in(&task, &mask, &words));
+	cr_assert(eq(u32, words.umask, PLATFORM_ASK));
+	/* It is said again, whatever is there. */
+	words.umask = 077;
+	gate_mask_out(&task, 0, &words, false, true);
+	cr_assert(eq(u32, box->umask, 077));
 	free(mailbox);
 }
