@@ -560,3 +560,47 @@ TEST(restarted_from_a_busy_site)
 			; /* the timer was later than the child */
 	}
 }
+
+/* By these two words together, which sentrybox's trap door finds in no thread by chance, it suspects that one is being born. */
+#define LIKE_A_BIRTH 0xb19e5cade0b7a1c5UL
+
+static volatile unsigned breaks;
+
+static void on_break(int sig)
+{
+	(void)sig;
+	breaks++;
+}
+
+TEST(any_words_in_registers_are_the_programs_own)
+{
+	register uint64_t r8 __asm__("r8");
+	register uint64_t r10 __asm__("r10");
+	uint64_t base, r8_then, r10_then;
+	long ret;
+
+	signal(SIGTRAP, on_break);
+	t_tick(0, NULL);
+	/* Interrupted. No call of the compiler's lies between here and the end. */
+	r8 = ~LIKE_A_BIRTH;
+	r10 = LIKE_A_BIRTH;
+	__asm__ volatile("1:\tcmpl $50,%[ticks]\n\tjl 1b" : "+r"(r8), "+r"(r10) : [ticks] "m"(t_ticks) : "memory", "cc");
+	/* A fault; a call that needs all registers; and over and over, for one that the kernel might rewrite. */
+	__asm__ volatile("int3" : "+r"(r8), "+r"(r10) : : "memory", "cc");
+	for (unsigned i = 0; i < HOT; i++)
+		__asm__ volatile("syscall\n\tcmp $-4096,%%rax"
+				 : "=a"(ret), "+r"(r8), "+r"(r10)
+				 : "0"((long)SYS_arch_prctl), "D"(0x1003L), "S"(&base)
+				 : "rcx", "r11", "memory", "cc");
+	for (unsigned i = 0; i < HOT; i++)
+		__asm__ volatile("syscall\n\tcmp $-4096,%%rax"
+				 : "=a"(ret), "+r"(r8), "+r"(r10)
+				 : "0"((long)SYS_getppid)
+				 : "rcx", "r11", "memory", "cc");
+	r8_then = r8;
+	r10_then = r10;
+	CHECK(r8_then == ~LIKE_A_BIRTH && r10_then == LIKE_A_BIRTH);
+	t_tick_stop();
+	CHECK_EQ(ret, getppid());
+	CHECK_EQ(breaks, 1);
+}

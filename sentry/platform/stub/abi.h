@@ -59,8 +59,9 @@
  * Every clone of a guest's thread is made at one place, where nothing lies between it and the child's first call, which says who it
  * is: no stack, no memory. The sentry lets no other be made; so whoever is born is known, whatever its parent, or a thread that shares
  * its memory, does meanwhile. %r10 says STUB_BIRTH and %r8 the opposite until then, by which the trap door, whose stack may be the
- * guest's, knows one that was stopped on the way (the guest may have begun to step): it ends. Two registers, in which nothing of
- * ours ever has bytes of others (shim_copy): a thread isn't to end for what it reads.
+ * guest's, knows who may have been stopped on the way (the guest may have begun to step), before it looks at any memory. A secret
+ * there would be none: the guest reads whatever the trap door compares with. So who has them is no proof, and STUB_BORN asks the
+ * sentry, which knows the host's number of each thread that has told who it is: any other ends.
  */
 #define STUB_CLONE_AT 0x5a /* behind the clone */
 #define STUB_CLONE_IP (STUB_BASE + STUB_CLONE_AT)
@@ -79,6 +80,7 @@ enum stub_op {
 	STUB_CLONED,    /* arg: clone's result in the parent */
 	STUB_GATE_WAIT, /* a request in the gate's box waits for its answer */
 	STUB_FORKED,    /* as STUB_CLONED, of a process; the box alone says it: see mailbox.aloud */
+	STUB_BORN,      /* not of the trap door's protocol: 0 if the thread has been born, see STUB_BIRTH */
 };
 
 /*

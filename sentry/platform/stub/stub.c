@@ -50,6 +50,11 @@
 
 extern char stub_start_trap[]; /* the int3 of new threads */
 
+/* STUB_BORN, as assembly has it. */
+#define ASKS_MAGIC 0x5e17c0de
+#define ASKS_BORN 8
+_Static_assert(ASKS_MAGIC == STUB_MAGIC && ASKS_BORN == STUB_BORN, "the trap door asks for what abi.h says");
+
 /*
  * A new host process, which has told who it is, maps its own mailbox at area. The descriptor may be there already. It is closed by
  * arrive().
@@ -523,9 +528,15 @@ __asm__(".section .text.head,\"ax\",@progbits\n"
 	/* Who told nobody (the listener is gone) doesn't die with anybody: it ends. */
 	"\ttest %eax,%eax\n\tjnz stub_unborn\n\txor %r10d,%r10d\n\ttest %r9,%r9\n\tjnz stub_restorer\n\txor %eax,%eax\n\tret\n"
 	".text\n"
-	/* The trap door. One that has not told yet who it is ends, before anything of its memory is looked at. */
+	/*
+	 * The trap door. One that has not told yet who it is ends, before anything of its memory is looked at: who looks like that
+	 * asks. What is interrupted is in the frame: registers are free, but for the arguments.
+	 */
 	"stub_trapped:\n\tmovabs $" STR(STUB_BIRTH) ",%rax\n\tcmp %rax,%r10\n\tjne stub_handler\n"
 	"\tnot %rax\n\tcmp %rax,%r8\n\tjne stub_handler\n"
+	"\tmov %rdi,%r12\n\tmov %rsi,%r13\n\tmov %rdx,%r14\n"
+	"\tmov $" STR(ASKS_MAGIC) ",%edi\n\tmov $" STR(ASKS_BORN) ",%esi\n\txor %edx,%edx\n\tmov $" STR(NR_GETPPID) ",%eax\n\tsyscall\n"
+	"\tmov %r12,%rdi\n\tmov %r13,%rsi\n\tmov %r14,%rdx\n\ttest %rax,%rax\n\tjz stub_handler\n"
 	"stub_unborn:\tmov $" STR(NR_EXIT_GROUP) ",%eax\n\tsyscall\n\tjmp stub_unborn\n"
 	/* rdi: address, esi: old, edx: new. The value seen, or -EFAULT. With the shim: it runs this, too. */
 	".section .text.shim,\"ax\",@progbits\n"

@@ -3,7 +3,7 @@
  * Events of stubs: the calls that reach the sentry, and what goes back. How they travel (seccomp notifications, ptrace
  * stops) is the transport's business: notify/notify.c, ptrace/ptrace.c.
  *
- *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned
+ *	call --> doorbell?  stub_op: hello (ptrace), trap, done, cloned; born: asked by who looks like one that is being born
  *	     \-> unknown thread? the first call of one that was born, with its token; else it ends
  *	     \-> stub text? must equal the next expected call: CONTINUE, at once or, if it is a report too, with the next action;
  *	     |               or a fork's clone, which is a trap: CONTINUE if that is the action
@@ -379,6 +379,11 @@ bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 /* A doorbell call. */
 static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
+	/* Known: the registers by which its trap door would know a birth are its guest's. Whatever it is at, nothing of that changes. */
+	if (c->args[1] == STUB_BORN && pt != NULL && pt->state != THREAD_ATTACHED) {
+		transport->answer(c->id, 0);
+		return;
+	}
 	if (pt != NULL) {
 		/* One that is in the trap door, as its box says, and makes this call nevertheless is about to die; until then it
 		 * is answered the way it came. */
