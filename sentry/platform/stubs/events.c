@@ -244,6 +244,11 @@ static void introduces(const struct stub_call *c)
 		if (pt != NULL && pt->proc != NULL)
 			proc_kill(pt->proc);
 		broke_protocol(NULL, c);
+		/* Nobody will come any more: who waits for it goes on now, and frees it. */
+		if (pt != NULL && pt->task != NULL)
+			thread_died(pt);
+		else if (pt != NULL)
+			thread_free(pt);
 		return;
 	}
 	thread_set_state(pt, THREAD_ATTACHED);
@@ -428,13 +433,28 @@ static bool from_stub(const struct stub_call *c)
 	return c->ip >= STUB_BASE && c->ip - STUB_BASE <= STUB_TEXT_MAX;
 }
 
-/* The thread of that number, if it still is: the host gives the number of one that has ended to another soon. */
+/* The first call of whoever was born. */
+static bool is_introduction(const struct stub_call *c)
+{
+	return from_stub(c) && c->nr == SYS_prctl && c->args[0] == 1 && c->args[1] == LINUX_SIGKILL;
+}
+
+/* What somebody may ask who isn't known. */
+static bool of_a_new_one(const struct stub_call *c)
+{
+	return is_introduction(c) || (from_stub(c) && c->nr == SYS_getppid && c->args[1] == STUB_BORN);
+}
+
+/*
+ * The thread of that number, if it still is: the host gives the number of one that has ended to another soon, also before we have
+ * reaped its process. That one's own number stays until then, so a thread of it is one of that number in it.
+ */
 static struct platform_thread *caller_of(const struct stub_call *c)
 {
 	struct platform_thread *pt = thread_find(c->tid);
 
-	if (pt == NULL || pt->state != THREAD_EXITING || pt->proc == NULL || pt->proc->pid == 0 ||
-	    host_tgkill(pt->proc->pid, c->tid, 0) == 0)
+	if (pt == NULL || pt->proc == NULL || pt->proc->pid == 0 ||
+	    (pt->state != THREAD_EXITING && !pt->proc->killed && !of_a_new_one(c)) || host_tgkill(pt->proc->pid, c->tid, 0) == 0)
 		return pt;
 	list_del(&pt->tid_link);
 	return NULL;
@@ -506,7 +526,7 @@ void stubs_call(const struct stub_call *c)
 		zygote_call(c);
 		return;
 	}
-	if (pt == NULL && from_stub(c) && c->nr == SYS_prctl && c->args[0] == 1 && c->args[1] == LINUX_SIGKILL) {
+	if (pt == NULL && is_introduction(c)) {
 		introduces(c);
 		return;
 	}
