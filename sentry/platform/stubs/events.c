@@ -126,14 +126,15 @@ bool stubs_owes_close(const struct platform_thread *pt)
 
 /*
  * The thread's next event: what a failed batch left over is forgotten, but not a close. A stub never leaves one out; a guest
- * that did (by overwriting its stack) would keep our file, and its memory, in its table.
+ * that did (by overwriting its stack) would keep our file, and its memory, in its table. It ends; whatever it still gets to say
+ * before it has ended finds it owed.
  */
 bool stubs_forget_expected(struct platform_thread *pt)
 {
-	bool open = stubs_owes_close(pt);
-
+	if (stubs_owes_close(pt))
+		return false;
 	pt->expected_next = pt->nexpected = 0;
-	return !open;
+	return true;
 }
 
 /* The guest process did what no stub does. It can only have harmed itself; it ends. */

@@ -365,3 +365,23 @@ Test(own_numbers, are_not_used_for_a_report)
 	cr_assert_eq(stubs[0].reports, 1);
 	cr_assert(!is_own((uint64_t)stubs[0].passed[0].number));
 }
+
+/* Who leaves one out is refused, as often as it tries. */
+Test(held_close, stays_owed)
+{
+	struct platform_thread *pt = &threads[0];
+	uint64_t args[6] = {5};
+
+	begin();
+	stubs_expect(pt, SYS_munmap, 1, args);
+	cr_assert(stubs_forget_expected(pt));
+	cr_assert_eq(pt->nexpected, 0);
+	stubs_expect(pt, SYS_munmap, 1, args);
+	stubs_expect(pt, SYS_close, 1, args);
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert(!stubs_forget_expected(pt));
+		cr_assert(stubs_owes_close(pt));
+	}
+	pt->expected_next = pt->nexpected;
+	cr_assert(stubs_forget_expected(pt));
+}
