@@ -292,3 +292,42 @@ TEST_ALONE(errors_of_seccomp)
 	CHECK_ERR(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &(unsigned){0x12340000}), EOPNOTSUPP);
 	CHECK_OK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
+
+/* A site in the form that libcs have, called so often that a kernel which rewrites text will have rewritten it. */
+long hot_prctl(long option, const void *arg);
+__asm__(".text\n.globl hot_prctl\nhot_prctl:\n"
+	"\tmov $157,%eax\n\txor %edx,%edx\n\txor %r10d,%r10d\n\txor %r8d,%r8d\n"
+	"\tsyscall\n\tcmp $-4096,%rax\n\tret\n");
+
+TEST(a_name_set_and_asked_for_again_and_again)
+{
+	char text[32], name[17], *edge = t_edge(16), *cut = t_cut_string("cut");
+
+	for (int i = 0; i < 400; i++) {
+		snprintf(text, sizeof(text), "%0*d", i % 20 + 1, i);
+		memset(name, '#', sizeof(name));
+		CHECK_EQ(hot_prctl(PR_SET_NAME, text), 0);
+		CHECK_EQ(hot_prctl(PR_GET_NAME, name), 0);
+		CHECK_EQ(name[16], '#');
+		text[15] = '\0';
+		CHECK_STR(name, text);
+		/* Behind the end of what was set are zeros. */
+		for (size_t k = strlen(text); k < 16; k++)
+			CHECK_EQ(name[k], 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		/* Where nothing lies behind. */
+		CHECK_EQ(hot_prctl(PR_SET_NAME, t_edge_string("ok")), 0);
+		CHECK_EQ(hot_prctl(PR_GET_NAME, edge), 0);
+		CHECK_STR(edge, "ok");
+		CHECK_EQ(hot_prctl(PR_SET_NAME, cut), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_SET_NAME, t_bad), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_SET_NAME, t_null), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_SET_NAME, t_kernel), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_GET_NAME, edge + 1), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_GET_NAME, t_bad), -EFAULT);
+		CHECK_EQ(hot_prctl(PR_GET_NAME, name), 0);
+		CHECK_STR(name, "ok");
+		CHECK_EQ(hot_prctl(PR_GET_KEEPCAPS, name), 0);
+	}
+}

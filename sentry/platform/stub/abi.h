@@ -347,6 +347,7 @@ enum gate_seg_kind {
 	GATE_MSG_OUT, /* what it names is written, and so are parts of itself */
 	GATE_FCNTL,   /* as args[1], fcntl's command, says */
 	GATE_IOCTL,   /* the same, ioctl's */
+	GATE_PRCTL,   /* as args[0], prctl's, says */
 };
 #define GATE_NO_LEN 0xff
 #define GATE_SPECS 4
@@ -382,7 +383,7 @@ struct gate_spec {
 #define GATE_STRING_MAX 4096U
 
 /* What the third argument of fcntl and ioctl is: locks (sqlite takes and leaves several for each transaction), and what is asked of
- * and told to terminals, pipes and sockets most. */
+ * and told to terminals, pipes and sockets most. And the second one of prctl: names of threads. */
 static inline unsigned gate_command_seg(unsigned kind, uint32_t command, uint64_t *size)
 {
 	if (kind == GATE_FCNTL) {
@@ -396,6 +397,18 @@ static inline unsigned gate_command_seg(unsigned kind, uint32_t command, uint64_
 		case 37:
 		case 38:
 			return GATE_IN;
+		default:
+			return GATE_NONE;
+		}
+	}
+	if (kind == GATE_PRCTL) {
+		*size = 16;
+		switch (command) {
+		case 15: /* PR_SET_NAME: the sixteenth byte isn't read */
+			*size = 15;
+			return GATE_IN;
+		case 16: /* PR_GET_NAME */
+			return GATE_OUT;
 		default:
 			return GATE_NONE;
 		}
@@ -428,6 +441,8 @@ static inline unsigned gate_spec_seg(const struct gate_spec *spec, unsigned i, c
 	*addr = args[ptr < 6 ? ptr : 0];
 	if (kind == GATE_FCNTL || kind == GATE_IOCTL)
 		kind = gate_command_seg(kind, (uint32_t)args[1], &size);
+	else if (kind == GATE_PRCTL)
+		kind = gate_command_seg(kind, (uint32_t)args[0], &size);
 	if (lenarg != GATE_NO_LEN)
 		count = args[lenarg < 6 ? lenarg : 0];
 	if (*addr < GATE_LOWEST || count > GATE_DATA_SIZE)

@@ -40,6 +40,7 @@ static const struct seg_word words[] = {
 	WORD("msghdr", GATE_MSG_IN, 56, false),
 	WORD("fcntlarg", GATE_FCNTL, 32, false),
 	WORD("ioctlarg", GATE_IOCTL, 4, false),
+	WORD("prctlarg", GATE_PRCTL, 16, false),
 	WORD("sockaddr", GATE_IN, 1, true),
 	WORD("optval", GATE_IN, 1, true),
 	WORD("timespec", GATE_IN, 16, false),
