@@ -616,6 +616,74 @@ TEST(many_messages_at_once)
         CHECK_EQ(sendmmsg(fds[0], m, 0, 0), 0);
 }
 
+/* Often enough from one place that a kernel which rewrites text will have rewritten it; with names and control data, and with more
+ * messages than such a kernel may want to look at beforehand. */
+TEST(many_messages_at_once_again_and_again)
+{
+        int fds[2];
+        char text[6][16], same[16];
+        struct iovec v[6], w[2];
+        struct mmsghdr m[6], *edge = t_edge(2 * sizeof(*edge));
+        struct sockaddr_un name[6];
+        struct timespec ts;
+
+        pair(SOCK_DGRAM, fds);
+        for (int turn = 0; turn < 300; turn++) {
+                unsigned n = (unsigned)turn % 6 + 1;
+
+                memset(m, 0, sizeof m);
+                for (unsigned i = 0; i < n; i++) {
+                        v[i] = (struct iovec){text[i], (size_t)snprintf(text[i], sizeof text[i], "%u of %d", i, turn)};
+                        m[i].msg_hdr.msg_iov = &v[i];
+                        m[i].msg_hdr.msg_iovlen = 1;
+                }
+                CHECK_EQ(sendmmsg(fds[0], m, n, 0), n);
+                for (unsigned i = 0; i < n; i++) {
+                        CHECK_EQ(m[i].msg_len, v[i].iov_len);
+                        m[i].msg_len = 77;
+                        memset(text[i], '#', sizeof text[i]);
+                        v[i].iov_len = sizeof text[i];
+                        m[i].msg_hdr.msg_name = &name[i];
+                        m[i].msg_hdr.msg_namelen = sizeof name[i];
+                }
+                ts = (struct timespec){100, 0};
+                CHECK_EQ(recvmmsg(fds[1], m, n, MSG_WAITFORONE, &ts), n);
+                CHECK(ts.tv_sec <= 100);
+                for (unsigned i = 0; i < n; i++) {
+                        char want[16];
+
+                        CHECK_EQ(m[i].msg_len, snprintf(want, sizeof want, "%u of %d", i, turn));
+                        CHECK_MEM(text[i], want, m[i].msg_len);
+                        CHECK_EQ(text[i][m[i].msg_len], '#');
+                        CHECK(m[i].msg_hdr.msg_namelen < sizeof name[i]);
+                }
+                CHECK_ERR(recvmmsg(fds[1], m, n, MSG_DONTWAIT, NULL), EAGAIN);
+        }
+        /* Two at the end of what is mapped, into the same buffer; a third would lie behind; a buffer that isn't there. */
+        for (int turn = 0; turn < 20; turn++) {
+                w[0] = (struct iovec){"first", 5};
+                w[1] = (struct iovec){"second", 6};
+                memset(edge, 0, 2 * sizeof *edge);
+                for (unsigned i = 0; i < 2; i++)
+                        edge[i].msg_hdr = (struct msghdr){.msg_iov = &w[i], .msg_iovlen = 1};
+                CHECK_EQ(sendmmsg(fds[0], edge, 3, 0), 2);
+                CHECK_EQ(edge[1].msg_len, 6);
+                w[0] = w[1] = (struct iovec){same, sizeof same};
+                CHECK_EQ(recvmmsg(fds[1], edge, 3, MSG_DONTWAIT, NULL), 2);
+                CHECK_MEM(same, "second", 6);
+                CHECK_EQ(edge[0].msg_len, 5);
+                CHECK_ERR(recvmmsg(fds[1], edge, 1, MSG_DONTWAIT, NULL), EFAULT); /* the third's */
+                w[1].iov_base = t_bad;
+                w[1].iov_len = 3;
+                w[0].iov_len = 2;
+                CHECK_EQ(sendmmsg(fds[0], edge, 2, 0), 1);
+                CHECK_ERR(sendmmsg(fds[0], edge + 1, 1, 0), EFAULT);
+                CHECK_ERR(sendmmsg(fds[0], t_bad, 1, 0), EFAULT);
+                CHECK_EQ(recvmmsg(fds[1], edge, 1, 0, NULL), 1);
+                CHECK_EQ(edge[0].msg_len, 2);
+        }
+}
+
 TEST(hostile_message_headers)
 {
         int fds[2];

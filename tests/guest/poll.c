@@ -252,3 +252,57 @@ TEST_ALONE(pselect6_swaps_the_mask_and_checks_its_arguments)
 	CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, t_bad), EFAULT);
 	CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &wrong, NULL), EINVAL);
 }
+
+/* Often enough from one place that a kernel which rewrites text will have rewritten it. */
+TEST_ALONE(pselect6_swaps_the_mask_again_and_again)
+{
+	struct timespec brief = {0, 1000}, wait = {1000, 0};
+	struct {
+		void *mask;
+		size_t size;
+	} pack, *edge = t_edge(sizeof(*edge));
+	sigset_t block, none, *edge_mask = t_edge(8);
+	fd_set r;
+
+	new_pipe();
+	sigemptyset(&none);
+	sigemptyset(&block);
+	sigaddset(&block, SIGALRM);
+	*(uint64_t *)edge_mask = 0;
+	CHECK_OK(sigprocmask(SIG_BLOCK, &block, NULL));
+	t_tick(0, NULL);
+	for (int i = 0; i < 400; i++) {
+		int ticks;
+
+		brief = (struct timespec){0, 1000};
+		FD_ZERO(&r);
+		FD_SET(fds[0], &r);
+		pack.mask = &block;
+		pack.size = 8;
+		ticks = t_ticks;
+		CHECK_EQ(syscall(SYS_pselect6, fds[0] + 1, &r, NULL, NULL, &brief, &pack), 0);
+		CHECK_EQ(t_ticks, ticks);
+		if (i % 20 != 0)
+			continue;
+		FD_SET(fds[0], &r);
+		edge->mask = i % 40 == 0 ? (void *)&none : (void *)edge_mask;
+		edge->size = 8;
+		CHECK_ERR(syscall(SYS_pselect6, fds[0] + 1, &r, NULL, NULL, &wait, edge), EINTR);
+		CHECK_EQ(t_ticks, ticks + 1);
+		/* As before. */
+		wait = (struct timespec){1000, 0};
+		CHECK_EQ(syscall(SYS_pselect6, fds[0] + 1, &r, NULL, NULL, &brief, NULL), 0);
+		CHECK_EQ(t_ticks, ticks + 1);
+		edge->mask = t_bad;
+		CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, edge), EFAULT);
+		edge->mask = (char *)edge_mask + 1;
+		CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, edge), EFAULT);
+		edge->size = 16;
+		CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, edge), EINVAL);
+		edge->mask = NULL;
+		FD_ZERO(&r);
+		CHECK_EQ(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, edge), 0);
+		CHECK_ERR(syscall(SYS_pselect6, 1, &r, NULL, NULL, &brief, (char *)edge + 8), EFAULT);
+	}
+	t_tick_stop();
+}

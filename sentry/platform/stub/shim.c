@@ -182,9 +182,10 @@ struct msghdr {
 	uint32_t flags, pad2;
 };
 #define MSG_NAME_MAX 128U
+#define MMSG_SIZE 64U /* the header, and how many bytes it were */
 
-/* The header, which a receiver changes too, the name, control data, and what the array names. */
-static void add_msg(struct fill *f, uint64_t addr, int in)
+/* The header, of which so many bytes are written, the name, control data, and what the array names. */
+static void add_msg(struct fill *f, uint64_t addr, int in, uint64_t written)
 {
 	const volatile struct msghdr *h = fill_at(f);
 	void (*add)(struct fill *, uint64_t, uint64_t) = in ? add_in : add_out;
@@ -193,13 +194,31 @@ static void add_msg(struct fill *f, uint64_t addr, int in)
 	add_in(f, addr, sizeof(*h));
 	if (f->n == before)
 		return;
-	if (!in)
-		add_out(f, addr, sizeof(*h));
+	if (written != 0)
+		add_out(f, addr, written);
 	if (h->name != 0)
 		add(f, h->name, h->namelen < MSG_NAME_MAX ? h->namelen : MSG_NAME_MAX);
 	if (h->control != 0)
 		add(f, h->control, h->controllen);
 	add_iov(f, h->iov, h->iovlen, in);
+}
+
+/* As many as there is room for. */
+static void add_mmsg(struct fill *f, uint64_t addr, uint64_t count, int in)
+{
+	for (uint64_t i = 0; i < count && f->n < GATE_MAX_SEGS; i++)
+		add_msg(f, addr + i * MMSG_SIZE, in, MMSG_SIZE);
+}
+
+/* pselect6's last argument. */
+static void add_sigmask(struct fill *f, uint64_t addr)
+{
+	const volatile uint64_t *a = fill_at(f);
+	uint32_t before = f->n;
+
+	add_in(f, addr, 2 * sizeof(*a));
+	if (f->n != before && a[1] == sizeof(uint64_t))
+		add_in(f, a[0], sizeof(uint64_t));
 }
 
 /* FUTEX_WAIT, WAIT_BITSET, LOCK_PI, WAIT_REQUEUE_PI, LOCK_PI2: the fourth argument is a time. */
@@ -256,7 +275,16 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 		case GATE_MSG_IN:
 		case GATE_MSG_OUT:
 			f->told = 1;
-			add_msg(f, addr, spec->segs[i].kind == GATE_MSG_IN);
+			add_msg(f, addr, spec->segs[i].kind == GATE_MSG_IN, spec->segs[i].kind == GATE_MSG_IN ? 0 : sizeof(struct msghdr));
+			break;
+		case GATE_MMSG_IN:
+		case GATE_MMSG_OUT:
+			f->told = 1;
+			add_mmsg(f, addr, args[lenarg < 6 ? lenarg : 0], spec->segs[i].kind == GATE_MMSG_IN);
+			break;
+		case GATE_SIGMASK:
+			f->told = 1;
+			add_sigmask(f, addr);
 			break;
 		default:
 			break;

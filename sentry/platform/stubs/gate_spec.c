@@ -14,6 +14,7 @@
 #include "sentry/platform/stubs/gate.h"
 
 #include "sentry/abi/fs.h"
+#include "sentry/abi/socket.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
 
@@ -94,6 +95,17 @@ static const struct seg_word *find_word(const char *s, size_t len)
 	return NULL;
 }
 
+static void add_seg(struct gate_spec *spec, unsigned *n, unsigned kind, unsigned ptr, unsigned len, size_t size)
+{
+	if (*n == GATE_SPECS)
+		return;
+	spec->segs[*n].kind = (uint8_t)kind;
+	spec->segs[*n].ptr = (uint8_t)ptr;
+	spec->segs[*n].len = (uint8_t)len;
+	spec->segs[*n].size = (uint16_t)size;
+	(*n)++;
+}
+
 /* One word of a trace format: argument arg. */
 static void add_word(struct gate_spec *spec, unsigned *n, const char *s, size_t len, unsigned arg)
 {
@@ -104,13 +116,9 @@ static void add_word(struct gate_spec *spec, unsigned *n, const char *s, size_t 
 		count = (unsigned)(s[len - 1] - '0');
 		w = find_word(s, len - 2);
 	}
-	if (w == NULL || *n == GATE_SPECS || arg > 5 || (w->counted && count > 5))
+	if (w == NULL || arg > 5 || (w->counted && count > 5))
 		return;
-	spec->segs[*n].kind = w->kind;
-	spec->segs[*n].ptr = (uint8_t)arg;
-	spec->segs[*n].len = w->counted ? (uint8_t)count : GATE_NO_LEN;
-	spec->segs[*n].size = w->size;
-	(*n)++;
+	add_seg(spec, n, w->kind, arg, w->counted ? count : GATE_NO_LEN, w->size);
 }
 
 static int id_of(int nr)
@@ -217,8 +225,12 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		p += len;
 		p += *p == ' ';
 	}
+	if (nr == SYS_sendmmsg || nr == SYS_recvmmsg)
+		add_seg(out, &n, nr == SYS_sendmmsg ? GATE_MMSG_IN : GATE_MMSG_OUT, 1, 2, sizeof(struct linux_mmsghdr));
+	if (nr == SYS_pselect6)
+		add_seg(out, &n, GATE_SIGMASK, 5, GATE_NO_LEN, 16);
 	/* These say in their last argument but one or two what was left of the time. */
-	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll) {
+	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll || nr == SYS_recvmmsg) {
 		for (unsigned i = 0; i < n; i++)
 			if (out->segs[i].kind == GATE_IN && out->segs[i].size == 16)
 				out->segs[i].kind = GATE_INOUT;
