@@ -190,7 +190,7 @@ PAYLOAD_BIN = $(PAYLOAD_SRC:tests/payloads/%.c=$B/payloads/%) $(PAYLOAD_SCRIPT:t
 $B/payloads/%: tests/payloads/%.c tests/payloads/payload.h tests/payloads/gate.h sentry/platform/stub/abi.h $B/stub.bin
 	@mkdir -p $(@D)
 	$Vgcc -static -O1 -pthread -Wall -Wextra -Werror -Wno-unused-result -DSTUB_SIZE=$$(stat -c %s $B/stub.bin) -o $@ $<
-$B/payloads/stub_jump_end: tests/payloads/stub_jump.c
+$B/payloads/stub_jump_second $B/payloads/stub_jump_third $B/payloads/stub_jump_end: tests/payloads/stub_jump.c
 $B/payloads/%: tests/payloads/%
 	@mkdir -p $(@D)
 	$Vinstall -m 755 $< $@

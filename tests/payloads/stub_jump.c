@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every byte of the stub is a place to jump to, with registers of the attacker's choice: call numbers and
  * arguments that a stub may use unasked, if only it were trusted by where it stands. In a child each.
- * This is the first half of them, stub_jump_end.c the second: together they would take longer than a payload may. */
+ * This is the first quarter of them, stub_jump_second.c, _third.c and _end.c are the others: together they would take longer than a
+ * payload may. */
 #include "payload.h"
 
-#ifndef SECOND_HALF
-#define SECOND_HALF 0
+#ifndef QUARTER
+#define QUARTER 0
 #endif
 
 PAYLOAD("jump into every byte of the stub", "--timeout 900s", "exit 0");
@@ -37,7 +38,7 @@ int main(void)
 {
 	unsigned n = 0, running = 0;
 
-	for (uint64_t at = STUB_BASE + SECOND_HALF * (TEXT / 2); at < STUB_BASE + (1 + SECOND_HALF) * (TEXT / 2); at++, n++) {
+	for (uint64_t at = STUB_BASE + QUARTER * (TEXT / 4); at < STUB_BASE + (1 + QUARTER) * (TEXT / 4); at++, n++) {
 		pid_t pid = fork();
 
 		if (pid == 0) {

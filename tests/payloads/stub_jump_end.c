@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See stub_jump.c. */
-#define SECOND_HALF 1
+#define QUARTER 3
 #include "stub_jump.c"

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See stub_jump.c. */
+#define QUARTER 1
+#include "stub_jump.c"
