@@ -187,7 +187,7 @@ PAYLOAD_SRC = $(wildcard tests/payloads/*.c)
 PAYLOAD_SCRIPT = $(wildcard tests/payloads/*.sh tests/payloads/*.py)
 PAYLOAD_BIN = $(PAYLOAD_SRC:tests/payloads/%.c=$B/payloads/%) $(PAYLOAD_SCRIPT:tests/payloads/%=$B/payloads/%)
 
-$B/payloads/%: tests/payloads/%.c tests/payloads/payload.h tests/payloads/gate.h sentry/platform/stub/abi.h $B/stub.bin
+$B/payloads/%: tests/payloads/%.c tests/payloads/payload.h tests/payloads/gate.h tests/payloads/births.h sentry/platform/stub/abi.h $B/stub.bin
 	@mkdir -p $(@D)
 	$Vgcc -static -O1 -pthread -Wall -Wextra -Werror -Wno-unused-result -DSTUB_SIZE=$$(stat -c %s $B/stub.bin) -o $@ $<
 $B/payloads/stub_jump_second $B/payloads/stub_jump_third $B/payloads/stub_jump_end: tests/payloads/stub_jump.c
