@@ -453,7 +453,7 @@ void signal_resume(struct task *task, int64_t ret)
 	if (platform->mask_out != NULL)
 		platform->mask_out(task, task->sigmask,
 				   &(struct platform_words){task->robust_list.v, task->clear_child_tid.v,
-							    ref_shared(&task->fs->ref) ? PLATFORM_ASK : task->fs->umask},
+							    !alone || ref_shared(&task->fs->ref) ? PLATFORM_ASK : task->fs->umask},
 				   signal_pending_set(task) != 0, alone);
 	if (platform->tell != NULL && alone &&
 	    platform->tell(task, &(struct platform_told){ref_shared(&task->mm->ref) ? 0 : task->mm->brk, stack->cur, stack->max}))

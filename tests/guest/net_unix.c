@@ -684,6 +684,39 @@ TEST(many_messages_at_once_again_and_again)
         }
 }
 
+/* What has come is in the buffer while the rest is waited for. */
+TEST(part_of_what_is_waited_for_is_there_at_once)
+{
+        volatile char *page = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        int fds[2];
+        pid_t child;
+
+        pair(SOCK_STREAM, fds);
+        child = t_fork();
+        if (child == 0) {
+                for (int turn = 0; turn < 300; turn++)
+                        CHECK_EQ(recv(fds[1], (char *)page, 2, MSG_WAITALL), 2);
+                _exit(0);
+        }
+        for (int turn = 0; turn < 300; turn++) {
+                const char text[2] = {(char)('A' + turn % 26), 'z'};
+                int left;
+
+                page[0] = '#';
+                CHECK_EQ(send(fds[0], text, 1, 0), 1);
+                do
+                        CHECK_OK(ioctl(fds[1], FIONREAD, &left));
+                while (left != 0);
+                t_until_asleep(child);
+                CHECK_EQ(page[0], text[0]);
+                CHECK_EQ(send(fds[0], text + 1, 1, 0), 1);
+                do
+                        CHECK_OK(ioctl(fds[1], FIONREAD, &left));
+                while (left != 0);
+        }
+        t_reap(child);
+}
+
 TEST(hostile_message_headers)
 {
         int fds[2];

@@ -348,8 +348,6 @@ enum gate_seg_kind {
 	GATE_FCNTL,   /* as args[1], fcntl's command, says */
 	GATE_IOCTL,   /* the same, ioctl's */
 	GATE_PRCTL,   /* as args[0], prctl's, says */
-	GATE_MMSG_IN, /* args[len] of what GATE_MSG_IN has, with the number of bytes behind each, which is written */
-	GATE_MMSG_OUT,
 	GATE_SIGMASK, /* the address of a mask of signals and its size, and what is there */
 };
 #define GATE_NO_LEN 0xff

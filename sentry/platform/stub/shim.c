@@ -182,10 +182,9 @@ struct msghdr {
 	uint32_t flags, pad2;
 };
 #define MSG_NAME_MAX 128U
-#define MMSG_SIZE 64U /* the header, and how many bytes it were */
 
-/* The header, of which so many bytes are written, the name, control data, and what the array names. */
-static void add_msg(struct fill *f, uint64_t addr, int in, uint64_t written)
+/* The header, which a receiver changes too, the name, control data, and what the array names. */
+static void add_msg(struct fill *f, uint64_t addr, int in)
 {
 	const volatile struct msghdr *h = fill_at(f);
 	void (*add)(struct fill *, uint64_t, uint64_t) = in ? add_in : add_out;
@@ -194,20 +193,13 @@ static void add_msg(struct fill *f, uint64_t addr, int in, uint64_t written)
 	add_in(f, addr, sizeof(*h));
 	if (f->n == before)
 		return;
-	if (written != 0)
-		add_out(f, addr, written);
+	if (!in)
+		add_out(f, addr, sizeof(*h));
 	if (h->name != 0)
 		add(f, h->name, h->namelen < MSG_NAME_MAX ? h->namelen : MSG_NAME_MAX);
 	if (h->control != 0)
 		add(f, h->control, h->controllen);
 	add_iov(f, h->iov, h->iovlen, in);
-}
-
-/* As many as there is room for. */
-static void add_mmsg(struct fill *f, uint64_t addr, uint64_t count, int in)
-{
-	for (uint64_t i = 0; i < count && f->n < GATE_MAX_SEGS; i++)
-		add_msg(f, addr + i * MMSG_SIZE, in, MMSG_SIZE);
 }
 
 /* pselect6's last argument. */
@@ -275,12 +267,7 @@ static void fill_segs(struct fill *f, const struct gate_spec *spec, const uint64
 		case GATE_MSG_IN:
 		case GATE_MSG_OUT:
 			f->told = 1;
-			add_msg(f, addr, spec->segs[i].kind == GATE_MSG_IN, spec->segs[i].kind == GATE_MSG_IN ? 0 : sizeof(struct msghdr));
-			break;
-		case GATE_MMSG_IN:
-		case GATE_MMSG_OUT:
-			f->told = 1;
-			add_mmsg(f, addr, args[lenarg < 6 ? lenarg : 0], spec->segs[i].kind == GATE_MMSG_IN);
+			add_msg(f, addr, spec->segs[i].kind == GATE_MSG_IN);
 			break;
 		case GATE_SIGMASK:
 			f->told = 1;

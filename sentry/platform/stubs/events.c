@@ -385,8 +385,9 @@ bool stubs_doorbell(struct platform_thread *pt, const struct stub_call *c)
 /* A doorbell call. */
 static void doorbell(struct platform_thread *pt, const struct stub_call *c)
 {
-	/* Known: the registers by which its trap door would know a birth are its guest's. Whatever it is at, nothing of that changes. */
-	if (c->args[1] == STUB_BORN && pt != NULL && pt->state != THREAD_ATTACHED) {
+	/* Known: the registers by which its trap door would know a birth are its guest's. Whatever it is at, nothing of that changes. Who was
+	 * told to end may have done so, and its number be another's. */
+	if (c->args[1] == STUB_BORN && pt != NULL && pt->state != THREAD_ATTACHED && pt->state != THREAD_EXITING) {
 		transport->answer(c->id, 0);
 		return;
 	}
@@ -454,8 +455,14 @@ static struct platform_thread *caller_of(const struct stub_call *c)
 {
 	struct platform_thread *pt = thread_find(c->tid);
 
-	if (pt == NULL || pt->proc == NULL || pt->proc->pid == 0 ||
-	    (pt->state != THREAD_EXITING && !pt->proc->killed && !of_a_new_one(c)) || host_tgkill(pt->proc->pid, c->tid, 0) == 0)
+	if (pt == NULL || pt->proc == NULL || pt->proc->pid == 0)
+		return pt;
+	/* Within the process it can't be told by the number alone: but nobody who was told to end introduces itself. */
+	if (pt->state == THREAD_EXITING && is_introduction(c) && thread_awaited(c->args[2])) {
+		thread_ended(pt);
+		return NULL;
+	}
+	if ((pt->state != THREAD_EXITING && !pt->proc->killed && !of_a_new_one(c)) || host_tgkill(pt->proc->pid, c->tid, 0) == 0)
 		return pt;
 	list_del(&pt->tid_link);
 	return NULL;
@@ -690,8 +697,10 @@ static void kick_overdue(struct ktimer *t)
 	}
 	/* One that was told to end: gone, unless somebody keeps it. */
 	if (pt->state == THREAD_EXITING && pt->proc != NULL && pt->proc->pid != 0 &&
-	    host_tgkill(pt->proc->pid, pt->tid, 0) < 0)
+	    host_tgkill(pt->proc->pid, pt->tid, 0) < 0) {
+		thread_ended(pt);
 		return;
+	}
 	log_debug("thread %d did not come back (state %d): killed", pt->tid, (int)pt->state);
 	if (pt->proc != NULL)
 		proc_kill(pt->proc);
@@ -785,6 +794,9 @@ static void stubs_park(struct task *task)
 
 	/* It spins for microseconds and then waits in a call. One that doesn't come runs while it seems to sleep. */
 	if (pt != NULL && (pt->state == THREAD_GATE || (pt->state == THREAD_FULL && pt->by_box))) {
+		/* What it has got so far is there while it waits for more (MSG_WAITALL). */
+		if (pt->nouts != 0)
+			gate_flush(task);
 		gate_blocked(pt);
 		if (!pt->gate_waits && !pt->kick_timer.armed)
 			ktimer_set(&pt->kick_timer, loop_now() + KICK_DEADLINE);

@@ -8,7 +8,7 @@
  *
  * Everything in a box is hostile: number, arguments and segment tables are copied out once and checked in the copy; bytes of
  * segments are read as guest memory is, once for each copy_from_guest. A thread is in THREAD_GATE from the moment its request
- * is taken until it is answered; any other call it makes meanwhile breaks the protocol and ends its process.
+ * is taken until it is answered; any other call it makes meanwhile, but STUB_BORN, breaks the protocol and ends its process.
  *
  * Two ways to wait:
  *
@@ -1084,7 +1084,7 @@ static bool scan(uint64_t now)
 
 	list_for_each_safe (pt, tmp, &gate_ringers, gate_link) {
 		/* To look sooner would only take the line from who is about to write it. */
-		if (now - pt->resumed_at < poll_state.quiet || !rung(pt))
+		if (now - pt->resumed_at < poll_state.quiet || !rung(pt) || pt->proc->killed)
 			continue;
 		to_be_written(box_of(pt));
 		poll_state.calls++;

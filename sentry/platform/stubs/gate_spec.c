@@ -14,7 +14,6 @@
 #include "sentry/platform/stubs/gate.h"
 
 #include "sentry/abi/fs.h"
-#include "sentry/abi/socket.h"
 #include "sentry/platform/stubs/stubs.h"
 #include "syscalls/dispatch.h"
 
@@ -225,12 +224,10 @@ void gate_spec_fill(struct gate_spec *out, int nr)
 		p += len;
 		p += *p == ' ';
 	}
-	if (nr == SYS_sendmmsg || nr == SYS_recvmmsg)
-		add_seg(out, &n, nr == SYS_sendmmsg ? GATE_MMSG_IN : GATE_MMSG_OUT, 1, 2, sizeof(struct linux_mmsghdr));
 	if (nr == SYS_pselect6)
 		add_seg(out, &n, GATE_SIGMASK, 5, GATE_NO_LEN, 16);
 	/* These say in their last argument but one or two what was left of the time. */
-	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll || nr == SYS_recvmmsg) {
+	if (nr == SYS_select || nr == SYS_pselect6 || nr == SYS_ppoll) {
 		for (unsigned i = 0; i < n; i++)
 			if (out->segs[i].kind == GATE_IN && out->segs[i].size == 16)
 				out->segs[i].kind = GATE_INOUT;

@@ -270,6 +270,8 @@ void thread_died(struct platform_thread *pt);
 /* A clean stub without a task has arrived. */
 void pool_add(struct platform_thread *pt);
 void thread_free(struct platform_thread *pt);
+/* One that was told to end (THREAD_EXITING) has done so: frees it. */
+void thread_ended(struct platform_thread *pt);
 struct host_proc *proc_new(int pid, struct platform_mm *mm) must_check;
 void proc_kill(struct host_proc *proc);
 void stubs_child_ended(int pid, int status);

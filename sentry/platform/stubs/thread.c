@@ -348,6 +348,12 @@ void thread_free(struct platform_thread *pt)
 		proc_put(proc);
 }
 
+void thread_ended(struct platform_thread *pt)
+{
+	pt->gone = true;
+	thread_free(pt);
+}
+
 void proc_kill(struct host_proc *proc)
 {
 	if (proc->killed || proc->pid == 0)
@@ -690,13 +696,9 @@ static int area_alloc(struct platform_mm *mm)
 {
 	struct platform_thread *pt, *tmp;
 
-	list_for_each_safe (pt, tmp, &mm->dying, new_link) {
-		if (pt->proc != NULL && pt->proc->pid != 0 && host_tgkill(pt->proc->pid, pt->tid, 0) == 0)
-			continue;
-		list_del(&pt->new_link);
-		pt->gone = true;
-		thread_free(pt);
-	}
+	list_for_each_safe (pt, tmp, &mm->dying, new_link)
+		if (pt->proc == NULL || pt->proc->pid == 0 || host_tgkill(pt->proc->pid, pt->tid, 0) < 0)
+			thread_ended(pt);
 	for (unsigned i = 0; i < ARRAY_LEN(mm->areas); i++) {
 		if (mm->areas[i] != UINT64_MAX) {
 			unsigned bit = (unsigned)__builtin_ctzll(~mm->areas[i]);

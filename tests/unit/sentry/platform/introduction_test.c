@@ -179,6 +179,33 @@ Test(introduction, a_number_may_be_that_of_one_who_has_ended_unreaped)
 	}
 }
 
+Test(introduction, a_number_may_be_that_of_one_of_its_process_who_was_told_to_end)
+{
+	struct platform_thread *leader, *ended, *new;
+	pid_t pid;
+	int thread;
+
+	begin();
+	pid = process(true, &thread);
+	leader = known(pid);
+	ended = thread_new(NULL, NULL);
+	ended->proc = leader->proc;
+	list_add_tail(&leader->proc->threads, &ended->proc_link);
+	cr_assert_eq(thread_claim(ended->token), ended);
+	cr_assert_eq(thread_bind(ended, thread), 0);
+	list_add_tail(&mm.dying, &ended->new_link);
+	thread_set_state(ended, THREAD_EXITING);
+	new = thread_new(NULL, NULL);
+	new->proc = leader->proc;
+	list_add_tail(&leader->proc->threads, &new->proc_link);
+	introduces(thread, new->token);
+	cr_assert_eq(thread_find(thread), new);
+	cr_assert_eq(new->state, THREAD_ATTACHED);
+	cr_assert(list_empty(&mm.dying) && stubs_exiting == 0);
+	cr_assert(answered == 1 && is_alive(pid));
+	kill(pid, SIGKILL);
+}
+
 Test(introduction, a_number_of_one_who_lives_is_its_own)
 {
 	struct platform_thread *old, *new;
@@ -244,6 +271,8 @@ Test(introduction, who_looks_like_being_born_is_asked_for)
 	pid = process(true, NULL);
 	pt = known(pid);
 	for (enum thread_state s = THREAD_GUEST; s < THREAD_DEAD; s++) {
+		if (s == THREAD_EXITING)
+			continue;
 		answered = 0;
 		thread_set_state(pt, s);
 		pt->by_box = true;
@@ -256,6 +285,11 @@ Test(introduction, who_looks_like_being_born_is_asked_for)
 	/* On its way to the trap door for the first time it isn't interrupted by anybody but itself. */
 	answered = 0;
 	thread_set_state(pt, THREAD_ATTACHED);
+	asks_whether_born(pid);
+	was_killed(pid);
+	/* Who was told to end. */
+	pid = process(true, NULL);
+	thread_set_state(known(pid), THREAD_EXITING);
 	asks_whether_born(pid);
 	was_killed(pid);
 	/* A stranger, and one who has the number of one that has ended. */
