@@ -102,7 +102,16 @@ static int fd_iterate(unused_arg struct task *task, struct pseudo_node *dir, uin
 	return list_fds(dir, from, list, LINUX_S_IFLNK);
 }
 
-const struct pseudo_dir proc_fd_dir = {.lookup = fd_lookup, .iterate = fd_iterate};
+/* The size is the number of descriptors, since Linux 6.2: programs that watch themselves ask for it. */
+static void fd_getattr(struct pseudo_node *dir, struct kstat *st)
+{
+	struct task *t = node_task(dir);
+
+	if (t->files != NULL)
+		st->size = files_count(t->files);
+}
+
+const struct pseudo_dir proc_fd_dir = {.lookup = fd_lookup, .iterate = fd_iterate, .getattr = fd_getattr};
 
 /* ---- fdinfo ---- */
 

@@ -266,7 +266,13 @@ static int task_iterate(unused_arg struct task *task, struct pseudo_node *dir, u
 	}
 }
 
-static const struct pseudo_dir task_dir = {.lookup = task_lookup, .iterate = task_iterate};
+/* A link for each thread: Chromium's zygote takes three for "I have one thread", and won't fork with any other number. */
+static void task_getattr(struct pseudo_node *dir, struct kstat *st)
+{
+	st->nlink += node_proc(dir)->group->nthreads;
+}
+
+static const struct pseudo_dir task_dir = {.lookup = task_lookup, .iterate = task_iterate, .getattr = task_getattr};
 
 /* ---- the tables ---- */
 

@@ -438,9 +438,23 @@ static int dir_create(unused_arg struct task *task, unused_arg struct inode *dir
 	return -LINUX_EACCES;
 }
 
+static int dir_getattr(unused_arg struct task *task, struct inode *inode, struct kstat *st)
+{
+	struct pseudo_node *node = inode_node(inode);
+	const struct pseudo_fs *fs = node_fs(inode);
+
+	if (node->entry->dir->getattr == NULL)
+		return 0;
+	if (node->object != NULL && fs->object_check != NULL && fs->object_check(node->object) != 0)
+		return 0;
+	node->entry->dir->getattr(node, st);
+	return 0;
+}
+
 static const struct inode_ops dir_iops = {
 	.lookup = dir_lookup,
 	.create = dir_create,
+	.getattr = dir_getattr,
 	.setattr = node_setattr,
 	.permission = dir_permission,
 	.evict = node_evict,

@@ -75,6 +75,8 @@ struct pseudo_dir {
 	int (*lookup)(struct task *task, struct pseudo_node *dir, const char *name, struct pseudo_found *out);
 	/* Lists those with an index >= from, ascending, by pseudo_emit until it returns false. Optional. */
 	int (*iterate)(struct task *task, struct pseudo_node *dir, uint64_t from, struct pseudo_list *list);
+	/* Changes what stat tells of the directory; not asked when its object has gone. Optional. */
+	void (*getattr)(struct pseudo_node *dir, struct kstat *st);
 };
 
 #define PSEUDO_DIR(table, ...) {.entries = (table), .nentries = ARRAY_LEN(table), ##__VA_ARGS__}

@@ -323,6 +323,15 @@ int fd_set_cloexec(struct task *task, int fd, bool on)
 	return 0;
 }
 
+uint32_t files_count(const struct files *f)
+{
+	uint32_t n = 0;
+
+	for (uint32_t w = 0; w < f->cap / WORD; w++)
+		n += (uint32_t)__builtin_popcountll(f->open[w]);
+	return n;
+}
+
 int files_next(struct files *f, int from)
 {
 	if (from < 0)

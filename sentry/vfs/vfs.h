@@ -502,6 +502,8 @@ bool fd_cloexec(struct task *task, int fd);
 int fd_set_cloexec(struct task *task, int fd, bool on);
 /* Next open descriptor >= fd, or -1: for /proc/PID/fd and close_range. */
 int files_next(struct files *f, int fd);
+/* How many descriptors are open. */
+uint32_t files_count(const struct files *f);
 struct file *files_peek(struct files *f, int fd); /* returns a reference or NULL; for /proc */
 
 /* ---- cwd, root, umask (vfs/fs_context.c) ---- */

@@ -356,6 +356,52 @@ TEST(threads_are_listed)
         CHECK_EQ(errno, ENOENT);
 }
 
+static void *read_one(void *arg)
+{
+        char c;
+
+        CHECK_EQ(read(*(int *)arg, &c, 1), 0);
+        return NULL;
+}
+
+TEST_ALONE(a_process_has_a_link_for_each_thread)
+{
+        pthread_t thread;
+        struct stat st;
+        int fds[2];
+
+        CHECK_OK(stat("/proc/self/task", &st));
+        CHECK_EQ(st.st_nlink, 3);
+        CHECK_OK(pipe(fds));
+        CHECK_EQ(pthread_create(&thread, NULL, read_one, &fds[0]), 0);
+        CHECK_OK(stat("/proc/self/task/", &st));
+        CHECK_EQ(st.st_nlink, 4);
+        close(fds[1]);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        /* Joined is not quite gone. */
+        do
+                CHECK_OK(stat("/proc/self/task", &st));
+        while (st.st_nlink != 3);
+}
+
+/* The number of descriptors is the directory's size, since Linux 6.2. */
+TEST(the_descriptors_are_counted)
+{
+        struct stat before, after;
+        int fd, high;
+
+        CHECK_OK(stat("/proc/self/fd", &before));
+        if (before.st_size == 0)
+                SKIP("an older kernel");
+        fd = MUST(open("/proc/self/fd", O_RDONLY));
+        high = MUST(fcntl(fd, F_DUPFD, 700));
+        CHECK_OK(fstat(fd, &after));
+        CHECK_EQ(after.st_size, before.st_size + 2);
+        close(high);
+        CHECK_OK(fstat(fd, &after));
+        CHECK_EQ(after.st_size, before.st_size + 1);
+}
+
 TEST_ALONE(limits_are_the_rlimits)
 {
         struct rlimit r = {17, 4096};
