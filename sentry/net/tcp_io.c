@@ -154,14 +154,14 @@ static int64_t send_piece(struct tcp_socket *t, struct iobuf *buf, uint32_t len,
 	return len;
 }
 
-/* The other end is closed: bytes are "sent", and the answer is a reset. */
+/* The other end is closed: as many bytes as the buffer holds are "sent", and the answer is a reset. */
 static int64_t send_to_nobody(struct tcp_socket *t, struct iobuf *buf)
 {
-	int64_t n = (int64_t)buf->left;
+	uint64_t n = MIN(buf->left, (uint64_t)TCP_SOCK(t)->sndbuf);
 
-	buf->left = 0;
+	buf->left -= n;
 	tcp_receive_reset(t);
-	return n;
+	return (int64_t)n;
 }
 
 static int64_t send_some(struct tcp_socket *t, struct sock_msg *msg)
@@ -220,7 +220,8 @@ int64_t tcp_sendmsg(struct task *task, struct socket *s, struct sock_msg *msg)
 		return err;
 	while (msg->buf->left > 0) {
 		if (s->error != 0 || (s->shut & SOCK_SHUT_SEND) != 0 || !may_send_in(t)) {
-			err = s->error != 0 ? sock_error(s) : -LINUX_EPIPE;
+			/* An error that comes after some bytes is told by the next call. */
+			err = s->error != 0 && sent == 0 ? sock_error(s) : -LINUX_EPIPE;
 			break;
 		}
 		n = send_some(t, msg);

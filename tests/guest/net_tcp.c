@@ -9,9 +9,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static struct sockaddr_in in4(const char *addr, int port)
 {
@@ -234,6 +236,60 @@ TEST(closing_with_unread_bytes_resets)
         CHECK_EQ(wait_events(c, 0) & (POLLERR | POLLHUP), POLLERR | POLLHUP);
         CHECK_ERR(send(c, "x", 1, MSG_NOSIGNAL), ECONNRESET);
         CHECK_ERR(send(c, "x", 1, MSG_NOSIGNAL), EPIPE);
+}
+
+/* A call that began with bytes sent ends with their number; the reset is for the next one. */
+TEST(a_long_write_ends_when_the_reset_comes)
+{
+        enum { PIECE = 1 << 20, PIECES = 64 };
+        struct iovec v[PIECES];
+        char *piece = malloc(PIECE);
+        int client, server, i;
+        ssize_t n, sent = 0;
+
+        memset(piece, 'x', PIECE);
+        for (i = 0; i < PIECES; i++)
+                v[i] = (struct iovec){piece, PIECE};
+        signal(SIGPIPE, SIG_IGN);
+        connection(&client, &server);
+        close(server);
+        while ((n = writev(client, v, PIECES)) > 0)
+                sent += n;
+        CHECK_EQ(n, -1);
+        CHECK_EQ(errno, EPIPE);
+        CHECK(sent > 0 && sent < PIECE * PIECES);
+        CHECK_EQ(error_of(client), 0);
+        close(client);
+        free(piece);
+}
+
+static void *close_with_unread(void *arg)
+{
+        int fd = *(int *)arg;
+
+        CHECK(wait_events(fd, POLLIN) & POLLIN);
+        close(fd);
+        return NULL;
+}
+
+TEST(a_reset_amid_a_write_is_told_later)
+{
+        enum { MUCH = 64 << 20 };
+        char *much = calloc(1, MUCH);
+        int client, server;
+        pthread_t thread;
+        ssize_t n;
+
+        signal(SIGPIPE, SIG_IGN);
+        connection(&client, &server);
+        CHECK_EQ(pthread_create(&thread, NULL, close_with_unread, &server), 0);
+        n = write(client, much, MUCH);
+        CHECK(n > 0 && n < MUCH);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        CHECK_EQ(error_of(client), ECONNRESET);
+        CHECK_ERR(write(client, "x", 1), EPIPE);
+        close(client);
+        free(much);
 }
 
 TEST(lingering_for_no_time_resets)
