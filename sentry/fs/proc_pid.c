@@ -57,17 +57,21 @@ static int oom_score_adj_show(unused_arg struct task *task, struct pseudo_node *
 	return 0;
 }
 
-static int oom_set(struct task *task, struct pseudo_node *node, int64_t adj)
+/* The score goes down again to the least that somebody with the capability has set; by the old scale it never does. */
+static int oom_set(struct task *task, struct pseudo_node *node, int64_t adj, bool old_scale)
 {
 	struct thread_group *g = node_proc(node)->group;
+	bool capable = task_capable(task, LINUX_CAP_SYS_RESOURCE);
 
 	if (adj < -1000 || adj > 1000)
 		return -LINUX_EINVAL;
 	if (g->container != task->group->container)
 		return -LINUX_EACCES;
-	if (adj < g->oom_score_adj && !task_capable(task, LINUX_CAP_SYS_RESOURCE))
+	if (adj < (old_scale ? g->oom_score_adj : g->oom_score_adj_min) && !capable)
 		return -LINUX_EACCES;
 	g->oom_score_adj = (int)adj;
+	if (!old_scale && capable)
+		g->oom_score_adj_min = (int)adj;
 	return 0;
 }
 
@@ -76,7 +80,7 @@ static int oom_score_adj_store(struct task *task, struct pseudo_node *node, char
 	int64_t adj;
 	int err = pseudo_parse_s64(data, &adj);
 
-	return err != 0 ? err : oom_set(task, node, adj);
+	return err != 0 ? err : oom_set(task, node, adj, false);
 }
 
 /* The old scale, -17..15. */
@@ -97,7 +101,7 @@ static int oom_adj_store(struct task *task, struct pseudo_node *node, char *data
 		return err;
 	if (adj < -17 || adj > 15)
 		return -LINUX_EINVAL;
-	return oom_set(task, node, adj == 15 ? 1000 : adj * 1000 / 17);
+	return oom_set(task, node, adj == 15 ? 1000 : adj * 1000 / 17, true);
 }
 
 static int oom_score_show(unused_arg struct task *task, struct pseudo_node *node, struct text_buf *b)

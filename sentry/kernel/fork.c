@@ -203,6 +203,7 @@ static int copy_group(struct task *task, struct task *child, const struct clone_
 	g->container = self->container;
 	memcpy(g->rlimits, self->rlimits, sizeof(g->rlimits));
 	g->oom_score_adj = self->oom_score_adj;
+	g->oom_score_adj_min = self->oom_score_adj_min;
 	g->dumpable = self->dumpable;
 	g->outside_id = self->outside_id;
 	g->thp_disabled = self->thp_disabled;

@@ -69,7 +69,7 @@ int process_become_user(struct task *task, const struct config *cfg)
 	task->cred = c;
 	task->no_new_privs = cfg->no_new_privs;
 	task->fs->umask = cfg->umask;
-	task->group->oom_score_adj = cfg->oom_score_adj;
+	task->group->oom_score_adj = task->group->oom_score_adj_min = cfg->oom_score_adj;
 	for (unsigned i = 0; i < LINUX_RLIM_NLIMITS; i++)
 		if (cfg->rlimits[i].set)
 			task->group->rlimits[i] = (struct linux_rlimit){cfg->rlimits[i].cur, cfg->rlimits[i].max};

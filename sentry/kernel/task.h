@@ -131,7 +131,7 @@ struct thread_group {
 	struct rusage_account dead_threads;   /* of threads that ended */
 	struct rusage_account children_usage; /* of reaped children */
 	uint64_t start_ns;                    /* loop clock */
-	int oom_score_adj;
+	int oom_score_adj, oom_score_adj_min; /* min: the least without CAP_SYS_RESOURCE */
 	bool dumpable;
 	bool thp_disabled;   /* PR_SET_THP_DISABLE: remembered only */
 	uint32_t membarrier; /* membarrier(2): commands registered for */

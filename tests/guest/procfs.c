@@ -436,6 +436,37 @@ static long number(const char *path, const char *name)
 }
 
 /* A kernel may be without accounting. */
+static void score_is(int fd, int score)
+{
+        char s[16];
+        int n = snprintf(s, sizeof s, "%d", score);
+
+        CHECK_EQ(pwrite(fd, s, (size_t)n, 0), n);
+        CHECK_EQ(atoi(get("/proc/self/oom_score_adj")), score);
+}
+
+/* What somebody raised he may lower again, to what it was when he had no say in it. */
+TEST(oom_score_adj_goes_up_and_down_again)
+{
+        int base = atoi(get("/proc/self/oom_score_adj"));
+
+        if (base < -600 || base > 600)
+                SKIP("the score is near its limits");
+        IN_CHILD() {
+                int fd = MUST(open("/proc/self/oom_score_adj", O_RDWR));
+                char less[16];
+
+                score_is(fd, base); /* with the capability this is the least from now on */
+                if (t_root())
+                        t_become_nobody();
+                score_is(fd, base + 300);
+                score_is(fd, base + 100);
+                score_is(fd, base);
+                snprintf(less, sizeof less, "%d", base - 1);
+                CHECK_ERR(pwrite(fd, less, strlen(less), 0), EACCES);
+        }
+}
+
 TEST_ALONE(reads_writes_and_sleeps_are_counted)
 {
         int fds[2], status;
