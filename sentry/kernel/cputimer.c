@@ -66,15 +66,44 @@ static void nearest(uint64_t *least, uint64_t expires, uint64_t now)
 		*least = MIN(*least, expires > now ? expires - now : 0);
 }
 
+/*
+ * Who uses the time: Linux's tick finds the thread that runs, and that one takes the signal, on which profilers rely.
+ * Here those that run take turns, in order of their ids; NULL if all are asleep.
+ */
+static struct task *running_thread(struct posix_timers *ts)
+{
+	struct task *t, *next = NULL, *least = NULL;
+
+	list_for_each(t, &ts->group->threads, group_link) {
+		if (t->exiting || t->blocked)
+			continue;
+		if (least == NULL || t->tid < least->tid)
+			least = t;
+		if (t->tid > ts->turn && (next == NULL || t->tid < next->tid))
+			next = t;
+	}
+	if (next == NULL)
+		next = least;
+	if (next != NULL)
+		ts->turn = next->tid;
+	return next;
+}
+
 static void check_itimer(struct posix_timers *ts, struct cpu_itimer *it, uint64_t now, int sig)
 {
+	struct task *t;
+
 	if (it->expires == 0 || it->expires > now)
 		return;
 	if (it->interval != 0)
 		it->expires += ((now - it->expires) / it->interval + 1) * it->interval;
 	else
 		it->expires = 0;
-	(void)signal_send_group(ts->group, sig, NULL);
+	t = running_thread(ts);
+	if (t != NULL)
+		(void)signal_send_group_by(t, sig, NULL);
+	else
+		(void)signal_send_group(ts->group, sig, NULL);
 }
 
 /* SIGXCPU at the soft limit and every second from then on, SIGKILL at the hard one. */

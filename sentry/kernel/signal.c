@@ -700,6 +700,11 @@ int signal_send_group(struct thread_group *group, int sig, const struct linux_si
 	return signal_send(t, sig, info, true, false);
 }
 
+int signal_send_group_by(struct task *task, int sig, const struct linux_siginfo *info)
+{
+	return task->group->zombie ? 0 : signal_send(task, sig, info, true, false);
+}
+
 void signal_kill_group(struct thread_group *group)
 {
 	if (!group->zombie)

@@ -34,6 +34,8 @@ int signal_send_task(struct task *task, int sig, const struct linux_siginfo *inf
 int signal_force(struct task *task, int sig, const struct linux_siginfo *info);
 /* Sends sig to the process: the thread that takes it is chosen as Linux does (the leader if it wants it, else any). */
 int signal_send_group(struct thread_group *group, int sig, const struct linux_siginfo *info);
+/* The same to task's process, but task itself takes it if it wants it. */
+int signal_send_group_by(struct task *task, int sig, const struct linux_siginfo *info);
 struct process_group;
 int signal_send_pgrp(struct process_group *pgrp, int sig, const struct linux_siginfo *info);
 /* SI_USER from a task. */

@@ -20,6 +20,7 @@ struct posix_timers {
 	struct cpu_itimer virt, prof;
 	struct ktimer sample;     /* looks at CPU times while something waits for them */
 	uint64_t last_cpu, pause; /* at the last sample; time between samples while nothing is used */
+	int32_t turn;             /* the thread that the last signal of an itimer on CPU time was for */
 	struct list timers;       /* posix_timer.link, in order of creation */
 	uint32_t count;
 	int next_id;

@@ -6,6 +6,7 @@
  */
 #include "t.h"
 
+#include <pthread.h>
 #include <sys/time.h>
 
 static volatile sig_atomic_t count, value, overrun_code;
@@ -76,6 +77,51 @@ TEST_ALONE(cpu_timers_count_only_running_time)
 	while (count == 1)
 		;
 	CHECK_GE(t_now(CLOCK_PROCESS_CPUTIME_ID) - start, 4000000); /* it counts in ticks */
+}
+
+static volatile sig_atomic_t in_worker, elsewhere;
+static long worker;
+
+static void count_thread(int signal)
+{
+	(void)signal;
+	if (syscall(SYS_gettid) == worker)
+		in_worker++;
+	else
+		elsewhere++;
+}
+
+static void *spin(void *arg)
+{
+	struct itimerval timer = {{0, 10000}, {0, 10000}};
+	char path[64], text[512];
+	const char *state;
+
+	(void)arg;
+	worker = syscall(SYS_gettid);
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", getpid());
+	do {
+		t_get(path, text, sizeof text);
+		state = strrchr(text, ')');
+	} while (state == NULL || state[2] != 'S');
+	CHECK_OK(setitimer(ITIMER_PROF, &timer, NULL));
+	while (in_worker + elsewhere < 5)
+		;
+	timer = (struct itimerval){0};
+	CHECK_OK(setitimer(ITIMER_PROF, &timer, NULL));
+	return NULL;
+}
+
+/* By this a profiler knows where time is used. */
+TEST_ALONE(the_thread_that_runs_takes_the_profilers_signal)
+{
+	struct sigaction action = {.sa_handler = count_thread, .sa_flags = SA_RESTART};
+	pthread_t thread;
+
+	CHECK_OK(sigaction(SIGPROF, &action, NULL));
+	CHECK_EQ(pthread_create(&thread, NULL, spin, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(elsewhere, 0);
 }
 
 TEST_ALONE(errors_of_itimers)
