@@ -25,6 +25,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/loader/loader.h"
+#include "sentry/mm/text.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/mm/vma.h"
 #include "sentry/platform/platform.h"
@@ -99,7 +100,11 @@ static void auxv_fill(struct mm *mm, const struct elf_program *p, const struct e
 	auxv_add(mm, LINUX_AT_EGID, cred->egid);
 	auxv_add(mm, LINUX_AT_SECURE, secure);
 	auxv_add(mm, LINUX_AT_RANDOM, random_at);
-	auxv_add(mm, LINUX_AT_HWCAP2, host_auxval(LINUX_AT_HWCAP2) & 2); /* FSGSBASE; not ring 3 MWAIT */
+	/*
+	 * FSGSBASE, and not ring 3 MWAIT. With the gate the base of %gs is the shim's: programs that use it (wasm2c's, in
+	 * Firefox) ask here, and where wrgsbase isn't offered they call arch_prctl(ARCH_SET_GS), which ends the gate for them.
+	 */
+	auxv_add(mm, LINUX_AT_HWCAP2, gate_on ? 0 : host_auxval(LINUX_AT_HWCAP2) & 2);
 	auxv_add(mm, LINUX_AT_EXECFN, execfn_at);
 	auxv_add(mm, LINUX_AT_PLATFORM, platform_at);
 	auxv_add(mm, LINUX_AT_NULL, 0);

@@ -7,6 +7,7 @@
 #include "t.h"
 
 #include <asm/prctl.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -270,6 +271,31 @@ TEST_ALONE(gs_base_survives_system_calls_and_fork)
 	CHECK_EQ(word, block[1]);
 	IN_CHILD() {
 		__asm__ volatile("mov %%gs:8, %0" : "=r"(word));
+		CHECK_EQ(word, block[1]);
+	}
+}
+
+/*
+ * As wasm2c's programs do: %gs is the base of a block for a while, set by wrgsbase where the auxiliary vector offers it,
+ * else by the kernel. Either way calls are made meanwhile, many from one place.
+ */
+TEST_ALONE(gs_base_is_set_as_the_auxiliary_vector_says)
+{
+	static unsigned long block[2] = {1, 0x99aabbccddeeff00};
+	bool offered = (getauxval(AT_HWCAP2) & 2) != 0;
+
+	for (int round = 0; round < 20; round++) {
+		unsigned long base = round % 2 == 0 ? (unsigned long)block : 0, word;
+
+		if (offered)
+			__asm__ volatile("wrgsbase %0" : : "r"(base) : "memory");
+		else
+			CHECK_OK(syscall(SYS_arch_prctl, ARCH_SET_GS, base));
+		for (int i = 0; i < 100; i++)
+			CHECK_ERR(close(-1), EBADF);
+		if (base == 0)
+			continue;
+		__asm__ volatile("mov %%gs:8, %0" : "=r"(word) : : "memory");
 		CHECK_EQ(word, block[1]);
 	}
 }
