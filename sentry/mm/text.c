@@ -60,7 +60,7 @@
 
 uint64_t text_epoch;
 
-static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "", "mov", "reloc"};
+static const char *const form_names[TEXT_NFORMS] = {"", "near", "far", "", "", "mov", "reloc"};
 static const char *const why_names[TEXT_NWHY] = {"", "no pattern", "flags", "rt_sigreturn", "no room", "file"};
 
 struct text_image {
@@ -356,11 +356,14 @@ static int new_memfd(void)
 	return fd;
 }
 
-/* Which regions the text may ever need: those whose pattern occurs in it; one for the movs' pool. If there is no room for any where
- * it is wanted, the one far away. */
+/*
+ * Which regions the text may ever need, of those that it has room for: those whose pattern occurs in it; else one for the pool of
+ * all other forms. A region without room isn't had, not even for others: a site that led there would keep the twin away from all
+ * that have none, and they are the same program.
+ */
 static void look_for_patterns(struct text_file *f, const uint8_t *text, const bool room[TEXT_REGIONS])
 {
-	bool any = false;
+	bool any = false, had = false;
 
 	memset(f->has, 0, sizeof(f->has));
 	for (size_t at = 0; at + 1 < f->len; at++) {
@@ -374,16 +377,11 @@ static void look_for_patterns(struct text_file *f, const uint8_t *text, const bo
 			continue;
 		any = true;
 		form = text_punned(text, f->len, at);
-		if (form != TEXT_FORM_NONE)
-			f->has[form] = true;
+		if (form != TEXT_FORM_NONE && room[form])
+			f->has[form] = had = true;
 	}
-	if (any && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR])
-		f->has[TEXT_FORM_NEAR] = true;
-	if (room[TEXT_FORM_AWAY] && any && !(f->has[TEXT_FORM_NEAR] && room[TEXT_FORM_NEAR]) &&
-	    !(f->has[TEXT_FORM_FAR] && room[TEXT_FORM_FAR])) {
-		f->has[TEXT_FORM_NEAR] = f->has[TEXT_FORM_FAR] = false;
-		f->has[TEXT_FORM_AWAY] = true;
-	}
+	for (unsigned r = TEXT_FORM_NEAR; r < TEXT_REGIONS && any && !had; r++)
+		f->has[r] = had = room[r];
 }
 
 static bool lay_out(struct text_file *f, const uint8_t *text, const bool room[TEXT_REGIONS])
@@ -397,7 +395,7 @@ static bool lay_out(struct text_file *f, const uint8_t *text, const bool room[TE
 		if (f->has[r])
 			f->map_len += text_region_len(f->len);
 	}
-	f->page_used = kzalloc((3 * pages + 7) / 8);
+	f->page_used = kzalloc(((TEXT_REGIONS - TEXT_FORM_NEAR) * pages + 7) / 8);
 	return f->page_used != NULL;
 }
 
@@ -748,9 +746,15 @@ static enum text_why patch_mov(struct text_file *f, struct text_site *s, const s
 	return patch_pool(f, s, current, TEXT_FORM_MOV, r, code, sizeof(code));
 }
 
-/* Has nothing in so many bytes at off been rewritten? */
+/* Has nothing in so many bytes at off been rewritten, nor been made the distance of a jump as it is? */
 static bool untouched(const struct text_file *f, const struct window *w, uint64_t off, unsigned n)
 {
+	for (uint64_t at = off > 4 ? off - 4 : 0; at < off + n; at++) {
+		const struct text_site *s = text_site_find(f, at);
+
+		if (s != NULL && s->state == TEXT_PATCHED && s->back == 0)
+			return false;
+	}
 	return memcmp(w->bytes + (off - w->start), f->map + off, n) == 0;
 }
 
@@ -888,7 +892,7 @@ void text_patch(struct text_file *f, struct text_site *s, const struct task *cur
 	if (form != TEXT_FORM_NONE && patch_punned(f, s, form))
 		return;
 	why = patch_mov(f, s, current);
-	if (why == TEXT_WHY_NO_PATTERN && (form == TEXT_FORM_NONE || f->has[TEXT_FORM_AWAY]))
+	if (why == TEXT_WHY_NO_PATTERN)
 		why = patch_reloc(f, s, current);
 	/* A punned site whose region is in the way of something is rather a matter of room. */
 	if (form != TEXT_FORM_NONE && why != TEXT_WHY_NONE)

@@ -22,8 +22,8 @@
 #define TEXT_MAX_RANGES 4U    /* of one inode */
 #define TEXT_MAX_RECORDS 256U /* an address space */
 #define TEXT_BUCKETS 256U
-#define TEXT_REGIONS (TEXT_FORM_AWAY + 1)
-#define TEXT_AWAY_BELOW 0x40000000UL /* only text below that has the third region: a program that is linked at a place */
+#define TEXT_REGIONS (TEXT_FORM_BELOW + 1)
+#define TEXT_AWAY_BELOW 0x40000000UL /* text below that, a program's that is linked at a place, has region AWAY; other text has BELOW */
 #define TEXT_CACHE 64U
 
 enum text_state {
@@ -46,7 +46,7 @@ struct text_site {
 	uint8_t state, form, why;
 	bool proven;            /* the host told of it; else the bytes must leave no doubt: text_surely_site */
 	bool known;             /* the cache named it: nothing new */
-	uint8_t region; /* MOV, RELOC: NEAR, FAR or AWAY, where its slot is */
+	uint8_t region; /* MOV, RELOC: where its slot is */
 	uint8_t step;   /* PENDING: see text_turn */
 	struct list turning;    /* PENDING */
 	struct text_file *file; /* counted while PENDING */
@@ -58,8 +58,8 @@ struct text_site {
  *	memfd    0         len          near_off            far_off
  *	         | text    | near       | far region        |
  *
- * Regions that the text has no use for are left out. Where the program's own data is in the way of both, there is one instead,
- * far away (TEXT_FORM_AWAY), in whose pool the slots of all sites lie.
+ * Regions that the text has no use for, or no room where it is first rewritten, are left out. Where the program's own data is in
+ * the way of both, there is one instead (TEXT_FORM_AWAY, TEXT_FORM_BELOW), in whose pool the slots of all sites lie.
  */
 struct text_file {
 	struct ref ref;
@@ -86,7 +86,7 @@ struct text_file {
 	uint8_t *map;             /* all of the memfd, ours to write */
 	uint64_t map_len;
 	uint64_t charged;
-	bool has[TEXT_REGIONS];   /* regions that exist; by NEAR, FAR, AWAY */
+	bool has[TEXT_REGIONS];   /* regions that exist */
 	uint64_t region_off[TEXT_REGIONS];
 	uint32_t pool_used[TEXT_REGIONS];
 	uint32_t in_use[TEXT_REGIONS]; /* rewritten sites that lead to it */
@@ -101,7 +101,7 @@ struct text_record {
 	struct list link;
 	uint64_t start, end;
 	struct text_file *file; /* counted; NULL: only a reservation, for whatever will be mapped in [start, end) */
-	bool region[TEXT_REGIONS]; /* by NEAR, FAR, AWAY: reserved; with a file: mapped */
+	bool region[TEXT_REGIONS]; /* reserved; with a file: mapped */
 	bool busy;              /* on its way in or out: somebody sleeps */
 	bool failed;            /* it can't be rewritten here (no room, no memory): don't try again. No regions */
 };
@@ -138,8 +138,7 @@ struct text_file *text_file_find(const struct inode *inode, uint64_t file_off, u
 struct text_file *text_file_new(struct task *task, struct file *file, uint64_t file_off, uint64_t len);
 struct text_site *text_site_find(const struct text_file *f, uint64_t off);
 struct text_site *text_site_new(struct text_file *f, uint64_t off);
-/* Makes the twin (sleeps). room: whether there is room for the region, by form, where the text is mapped that it is made for. False
- * if there is none afterwards. */
+/* Makes the twin (sleeps). room: which regions it may have, by form: at least one. False if there is none afterwards. */
 bool text_file_copy(struct task *task, struct text_file *f, struct file *file, const bool room[TEXT_REGIONS]);
 /* True if the twin shows what the inode does. */
 bool text_file_valid(const struct text_file *f);

@@ -46,7 +46,7 @@
 #define NEAR TEXT_FORM_NEAR
 #define FAR TEXT_FORM_FAR
 #define FIND_TRIES 64U
-#define RESERVE_MAX (64 * MiB) /* files larger than that get no room */
+#define RESERVE_MAX (192 * MiB) /* files larger than that get no room: it would meet them */
 
 /* ---- records ---- */
 
@@ -300,9 +300,10 @@ static bool region_free(struct mm *mm, uint64_t start, uint64_t end, enum text_f
 	uint64_t low = text_region(start, form), high = low + text_region_len(end - start);
 
 	*below = 0;
-	if (form == TEXT_FORM_AWAY && start >= TEXT_AWAY_BELOW)
+	if (form == TEXT_FORM_AWAY ? start >= TEXT_AWAY_BELOW : form == TEXT_FORM_BELOW && start < TEXT_AWAY_BELOW)
 		return false;
-	return high <= GUEST_END && !meets(start, end, low, high) && vma_range_free_or(mm, low, high, below);
+	return low >= GUEST_MIN && high <= GUEST_END && !meets(start, end, low, high) &&
+	       vma_range_free_or(mm, low, high, below);
 }
 
 /* May text in [start, end) have its region there? Where room was kept for it, what wasn't kept then isn't had now: the
@@ -313,14 +314,27 @@ static bool region_room(struct mm *mm, uint64_t start, uint64_t end, enum text_f
 	uint64_t below;
 	bool ok;
 
-	/* Which regions a file's twin has is the same for all: the third only for programs that are linked there, not because somebody
-	 * has mapped the file low and something in the way of the others. */
-	if (kept != NULL ? !kept->region[form] : form == TEXT_FORM_AWAY)
+	/* Nothing of a file comes to the last one: that is had wherever it is free. */
+	if (form != TEXT_FORM_BELOW && (kept != NULL ? !kept->region[form] : form == TEXT_FORM_AWAY))
 		return false;
 	mm->text->except = kept;
 	ok = region_free(mm, start, end, form, &below);
 	mm->text->except = NULL;
 	return ok;
+}
+
+/*
+ * May the twin that is made for text in [start, end) have the region? Which it has is the same for all. So it is as the place of
+ * the file allows, where it was given one with a look at that; where somebody has mapped the file at a place of its own, what is
+ * in the way there doesn't count.
+ */
+static bool region_makes(struct mm *mm, uint64_t start, uint64_t end, enum text_form form)
+{
+	const struct text_record *kept = reservation_of(mm, start, end);
+
+	if (kept == NULL)
+		return form == NEAR || form == FAR;
+	return region_room(mm, start, end, form);
 }
 
 void text_reserve(struct mm *mm, uint64_t start, uint64_t end, uint64_t image_start, uint64_t image_end)
@@ -335,7 +349,8 @@ void text_reserve(struct mm *mm, uint64_t start, uint64_t end, uint64_t image_st
 		return;
 	for (enum text_form f = NEAR; f < TEXT_REGIONS; f++) {
 		/* One after the other: the second must not meet the first either. */
-		r->region[f] = region_free(mm, start, end, f, &below) &&
+		r->region[f] = (f != TEXT_FORM_BELOW || !(r->region[NEAR] || r->region[FAR])) &&
+			       region_free(mm, start, end, f, &below) &&
 			       !meets(region_start(r, f), region_end(r, f), image_start, image_end);
 	}
 }
@@ -343,14 +358,15 @@ void text_reserve(struct mm *mm, uint64_t start, uint64_t end, uint64_t image_st
 /* The highest place, at or below `at`, from which the region ends below something at `below`; 0: none. */
 static uint64_t place_below(uint64_t at, uint64_t below, enum text_form form, uint64_t len)
 {
-	uint64_t reach = text_shift(form) + text_region_len(len);
+	int64_t reach = (int64_t)(text_shift(form) + text_region_len(len)); /* negative for a region below the text */
 
-	return below > reach ? MIN(at, PAGE_DOWN(below - reach)) : 0;
+	return (int64_t)below > reach ? MIN(at, PAGE_DOWN(below - (uint64_t)reach)) : 0;
 }
 
 /*
  * Candidates from the top: where something is in the way of a region, the next is the highest place whose region ends
- * below that. The first place with room for one of the regions is kept in mind.
+ * below that. The first place with room for one of the regions is kept in mind. A file that is itself in the way of both is given
+ * one with room below it.
  */
 uint64_t text_find_free(struct mm *mm, uint64_t len, int flags)
 {
@@ -359,14 +375,15 @@ uint64_t text_find_free(struct mm *mm, uint64_t len, int flags)
 	if (!gate_on || len > RESERVE_MAX || (flags & LINUX_MAP_32BIT))
 		return mm_find_free(mm, 0, len, flags);
 	for (unsigned i = 0; i < FIND_TRIES; i++) {
-		uint64_t at = vma_find_below(mm, high, len), below_near, below_far, lower;
-		bool near, far;
+		uint64_t at = vma_find_below(mm, high, len), below_near, below_far, below_it, lower;
+		bool near, far, itself;
 
 		if (at == 0)
 			break;
 		near = region_free(mm, at, at + len, NEAR, &below_near);
 		far = region_free(mm, at, at + len, FAR, &below_far);
-		if (far && (near || below_near == 0))
+		itself = !near && below_near == 0 && !far && below_far == 0;
+		if ((far && (near || below_near == 0)) || (itself && region_free(mm, at, at + len, TEXT_FORM_BELOW, &below_it)))
 			return at;
 		if (near && fallback == 0)
 			fallback = at;
@@ -375,6 +392,8 @@ uint64_t text_find_free(struct mm *mm, uint64_t len, int flags)
 			lower = place_below(lower, below_near, NEAR, len);
 		if (!far && below_far != 0)
 			lower = place_below(lower, below_far, FAR, len);
+		if (itself && below_it != 0)
+			lower = place_below(lower, below_it, TEXT_FORM_BELOW, len);
 		if (lower == at || lower < GUEST_MIN)
 			break;
 		high = lower + len;
@@ -411,7 +430,10 @@ static bool find_room(struct mm *mm, const struct text_file *f, struct text_reco
 		if (!r->region[form] && f->in_use[form] != 0)
 			return false;
 	}
-	return r->region[NEAR] || r->region[FAR] || r->region[TEXT_FORM_AWAY];
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
+		if (r->region[form])
+			return true;
+	return false;
 }
 
 static int queue_part(struct platform_thread *pt, const struct text_file *f, uint64_t addr, uint64_t len, uint64_t off,
@@ -573,7 +595,7 @@ bool text_return(struct task *task, int64_t ret)
 	bool alive = true;
 	uint64_t start = 0;
 	struct vma *v;
-	bool room[TEXT_REGIONS] = {false};
+	bool room[TEXT_REGIONS] = {false}, any = false;
 
 	/* A full event may have commands of the call's own queued, whose errors are the call's. Who has no thread any more leaves it to
 	 * those that share its memory. */
@@ -593,12 +615,12 @@ bool text_return(struct task *task, int64_t ret)
 	if (file == NULL || t->off)
 		goto put;
 	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
-		room[form] = region_room(mm, start, start + f->len, form);
+		any |= room[form] = region_makes(mm, start, start + f->len, form);
 	mm_get(mm);
 	text_identify(task, f, file);
 	if (f->fd < 0 && f->known == NULL && f->arrivals < TEXT_FILE_ARRIVALS)
 		; /* it was only asked for its name */
-	else if (!text_file_copy(task, f, file, room) || !text_file_valid(f)) {
+	else if ((f->fd < 0 && !any) || !text_file_copy(task, f, file, room) || !text_file_valid(f)) {
 		struct text_record *r = f->making || record_at(mm, start) != NULL ? NULL :
 										    record_add(mm, start, start + f->len, f);
 

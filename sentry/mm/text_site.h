@@ -10,7 +10,9 @@ enum text_form {
 	TEXT_FORM_NONE,
 	TEXT_FORM_NEAR, /* 0f 05 48 3d 00: a jump by 0x003d4805 */
 	TEXT_FORM_FAR,  /* 0f 05 48 3d 01: a jump by 0x013d4805 */
-	TEXT_FORM_AWAY, /* no site's: a third region, for the pool of a program whose own data lies where the two would be */
+	/* No site's: regions for the pool of a program whose own data lies where the two would be. */
+	TEXT_FORM_AWAY,  /* of one that is linked at a low address: far above it */
+	TEXT_FORM_BELOW, /* of one that lies anywhere else: below it, where its heap never grows */
 	TEXT_FORM_MOV,  /* b8 imm32 0f 05: the mov becomes a jump to a slot of the pool */
 	TEXT_FORM_RELOC, /* an instruction before it becomes one; that and those up to the syscall run in the slot */
 	TEXT_NFORMS,
@@ -27,10 +29,11 @@ enum text_why {
 	TEXT_NWHY,
 };
 
-/* Distances of the two regions from the text they belong to, and of a site's slot from its region's start. */
+/* Distances of the regions from the text they belong to, and of a site's slot from its region's start. */
 #define TEXT_NEAR_SHIFT 0x003d4000UL
 #define TEXT_FAR_SHIFT 0x013d4000UL
 #define TEXT_AWAY_SHIFT 0x40000000UL /* in reach of a jump, and above the data of nearly every program linked at a low address */
+#define TEXT_BELOW_SHIFT (0UL - 0x10000000UL) /* as near as the largest file leaves it, so that all data of a program stays in reach */
 #define TEXT_SLOT_SHIFT 0x80aUL /* 5, the jump's length, and the displacement's low bits */
 
 #define TEXT_PUNNED_LEN 15U
@@ -51,9 +54,19 @@ static inline uint64_t text_pool_start(uint64_t text_len)
 {
 	return text_len + PAGE_SIZE;
 }
+/* To be added to the text's start; it wraps where the region lies below. */
 static inline uint64_t text_shift(enum text_form form)
 {
-	return form == TEXT_FORM_AWAY ? TEXT_AWAY_SHIFT : form == TEXT_FORM_FAR ? TEXT_FAR_SHIFT : TEXT_NEAR_SHIFT;
+	switch (form) {
+	case TEXT_FORM_FAR:
+		return TEXT_FAR_SHIFT;
+	case TEXT_FORM_AWAY:
+		return TEXT_AWAY_SHIFT;
+	case TEXT_FORM_BELOW:
+		return TEXT_BELOW_SHIFT;
+	default:
+		return TEXT_NEAR_SHIFT;
+	}
 }
 
 /* The punned form that the bytes at off (of 0f 05) allow, or NONE. text[0..len) is all there is. */

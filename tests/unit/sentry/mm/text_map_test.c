@@ -29,6 +29,8 @@
 #define HOP_SITE 0x606UL    /* mov %r9,%rdi; mov %rdx,%rsi; syscall; test; ret; padding */
 #define HOP_PADDING 0x60bUL
 #define INTO_SITE 0x70bUL   /* as MOVED_SITE, and a far jump leads into its mov */
+#define NEAR_MOV_SITE 0x805UL   /* as NEAR_SITE, with the number before it */
+#define NEAR_MOVED_SITE 0x90bUL /* and as MOVED_SITE */
 
 static struct platform_mm_cmd cmds[64];
 static unsigned ncmds;
@@ -128,6 +130,8 @@ static void setup(void)
 	put_bytes(MOVED_SITE - 11, "\xb8\4\0\0\0\x4c\x89\xcf\x48\x89\xd6\x0f\x05\xc3", 14);
 	put_bytes(HOP_SITE - 6, "\x4c\x89\xcf\x48\x89\xd6\x0f\x05\x85\xc0\xc3\x0f\x1f\x44\0\0\x53", 17);
 	put_bytes(INTO_SITE - 11, "\xb8\4\0\0\0\x4c\x89\xcf\x48\x89\xd6\x0f\x05\xc3", 14);
+	put_bytes(NEAR_MOV_SITE - 5, "\xb8\x6e\0\0\0\x0f\x05\x48\x3d\0\xf0\xff\xff", 13);
+	put_bytes(NEAR_MOVED_SITE - 11, "\xb8\4\0\0\0\x4c\x89\xcf\x48\x89\xd6\x0f\x05\x48\x3d\0\xf0\xff\xff", 19);
 	put_bytes(0x2000, "\xe9\xfd\xe6\xff\xff", 5); /* to 0x702 */
 	memset(&task, 0, sizeof(task));
 	for (unsigned i = 0; i < ARRAY_LEN(group.rlimits); i++)
@@ -561,16 +565,15 @@ Test(text_map, forks_share_it)
 
 Test(text_map, a_region_somebody_lacks_is_not_led_to)
 {
-	uint64_t text = map_text(), other;
-	struct text_file *f;
+	const uint64_t second = 0x300000000000;
+	uint64_t text = hot_text(), other;
+	struct text_file *f = inode.text;
 
-	/* The far region's place is taken before the text becomes busy. */
-	cr_assert_gt(mm_mmap(&task, text + TEXT_FAR_SHIFT, PAGE_SIZE, RW,
+	/* In a second mapping of it something is in the far region's place. */
+	cr_assert_gt(mm_mmap(&task, second + TEXT_FAR_SHIFT, PAGE_SIZE, RW,
 			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
-	arrive(text, NEAR_SITE, 0, TEXT_FILE_ARRIVALS);
-	cr_assert(text_return(&task, 0));
-	f = inode.text;
-	cr_assert_eq(f->maps, 1);
+	cr_assert_eq(mm_mmap(&task, second, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)second);
+	cr_assert_eq(f->maps, 2);
 	cr_assert_eq(f->lacking[TEXT_FORM_FAR], 1);
 	arrive(text, FAR_SITE, 1, 10);
 	cr_assert_eq(f->map[FAR_SITE], 0x0f);
@@ -580,6 +583,22 @@ Test(text_map, a_region_somebody_lacks_is_not_led_to)
 	cr_assert_eq(mm_mmap(&task, other - TEXT_NEAR_SHIFT, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0),
 		     (int64_t)(other - TEXT_NEAR_SHIFT));
 	cr_assert(ncmds == 1 && cmds[0].host_fd == FILE_FD);
+}
+
+/* Where a mapping that was given its place has no room any more, the twin that is made for it does without. */
+Test(text_map, a_region_without_room_is_not_made)
+{
+	uint64_t text = map_text();
+	struct text_file *f;
+
+	cr_assert_gt(mm_mmap(&task, text + TEXT_FAR_SHIFT, PAGE_SIZE, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	arrive(text, FAR_SITE, 1, TEXT_FILE_ARRIVALS);
+	arrive(text, NEAR_SITE, 0, 4);
+	cr_assert(text_return(&task, 0));
+	f = inode.text;
+	cr_assert(f->maps == 1 && f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR]);
+	cr_assert(f->map[NEAR_SITE] == 0xe9 && f->map[FAR_SITE] == 0x0f);
 }
 
 /* Who maps a file low, with something of its own in both places, is alone in having no room: others' mappings have their regions. */
@@ -642,7 +661,91 @@ Test(text_map, data_in_both_places)
 	cr_assert_eq(f->maps, 0);
 }
 
-/* Elsewhere there is no such region. */
+/* A program with its data in one of the places only: sites that would lead there have their slots in the other's pool. */
+Test(text_map, data_in_one_place)
+{
+	static const uint64_t sites[] = {FAR_SITE, NEAR_MOV_SITE, NEAR_MOVED_SITE, MOV_SITE};
+	const uint64_t text = 0x400000;
+	struct text_file *f;
+
+	for (unsigned turn = 0; turn < 2; turn++) {
+		text_reserve(task.mm, text, text + LEN, text, text + TEXT_NEAR_SHIFT + 64 * PAGE_SIZE);
+		cr_assert_eq(mm_mmap(&task, text, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)text);
+		if (turn == 0)
+			cr_assert_gt(mm_mmap(&task, text + TEXT_NEAR_SHIFT, 64 * PAGE_SIZE, RW,
+					     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+		for (unsigned i = 0; i < ARRAY_LEN(sites); i++)
+			arrive(text, sites[i], i == 2 ? 4 : 110, TEXT_FILE_ARRIVALS / 4);
+		arrive(text, NEAR_SITE, 110, 4);
+		cr_assert(turn == 1 || text_return(&task, 0));
+		f = inode.text;
+		cr_assert(f->maps == 1 && f->has[TEXT_FORM_FAR] && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_AWAY]);
+		for (unsigned i = 0; i < ARRAY_LEN(sites); i++)
+			cr_assert_eq(text_site_find(f, sites[i])->state, TEXT_PATCHED, "turn %u, site %u", turn, i);
+		cr_assert_eq(text_site_find(f, FAR_SITE)->form, TEXT_FORM_FAR);
+		cr_assert_eq(text_site_find(f, NEAR_MOV_SITE)->form, TEXT_FORM_MOV);
+		cr_assert_eq(text_site_find(f, NEAR_MOVED_SITE)->form, TEXT_FORM_RELOC);
+		cr_assert_eq(text_site_find(f, NEAR_SITE)->why, TEXT_WHY_NO_ROOM);
+		/* The next process of it begins with the twin. */
+		cr_assert_eq(mm_munmap(&task, text, LEN), 0);
+		ncmds = 0;
+		cr_assert_eq(f->maps, 0);
+	}
+}
+
+/* The same of a program that lies anywhere: the region is below it. */
+Test(text_map, data_in_both_places_of_a_position_independent_program)
+{
+	const uint64_t text = 0x555555554000, low = text + TEXT_BELOW_SHIFT;
+	uint64_t below, above, slot;
+	struct text_site *s;
+	struct text_file *f;
+	int32_t distance;
+
+	text_reserve(task.mm, text, text + LEN, text, text + TEXT_NEAR_SHIFT + TEXT_FAR_SHIFT);
+	cr_assert_eq(mm_mmap(&task, text, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), (int64_t)text);
+	cr_assert_gt(mm_mmap(&task, text + TEXT_NEAR_SHIFT, TEXT_FAR_SHIFT, RW,
+			     LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0), 0);
+	/* Kept before anything is rewritten, and no mapping of the guest's. */
+	cr_assert(text_reserved(task.mm, low, low + 1, &below, &above) && below == low && above == low + text_region_len(LEN));
+	cr_assert_not(vma_range_used(task.mm, low, above));
+	arrive(text, NEAR_MOV_SITE, 110, TEXT_FILE_ARRIVALS);
+	arrive(text, NEAR_MOVED_SITE, 4, 10);
+	ncmds = 0;
+	cr_assert(text_return(&task, 0));
+	f = inode.text;
+	cr_assert(f->maps == 1 && f->has[TEXT_FORM_BELOW] && !f->has[TEXT_FORM_NEAR] && !f->has[TEXT_FORM_FAR]);
+	cr_assert(ncmds == 2 && cmds[0].addr == low && cmds[0].len == text_region_len(LEN) && cmds[1].addr == text);
+	cr_assert(cmds[0].host_fd == f->fd && cmds[0].off + cmds[0].len <= f->map_len);
+	cr_assert_eq(task.mm->text_low, low);
+	s = text_site_find(f, NEAR_MOV_SITE);
+	cr_assert(s->state == TEXT_PATCHED && s->form == TEXT_FORM_MOV && s->region == TEXT_FORM_BELOW);
+	slot = low + s->slot;
+	memcpy(&distance, f->map + NEAR_MOV_SITE - 4, sizeof(distance));
+	cr_assert(f->map[NEAR_MOV_SITE - 5] == 0xe9 && text + NEAR_MOV_SITE + (uint64_t)(int64_t)distance == slot);
+	/* And back: mov, then lea of the place behind the call. */
+	memcpy(&distance, f->map + f->region_off[TEXT_FORM_BELOW] + s->slot + 8, sizeof(distance));
+	cr_assert_eq(slot + 12 + (uint64_t)(int64_t)distance, text + NEAR_MOV_SITE + 2);
+	struct regs r = {.rip = slot};
+
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + NEAR_MOV_SITE - 5);
+	check_moved(text, NEAR_MOVED_SITE, 11, TEXT_JUMP);
+	/* The next process of it begins with the twin, wherever it lies and though nothing was kept for it. */
+	ncmds = 0;
+	cr_assert_eq(mm_mmap(&task, 0x666666666000, LEN, RX, LINUX_MAP_PRIVATE | LINUX_MAP_FIXED, file, 0), 0x666666666000);
+	cr_assert_eq(f->maps, 2);
+	cr_assert_not_null(command_at(0x666666666000 + TEXT_BELOW_SHIFT, PLATFORM_MMAP));
+	/* What the program maps there comes there. */
+	ncmds = 0;
+	cr_assert_eq(mm_mmap(&task, low, PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED_NOREPLACE, NULL, 0),
+		     (int64_t)low);
+	cr_assert_not_null(command_at(low, PLATFORM_MUNMAP));
+	cr_assert_eq(command_at(text, PLATFORM_MMAP)->host_fd, FILE_FD);
+	cr_assert_eq(f->maps, 1);
+}
+
+/* One that was mapped at a place of its own choice, with something in the way, is alone in having no room. */
 Test(text_map, data_in_both_places_of_a_library)
 {
 	uint64_t text = 0x200000000000;
@@ -676,6 +779,24 @@ Test(text_map, tables_are_bounded)
 		cr_assert_gt(at, 0);
 	}
 	cr_assert_leq(task.mm->text->nrecords, TEXT_MAX_RECORDS);
+}
+
+/* A file that is itself in the way of both places gets one with room below. */
+Test(text_map, room_for_large_files)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t len = (i + 3) * 10 * MiB, at = text_find_free(task.mm, len, 0);
+		const struct text_record *r;
+
+		cr_assert_neq(at, 0);
+		cr_assert(vma_range_free(task.mm, at, at + len));
+		text_reserve(task.mm, at, at + len, at, at + len);
+		r = list_entry(task.mm->text->records.prev, struct text_record, link);
+		cr_assert(r->region[TEXT_FORM_BELOW] && !r->region[TEXT_FORM_NEAR] && !r->region[TEXT_FORM_FAR], "%u", i);
+		cr_assert_eq(mm_mmap(&task, at, len, LINUX_PROT_READ, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED,
+				     NULL, 0), (int64_t)at);
+		ncmds = 0;
+	}
 }
 
 Test(text_map, room_is_looked_for)
