@@ -29,8 +29,8 @@
 #include "sentry/mm/mm.h"
 #include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
-#include "sentry/vfs/vfs.h"
 #include "sentry/trace/trace.h"
+#include "sentry/vfs/vfs.h"
 
 #include <string.h>
 
@@ -363,9 +363,9 @@ void signal_set_mask(struct task *task, uint64_t mask)
 
 /*
  * While a thread is in guest code its mask is the stub's, which changes it without a call (platform.h: mask_out), and so are
- * its list of robust futexes, the word to clear at its end and, if it shares that with nobody, its umask (only a call of its own
- * can make it share). Whoever looks at the mask of such a thread takes over what it is by
- * now; who has a signal for it, or for its group, tells the stub first to ask before the next change. So a thread that unblocks
+ * its list of robust futexes, the word to clear at its end and, if it shares that with nobody and no filter or trace is to see
+ * the call, its umask (only a call of its own can make it share). Whoever looks at the mask of such a thread takes over what it is
+ * by now; who has a signal for it, or for its group, tells the stub first to ask before the next change. So a thread that unblocks
  * the signal is seen to have done so, or comes and asks.
  */
 static void mask_is(struct task *task, uint64_t mask, const struct platform_words *words)

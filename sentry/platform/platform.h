@@ -87,7 +87,7 @@ struct platform_bytes {
 /* What set_robust_list, set_tid_address and umask have set. */
 struct platform_words {
 	uint64_t robust, clear_tid;
-	uint32_t umask; /* PLATFORM_ASK: the stub is to ask, for others share it */
+	uint32_t umask; /* PLATFORM_ASK: the stub is to ask: others share it, or the call is to be seen */
 };
 #define PLATFORM_ASK UINT32_MAX
 

@@ -105,19 +105,6 @@ static void one(unsigned i)
 		_exit(0);
 }
 
-static unsigned running(void)
-{
-	uint64_t before[THREADS];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < THREADS; i++)
-		before[i] = shared->alive[i];
-	usleep(300000);
-	for (unsigned i = 0; i < THREADS; i++)
-		n += shared->alive[i] != before[i];
-	return n;
-}
-
 static unsigned ghosts(void)
 {
 	unsigned most = 0, n = 0;
@@ -139,7 +126,7 @@ static unsigned ghosts(void)
 		n++;
 		if (poll(&(struct pollfd){.fd = tell[0], .events = POLLIN}, 1, 1000) == 1) /* or it was refused its threads */
 			(void)!read(tell[0], &c, 1);
-		now = running();
+		now = counting(shared->alive, THREADS);
 		most = now > most ? now : most;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -185,7 +172,7 @@ int main(void)
 			pause();
 		}
 		for (int i = 0; i < 8; i++) {
-			unsigned now = running();
+			unsigned now = counting(shared->alive, THREADS);
 
 			most = now > most ? now : most;
 		}

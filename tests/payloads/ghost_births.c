@@ -76,29 +76,6 @@ static void attacker(uint64_t ip, enum attack attack)
 	_exit(0);
 }
 
-static unsigned running(void)
-{
-	static uint64_t before[BIRTHS];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < BIRTHS; i++)
-		before[i] = shared->alive[i];
-	usleep(300000);
-	for (unsigned i = 0; i < BIRTHS; i++)
-		n += shared->alive[i] != before[i];
-	return n;
-}
-
-/* Some time passes before they are gone. */
-static unsigned left_over(void)
-{
-	unsigned n = running();
-
-	for (int i = 0; i < 6 && n != 0; i++)
-		n = running();
-	return n;
-}
-
 int main(void)
 {
 	uint64_t calls[STUB_CALLS];
@@ -124,7 +101,7 @@ int main(void)
 				waitpid(pid, NULL, 0);
 		}
 	}
-	left = left_over();
+	left = still_counting(shared->alive, BIRTHS, 6);
 	printf("%u tried, %u told of as failed, %u run\n", shared->born, shared->told, left);
 	fflush(stdout);
 	if (left != 0)
@@ -140,7 +117,7 @@ int main(void)
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 	printf("one that never came: %ld\n", (long)shared->answer);
-	left = left_over();
+	left = still_counting(shared->alive, BIRTHS, 6);
 	if (left != 0)
 		escaped("%u of them runs that nobody has", left);
 	return 0;

@@ -145,29 +145,6 @@ static bool birth(enum attack attack, uint64_t ip, int64_t tell)
 	return true;
 }
 
-static unsigned running(void)
-{
-	static uint64_t before[THREADS];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < THREADS; i++)
-		before[i] = shared->alive[i];
-	usleep(200000);
-	for (unsigned i = 0; i < THREADS; i++)
-		n += shared->alive[i] != before[i];
-	return n;
-}
-
-/* Some time passes before they are gone. */
-static unsigned left_over(void)
-{
-	unsigned n = running();
-
-	for (int i = 0; i < 30 && n != 0; i++)
-		n = running();
-	return n;
-}
-
 static void attacked_by(enum attack attack, uint64_t ip)
 {
 	pid_t pid;
@@ -187,7 +164,7 @@ static void attacked_by(enum attack attack, uint64_t ip)
 		return;
 	while (!shared->settled && waitpid(pid, NULL, WNOHANG) == 0)
 		usleep(1000);
-	left = left_over();
+	left = still_counting(shared->alive, THREADS, 30);
 	if (left != 0)
 		escaped("%u threads run that nobody has (%d)", left, (int)attack);
 	if (kill(pid, SIGKILL) == 0)
@@ -228,7 +205,7 @@ int main(void)
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 	printf("one that never came: %u ran, %ld\n", shared->born, (long)shared->answer);
-	left = left_over();
+	left = still_counting(shared->alive, THREADS, 30);
 	if (left != 0)
 		escaped("%u of them runs that nobody has", left);
 	return 0;

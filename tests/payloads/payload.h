@@ -46,6 +46,30 @@
 	__attribute__((used)) static const char payload_header[] =                                                     \
 		"# sentrybox: tries=" tries "; flags=" flags "; expect=" expect "; wants=" wants "\n"
 
+/* How many of n counters, of 1024 at most, are still counted up by somebody. */
+__attribute__((unused)) static unsigned counting(const volatile uint64_t *counters, unsigned n)
+{
+	uint64_t before[1024];
+	unsigned still = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		before[i] = counters[i];
+	usleep(300000);
+	for (unsigned i = 0; i < n; i++)
+		still += counters[i] != before[i];
+	return still;
+}
+
+/* The same, after some time in which they may end; tries: how often they are looked at again. */
+__attribute__((unused)) static unsigned still_counting(const volatile uint64_t *counters, unsigned n, int tries)
+{
+	unsigned still = counting(counters, n);
+
+	for (int i = 0; i < tries && still != 0; i++)
+		still = counting(counters, n);
+	return still;
+}
+
 __attribute__((noreturn, unused)) static void refused(int err)
 {
 	const char *name = strerrorname_np(err);

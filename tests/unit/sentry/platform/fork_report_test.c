@@ -10,6 +10,7 @@
 #include "sentry/kernel/loop_internal.h"
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stubs/stubs.h"
+#include "noting_transport.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -22,21 +23,6 @@
 static struct platform_thread pt;
 static uint64_t token = TOKEN, birth = STUB_BIRTH, child_stack, spoilt;
 static struct platform_mm mm;
-static unsigned proceeded, answered;
-static int64_t value;
-
-static void answer(uint64_t id, int64_t v)
-{
-	cr_assert_eq(id, 77);
-	answered++;
-	value = v;
-}
-
-static void proceed(uint64_t id)
-{
-	cr_assert_eq(id, 77);
-	proceeded++;
-}
 
 static struct stub_transport model = {.answer = answer, .proceed = proceed, .chooses_number = true};
 
@@ -74,7 +60,7 @@ static void begin(void)
 
 static void stub_clones(uint64_t flags, uint64_t ip)
 {
-	const struct stub_call c = {.id = 77, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags, child_stack, token, birth, ~birth ^ spoilt}};
+	const struct stub_call c = {.id = NOTED_ID, .tid = pt.tid, .nr = SYS_clone, .ip = ip, .args = {flags, child_stack, token, birth, ~birth ^ spoilt}};
 
 	pt.mailbox->reason = LINUX_SIGSYS;
 	pt.mailbox->regs[13] = SYS_fork;

@@ -9,6 +9,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/platform/stubs/stubs.h"
+#include "noting_transport.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -19,23 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static unsigned proceeded, answered;
-static int64_t value;
 static struct platform_mm mm, other_mm;
 static struct task task;
-
-static void answer(uint64_t id, int64_t v)
-{
-	cr_assert_eq(id, 77);
-	answered++;
-	value = v;
-}
-
-static void proceed(uint64_t id)
-{
-	cr_assert_eq(id, 77);
-	proceeded++;
-}
 
 static struct stub_transport model = {.answer = answer, .proceed = proceed};
 
@@ -138,7 +124,7 @@ static struct platform_thread *known(pid_t pid)
 
 static void calls(int tid, int64_t nr, uint64_t ip, uint64_t a0, uint64_t a1, uint64_t a2)
 {
-	const struct stub_call c = {.id = 77, .tid = tid, .nr = nr, .ip = ip, .args = {a0, a1, a2}};
+	const struct stub_call c = {.id = NOTED_ID, .tid = tid, .nr = nr, .ip = ip, .args = {a0, a1, a2}};
 
 	stubs_call(&c);
 }
