@@ -38,6 +38,8 @@
 #define MOST_STEPS 100000000
 #define SAMPLED_BATCHES 8    /* how many batches' steps are measured one by one */
 #define MOST_CONNECTIONS 500 /* each leaves a port in TIME_WAIT */
+#define WARM_BATCHES 20      /* so many batches' time goes by before the first that counts, */
+#define MOST_WARM_UPS 100    /* if it takes no more than so many */
 
 static const struct row {
 	const char *name;
@@ -166,7 +168,7 @@ static double batch(struct team *t, long n, bool sampled)
 
 static long steps_for(struct team *t, int us, long most)
 {
-	double aim = us * 1e3, least = aim;
+	double aim = us * 1e3, least = aim, spent = 0;
 	long n = 1;
 
 	for (;;) {
@@ -177,16 +179,20 @@ static long steps_for(struct team *t, int us, long most)
 			break;
 		n = n * 2 < most ? n * 2 : most;
 	}
-	/* What takes a while to get going (a kernel that learns which calls are busy) is faster by then: as often as it is so. */
-	for (int i = 0; i < 20; i++) {
+	/*
+	 * What takes a while to get going (a kernel that learns which calls are busy) is faster by then: as often as it is so, and for
+	 * as long as the batches will take at the least. What the first calls of a program cost shows in the programs' rows.
+	 */
+	for (int i = 0; i < MOST_WARM_UPS; i++) {
 		double step;
 
 		n = least > 0 && aim / least < (double)most ? (long)(aim / least) : most;
 		n = n < 1 ? 1 : n;
 		step = batch(t, n, false);
-		if (step > least * 0.75)
+		spent += step * (double)n;
+		if (step > least * 0.75 && spent >= aim * WARM_BATCHES)
 			break;
-		least = step;
+		least = step < least ? step : least;
 	}
 	return n;
 }
