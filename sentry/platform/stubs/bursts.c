@@ -21,9 +21,13 @@
  */
 #include "sentry/platform/stubs/bursts.h"
 
-#define BURST_GAP_NS 100000 /* calls closer than this are one burst */
+#define BURST_GAP_NS 250000 /* calls closer than this are one burst */
 #define BURST_LEAST 4U      /* calls; fewer are none, if nobody has polled */
 #define FEW_CALLS 4U        /* polling for these was in vain, whatever came before it */
+
+#define PATIENCE_CALL_US 100  /* a call that is polled saves some 12 us: an eighth of what is looked for it may be in vain */
+#define PATIENCE_FIRST_US 1000
+#define PATIENCE_MOST_US 4000
 
 static const uint8_t need[BURSTS_KNOWN + 1] = {32, 12, 4, 2, 1}; /* by how many were long */
 
@@ -67,4 +71,13 @@ void bursts_polled(struct bursts *b, unsigned calls, bool wrong)
 {
 	learn(b, !wrong && calls >= FEW_CALLS && b->row + calls + 1 >= BURST_LONG);
 	bursts_left(b);
+}
+
+void patience_begin(struct patience *p, uint64_t ticks_us)
+{
+	*p = (struct patience){
+		.left = PATIENCE_FIRST_US * ticks_us,
+		.most = PATIENCE_MOST_US * ticks_us,
+		.call = PATIENCE_CALL_US * ticks_us,
+	};
 }

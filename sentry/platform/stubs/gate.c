@@ -717,7 +717,8 @@ void gate_know(struct task *task, int nr, int64_t value)
 /* ---- polling ---- */
 
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
-#define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define IDLE_US 250         /* polling goes on for so long without a call, whatever calls have earned: to begin it costs about as much */
+#define LOST_US 50          /* who lets others run and comes back so late has taken their CPU */
 #define QUIET_NS 100        /* who has been answered can't have fetched the answer and called again sooner */
 #define PAYS_CALLS 16       /* and is paid for by so many */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
@@ -749,6 +750,7 @@ static struct {
 	bool apart;
 	uint64_t turn_last; /* ticks */
 	unsigned total;   /* calls since polling began */
+	struct patience patience;
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
 	uint64_t waited;
@@ -868,6 +870,7 @@ static void polling_begin(uint64_t now)
 	if (poll_state.paused == 0)
 		poll_state.total = 0;
 	poll_state.paused = 0;
+	patience_begin(&poll_state.patience, poll_state.ticks_us);
 	window_begin();
 	gate_ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
@@ -1128,6 +1131,61 @@ static bool worth_it(void)
 	return true;
 }
 
+/* Nobody has called for so long (ticks) that polling ends. Beyond IDLE_US only if it takes no CPU from one of the guest's threads. */
+static bool idle_too_long(uint64_t quiet)
+{
+	if (poll_state.fresh)
+		return quiet > FIRST_IDLE_US * poll_state.ticks_us;
+	return quiet > IDLE_US * poll_state.ticks_us && (gate_nringers >= poll_state.cpus || patience_lost(&poll_state.patience));
+}
+
+/* After IDLE_US, whoever else wants this CPU may have it. False: somebody took it. */
+static bool nobody_else(uint64_t now)
+{
+	if (now - poll_state.last_request <= IDLE_US * poll_state.ticks_us)
+		return true;
+	host_sched_yield();
+	return ticks() - now <= LOST_US * poll_state.ticks_us;
+}
+
+/* Nothing is to be done but to look for the next call. began: ticks. */
+static enum gate_next look_on(uint64_t began)
+{
+	uint64_t t = began;
+
+	for (;;) {
+		for (int i = 0; i < 16; i++) {
+			t = ticks(); /* before the look, whose line it takes as long to get */
+			if (scan(t)) {
+				patience_spent(&poll_state.patience, t - began);
+				patience_earned(&poll_state.patience);
+				poll_state.last_request = t;
+				poll_state.fresh = false;
+				return worth_it() ? GATE_SERVE : GATE_LOOK;
+			}
+			if (t - poll_state.last_request >= poll_state.quiet)
+				__builtin_ia32_pause();
+		}
+		errand_late(t, poll_state.ticks_us);
+		if (list_empty(&gate_ringers)) {
+			polling_pause();
+			return GATE_SLEEP;
+		}
+		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us)
+			continue;
+		poll_state.last_look = t;
+		patience_spent(&poll_state.patience, t - began);
+		if (idle_too_long(t - poll_state.last_request) || !nobody_else(t)) {
+			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
+			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
+				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
+			return scan(t) ? GATE_SERVE : GATE_SLEEP;
+		}
+		publish_cpu();
+		return GATE_LOOK;
+	}
+}
+
 enum gate_next gate_turn(bool may_sleep)
 {
 	uint64_t t;
@@ -1140,6 +1198,7 @@ enum gate_next gate_turn(bool may_sleep)
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
 	t = ticks();
 	if (scan(t)) {
+		patience_earned(&poll_state.patience);
 		poll_state.last_request = t;
 		poll_state.fresh = false;
 		if (!worth_it())
@@ -1163,32 +1222,5 @@ enum gate_next gate_turn(bool may_sleep)
 		errand_do();
 		return GATE_LOOK;
 	}
-	for (;;) {
-		for (int i = 0; i < 16; i++) {
-			t = ticks(); /* before the look, whose line it takes as long to get */
-			if (scan(t)) {
-				poll_state.last_request = t;
-				poll_state.fresh = false;
-				return worth_it() ? GATE_SERVE : GATE_LOOK;
-			}
-			if (t - poll_state.last_request >= poll_state.quiet)
-				__builtin_ia32_pause();
-		}
-		errand_late(t, poll_state.ticks_us);
-		if (list_empty(&gate_ringers)) {
-			polling_pause();
-			return GATE_SLEEP;
-		}
-		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
-			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
-				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
-			return scan(t) ? GATE_SERVE : GATE_SLEEP;
-		}
-		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
-			poll_state.last_look = t;
-			publish_cpu();
-			return GATE_LOOK;
-		}
-	}
+	return look_on(t);
 }
