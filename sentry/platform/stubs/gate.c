@@ -721,6 +721,7 @@ void gate_know(struct task *task, int nr, int64_t value)
 #define LOST_US 50          /* who lets others run and comes back so late has taken their CPU */
 #define QUIET_NS 100        /* who has been answered can't have fetched the answer and called again sooner */
 #define PAYS_CALLS 16       /* and is paid for by so many */
+#define YOUNG_CALLS 24      /* of a process say nothing yet */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
@@ -915,6 +916,7 @@ static void polling_resume(void)
 static void polling_end(enum gate_end why)
 {
 	bool bad = why == GATE_END_LATE || why == GATE_END_CROWDED || why == GATE_END_PARALLEL;
+	bool vain = why == GATE_END_AT_ONCE || (why == GATE_END_IDLE && poll_state.total < PAYS_CALLS); /* or the other CPU isn't free */
 
 	gate_counts.ends[why]++;
 	errand_do();
@@ -927,7 +929,7 @@ static void polling_end(enum gate_end why)
 		bursts_polled(&poll_state.bursts, poll_state.total, bad || why == GATE_END_AT_ONCE);
 	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
-	if (bad) {
+	if (bad || vain) {
 		poll_state.not_before = loop_now() + poll_state.holdoff;
 		poll_state.holdoff = MIN(poll_state.holdoff * 2, (uint64_t)HOLDOFF_MAX_NS);
 	}
@@ -953,6 +955,11 @@ static void waited_for(struct platform_thread *pt, bool asleep)
 	}
 	if (slept && !pt->in_turn)
 		return;
+	/* A process that has only begun may soon be over, and who follows it is to be met by other ways than the gate. */
+	if (pt->proc != NULL && pt->proc->calls < YOUNG_CALLS) {
+		pt->proc->calls++;
+		return;
+	}
 	now = loop_now();
 	if (bursts_call(&poll_state.bursts, now, pt->service / ticks_per_us() * 1000, slept))
 		polling_begin(now);
@@ -1134,9 +1141,7 @@ static bool worth_it(void)
 /* Nobody has called for so long (ticks) that polling ends. Beyond IDLE_US only if it takes no CPU from one of the guest's threads. */
 static bool idle_too_long(uint64_t quiet)
 {
-	if (poll_state.fresh)
-		return quiet > FIRST_IDLE_US * poll_state.ticks_us;
-	return quiet > IDLE_US * poll_state.ticks_us && (gate_nringers >= poll_state.cpus || patience_lost(&poll_state.patience));
+	return quiet > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us && (gate_nringers >= poll_state.cpus || patience_lost(&poll_state.patience));
 }
 
 /* After IDLE_US, whoever else wants this CPU may have it. False: somebody took it. */
@@ -1177,8 +1182,6 @@ static enum gate_next look_on(uint64_t began)
 		patience_spent(&poll_state.patience, t - began);
 		if (idle_too_long(t - poll_state.last_request) || !nobody_else(t)) {
 			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
-			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
-				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
 			return scan(t) ? GATE_SERVE : GATE_SLEEP;
 		}
 		publish_cpu();
