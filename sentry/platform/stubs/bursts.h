@@ -28,4 +28,26 @@ void bursts_polled(struct bursts *b, unsigned calls, bool wrong);
 /* ... in favour of something better: that says nothing. */
 void bursts_left(struct bursts *b);
 
+/* How long one may look for the next call; ticks of any clock. */
+struct patience {
+	uint64_t left, most, call;
+};
+
+/* Polling has begun. ticks_us: a microsecond. */
+void patience_begin(struct patience *p, uint64_t ticks_us);
+/* A call has come. */
+static inline void patience_earned(struct patience *p)
+{
+	p->left = p->left + p->call < p->most ? p->left + p->call : p->most;
+}
+/* It was looked in vain for so long. */
+static inline void patience_spent(struct patience *p, uint64_t ticks)
+{
+	p->left -= ticks < p->left ? ticks : p->left;
+}
+static inline bool patience_lost(const struct patience *p)
+{
+	return p->left == 0;
+}
+
 #endif

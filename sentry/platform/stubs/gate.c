@@ -717,9 +717,11 @@ void gate_know(struct task *task, int nr, int64_t value)
 /* ---- polling ---- */
 
 #define FIRST_IDLE_US 600   /* a thread may need so long to come back by the other CPU, which slept */
-#define IDLE_US 250         /* polling ends after so long without a call: to begin it costs about as much */
+#define IDLE_US 250         /* polling goes on for so long without a call, whatever calls have earned: to begin it costs about as much */
+#define LOST_US 50          /* who lets others run and comes back so late has taken their CPU */
 #define QUIET_NS 100        /* who has been answered can't have fetched the answer and called again sooner */
 #define PAYS_CALLS 16       /* and is paid for by so many */
+#define YOUNG_CALLS 24      /* of a process say nothing yet */
 #define PARALLEL_US 15      /* threads that run side by side call less often than this: they need both CPUs */
 #define LOOK_AROUND_US 10   /* everything else is looked at so often while spinning */
 #define BUSY_TURNS 32       /* and after so many calls */
@@ -749,6 +751,7 @@ static struct {
 	bool apart;
 	uint64_t turn_last; /* ticks */
 	unsigned total;   /* calls since polling began */
+	struct patience patience;
 	unsigned running; /* sum, over the calls, of the threads that could run */
 	uint64_t window_began; /* ticks */
 	uint64_t waited;
@@ -868,6 +871,7 @@ static void polling_begin(uint64_t now)
 	if (poll_state.paused == 0)
 		poll_state.total = 0;
 	poll_state.paused = 0;
+	patience_begin(&poll_state.patience, poll_state.ticks_us);
 	window_begin();
 	gate_ro->spin = (uint32_t)(SPIN_US * poll_state.ticks_us);
 	publish_cpu();
@@ -912,6 +916,7 @@ static void polling_resume(void)
 static void polling_end(enum gate_end why)
 {
 	bool bad = why == GATE_END_LATE || why == GATE_END_CROWDED || why == GATE_END_PARALLEL;
+	bool vain = why == GATE_END_AT_ONCE || (why == GATE_END_IDLE && poll_state.total < PAYS_CALLS); /* or the other CPU isn't free */
 
 	gate_counts.ends[why]++;
 	errand_do();
@@ -924,7 +929,7 @@ static void polling_end(enum gate_end why)
 		bursts_polled(&poll_state.bursts, poll_state.total, bad || why == GATE_END_AT_ONCE);
 	__atomic_store_n(&gate_ro->asleep, 1, __ATOMIC_SEQ_CST);
 	slot_give();
-	if (bad) {
+	if (bad || vain) {
 		poll_state.not_before = loop_now() + poll_state.holdoff;
 		poll_state.holdoff = MIN(poll_state.holdoff * 2, (uint64_t)HOLDOFF_MAX_NS);
 	}
@@ -950,6 +955,11 @@ static void waited_for(struct platform_thread *pt, bool asleep)
 	}
 	if (slept && !pt->in_turn)
 		return;
+	/* A process that has only begun may soon be over, and who follows it is to be met by other ways than the gate. */
+	if (pt->proc != NULL && pt->proc->calls < YOUNG_CALLS) {
+		pt->proc->calls++;
+		return;
+	}
 	now = loop_now();
 	if (bursts_call(&poll_state.bursts, now, pt->service / ticks_per_us() * 1000, slept))
 		polling_begin(now);
@@ -1128,6 +1138,57 @@ static bool worth_it(void)
 	return true;
 }
 
+/* Nobody has called for so long (ticks) that polling ends. Beyond IDLE_US only if it takes no CPU from one of the guest's threads. */
+static bool idle_too_long(uint64_t quiet)
+{
+	return quiet > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us && (gate_nringers >= poll_state.cpus || patience_lost(&poll_state.patience));
+}
+
+/* After IDLE_US, whoever else wants this CPU may have it. False: somebody took it. */
+static bool nobody_else(uint64_t now)
+{
+	if (now - poll_state.last_request <= IDLE_US * poll_state.ticks_us)
+		return true;
+	host_sched_yield();
+	return ticks() - now <= LOST_US * poll_state.ticks_us;
+}
+
+/* Nothing is to be done but to look for the next call. began: ticks. */
+static enum gate_next look_on(uint64_t began)
+{
+	uint64_t t = began;
+
+	for (;;) {
+		for (int i = 0; i < 16; i++) {
+			t = ticks(); /* before the look, whose line it takes as long to get */
+			if (scan(t)) {
+				patience_spent(&poll_state.patience, t - began);
+				patience_earned(&poll_state.patience);
+				poll_state.last_request = t;
+				poll_state.fresh = false;
+				return worth_it() ? GATE_SERVE : GATE_LOOK;
+			}
+			if (t - poll_state.last_request >= poll_state.quiet)
+				__builtin_ia32_pause();
+		}
+		errand_late(t, poll_state.ticks_us);
+		if (list_empty(&gate_ringers)) {
+			polling_pause();
+			return GATE_SLEEP;
+		}
+		if (t - poll_state.last_look <= LOOK_AROUND_US * poll_state.ticks_us)
+			continue;
+		poll_state.last_look = t;
+		patience_spent(&poll_state.patience, t - began);
+		if (idle_too_long(t - poll_state.last_request) || !nobody_else(t)) {
+			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
+			return scan(t) ? GATE_SERVE : GATE_SLEEP;
+		}
+		publish_cpu();
+		return GATE_LOOK;
+	}
+}
+
 enum gate_next gate_turn(bool may_sleep)
 {
 	uint64_t t;
@@ -1140,6 +1201,7 @@ enum gate_next gate_turn(bool may_sleep)
 		return may_sleep ? GATE_SLEEP : GATE_LOOK;
 	t = ticks();
 	if (scan(t)) {
+		patience_earned(&poll_state.patience);
 		poll_state.last_request = t;
 		poll_state.fresh = false;
 		if (!worth_it())
@@ -1163,32 +1225,5 @@ enum gate_next gate_turn(bool may_sleep)
 		errand_do();
 		return GATE_LOOK;
 	}
-	for (;;) {
-		for (int i = 0; i < 16; i++) {
-			t = ticks(); /* before the look, whose line it takes as long to get */
-			if (scan(t)) {
-				poll_state.last_request = t;
-				poll_state.fresh = false;
-				return worth_it() ? GATE_SERVE : GATE_LOOK;
-			}
-			if (t - poll_state.last_request >= poll_state.quiet)
-				__builtin_ia32_pause();
-		}
-		errand_late(t, poll_state.ticks_us);
-		if (list_empty(&gate_ringers)) {
-			polling_pause();
-			return GATE_SLEEP;
-		}
-		if (t - poll_state.last_request > (poll_state.fresh ? FIRST_IDLE_US : IDLE_US) * poll_state.ticks_us) {
-			polling_end(poll_state.fresh ? GATE_END_AT_ONCE : GATE_END_IDLE);
-			if (poll_state.fresh || poll_state.total < PAYS_CALLS) /* the other CPU isn't free, or it was for little */
-				poll_state.not_before = loop_now() + HOLDOFF_MIN_NS;
-			return scan(t) ? GATE_SERVE : GATE_SLEEP;
-		}
-		if (t - poll_state.last_look > LOOK_AROUND_US * poll_state.ticks_us) {
-			poll_state.last_look = t;
-			publish_cpu();
-			return GATE_LOOK;
-		}
-	}
+	return look_on(t);
 }

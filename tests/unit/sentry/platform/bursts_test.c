@@ -82,8 +82,8 @@ Test(bursts, short_ones_are_soon_left_alone)
 	for (unsigned i = 0; i < 1000; i++)
 		begun += polled(&b, &now, 20) != 0;
 	cr_assert(le(u32, begun, 4)); /* in vain */
-	cr_assert(eq(u32, burst(&b, &now, BURST_LONG - 1), 0));
-	cr_assert(eq(u32, burst(&b, &now, 33), 33), "one that is long is polled in the end");
+	cr_assert(eq(u32, burst(&b, &now, 24), 0));
+	cr_assert(eq(u32, burst(&b, &now, 33), 25), "one that is long is polled in the end");
 }
 
 Test(bursts, longer_ones_are_found_out_without_polling)
@@ -105,11 +105,11 @@ Test(bursts, polling_that_was_wrong_counts_as_short_however_long)
 	b.past = (1U << BURSTS_KNOWN) - 1;
 	for (unsigned i = 0; i < BURSTS_KNOWN; i++)
 		bursts_polled(&b, 1000000, true);
-	cr_assert(eq(u32, bursts_need(&b), 32));
+	cr_assert(eq(u32, bursts_need(&b), 24));
 	b.past = (1U << BURSTS_KNOWN) - 1;
 	b.row = 1000;
-	bursts_polled(&b, 0, false);
-	cr_assert(eq(u32, bursts_need(&b), 2), "nobody was served");
+	bursts_polled(&b, 7, false);
+	cr_assert(eq(u32, bursts_need(&b), 2), "hardly anybody was served");
 }
 
 Test(bursts, what_was_left_for_something_better_says_nothing)
@@ -149,7 +149,7 @@ Test(bursts, turns_may_be_further_apart_and_sleep_is_no_service)
 		cr_assert(not(bursts_call(&b, now, 140 * US, true)));
 	cr_assert(bursts_call(&b, now, 140 * US, true));
 	b = fresh();
-	for (unsigned i = 0; i < 10; i++, now += 250 * US)
+	for (unsigned i = 0; i < 10; i++, now += 450 * US)
 		cr_assert(not(bursts_call(&b, now, 10000 * US, true)), "slept for long, and that is no gap");
 }
 
@@ -161,4 +161,36 @@ Test(bursts, service_is_no_gap)
 	for (unsigned i = 0; i < 4; i++, now += 1050 * US)
 		cr_assert(not(bursts_call(&b, now, 1000 * US, false)));
 	cr_assert(bursts_call(&b, now, 1000 * US, false));
+}
+
+/* Looks for calls that come so many us apart; how many came until patience was lost, most at the most. */
+static unsigned looked(struct patience *p, unsigned apart, unsigned most)
+{
+	for (unsigned i = 0; i < most; i++) {
+		for (unsigned us = 0; us < apart; us += 10) {
+			if (patience_lost(p))
+				return i;
+			patience_spent(p, 10 * 3);
+		}
+		patience_earned(p);
+	}
+	return most;
+}
+
+Test(bursts, patience_is_earned_by_calls)
+{
+	struct patience p;
+
+	patience_begin(&p, 3);
+	cr_assert(not(patience_lost(&p)));
+	cr_assert(eq(u32, looked(&p, 90, 10000), 10000), "so often it goes on for ever");
+	cr_assert(eq(u32, looked(&p, 3900, 1), 1), "and is worth a long thought");
+	cr_assert(eq(u32, looked(&p, 300, 100000), looked(&p, 300, 0)), "which was all there was");
+	patience_begin(&p, 3);
+	cr_assert(lt(u32, looked(&p, 300, 10000), 16), "who calls so seldom isn't waited for");
+	cr_assert(patience_lost(&p));
+	patience_begin(&p, 3);
+	for (unsigned i = 0; i < 1000000; i++)
+		patience_earned(&p);
+	cr_assert(eq(u32, looked(&p, 10000, 1), 0), "not however long");
 }
