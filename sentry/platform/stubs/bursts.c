@@ -15,12 +15,12 @@
  *
  * Programs call, think, and call again. Each call that is polled earns a time for which we look for the next one in vain, and that
  * is saved for longer thoughts: a program that starts has one call in ten that comes more than 250 us after the one before, one in a
- * hundred 2 ms after. As the other CPU would do nothing else meanwhile, nobody loses by it (gate.c sees to that: who else wants the CPU
+ * hundred 2 ms after. As the other CPU would do nothing else meanwhile, nobody loses by it (gate_poll.c sees to that: who else wants the CPU
  * gets it, and guest threads do). Who calls less often than a call is worth loses patience, and polling ends.
  *
  * Calls that sleep are counted like others if another thread's call has ended that: two that wake each other in turns may make no
  * others, or few (a thread that makes threads and joins them). What they sleep is a gap. Those with which a process begins are not: it may be over before polling has paid, as what shells run is
- * (gate.c: YOUNG_CALLS).
+ * (gate_poll.c: YOUNG_CALLS).
  *
  * The guest controls all of it. What it gains by a good history is that we look in vain for its next burst, which it can have
  * by making some calls more as well; after that one its history is worse, and bursts for which polling was wrong count as short.
