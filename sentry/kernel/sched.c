@@ -145,11 +145,12 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 		task_return(task, 0, false);
 		return;
 	}
-	if (task->mm != NULL && task->mm->text_high != 0) {
+	if (task->mm != NULL && (task->mm->text_high != 0 || task->mm->text_gone)) {
 		bool trap = ev->sig == LINUX_SIGTRAP;
+		bool gone = ev->sig == LINUX_SIGSEGV && ev->addr == ev->ip && text_taken_away(task->mm, ev->ip);
 
 		if ((trap && ev->code == LINUX_TRAP_TRACE && in_trampoline(task)) ||
-		    leave_trampoline(task, trap && ev->code == LINUX_SI_KERNEL)) {
+		    leave_trampoline(task, trap && ev->code == LINUX_SI_KERNEL) || gone) {
 			task_return(task, 0, false);
 			return;
 		}
@@ -185,7 +186,7 @@ static void task_main(void *arg)
 			break;
 		case PLATFORM_INTERRUPTED:
 			task->syscall_nr = -1;
-			if (task->mm != NULL && task->mm->text_high != 0)
+			if (task->mm != NULL && (task->mm->text_high != 0 || task->mm->text_gone))
 				(void)leave_trampoline(task, false);
 			task_return(task, 0, false);
 			break;

@@ -94,6 +94,7 @@ struct mm {
 	struct mm_text *text;         /* NULL: nothing known */
 	bool text_proven_only;        /* no rewritten text before a call has come from it here: text_adopt */
 	bool text_pending;            /* the next call that returns has work to do: text_return */
+	bool text_gone;               /* some trampolines went a moment ago */
 	uint64_t text_low, text_high; /* rewritten text and trampolines lie within */
 };
 

@@ -5,6 +5,7 @@
 
 #include "sentry/base/list.h"
 #include "sentry/base/ref.h"
+#include "sentry/kernel/loop.h"
 #include "sentry/mm/text.h"
 #include "sentry/mm/text_site.h"
 #include "sentry/vfs/vfs.h"
@@ -109,6 +110,10 @@ struct text_record {
 struct mm_text {
 	struct list records;
 	uint32_t nrecords;
+	struct list gone; /* records that were, the oldest first: threads may stand where their trampolines were */
+	uint32_t ngone;
+	struct ktimer gone_timer; /* they are forgotten */
+	struct mm *mm;            /* whose it is */
 	bool off;
 	struct text_span { /* of texts that have a twin and of trampolines: in order, with gaps between them */
 		uint64_t start, end;

@@ -30,11 +30,16 @@
  * The guest controls the number of mappings (TEXT_MAX_RECORDS) and their places. It can unmap text or trampolines behind
  * our back, by jumping into the stub, and then crashes at its next call.
  *
- * Left out: a thread that stands in a trampoline in the very moment in which another one of its process maps something over
- * it (the guest must have chosen that address itself) faults there.
+ * A thread that stands in a trampoline while another one has it taken away faults there. Where trampolines were is remembered for
+ * a second, so that such a thread goes on from the text, which is the file's by then (text_taken_away).
+ *
+ * Left out: one that stands there when another maps code over it, which it then runs (the guest must have chosen that address
+ * itself); and one that stands at a long jump in padding, one instruction of a site of that form, when the text becomes the file's: it runs the
+ * padding. To stop all threads first was tried; it must not wait for calls they are in the middle of.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/alloc.h"
+#include "sentry/kernel/loop.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/text_internal.h"
@@ -46,9 +51,13 @@
 #define NEAR TEXT_FORM_NEAR
 #define FAR TEXT_FORM_FAR
 #define FIND_TRIES 64U
+#define GONE_MAX 8U /* records whose trampolines went, remembered ... */
+#define GONE_NS NSEC_PER_SEC /* ... for so long after the last one */
 #define RESERVE_MAX (192 * MiB) /* files larger than that get no room: it would meet them */
 
 /* ---- records ---- */
+
+static void gone_for_good(struct ktimer *timer);
 
 static struct mm_text *text_of(struct mm *mm)
 {
@@ -60,6 +69,9 @@ static struct mm_text *text_of(struct mm *mm)
 	if (t == NULL)
 		return NULL;
 	list_init(&t->records);
+	list_init(&t->gone);
+	ktimer_init(&t->gone_timer, gone_for_good);
+	t->mm = mm;
 	mm->text = t;
 	return t;
 }
@@ -161,7 +173,8 @@ static struct text_record *record_add(struct mm *mm, uint64_t start, uint64_t en
 	return r;
 }
 
-static void record_drop(struct mm *mm, struct text_record *r)
+/* r is none of the space's records any more. */
+static void record_leave(struct mm *mm, struct text_record *r)
 {
 	struct text_file *f = r->file;
 
@@ -176,8 +189,49 @@ static void record_drop(struct mm *mm, struct text_record *r)
 	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
 		if (r->region[form])
 			vma_hole_opened(mm, region_start(r, form), region_end(r, form));
-	text_file_put(f);
+}
+
+static void record_free(struct text_record *r)
+{
+	text_file_put(r->file);
 	kfree(r);
+}
+
+static void record_drop(struct mm *mm, struct text_record *r)
+{
+	record_leave(mm, r);
+	record_free(r);
+}
+
+static void gone_drop(struct mm_text *t, unsigned keep)
+{
+	struct text_record *r, *tmp;
+
+	list_for_each_safe(r, tmp, &t->gone, link) {
+		if (t->ngone <= keep)
+			break;
+		list_del(&r->link);
+		t->ngone--;
+		record_free(r);
+	}
+	t->mm->text_gone = t->ngone != 0;
+}
+
+static void gone_for_good(struct ktimer *timer)
+{
+	gone_drop(container_of(timer, struct mm_text, gone_timer), 0);
+}
+
+/* r's trampolines have gone, and other threads may still stand there: for a while it is known where that was. */
+static void record_gone(struct mm *mm, struct text_record *r)
+{
+	struct mm_text *t = mm->text;
+
+	record_leave(mm, r);
+	list_add_tail(&t->gone, &r->link);
+	t->ngone++;
+	gone_drop(t, GONE_MAX);
+	ktimer_set(&t->gone_timer, loop_now() + GONE_NS);
 }
 
 /* It becomes a mark that says: not here. */
@@ -230,6 +284,8 @@ void text_mm_free(struct mm *mm)
 		text_file_put(r->file);
 		kfree(r);
 	}
+	ktimer_cancel(&t->gone_timer);
+	gone_drop(t, 0);
 	text_file_put(t->want);
 	kfree(t->spans);
 	kfree(t);
@@ -692,7 +748,9 @@ static int unpatch(struct task *task, struct text_record *r)
 	if (err == 0)
 		err = platform->mm_flush(task, task->pt);
 	r->busy = false;
-	if (err == 0)
+	if (err == 0 && ref_shared(&mm->ref))
+		record_gone(mm, r);
+	else if (err == 0)
 		record_drop(mm, r);
 	return err;
 }
@@ -981,11 +1039,29 @@ static const struct text_site *site_jumping_at(const struct text_file *f, uint64
 	return NULL;
 }
 
+/* A breakpoint of ours was at ip a moment ago, and what stands there now is the file's. (If it is the program's own by now, it traps again until
+ * that is forgotten.) */
+static bool breakpoint_gone(const struct mm *mm, uint64_t ip)
+{
+	const struct text_record *r;
+
+	if (!mm->text_gone)
+		return false;
+	list_for_each(r, &mm->text->gone, link)
+		if (ip >= r->start && ip < r->end && site_jumping_at(r->file, ip - r->start) != NULL)
+			return true;
+	return false;
+}
+
 bool text_fix_trap(struct mm *mm, struct regs *regs)
 {
 	struct text_record *r = record_at(mm, regs->rip - 1);
 	const struct text_site *s;
 
+	if (r == NULL && breakpoint_gone(mm, regs->rip - 1)) {
+		regs->rip--;
+		return true;
+	}
 	if (r == NULL || r->failed)
 		return false;
 	s = site_jumping_at(r->file, regs->rip - 1 - r->start);
@@ -1000,27 +1076,40 @@ bool text_fix_trap(struct mm *mm, struct regs *regs)
 	return true;
 }
 
-/* The site in whose slot ip is, and where in it; the long jump to a slot is as good as its beginning. NULL: in none. */
+/* The site in whose slot of one of the record's regions ip is, and where in it; NULL: in none. */
+static const struct text_site *slot_in(const struct text_record *r, uint64_t ip, unsigned *within)
+{
+	for (enum text_form form = NEAR; form < TEXT_REGIONS; form++)
+		if (region_meets(r, form, ip, ip + 1))
+			return slot_at(r->file, form, ip - region_start(r, form), within);
+	return NULL;
+}
+
+/* The same of any record, also of one that has just gone; the long jump to a slot is as good as its beginning. */
 static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct text_record **record, unsigned *within)
 {
+	const struct text_site *s = NULL;
 	struct text_record *r;
 
-	if (mm->text == NULL || ip < mm->text_low || ip >= mm->text_high)
+	if (mm->text == NULL || (!mm->text_gone && (ip < mm->text_low || ip >= mm->text_high)))
 		return NULL;
 	list_for_each(r, &mm->text->records, link) {
 		if (r->file == NULL || r->failed)
 			continue;
+		*record = r;
 		if (ip >= r->start && ip < r->end) {
-			*record = r;
 			*within = 0;
 			return text_hop_at(r->file, ip - r->start);
 		}
-		for (enum text_form form = NEAR; form < TEXT_REGIONS; form++) {
-			if (!region_meets(r, form, ip, ip + 1))
-				continue;
-			*record = r;
-			return slot_at(r->file, form, ip - region_start(r, form), within);
-		}
+		s = slot_in(r, ip, within);
+		if (s != NULL)
+			return s;
+	}
+	list_for_each(r, &mm->text->gone, link) {
+		*record = r;
+		s = slot_in(r, ip, within);
+		if (s != NULL)
+			return s;
 	}
 	return NULL;
 }
@@ -1032,6 +1121,22 @@ static int slot_done(const struct text_file *f, const struct text_site *s, unsig
 	if (s->form == TEXT_FORM_RELOC)
 		return text_reloc_done(f->map + f->region_off[s->region] + s->slot, s->back, within);
 	return text_slot_boundary(s->form, within) ? 0 : -1;
+}
+
+bool text_taken_away(const struct mm *mm, uint64_t ip)
+{
+	struct text_record *r, *gone;
+	unsigned within;
+	const struct text_site *s = slot_of(mm, ip, &r, &within);
+
+	if (s == NULL || slot_done(r->file, s, within) < 0)
+		return false;
+	if (r->busy)
+		return true;
+	list_for_each(gone, &mm->text->gone, link)
+		if (gone == r)
+			return true;
+	return false;
 }
 
 bool text_fix_ip(struct mm *mm, struct regs *regs)

@@ -522,6 +522,65 @@ Test(text_map, text_that_becomes_writable_is_the_files)
 	cr_assert_eq(inode.text->maps, 0);
 }
 
+/* Other threads may stand where trampolines were, or behind a breakpoint that has gone. */
+Test(text_map, who_stood_in_a_trampoline_goes_on_from_the_file)
+{
+	uint64_t text = hot_text(), slot = text + TEXT_NEAR_SHIFT + NEAR_SITE + TEXT_SLOT_SHIFT, moved;
+	struct task other = {.group = &group};
+	const struct text_site *s;
+	struct regs r;
+
+	other.mm = task.mm;
+	ref_get(&task.mm->ref);
+	list_init(&other.group_link);
+	list_add(&group.threads, &other.group_link);
+	arrive(text, MOVED_SITE, 4, 4);
+	s = text_site_find(inode.text, MOVED_SITE);
+	cr_assert_eq(s->state, TEXT_PENDING);
+	moved = text + text_shift(s->region) + s->slot;
+	cr_assert_not(text_taken_away(task.mm, slot), "it is there");
+	cr_assert_eq(mm_mprotect(&task, text, LEN, RW), 0);
+	cr_assert_eq(inode.text->maps, 0);
+	cr_assert(text_taken_away(task.mm, slot) && text_taken_away(task.mm, moved));
+	cr_assert_not(text_taken_away(task.mm, slot + 1), "no instruction begins there");
+	cr_assert_not(text_taken_away(task.mm, text + NEAR_SITE), "the file's");
+	r = (struct regs){.rip = slot + 7};
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + NEAR_SITE);
+	r = (struct regs){.rip = moved};
+	cr_assert(text_fix_ip(task.mm, &r));
+	cr_assert_eq(r.rip, text + MOVED_SITE - 11);
+	r = (struct regs){.rip = text + MOVED_SITE - 11 + 1, .rax = 1234};
+	cr_assert(text_fix_trap(task.mm, &r));
+	cr_assert(r.rip == text + MOVED_SITE - 11 && r.rax == 1234);
+	r = (struct regs){.rip = text + PLAIN_SITE + 1};
+	cr_assert_not(text_fix_trap(task.mm, &r), "the program's own");
+	list_del(&other.group_link);
+	mm_put(other.mm);
+	/* As many more as are remembered. */
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t at;
+
+		ref_get(&task.mm->ref);
+		at = map_text();
+		arrive(at, NEAR_SITE, 0, TEXT_FILE_ARRIVALS);
+		if (task.mm->text_pending)
+			cr_assert(text_return(&task, 0));
+		cr_assert_eq(mm_mprotect(&task, at, LEN, RW), 0);
+		mm_put(task.mm);
+		cr_assert_eq(text_taken_away(task.mm, slot), i < 7, "%u", i);
+	}
+}
+
+Test(text_map, nobody_else_stands_there)
+{
+	uint64_t text = hot_text(), slot = text + TEXT_NEAR_SHIFT + NEAR_SITE + TEXT_SLOT_SHIFT;
+
+	cr_assert_eq(mm_mprotect(&task, text, LEN, RW), 0);
+	cr_assert_not(task.mm->text_gone);
+	cr_assert_not(text_taken_away(task.mm, slot));
+}
+
 Test(text_map, later_mappings_begin_rewritten)
 {
 	uint64_t text = hot_text(), again;
