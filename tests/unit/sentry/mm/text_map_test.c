@@ -570,6 +570,9 @@ Test(text_map, who_stood_in_a_trampoline_goes_on_from_the_file)
 		mm_put(task.mm);
 		cr_assert_eq(text_taken_away(task.mm, slot), i < 7, "%u", i);
 	}
+	for (unsigned step = 0; step < 3; step++)
+		text_turn(); /* a site on its way keeps its file */
+	cr_assert_eq(s->state, TEXT_PATCHED);
 }
 
 Test(text_map, nobody_else_stands_there)
