@@ -14,7 +14,7 @@
  *	          come to us, every APART_NS. Whether it has paid is remembered of their address space, for the next time. At most for APART_MAX, for what ends in the shim is the guest's word
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
- * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
+ * parent's CPUs, so the parent is told first. Two things end it: another thread that had a CPU for PARALLEL_US when one is
  * woken (then all are spread, for longer each time that happens again soon), and a clock that runs while anything is narrow: a
  * thread that computes is let go, so that the host can balance it against other work, that of other sandboxes too.
  *
@@ -212,6 +212,27 @@ static bool ran_for(const struct platform_thread *pt, uint64_t us, uint64_t now)
 	return pt->state == THREAD_GUEST && now - pt->resumed_at > us * TICKS_US;
 }
 
+/*
+ * It has had a CPU while others had ours: it is in guest code for PARALLEL_US, and behind that its process's clock went on by as
+ * much. The time alone would tell that of a thread that waits for the very CPU that we have put it on, as a parent does while
+ * its vfork child goes through the first page faults of its program. The clock is read every PARALLEL_US at most. What other
+ * threads of its process use counts for it.
+ */
+static bool ran_beside(struct platform_thread *pt, uint64_t now)
+{
+	bool again = pt->beside_at > pt->resumed_at;
+	uint64_t used;
+
+	if (!ran_for(pt, PARALLEL_US, now) || pt->proc == NULL || (again && now - pt->beside_at < PARALLEL_US * TICKS_US))
+		return false;
+	used = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 2));
+	pt->beside_at = now;
+	if (again)
+		return used > pt->beside_ns + PARALLEL_US * 1000;
+	pt->beside_ns = used;
+	return false;
+}
+
 /* No other thread has had the CPU for long. */
 static bool in_turns(const struct platform_thread *pt)
 {
@@ -228,7 +249,7 @@ static bool in_turns(const struct platform_thread *pt)
 		return true;
 	now = __builtin_ia32_rdtsc();
 	list_for_each (other, &gate_ringers, gate_link) {
-		if (other != pt && ran_for(other, PARALLEL_US, now)) {
+		if (other != pt && ran_beside(other, now)) {
 			place_spread();
 			return false;
 		}
