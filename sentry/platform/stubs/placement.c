@@ -20,6 +20,7 @@
  *
  * We stay as well: woken by a thread on our CPU we would be put on an idle one, and everybody would follow us there. But not all
  * the time, or two sandboxes that met on one CPU would never part: in one turn of the watch in four the scheduler may move us.
+ * Once: where it has put us we stay again. Else we would be moved with each wake, to and fro, and all others with us.
  *
  * A thread whose guest has chosen its CPUs is left alone. The guest controls how its threads seem to run; it can have them on
  * one CPU or on several, as it could anyway. Machines with CPUs beyond the 64th are left to their scheduler.
@@ -35,7 +36,7 @@
 #define LONG_US 4000
 #define TICKS_US 2500U /* of the time stamp counter, roughly */
 #define TURNS 4     /* of the watch: in all but one of them we stay where we are */
-#define FREE_TURN 0U
+#define FREE_TURN 0U /* ... in this one until we have been moved */
 #define APART_NS (5 * NSEC_PER_MSEC) /* threads that are put apart are given so long to do without us */
 #define APART_PAYS 2                /* so many calls end in the shim for one that doesn't: that is dearer than if we polled */
 #define APART_LEAST 32U             /* calls that say something: a busy machine may have kept them from making any */
@@ -59,6 +60,7 @@ static struct {
 static struct ktimer watch;
 static uint64_t our_cpus; /* where we may run, as far as we have said; 0: anywhere */
 static unsigned turn;     /* of the watch */
+static uint64_t free_from; /* where we were when we became free to be moved */
 
 static void look(struct ktimer *t);
 
@@ -270,7 +272,7 @@ static uint64_t wanted(const struct platform_thread *pt)
 		stay(0);
 		return 0;
 	}
-	if (turn != FREE_TURN)
+	if (turn != FREE_TURN || ours != free_from)
 		stay(ours);
 	watch_on();
 	return ours;
@@ -361,6 +363,8 @@ static void look(unused_arg struct ktimer *t)
 			more |= thread_may_ring(pt->state);
 	}
 	turn = (turn + 1) % TURNS;
+	if (turn == FREE_TURN)
+		free_from = our_cpu();
 	if (!more || turn == FREE_TURN)
 		stay(0);
 	if (more)
