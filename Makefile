@@ -215,7 +215,7 @@ check-table: all
 F = $B/fuzz
 FUZZ_TARGETS = config_check config_json control dial elf erofs files_read files_write gate_cache gofer lower mailbox path_walk syscalls text_reloc text_site udp
 # What stands between the code and the host in these programs: tests/fuzz/host.c.
-FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_sched_setaffinity host_wait host_poll host_recvmsg host_sendmsg \
+FUZZ_WRAP = host_clock_ns host_getrandom host_exit host_kill host_tgkill host_sched_setaffinity host_wait host_poll host_timer_set host_recvmsg host_sendmsg \
             host_process_vm_readv host_process_vm_writev recv sendmsg connect bind listen accept4 open fopen xcalloc recvmsg gate_stream_pause gate_polls gate_ticks_us
 FUZZ_SAN = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1
 FUZZ_CFLAGS = $(CSTD) -O1 -gline-tables-only -w -fno-strict-aliasing -fno-omit-frame-pointer $(FUZZ_SAN)

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -219,6 +220,18 @@ int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 int host_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms)
 {
 	return RESULT(epoll_wait(epfd, ev, n, timeout_ms));
+}
+
+int host_timer_open(void)
+{
+	return RESULT(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+}
+
+int host_timer_set(int fd, uint64_t at_ns)
+{
+	struct itimerspec its = {.it_value = {(time_t)(at_ns / NSEC_PER_SEC), (long)(at_ns % NSEC_PER_SEC)}};
+
+	return RESULT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &its, NULL));
 }
 
 uint64_t host_clock_ns(int clock)

@@ -56,6 +56,10 @@ int host_wait_usage(int *status, uint64_t *cpu_ns);
 int host_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns);
 int host_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 int host_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms);
+/* A timer descriptor of CLOCK_MONOTONIC, or -errno. */
+int host_timer_open(void);
+/* It becomes readable at at_ns (a time; 0: never), and not before, whatever it was set to. 0 or -errno. */
+int host_timer_set(int fd, uint64_t at_ns);
 /* Host clocks, by the vDSO where it serves. */
 uint64_t host_clock_ns(int clock);
 int host_getrandom(void *buf, size_t len);

@@ -6,6 +6,11 @@
  *
  * The sentry sleeps in poll() on the listener itself, with the epoll descriptor of everything else nested in it: the
  * wake-up on the same CPU that makes notifications cheap is lost in epoll_wait. Timers are a tree by deadline.
+ *
+ * What ends a sleep in time is a timer descriptor among the others, not poll's limit. A limit is a timer of the host's that is
+ * set and taken back with each sleep, tens of thousands of times a second; whenever it is the next one of its CPU, which it is half of
+ * the time if it is a few milliseconds away, the CPU's own timer has to be set anew twice, and in a virtual machine that costs as much as
+ * all else of a sleep. The descriptor is set only to be earlier. It may be too early then: we look, and set it to what is next.
  */
 #include "sentry/kernel/loop.h"
 
@@ -31,7 +36,13 @@ TREE_GENERATE(timer_tree, ktimer, node, timer_cmp)
 
 static struct timer_tree timers = RB_INITIALIZER(&timers);
 static struct list deferred_list = LIST_INIT(deferred_list);
+/* Below that a sleep is worth no timer of its own: poll's limit. */
+#define SHORT_NS ((int64_t)(200 * 1000))
+
 static int epoll_fd = -1;
+static int timer_fd = -1;
+static struct host_watch timer_watch;
+static uint64_t alarm_at; /* ns: when timer_fd becomes ready, or did; 0: it is set to nothing */
 static bool stopping;
 static int stop_status;
 static uint64_t now; /* 0: not read in this turn */
@@ -122,10 +133,22 @@ int loop_stop_status(void)
 	return stop_status;
 }
 
+static void alarm_ready(unused_arg struct host_watch *w, unused_arg uint32_t events)
+{
+	alarm_at = 0;
+}
+
 int loop_init(void)
 {
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	return epoll_fd < 0 ? -LINUX_EMFILE : 0;
+	if (epoll_fd < 0)
+		return -LINUX_EMFILE;
+	alarm_at = 0;
+	timer_fd = host_timer_open();
+	if (timer_fd < 0)
+		return 0; /* whose outer filter refuses it sleeps by poll's limit */
+	/* An edge each time it is due: nothing has to be read. */
+	return host_watch_add(&timer_watch, timer_fd, EPOLLIN | EPOLLET, alarm_ready);
 }
 
 static void run_deferred(void)
@@ -170,6 +193,21 @@ static int64_t until_next(void)
 	return t->deadline <= at ? 0 : (int64_t)MIN(t->deadline - at, (uint64_t)INT64_MAX);
 }
 
+/* What poll's limit has to be if we are to sleep so long. */
+static int64_t by_alarm(int64_t timeout)
+{
+	struct ktimer *t = RB_MIN(timer_tree, &timers);
+
+	if (timeout <= 0 || t == NULL || timer_fd < 0)
+		return timeout;
+	if (alarm_at == 0 || alarm_at > t->deadline) {
+		if (timeout < SHORT_NS || host_timer_set(timer_fd, t->deadline) < 0)
+			return timeout;
+		alarm_at = t->deadline;
+	}
+	return -1;
+}
+
 static void dispatch_watches(void)
 {
 	int n = host_epoll_wait(epoll_fd, batch, ARRAY_LEN(batch), 0);
@@ -209,7 +247,7 @@ void loop_turn(void)
 	}
 	if (timeout != 0)
 		stubs_before_sleep();
-	if (host_poll(fds, 2, timeout) <= 0)
+	if (host_poll(fds, 2, by_alarm(timeout)) <= 0)
 		return;
 	if (fds[0].revents != 0)
 		platform_dispatch((uint32_t)fds[0].revents);

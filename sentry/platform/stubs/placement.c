@@ -14,12 +14,13 @@
  *	          come to us, every APART_NS. Whether it has paid is remembered of their address space, for the next time. At most for APART_MAX, for what ends in the shim is the guest's word
  *
  * Each is told when it is about to be woken, so in the long run nothing is: it is where it should be. What is cloned has its
- * parent's CPUs, so the parent is told first. Two things end it: another thread that had the CPU for PARALLEL_US when one is
+ * parent's CPUs, so the parent is told first. Two things end it: another thread that had a CPU for PARALLEL_US when one is
  * woken (then all are spread, for longer each time that happens again soon), and a clock that runs while anything is narrow: a
  * thread that computes is let go, so that the host can balance it against other work, that of other sandboxes too.
  *
  * We stay as well: woken by a thread on our CPU we would be put on an idle one, and everybody would follow us there. But not all
  * the time, or two sandboxes that met on one CPU would never part: in one turn of the watch in four the scheduler may move us.
+ * Once: where it has put us we stay again. Else we would be moved with each wake, to and fro, and all others with us.
  *
  * A thread whose guest has chosen its CPUs is left alone. The guest controls how its threads seem to run; it can have them on
  * one CPU or on several, as it could anyway. Machines with CPUs beyond the 64th are left to their scheduler.
@@ -35,7 +36,7 @@
 #define LONG_US 4000
 #define TICKS_US 2500U /* of the time stamp counter, roughly */
 #define TURNS 4     /* of the watch: in all but one of them we stay where we are */
-#define FREE_TURN 0U
+#define FREE_TURN 0U /* ... in this one until we have been moved */
 #define APART_NS (5 * NSEC_PER_MSEC) /* threads that are put apart are given so long to do without us */
 #define APART_PAYS 2                /* so many calls end in the shim for one that doesn't: that is dearer than if we polled */
 #define APART_LEAST 32U             /* calls that say something: a busy machine may have kept them from making any */
@@ -59,6 +60,7 @@ static struct {
 static struct ktimer watch;
 static uint64_t our_cpus; /* where we may run, as far as we have said; 0: anywhere */
 static unsigned turn;     /* of the watch */
+static uint64_t free_from; /* where we were when we became free to be moved */
 
 static void look(struct ktimer *t);
 
@@ -212,6 +214,27 @@ static bool ran_for(const struct platform_thread *pt, uint64_t us, uint64_t now)
 	return pt->state == THREAD_GUEST && now - pt->resumed_at > us * TICKS_US;
 }
 
+/*
+ * It has had a CPU while others had ours: it is in guest code for PARALLEL_US, and behind that its process's clock went on by as
+ * much. The time alone would tell that of a thread that waits for the very CPU that we have put it on, as a parent does while
+ * its vfork child goes through the first page faults of its program. The clock is read every PARALLEL_US at most. What other
+ * threads of its process use counts for it.
+ */
+static bool ran_beside(struct platform_thread *pt, uint64_t now)
+{
+	bool again = pt->beside_at > pt->resumed_at;
+	uint64_t used;
+
+	if (!ran_for(pt, PARALLEL_US, now) || pt->proc == NULL || (again && now - pt->beside_at < PARALLEL_US * TICKS_US))
+		return false;
+	used = host_clock_ns(PROCESS_CPUCLOCK(pt->proc->pid, 2));
+	pt->beside_at = now;
+	if (again)
+		return used > pt->beside_ns + PARALLEL_US * 1000;
+	pt->beside_ns = used;
+	return false;
+}
+
 /* No other thread has had the CPU for long. */
 static bool in_turns(const struct platform_thread *pt)
 {
@@ -228,7 +251,7 @@ static bool in_turns(const struct platform_thread *pt)
 		return true;
 	now = __builtin_ia32_rdtsc();
 	list_for_each (other, &gate_ringers, gate_link) {
-		if (other != pt && ran_for(other, PARALLEL_US, now)) {
+		if (other != pt && ran_beside(other, now)) {
 			place_spread();
 			return false;
 		}
@@ -249,7 +272,7 @@ static uint64_t wanted(const struct platform_thread *pt)
 		stay(0);
 		return 0;
 	}
-	if (turn != FREE_TURN)
+	if (turn != FREE_TURN || ours != free_from)
 		stay(ours);
 	watch_on();
 	return ours;
@@ -340,6 +363,8 @@ static void look(unused_arg struct ktimer *t)
 			more |= thread_may_ring(pt->state);
 	}
 	turn = (turn + 1) % TURNS;
+	if (turn == FREE_TURN)
+		free_from = our_cpu();
 	if (!more || turn == FREE_TURN)
 		stay(0);
 	if (more)

@@ -117,6 +117,7 @@ struct platform_thread {
 	uint64_t salt;              /* random as well: for its address space, if it is its first thread */
 	enum thread_state state;
 	uint64_t resumed_at;        /* ticks: when it last became THREAD_GUEST, or its box was answered */
+	uint64_t beside_at, beside_ns; /* ticks: when placement.c read its process's clock; what that said the first time since resumed_at */
 	bool pooled;                /* a clean stub in stock: see thread.c */
 	bool idle;                  /* its task has ended; waits in its trap door for the next: see thread.c */
 	struct platform_loan *loan; /* it is to be given back: see loan.c */

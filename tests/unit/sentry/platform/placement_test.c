@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two threads that are put apart: for how long is not for what others' boxes say, nor for theirs beyond a limit. */
+/*
+ * Two threads that are put apart: for how long is not for what others' boxes say, nor for theirs beyond a limit. And who takes turns
+ * on one CPU is told from who runs beside the others.
+ */
 #include "sentry/platform/internal.h"
 #include "sentry/platform/stubs/gate.h"
 #include "sentry/platform/stubs/stubs.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct platform_thread threads[2];
@@ -124,4 +131,84 @@ Test(placement, threads_of_two_address_spaces_are_not_put_apart, .init = setup, 
 	cr_assert(place_packed(), "nobody was let go for that");
 	procs[1].mm = &mms[0]; /* a process that shares its parent's */
 	cr_assert(place_apart(pair));
+}
+
+/* threads[1] seems to run in a process of its own; threads[0] calls. False: there are no two CPUs to place anything on. */
+static bool beside(void (*what)(void))
+{
+	cpu_set_t set;
+	uint64_t mask;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	memcpy(&mask, &set, sizeof(mask));
+	if (CPU_COUNT(&set) < 2 || CPU_COUNT(&set) != __builtin_popcountll(mask))
+		return false;
+	procs[1] = (struct host_proc){.mm = &mms[0], .pid = fork()};
+	cr_assert(procs[1].pid >= 0);
+	if (procs[1].pid == 0)
+		for (;;)
+			what();
+	for (unsigned i = 0; i < 2; i++) {
+		list_init(&threads[i].gate_link);
+		threads[i].proc = &procs[i];
+		thread_set_state(&threads[i], THREAD_GUEST);
+	}
+	place_init((unsigned)CPU_COUNT(&set), mask);
+	return true;
+}
+
+static void computes(void)
+{
+	for (volatile unsigned i = 0; i < 1000; i++)
+		;
+}
+
+static void stops(void)
+{
+	raise(SIGSTOP);
+}
+
+static void beside_ends(void)
+{
+	kill(procs[1].pid, SIGKILL);
+	waitpid(procs[1].pid, NULL, 0);
+}
+
+Test(placement, who_waits_for_the_cpu_runs_beside_nobody, .init = setup, .fini = teardown)
+{
+	if (!beside(stops))
+		return;
+	/* From here on it uses no time for certain. */
+	cr_assert_eq(waitpid(procs[1].pid, NULL, WUNTRACED), procs[1].pid);
+	for (unsigned i = 0; i < 100; i++) {
+		usleep(1000);
+		place_wake(&threads[0]);
+		cr_assert(place_packed(), "it was resumed long ago, and has used no time since");
+	}
+	beside_ends();
+}
+
+Test(placement, who_computes_beside_others_is_let_go, .init = setup, .fini = teardown)
+{
+	if (!beside(computes))
+		return;
+	while (place_packed()) {
+		usleep(1000);
+		place_wake(&threads[0]);
+	}
+	beside_ends();
+}
+
+Test(placement, what_it_used_before_its_call_counts_for_nothing, .init = setup, .fini = teardown)
+{
+	if (!beside(computes))
+		return;
+	for (unsigned i = 0; i < 100; i++) {
+		usleep(1000);
+		thread_set_state(&threads[1], THREAD_PLAIN); /* it calls, and goes on */
+		thread_set_state(&threads[1], THREAD_GUEST);
+		place_wake(&threads[0]);
+		cr_assert(place_packed());
+	}
+	beside_ends();
 }
