@@ -33,6 +33,7 @@
 #define READS_MAX 6U            /* 1 << this: GOFER_AHEAD_MAX */
 #define AHEAD_PATHS (16 * KiB)  /* their names */
 #define AHEAD_LOOK 1024U        /* names looked at in a directory */
+#define SHARE_FROM 8U           /* files asked for at once: then by memory that the gofer shares, which has to be asked for first */
 
 struct mem_window lower_attr_window = {.size = 2};
 struct mem_window lower_xattr_window = {.size = 1};
@@ -265,20 +266,21 @@ static struct lower_dir *dir_at(const struct contents_call *cc, const char *path
 	return k != NULL ? k->ld : NULL;
 }
 
-static void take_contents(void *arg, const uint8_t *data, size_t len)
+static void take_contents(void *arg, const uint8_t *data, size_t len, const uint8_t *shared)
 {
 	struct contents_call *cc = arg;
 	const struct gofer_content *c;
+	const uint8_t *bytes;
 	size_t pos = 0;
 
-	while ((c = gofer_content_next(data, len, &pos)) != NULL) {
+	while ((c = gofer_content_next(data, len, shared, &pos, &bytes)) != NULL) {
 		const char *path, *name;
 		size_t path_len = path_of(cc, c->index, &path), dir_len = 0;
 		struct lower_dir *ld;
 		int64_t i;
 
 		if (!(c->rec.flags & GOFER_NO_CONTENT))
-			mem_content_put(cc->tree->key, c, c->index != 0);
+			mem_content_put(cc->tree->key, c, bytes, c->index != 0);
 		if (path_len == 0)
 			continue;
 		name = memrchr(path, '/', path_len);
@@ -319,6 +321,8 @@ static int read_path(struct task *task, struct lower_tree *tree, char *path, str
 	cc.paths = cc.at = w.paths;
 	req->op = GOFER_READ;
 	req->size = AHEAD_BYTES;
+	if (count >= SHARE_FROM)
+		req->flags |= GOFER_READ_SHARED;
 	err = gofer_call_take(task, tree, req, "", w.paths, w.used, take_contents, &cc, a);
 	kfree(w.paths);
 	return err;

@@ -254,8 +254,8 @@ static inline uint64_t mem_ctime_key(int64_t sec, uint32_t nsec)
 {
 	return (uint64_t)sec * 1000000000ULL + nsec;
 }
-/* Keeps a file's contents (the bytes lie behind *c). ahead: nobody has asked for them yet. */
-void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead);
+/* Keeps a file's contents: c->len bytes, read once. ahead: nobody has asked for them yet. */
+void mem_content_put(uint32_t tree, const struct gofer_content *c, const uint8_t *bytes, bool ahead);
 /* The most bytes that are kept. */
 uint64_t mem_content_room(void);
 bool mem_content_has(uint32_t tree, const struct gofer_record *r);

@@ -314,15 +314,17 @@ static void keep_listings(const struct lower_tree *tree, const uint8_t *data, si
 		keep_listing(tree, path, d->path_len, records, d->len, bare, guessed);
 }
 
-static void take_listings(void *arg, const uint8_t *data, size_t len)
+static void take_listings(void *arg, const uint8_t *data, size_t len, const uint8_t *shared)
 {
 	const struct listings_call *lc = arg;
 
+	(void)shared;
 	keep_listings(lc->tree, data, len, lc->bare, true);
 }
 
-void lower_take_small(void *arg, const uint8_t *data, size_t len)
+void lower_take_small(void *arg, const uint8_t *data, size_t len, const uint8_t *shared)
 {
+	(void)shared;
 	keep_listings(arg, data, len, true, false);
 }
 

@@ -363,12 +363,13 @@ static void adopt_fd(struct mem_node *n, struct gofer_answer *a)
 static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos)
 {
 	const struct gofer_content *c;
+	const uint8_t *bytes;
 
 	if (!(a->flags & GOFER_REPLY_CONTENT))
 		return;
-	c = gofer_content_next(a->data, a->len, &pos);
+	c = gofer_content_next(a->data, a->len, NULL, &pos, &bytes);
 	if (c != NULL && !(c->rec.flags & GOFER_NO_CONTENT) && c->rec.dev == n->lower_dev && c->rec.ino == n->lower_ino)
-		mem_content_put(mem_sb(n->inode)->lower->key, c, false);
+		mem_content_put(mem_sb(n->inode)->lower->key, c, bytes, false);
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,6 +52,7 @@ static void serve(void)
 	gofer_root_init(&roots[3], open(path, O_PATH | O_CLOEXEC), true);
 	roots[3].ids = (struct idmaps){{uids, 1}, {gids, 1}};
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	gofer_share_init();
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -188,15 +190,20 @@ Test(gofer, hidden_files_are_not_there)
 	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
 }
 
+static const char *shared; /* what contents may lie in, once the gofer was asked for it */
+static unsigned in_shared;  /* how many of the last did */
+
 /* Contents that a READ of these paths gives: each file's, one behind the other; of those behind the first at most size bytes. */
 static const char *contents_of(const char *paths, uint64_t size)
 {
 	static uint8_t message[GOFER_MESSAGE_MAX];
-	static char text[GOFER_MESSAGE_MAX];
-	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths), .size = size};
+	static char text[2 * GOFER_SHARE_SIZE];
+	struct gofer_request q = {.op = GOFER_READ, .flags = shared != NULL ? GOFER_READ_SHARED : 0, .arg_len = (uint32_t)strlen(paths),
+				  .size = size};
 	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
 	size_t used = 0;
 
+	in_shared = 0;
 	memcpy(message, &q, sizeof(q));
 	memcpy(message + sizeof(q), paths, q.arg_len);
 	cr_assert_eq(send(sock, message, sizeof(q) + q.arg_len, 0), (ssize_t)(sizeof(q) + q.arg_len));
@@ -210,6 +217,15 @@ static const char *contents_of(const char *paths, uint64_t size)
 			struct gofer_content c;
 
 			memcpy(&c, message + pos, sizeof(c));
+			cr_assert_lt(used + c.len, sizeof(text));
+			if (c.rec.flags & GOFER_SHARED) {
+				cr_assert(shared != NULL && c.len != 0 && (uint64_t)c.at + c.len <= GOFER_SHARE_SIZE);
+				memcpy(text + used, shared + c.at, c.len);
+				used += c.len;
+				pos += GOFER_CONTENT_SIZE(0);
+				in_shared++;
+				continue;
+			}
 			cr_assert_leq(pos + GOFER_CONTENT_SIZE(c.len), (size_t)n);
 			memcpy(text + used, message + pos + sizeof(c), c.len);
 			used += c.len;
@@ -238,6 +254,45 @@ Test(gofer, contents_are_those_of_files_that_may_be_opened)
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/./f"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", ""), -EINVAL);
+}
+
+Test(gofer, contents_lie_in_shared_memory_if_that_was_asked_for)
+{
+	struct gofer_request q = {.op = GOFER_SHARE};
+	static char paths[8192];
+	const char *text;
+	char cmd[256];
+	struct stat st;
+	int fd = -1;
+
+	cr_assert_eq(ask_raw(&q, "", 0, NULL, 0, &fd), 0);
+	cr_assert_eq(ask_raw(&q, "", 0, NULL, 0, NULL), -ENOSYS, "it is given once");
+	cr_assert(fstat(fd, &st) == 0 && st.st_size == GOFER_SHARE_SIZE);
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	cr_assert_lt(ftruncate(fd, 4096), 0);
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_eq(in_shared, 0, "not asked for");
+	shared = mmap(NULL, GOFER_SHARE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	cr_assert_neq(shared, MAP_FAILED);
+
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_eq(in_shared, 2);
+	cr_assert_str_eq(contents("nothing//d//fifo//out/f//out//hidden/f//d/f"), "inside\n");
+	cr_assert_eq(in_shared, 1);
+	cr_assert_str_eq(contents_of("d/f//d/f//d/f", 6), "inside\n");
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//../secret/f"), -EINVAL);
+
+	/* More than fits: the rest comes behind the structures. */
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && for i in 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29; do "
+		 "head -c 60000 /dev/zero | tr '\\0' \"$(printf '\\\\%%o' $((i + 38)))\" >big$i; done", dir);
+	cr_assert_eq(system(cmd), 0);
+	for (int i = 10; i < 30; i++)
+		sprintf(paths + strlen(paths), "%sd/big%d", i > 10 ? "//" : "", i);
+	text = contents_of(paths, 4 * GOFER_SHARE_SIZE);
+	cr_assert_eq(strlen(text), 20 * 60000UL);
+	cr_assert_eq(in_shared, GOFER_SHARE_SIZE / 60000);
+	for (size_t i = 0; i < 20 * 60000UL; i++)
+		cr_assert_eq(text[i], (char)(48 + i / 60000), "byte %zu", i);
 }
 
 /* The records that a request gives, as "name:type:flags:size " each, in the answer's order. */
