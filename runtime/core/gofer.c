@@ -62,6 +62,8 @@ static struct {
 	size_t used, told;
 } share = {.fd = -1};
 
+static unsigned fds_given; /* in the answer in hand, of files behind the first */
+
 /* The directory of the last request, for the next one on the same read-only root. */
 static struct {
 	struct gofer_root *root;
@@ -605,7 +607,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	struct gofer_content head;
 	struct stat st, now;
 	bool shared = gofer_ask.req.op == GOFER_READ && (gofer_ask.req.flags & GOFER_READ_SHARED) && share.base != NULL;
-	bool wanted = index == 0, small, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
+	bool wanted = index == 0, small, fd_ahead, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
 	uint8_t *at;
 	int fd = -1, err;
 
@@ -614,6 +616,12 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	if (wanted && gofer_ask.req.ino != 0 && (st.st_ino != gofer_ask.req.ino || st.st_dev != gofer_ask.req.dev))
 		return 0;
 	small = st.st_size <= (off_t)GOFER_CONTENT_MAX && st.st_size != 0;
+	fd_ahead = !wanted && st.st_size > (off_t)GOFER_CONTENT_MAX && (gofer_ask.req.flags & GOFER_READ_FDS) && fds_given < GOFER_FDS_MAX;
+	if (fd_ahead && a->fd >= 0) { /* one in a message */
+		err = gofer_flush(a, a->flags | GOFER_REPLY_MORE);
+		if (err != 0)
+			return err;
+	}
 	if (!wanted && small) {
 		if ((uint64_t)st.st_size > *left) {
 			*left = 0;
@@ -631,7 +639,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	if (err != 0)
 		return err;
 	at = shared ? share.base + share.used : a->body + a->len + sizeof(head);
-	if ((small || wanted) && may_open(gofer_ask.root, &st, O_RDONLY))
+	if ((small || wanted || fd_ahead) && may_open(gofer_ask.root, &st, O_RDONLY))
 		fd = open_this(dir, name, O_RDONLY, &st, &now);
 	if (fd >= 0 && small && now.st_size == st.st_size && now.st_ctim.tv_sec == st.st_ctim.tv_sec &&
 	    now.st_ctim.tv_nsec == st.st_ctim.tv_nsec && read_all(fd, at, &now, &head.len))
@@ -643,7 +651,14 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 		head.at = (uint32_t)share.used;
 		share.used += head.len;
 	}
+	if (fd >= 0 && fd_ahead)
+		head.rec.flags |= GOFER_WITH_FD;
 	add_content_head(a, &head);
+	if (fd >= 0 && fd_ahead) {
+		fds_given++;
+		a->fd = fd;
+		return gofer_flush(a, a->flags | GOFER_REPLY_MORE);
+	}
 	if (fd >= 0 && wanted && ((head.rec.flags & GOFER_NO_CONTENT) || with_fd))
 		a->fd = fd;
 	else if (fd >= 0)
@@ -672,6 +687,7 @@ static int do_read(struct answer *a)
 	if (gofer_ask.root->is_file || gofer_ask.req.arg_len == 0)
 		return -EINVAL;
 	share.used = share.told = 0;
+	fds_given = 0;
 	for (uint32_t n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
 		struct parent p;
 

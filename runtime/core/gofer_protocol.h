@@ -43,7 +43,7 @@ enum gofer_op {
 			   * follows as if it had been asked for, and so on: GOFER_LINKS_MAX such names at most */
 	GOFER_READ,       /* argument: paths of files, "//" between two: struct gofer_content for each that is a regular file, and a
 			   * descriptor of the first if it is large. dev and ino as for OPEN, the first's; size: bytes of the others'
-			   * contents, behind which the rest is left out; the request's own path is "". flags: GOFER_READ_SHARED */
+			   * contents, behind which the rest is left out; the request's own path is "". flags: GOFER_READ_* */
 	GOFER_SHARE,      /* once: a descriptor of the memory that READ_SHARED is about, a memfd of GOFER_SHARE_SIZE bytes that can be
 			   * sealed; ENOSYS: there is none (any more) */
 	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
@@ -73,6 +73,8 @@ enum gofer_op {
  * They stay until the next request with this flag, which the sentry sends only after the last message of the answer to the one before.
  */
 #define GOFER_READ_SHARED 1U
+#define GOFER_READ_FDS 2U /* of large files behind the first descriptors, too: GOFER_FDS_MAX at most, one in a message */
+#define GOFER_FDS_MAX 8U
 #define GOFER_SHARE_SIZE (1U << 20)
 
 #define GOFER_LIST_BARE 1U    /* of regular files and symbolic links only what the directory itself tells: GOFER_BARE */
@@ -131,6 +133,7 @@ _Static_assert(sizeof(struct gofer_reply) == 16, "no holes");
 #define GOFER_NO_XATTRS 2U
 #define GOFER_BARE 4U       /* dev (the directory's), ino, the type and the name are right, the rest is 0 */
 #define GOFER_NO_CONTENT 8U /* in a gofer_content: a record only */
+#define GOFER_WITH_FD 32U   /* in a gofer_content behind the first: the message's descriptor is this file's */
 #define GOFER_SHARED 16U    /* in a gofer_content: the bytes aren't behind it, but at `at` in the shared memory */
 
 /* One name: the record, name and target behind it, padded to 8 bytes. */

@@ -161,7 +161,7 @@ static void take_reply(struct gofer_client *g, const struct gofer_reply *r, cons
 		err = -LINUX_EIO;
 	/* Contents behind records are a walk's: they belong to its answer. */
 	if (err == 0 && c->take != NULL && ((r->flags & GOFER_REPLY_DIRS) || ((r->flags & GOFER_REPLY_CONTENT) && r->count == 0)))
-		c->take(c->take_arg, data, len, shared);
+		c->take(c->take_arg, data, len, shared, &fd);
 	else if (err == 0 && len != 0)
 		err = append(c, data, len);
 	c->answer.count += r->count;

@@ -60,9 +60,10 @@ int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request 
  * The same, but what a message with GOFER_REPLY_DIRS brings, or one with GOFER_REPLY_CONTENT and no records, goes to take, and not
  * into *out. take isn't called on the task's coroutine and must not sleep. shared: NULL, or memory of GOFER_SHARE_SIZE bytes that the
  * gofer can write to at any time, for contents with GOFER_SHARED; take copies what it wants of them, once. A READ asks for that by
- * GOFER_READ_SHARED, which is taken out of the request where it can't be had.
+ * GOFER_READ_SHARED, which is taken out of the request where it can't be had. *fd: the message's descriptor or -1; one that take keeps it
+ * replaces by -1.
  */
-typedef void gofer_take_fn(void *arg, const uint8_t *data, size_t len, const uint8_t *shared);
+typedef void gofer_take_fn(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd);
 int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 		    size_t arg_len, gofer_take_fn *take, void *take_arg, struct gofer_answer *out) must_check;
 void gofer_answer_done(struct gofer_answer *a);

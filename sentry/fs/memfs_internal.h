@@ -237,8 +237,13 @@ int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
 void mem_lower_forget(struct mem_node *n);
 /* The root inode of a lower tree. */
 int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
-/* Lets go of inodes of sb that nobody has asked for yet. */
+/* Lets go of inodes of sb, and of descriptors, that nobody has asked for yet. */
 void mem_lower_drop_ahead(const struct superblock *sb);
+/* Descriptors of large files that came before anybody asked: whether to have such sent; keeps one, taken, of the file with this
+ * record; is there one? */
+bool mem_lower_wants_fds(void);
+void mem_lower_keep_fd(uint32_t tree, const struct gofer_record *r, int fd);
+bool mem_lower_has_fd(uint32_t tree, const struct gofer_record *r);
 /* Idle lower descriptors are closed until at most max are open. */
 void mem_lower_trim(unsigned max);
 

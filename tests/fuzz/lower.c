@@ -123,7 +123,7 @@ static size_t hostile_contents(void)
 		struct gofer_content c = {.rec = {.dev = 1, .ino = fuzz_u8(&input), .mode = LINUX_S_IFREG | 0644, .size = 4096}};
 		size_t behind;
 
-		c.rec.flags = (b & 1 ? GOFER_SHARED : 0) | (b & 2 ? GOFER_NO_CONTENT : 0);
+		c.rec.flags = (b & 1 ? GOFER_SHARED : 0) | (b & 2 ? GOFER_NO_CONTENT | GOFER_WITH_FD : 0);
 		c.index = b >> 6;
 		c.len = b & 4 ? fuzz_u32(&input) : fuzz_u8(&input);
 		c.at = b & 8 ? fuzz_u32(&input) : b & 16 ? GOFER_SHARE_SIZE - c.len : fuzz_u16(&input);
@@ -322,13 +322,14 @@ static void with_path(const char *name, uint8_t op)
 
 static uint8_t copied[GOFER_CONTENT_MAX];
 
-static void take(void *arg, const uint8_t *data, size_t len, const uint8_t *shared)
+static void take(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
 {
 	const struct gofer_content *c;
 	const uint8_t *bytes;
 	size_t pos = 0;
 
 	(void)arg;
+	(void)fd;
 	while ((c = gofer_content_next(data, len, shared, &pos, &bytes)) != NULL) {
 		FUZZ_CHECK(c->len <= sizeof(copied) && c->rec.name_len == 0);
 		memcpy(copied, bytes, c->len);

@@ -295,6 +295,73 @@ Test(gofer, contents_lie_in_shared_memory_if_that_was_asked_for)
 		cr_assert_eq(text[i], (char)(48 + i / 60000), "byte %zu", i);
 }
 
+/* For each message that a READ of these paths gives: "index:size", "d" behind it if the descriptor is said to be its, and "=" behind that
+ * if it is, of the file with this size; then "+" if the message has a descriptor. */
+static const char *descriptors(const char *paths, uint32_t flags)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX];
+	static char text[4096];
+	struct gofer_request q = {.op = GOFER_READ, .flags = flags, .arg_len = (uint32_t)strlen(paths), .size = 1000};
+	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
+	size_t used = 0;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), paths, q.arg_len);
+	cr_assert_gt(send(sock, message, sizeof(q) + q.arg_len, 0), 0);
+	while (reply.flags & GOFER_REPLY_MORE) {
+		union {
+			struct cmsghdr align;
+			char bytes[CMSG_SPACE(4 * sizeof(int))];
+		} control;
+		struct iovec iov = {message, sizeof(message)};
+		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(sock, &msg, 0);
+		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+		struct stat st = {0};
+		int fd = -1;
+
+		cr_assert_geq(n, (ssize_t)sizeof(reply));
+		memcpy(&reply, message, sizeof(reply));
+		cr_assert_eq(reply.err, 0);
+		if (cm != NULL) {
+			cr_assert_eq(cm->cmsg_len, CMSG_LEN(sizeof(int)), "one in a message");
+			memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+			cr_assert_eq(fstat(fd, &st), 0);
+			cr_assert_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+			close(fd);
+		}
+		for (size_t pos = sizeof(reply); pos < (size_t)n;) {
+			struct gofer_content c;
+
+			memcpy(&c, message + pos, sizeof(c));
+			used += (size_t)sprintf(text + used, "%u:%u%s%s ", c.index, (unsigned)c.rec.size, (c.rec.flags & GOFER_WITH_FD) ? "d" : "",
+						(c.rec.flags & GOFER_WITH_FD) && st.st_ino == c.rec.ino && st.st_size == (off_t)c.rec.size ? "=" : "");
+			pos += GOFER_CONTENT_SIZE(c.len);
+		}
+		if (fd >= 0)
+			used += (size_t)sprintf(text + used, "+ ");
+	}
+	text[used] = '\0';
+	return text;
+}
+
+Test(gofer, descriptors_of_large_files_come_ahead_if_that_was_asked_for)
+{
+	char cmd[256], many[128] = "d/f";
+
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && truncate -s 100001 l1 && truncate -s 100002 l2 && truncate -s 100003 ../hidden/l && ln -s l1 s", dir);
+	cr_assert_eq(system(cmd), 0);
+	cr_assert_str_eq(descriptors("d/f//d/l1//d/l2", 0), "0:7 1:100001 2:100002 ");
+	cr_assert_str_eq(descriptors("d/f//d/l1//d/l2", GOFER_READ_FDS), "0:7 1:100001d= + 2:100002d= + ");
+	cr_assert_str_eq(descriptors("d/l1//d/f//d/l2", GOFER_READ_FDS), "0:100001 1:7 + 2:100002d= + ");
+	cr_assert_str_eq(descriptors("d/l1//d/l2//d/f", GOFER_READ_FDS), "0:100001 + 1:100002d= + 2:7 ");
+	cr_assert_str_eq(descriptors("d/f//hidden/l//d/s//fifo//d//out/f//d/l1", GOFER_READ_FDS), "0:7 6:100001d= + ");
+	for (int i = 0; i < 10; i++)
+		strcat(many, "//d/l1");
+	cr_assert_str_eq(descriptors(many, GOFER_READ_FDS),
+			 "0:7 1:100001d= + 2:100001d= + 3:100001d= + 4:100001d= + 5:100001d= + 6:100001d= + 7:100001d= + 8:100001d= + 9:100001 10:100001 ");
+}
+
 /* The records that a request gives, as "name:type:flags:size " each, in the answer's order. */
 static int records_root;
 

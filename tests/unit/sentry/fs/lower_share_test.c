@@ -104,13 +104,14 @@ static void start_gofer(enum gives what)
 
 static char got[64];
 
-static void take(void *arg, const uint8_t *data, size_t len, const uint8_t *shared)
+static void take(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
 {
 	const struct gofer_content *c;
 	const uint8_t *bytes;
 	size_t pos = 0;
 
 	(void)arg;
+	(void)fd;
 	while ((c = gofer_content_next(data, len, shared, &pos, &bytes)) != NULL)
 		strncat(got, (const char *)bytes, c->len);
 	strcat(got, ".");
