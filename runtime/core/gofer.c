@@ -17,6 +17,9 @@
  *	  nobody in the maps could get at are refused (gofer_reaches), though we might.
  * Listings are in gofer_list.c. It keeps nothing between requests but one open directory, so nothing can be used up.
  *
+ * Contents go into memory that the sentry sees too, where it has asked for that, and what is told of them into the message: they
+ * are copied once here, by the host. What is in that memory decides nothing (the sentry can write there).
+ *
  * The sentry controls every byte of a request. The host's files may change under us: then an answer is old, no more.
  */
 #include "runtime/core/gofer.h"
@@ -32,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -43,12 +47,22 @@
 
 #define PIECE_MAX 4000U /* of a path, at once: below PATH_MAX */
 #define LINKS_ROOM 2048U /* of an answer's records, behind which those of links' targets and contents fit into the message */
+#define TOLD_EACH (192U * 1024U) /* of shared contents: then a message tells the sentry of them, which copies while we go on */
 #define NO_TRY 63U      /* opens after one that met a mount */
 #define OPEN_DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct ask gofer_ask;
 static struct answer answer;
 static bool no_openat2;
+
+/* What contents are shared in. fd: -1 once the sentry has it. Bytes of the answer in hand: used, and of those the last message told. */
+static struct {
+	uint8_t *base;
+	int fd;
+	size_t used, told;
+} share = {.fd = -1};
+
+static unsigned fds_given; /* in the answer in hand, of files behind the first */
 
 /* The directory of the last request, for the next one on the same read-only root. */
 static struct {
@@ -115,7 +129,7 @@ bool gofer_path_ok(const char *path, size_t len)
 bool gofer_path_hidden(const struct gofer_root *root, const char *path, size_t len)
 {
 	for (unsigned i = 0; i < root->nhidden; i++) {
-		size_t n = strlen(root->hidden[i].path);
+		size_t n = root->hidden[i].len;
 
 		if (n <= len && memcmp(root->hidden[i].path, path, n) == 0 && (len == n || path[n] == '/'))
 			return true;
@@ -572,6 +586,17 @@ static bool read_all(int fd, uint8_t *at, const struct stat *st, uint32_t *len)
 	return *len < 4 || memcmp(at, "\177ELF", 4) != 0;
 }
 
+/* Its bytes are where they belong. */
+static void add_content_head(struct answer *a, const struct gofer_content *head)
+{
+	size_t behind = (head->rec.flags & GOFER_SHARED) ? 0 : head->len, size = GOFER_CONTENT_SIZE(behind);
+
+	memcpy(a->body + a->len, head, sizeof(*head));
+	memset(a->body + a->len + sizeof(*head) + behind, 0, size - sizeof(*head) - behind);
+	a->len += size;
+	a->flags |= GOFER_REPLY_CONTENT;
+}
+
 /*
  * The record of a regular file and its contents, if it is small, into the answer; else, if it is the one that is wanted, its
  * descriptor. Of what isn't wanted no more than *left bytes, which are taken off. 0, or -errno if the socket is broken. What
@@ -581,7 +606,8 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 {
 	struct gofer_content head;
 	struct stat st, now;
-	bool wanted = index == 0, small, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
+	bool shared = gofer_ask.req.op == GOFER_READ && (gofer_ask.req.flags & GOFER_READ_SHARED) && share.base != NULL;
+	bool wanted = index == 0, small, fd_ahead, with_fd = gofer_ask.req.op == GOFER_WALK && (gofer_ask.req.flags & GOFER_WALK_FD);
 	uint8_t *at;
 	int fd = -1, err;
 
@@ -590,6 +616,12 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	if (wanted && gofer_ask.req.ino != 0 && (st.st_ino != gofer_ask.req.ino || st.st_dev != gofer_ask.req.dev))
 		return 0;
 	small = st.st_size <= (off_t)GOFER_CONTENT_MAX && st.st_size != 0;
+	fd_ahead = !wanted && st.st_size > (off_t)GOFER_CONTENT_MAX && (gofer_ask.req.flags & GOFER_READ_FDS) && fds_given < GOFER_FDS_MAX;
+	if (fd_ahead && a->fd >= 0) { /* one in a message */
+		err = gofer_flush(a, a->flags | GOFER_REPLY_MORE);
+		if (err != 0)
+			return err;
+	}
 	if (!wanted && small) {
 		if ((uint64_t)st.st_size > *left) {
 			*left = 0;
@@ -601,25 +633,48 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	head.rec.flags = GOFER_NO_CONTENT;
 	head.index = index;
 	head.len = 0;
-	err = gofer_make_room(a, GOFER_CONTENT_SIZE(small ? (size_t)st.st_size : 0), a->flags);
+	head.at = head.pad = 0;
+	shared = shared && small && (size_t)st.st_size <= GOFER_SHARE_SIZE - share.used;
+	err = gofer_make_room(a, GOFER_CONTENT_SIZE(small && !shared ? (size_t)st.st_size : 0), a->flags);
 	if (err != 0)
 		return err;
-	at = a->body + a->len + sizeof(head);
-	if ((small || wanted) && may_open(gofer_ask.root, &st, O_RDONLY))
+	at = shared ? share.base + share.used : a->body + a->len + sizeof(head);
+	if ((small || wanted || fd_ahead) && may_open(gofer_ask.root, &st, O_RDONLY))
 		fd = open_this(dir, name, O_RDONLY, &st, &now);
 	if (fd >= 0 && small && now.st_size == st.st_size && now.st_ctim.tv_sec == st.st_ctim.tv_sec &&
 	    now.st_ctim.tv_nsec == st.st_ctim.tv_nsec && read_all(fd, at, &now, &head.len))
 		head.rec.flags = 0;
 	else
 		head.len = 0;
-	memcpy(a->body + a->len, &head, sizeof(head));
-	memset(at + head.len, 0, GOFER_CONTENT_SIZE(head.len) - sizeof(head) - head.len);
-	a->len += GOFER_CONTENT_SIZE(head.len);
-	a->flags |= GOFER_REPLY_CONTENT;
+	if (shared && head.len != 0) {
+		head.rec.flags |= GOFER_SHARED;
+		head.at = (uint32_t)share.used;
+		share.used += head.len;
+	}
+	if (fd >= 0 && fd_ahead)
+		head.rec.flags |= GOFER_WITH_FD;
+	add_content_head(a, &head);
+	if (fd >= 0 && fd_ahead) {
+		fds_given++;
+		a->fd = fd;
+		return gofer_flush(a, a->flags | GOFER_REPLY_MORE);
+	}
 	if (fd >= 0 && wanted && ((head.rec.flags & GOFER_NO_CONTENT) || with_fd))
 		a->fd = fd;
 	else if (fd >= 0)
 		close(fd);
+	if (share.used - share.told < TOLD_EACH)
+		return 0;
+	share.told = share.used;
+	return gofer_flush(a, a->flags | GOFER_REPLY_MORE);
+}
+
+static int do_share(struct answer *a)
+{
+	if (share.fd < 0)
+		return -ENOSYS;
+	a->fd = share.fd;
+	share.fd = -1;
 	return 0;
 }
 
@@ -631,6 +686,8 @@ static int do_read(struct answer *a)
 
 	if (gofer_ask.root->is_file || gofer_ask.req.arg_len == 0)
 		return -EINVAL;
+	share.used = share.told = 0;
+	fds_given = 0;
 	for (uint32_t n = 0; err == 0 && path != NULL && n < GOFER_AHEAD_MAX; n++) {
 		struct parent p;
 
@@ -903,6 +960,8 @@ static int handle(struct answer *a)
 		return do_walk(a);
 	case GOFER_READ:
 		return do_read(a);
+	case GOFER_SHARE:
+		return do_share(a);
 	default:
 		return gofer_write(a);
 	}
@@ -968,6 +1027,26 @@ int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots)
 
 /* ---- before sealing ---- */
 
+void gofer_share_init(void)
+{
+	int fd = memfd_create("gofer-contents", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *p;
+
+	if (fd < 0)
+		return;
+	if (ftruncate(fd, GOFER_SHARE_SIZE) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		close(fd);
+		return;
+	}
+	p = mmap(NULL, GOFER_SHARE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		close(fd);
+		return;
+	}
+	share.base = p;
+	share.fd = fd;
+}
+
 void gofer_root_init(struct gofer_root *root, int fd, bool writable)
 {
 	char self[40];
@@ -1012,7 +1091,7 @@ static int hide_one(struct gofer_root *root, const char *path, const struct stat
 		return 0;
 	}
 	root->hidden[root->nhidden++] = (struct gofer_hidden){
-		.path = copy, .dev = st != NULL ? st->st_dev : 0, .ino = st != NULL ? st->st_ino : 0};
+		.path = copy, .len = strlen(copy), .dev = st != NULL ? st->st_dev : 0, .ino = st != NULL ? st->st_ino : 0};
 	return 0;
 }
 

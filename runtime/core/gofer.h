@@ -6,11 +6,13 @@
 #include "runtime/core/idmap.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A path below a root that is answered as if it did not exist. */
 struct gofer_hidden {
 	const char *path;  /* as in requests: no leading slash */
+	size_t len;
 	uint64_t dev, ino; /* what it was at start, wherever else it may be found; ino 0: nothing */
 };
 
@@ -30,6 +32,9 @@ struct gofer_root {
 void gofer_root_init(struct gofer_root *root, int fd, bool writable);
 /* Hides an absolute path of root's tree, symbolic links in it followed now. 0, or -errno if memory is out. */
 int gofer_root_hide(struct gofer_root *root, const char *path);
+
+/* Makes the memory that contents are shared in, before sealing. Without it they go by messages. */
+void gofer_share_init(void);
 
 /* Serves requests until the sentry's end of sock is closed (0) or breaks the protocol (-errno). */
 int gofer_serve(int sock, struct gofer_root *roots, unsigned nroots);

@@ -45,6 +45,7 @@ int gofer_main(void)
 			return 125;
 		}
 	}
+	gofer_share_init();
 	seal_landlock_gofer(roots, n, writes);
 	seal_gofer(writes);
 	err = gofer_serve(GOFER_SOCKET_FD, roots, n);

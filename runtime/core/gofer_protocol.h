@@ -43,7 +43,9 @@ enum gofer_op {
 			   * follows as if it had been asked for, and so on: GOFER_LINKS_MAX such names at most */
 	GOFER_READ,       /* argument: paths of files, "//" between two: struct gofer_content for each that is a regular file, and a
 			   * descriptor of the first if it is large. dev and ino as for OPEN, the first's; size: bytes of the others'
-			   * contents, behind which the rest is left out; the request's own path is "" */
+			   * contents, behind which the rest is left out; the request's own path is "". flags: GOFER_READ_* */
+	GOFER_SHARE,      /* once: a descriptor of the memory that READ_SHARED is about, a memfd of GOFER_SHARE_SIZE bytes that can be
+			   * sealed; ENOSYS: there is none (any more) */
 	GOFER_WRITING,    /* those that follow need a writable root: EROFS */
 	GOFER_CREATE = GOFER_WRITING, /* mode: one record, and a descriptor open for reading and writing; EEXIST */
 	GOFER_MKDIR,      /* mode: one record */
@@ -65,6 +67,15 @@ enum gofer_op {
 
 /* A file that is worth more as bytes than as a descriptor: not larger than this, and no ELF file (those are mapped). */
 #define GOFER_CONTENT_MAX 61440U
+
+/*
+ * Contents may lie in memory that both see instead of the message, where one file's end and the next one's begin are up to the gofer.
+ * They stay until the next request with this flag, which the sentry sends only after the last message of the answer to the one before.
+ */
+#define GOFER_READ_SHARED 1U
+#define GOFER_READ_FDS 2U /* of large files behind the first descriptors, too: GOFER_FDS_MAX at most, one in a message */
+#define GOFER_FDS_MAX 8U
+#define GOFER_SHARE_SIZE (1U << 20)
 
 #define GOFER_LIST_BARE 1U    /* of regular files and symbolic links only what the directory itself tells: GOFER_BARE */
 #define GOFER_LIST_XATTRS 2U  /* of what isn't bare, as ATTRS_XATTRS */
@@ -122,6 +133,8 @@ _Static_assert(sizeof(struct gofer_reply) == 16, "no holes");
 #define GOFER_NO_XATTRS 2U
 #define GOFER_BARE 4U       /* dev (the directory's), ino, the type and the name are right, the rest is 0 */
 #define GOFER_NO_CONTENT 8U /* in a gofer_content: a record only */
+#define GOFER_WITH_FD 32U   /* in a gofer_content behind the first: the message's descriptor is this file's */
+#define GOFER_SHARED 16U    /* in a gofer_content: the bytes aren't behind it, but at `at` in the shared memory */
 
 /* One name: the record, name and target behind it, padded to 8 bytes. */
 struct gofer_record {
@@ -139,9 +152,10 @@ _Static_assert(sizeof(struct gofer_record) == 112, "no holes");
 /* One regular file: its record, without a name, and all it contains, as both were when it was read. Padded to 8 bytes. */
 struct gofer_content {
 	struct gofer_record rec;
-	uint32_t index, len; /* READ: which of the paths; bytes behind this */
+	uint32_t index, len; /* READ: which of the paths; bytes behind this, or shared */
+	uint32_t at, pad;    /* GOFER_SHARED */
 };
-_Static_assert(sizeof(struct gofer_content) == 120, "no holes");
+_Static_assert(sizeof(struct gofer_content) == 128, "no holes");
 #define GOFER_CONTENT_SIZE(len) ((sizeof(struct gofer_content) + (len) + 7UL) & ~7UL)
 
 /* A directory below the listed one: its path from the tree's root, padded to 8 bytes, then len bytes of records. */

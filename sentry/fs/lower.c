@@ -10,6 +10,10 @@
  * answers to calls that aren't there any more are dropped, descriptors with them. A message that breaks the protocol ends
  * the connection: all calls fail with EIO, now and later.
  *
+ * Contents of many small files lie in memory that gofer and sentry share: messages tell where. It serves one call at a time, from its
+ * request to the last message of its answer, even if nobody waits for that any more; others have theirs by messages meanwhile. The
+ * gofer can write there at any time, so who takes the bytes copies them once. It can't make the memory smaller under us: we seal it.
+ *
  * What the guest controls: paths (bounded here), and how much is listed: answers are counted memory.
  */
 #include "sentry/fs/lower.h"
@@ -23,9 +27,12 @@
 #include "sentry/kernel/loop.h"
 #include "sentry/kernel/task.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define MESSAGES_PER_TURN 64
 
@@ -48,6 +55,9 @@ struct gofer_client {
 	bool watching;
 	struct list calls;
 	struct waitq send_waitq;
+	const uint8_t *share; /* NULL: none, or not asked for yet */
+	bool share_asked;
+	uint32_t share_id;    /* of the call that it serves; 0: none */
 };
 
 static struct gofer_client first = {.sock = -1, .watch = {.fd = -1}, .calls = LIST_INIT(first.calls)};
@@ -134,11 +144,14 @@ static int append(struct call *c, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static void take_reply(const struct gofer_client *g, const struct gofer_reply *r, const uint8_t *data, size_t len, int fd)
+static void take_reply(struct gofer_client *g, const struct gofer_reply *r, const uint8_t *data, size_t len, int fd)
 {
 	struct call *c = find_call(g, r->id);
+	const uint8_t *shared = g->share_id != 0 && r->id == g->share_id ? g->share : NULL;
 	int err = r->err;
 
+	if (r->err != 0 || !(r->flags & GOFER_REPLY_MORE))
+		g->share_id = shared != NULL ? 0 : g->share_id; /* the gofer writes there no more */
 	if (c == NULL) {
 		if (fd >= 0)
 			host_close(fd);
@@ -148,7 +161,7 @@ static void take_reply(const struct gofer_client *g, const struct gofer_reply *r
 		err = -LINUX_EIO;
 	/* Contents behind records are a walk's: they belong to its answer. */
 	if (err == 0 && c->take != NULL && ((r->flags & GOFER_REPLY_DIRS) || ((r->flags & GOFER_REPLY_CONTENT) && r->count == 0)))
-		c->take(c->take_arg, data, len);
+		c->take(c->take_arg, data, len, shared, &fd);
 	else if (err == 0 && len != 0)
 		err = append(c, data, len);
 	c->answer.count += r->count;
@@ -211,6 +224,7 @@ static void client_begin(struct gofer_client *g, int fd)
 {
 	g->sock = fd;
 	g->alive = true;
+	g->share_id = 0;
 	waitq_init(&g->send_waitq);
 }
 
@@ -239,6 +253,11 @@ void gofer_client_stop(struct gofer_client *g)
 	break_off(g, "its container has ended");
 	host_close(g->sock);
 	g->sock = -1;
+	if (g->share == NULL)
+		return;
+	host_munmap((void *)(uintptr_t)g->share, GOFER_SHARE_SIZE);
+	alloc_uncharge(GOFER_SHARE_SIZE);
+	g->share = NULL;
 }
 
 /* The loop's watch is set up at the first call that sleeps. */
@@ -302,6 +321,39 @@ static int wait_for(struct gofer_client *g, struct task *task, struct call *c)
 	return c->err;
 }
 
+/*
+ * Asks for the shared memory, once. Sealing it here says that it is a memfd and stays as large as it is, whatever the gofer did: reading
+ * behind a file's end would be our death.
+ */
+static void share_begin(struct gofer_client *g, struct task *task, struct lower_tree *tree)
+{
+	struct gofer_request req = {.op = GOFER_SHARE};
+	struct gofer_answer a;
+	struct stat st;
+	void *p = NULL;
+	int err;
+
+	g->share_asked = true;
+	if (gofer_call(task, tree, &req, "", NULL, 0, &a) != 0)
+		return;
+	if (a.fd >= 0 && host_fcntl(a.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 && host_fstat(a.fd, &st) == 0 &&
+	    st.st_size == GOFER_SHARE_SIZE && g->alive && alloc_charge(GOFER_SHARE_SIZE)) {
+		p = host_mmap(GOFER_SHARE_SIZE, PROT_READ, MAP_SHARED, a.fd, 0, &err);
+		if (p == NULL)
+			alloc_uncharge(GOFER_SHARE_SIZE);
+	}
+	g->share = p;
+	gofer_answer_done(&a);
+}
+
+/* Is the shared memory there, and free for another call? */
+static bool may_share(struct gofer_client *g, struct task *task, struct lower_tree *tree)
+{
+	if (!g->share_asked)
+		share_begin(g, task, tree);
+	return g->share != NULL && g->share_id == 0;
+}
+
 int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 	       size_t arg_len, struct gofer_answer *out)
 {
@@ -340,14 +392,26 @@ int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_req
 		if (err != 0)
 			return err;
 	}
-	req->id = c.id = ++next_id;
+	if (req->op == GOFER_READ && (req->flags & GOFER_READ_SHARED)) {
+		if (!may_share(g, task, tree))
+			req->flags &= ~GOFER_READ_SHARED;
+		if (!g->alive)
+			return -LINUX_EIO;
+	}
+	if (++next_id == 0)
+		next_id = 1;
+	req->id = c.id = next_id;
 	req->root = tree->root;
 	req->path_len = (uint32_t)path_len;
 	req->arg_len = (uint32_t)arg_len;
 	req->pad = 0;
 	waitq_init(&c.waitq);
 	list_add_tail(&g->calls, &c.link);
+	if (req->op == GOFER_READ && (req->flags & GOFER_READ_SHARED))
+		g->share_id = c.id;
 	err = send_request(g, task, &msg);
+	if (err != 0 && g->share_id == c.id)
+		g->share_id = 0; /* it was never asked */
 	if (err == 0)
 		err = wait_for(g, task, &c);
 	if (!c.done)
@@ -410,16 +474,24 @@ const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_
 	return r;
 }
 
-const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, size_t *pos)
+const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, const uint8_t *shared, size_t *pos,
+					       const uint8_t **bytes)
 {
 	const struct gofer_content *c = (const struct gofer_content *)(data + *pos);
+	size_t behind;
 
-	if (len - *pos < sizeof(*c) || c->len > GOFER_CONTENT_MAX || len - *pos < GOFER_CONTENT_SIZE(c->len))
+	if (len - *pos < sizeof(*c) || c->len > GOFER_CONTENT_MAX)
+		return NULL;
+	if ((c->rec.flags & GOFER_SHARED) && (shared == NULL || c->at > GOFER_SHARE_SIZE - c->len))
+		return NULL;
+	behind = (c->rec.flags & GOFER_SHARED) ? 0 : c->len;
+	if (len - *pos < GOFER_CONTENT_SIZE(behind))
 		return NULL;
 	if ((c->rec.mode & LINUX_S_IFMT) != LINUX_S_IFREG || !type_is_sound(&c->rec) || c->rec.name_len != 0 ||
 	    c->rec.target_len != 0)
 		return NULL;
-	*pos += GOFER_CONTENT_SIZE(c->len);
+	*bytes = (c->rec.flags & GOFER_SHARED) ? shared + c->at : (const uint8_t *)(c + 1);
+	*pos += GOFER_CONTENT_SIZE(behind);
 	return c;
 }
 

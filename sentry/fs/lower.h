@@ -58,17 +58,21 @@ int gofer_call(struct task *task, struct lower_tree *tree, struct gofer_request 
 	       size_t arg_len, struct gofer_answer *out) must_check;
 /*
  * The same, but what a message with GOFER_REPLY_DIRS brings, or one with GOFER_REPLY_CONTENT and no records, goes to take, and not
- * into *out. take isn't called on the task's coroutine and must not sleep.
+ * into *out. take isn't called on the task's coroutine and must not sleep. shared: NULL, or memory of GOFER_SHARE_SIZE bytes that the
+ * gofer can write to at any time, for contents with GOFER_SHARED; take copies what it wants of them, once. A READ asks for that by
+ * GOFER_READ_SHARED, which is taken out of the request where it can't be had. *fd: the message's descriptor or -1; one that take keeps it
+ * replaces by -1.
  */
-typedef void gofer_take_fn(void *arg, const uint8_t *data, size_t len);
+typedef void gofer_take_fn(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd);
 int gofer_call_take(struct task *task, struct lower_tree *tree, struct gofer_request *req, const char *path, const void *arg,
 		    size_t arg_len, gofer_take_fn *take, void *take_arg, struct gofer_answer *out) must_check;
 void gofer_answer_done(struct gofer_answer *a);
 
 /* The record at *pos (0 at first), checked, and *pos moved behind it. NULL at the end or at the first that is wrong. */
 const struct gofer_record *gofer_record_next(const struct gofer_answer *a, size_t *pos);
-/* The contents at *pos of what was given to take (the bytes lie behind the structure), or NULL, in the same way. */
-const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, size_t *pos);
+/* The contents at *pos of what was given to take, or NULL, in the same way. *bytes: c->len bytes, behind the structure or in shared. */
+const struct gofer_content *gofer_content_next(const uint8_t *data, size_t len, const uint8_t *shared, size_t *pos,
+					       const uint8_t **bytes);
 /* The same for directories: *path, not terminated, has d->path_len bytes; *records d->len. */
 const struct gofer_dir *gofer_dir_next(const uint8_t *data, size_t len, size_t *pos, const char **path,
 				       const uint8_t **records);

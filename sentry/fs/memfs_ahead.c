@@ -12,6 +12,8 @@
  * single names of one directory in an order of his own (imports, headers) hits no such guess: there each request asks for twice as
  * many as the one before, attributes anywhere, contents in small directories.
  *
+ * Of large files that follow descriptors come along instead of contents, while those that came are used (memfs_lower.c).
+ *
  * Records that were learned replace bare ones, and nothing else: what was known before stays as it was. Contents go into the ring
  * of memfs_content.c. All that is asked for ahead is bounded by number, and contents by bytes as well; the gofer's answer may
  * break that bound, but fills nothing more than the listings that are there and the ring.
@@ -33,6 +35,7 @@
 #define READS_MAX 6U            /* 1 << this: GOFER_AHEAD_MAX */
 #define AHEAD_PATHS (16 * KiB)  /* their names */
 #define AHEAD_LOOK 1024U        /* names looked at in a directory */
+#define SHARE_FROM 8U           /* files asked for at once: then by memory that the gofer shares, which has to be asked for first */
 
 struct mem_window lower_attr_window = {.size = 2};
 struct mem_window lower_xattr_window = {.size = 1};
@@ -157,6 +160,7 @@ struct mem_node *lower_listed_in(struct mem_node *n)
 struct wish {
 	uint32_t tree;
 	unsigned left;   /* files that may be added */
+	bool fds;        /* large ones as well */
 	uint64_t bytes;  /* that they may have, as far as is known; the gofer is told, too */
 	size_t used, room;
 	char *paths;
@@ -170,19 +174,21 @@ static void wish_more(struct wish *w, const struct lower_dir *ld, const char *di
 	for (uint32_t look = 0; w->left != 0 && i < end && look < AHEAD_LOOK; i++, look++) {
 		const struct gofer_record *r = lower_record(ld, i);
 		char *at = w->paths + w->used;
+		bool large;
 
 		if (ld->state[i] != SEEN || (r->mode & LINUX_S_IFMT) != LINUX_S_IFREG)
 			continue;
-		if (!(r->flags & GOFER_BARE) && (r->size == 0 || r->size > GOFER_CONTENT_MAX || mem_content_has(w->tree, r)))
+		large = r->size > GOFER_CONTENT_MAX;
+		if (!(r->flags & GOFER_BARE) && (r->size == 0 || (large ? !w->fds || mem_lower_has_fd(w->tree, r) : mem_content_has(w->tree, r))))
 			continue;
-		if (r->size > w->bytes || w->used + dir_len + r->name_len + 4 > w->room) {
+		if ((!large && r->size > w->bytes) || w->used + dir_len + r->name_len + 4 > w->room) {
 			w->left = 0;
 			return;
 		}
 		at += sprintf(at, dir_len != 0 ? "//%s/" : "//", dir);
 		memcpy(at, gofer_record_name(r), r->name_len);
 		w->used = (size_t)(at - w->paths) + r->name_len;
-		w->bytes -= r->size;
+		w->bytes -= large ? 0 : r->size;
 		w->left--;
 	}
 	w->paths[w->used] = '\0';
@@ -206,6 +212,7 @@ static bool wish_for(struct wish *w, const struct lower_tree *tree, const char *
 	w->room = w->used + 1 + (at >= 0 ? AHEAD_PATHS : 0);
 	w->left = count - 1;
 	w->bytes = AHEAD_BYTES;
+	w->fds = count > 1 && mem_lower_wants_fds();
 	w->paths = kmalloc(w->room);
 	if (w->paths == NULL)
 		return false;
@@ -265,20 +272,25 @@ static struct lower_dir *dir_at(const struct contents_call *cc, const char *path
 	return k != NULL ? k->ld : NULL;
 }
 
-static void take_contents(void *arg, const uint8_t *data, size_t len)
+static void take_contents(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
 {
 	struct contents_call *cc = arg;
 	const struct gofer_content *c;
+	const uint8_t *bytes;
 	size_t pos = 0;
 
-	while ((c = gofer_content_next(data, len, &pos)) != NULL) {
+	while ((c = gofer_content_next(data, len, shared, &pos, &bytes)) != NULL) {
 		const char *path, *name;
 		size_t path_len = path_of(cc, c->index, &path), dir_len = 0;
 		struct lower_dir *ld;
 		int64_t i;
 
 		if (!(c->rec.flags & GOFER_NO_CONTENT))
-			mem_content_put(cc->tree->key, c, c->index != 0);
+			mem_content_put(cc->tree->key, c, bytes, c->index != 0);
+		if ((c->rec.flags & GOFER_WITH_FD) && c->index != 0 && *fd >= 0) {
+			mem_lower_keep_fd(cc->tree->key, &c->rec, *fd);
+			*fd = -1;
+		}
 		if (path_len == 0)
 			continue;
 		name = memrchr(path, '/', path_len);
@@ -319,6 +331,10 @@ static int read_path(struct task *task, struct lower_tree *tree, char *path, str
 	cc.paths = cc.at = w.paths;
 	req->op = GOFER_READ;
 	req->size = AHEAD_BYTES;
+	if (w.fds)
+		req->flags |= GOFER_READ_FDS;
+	if (count >= SHARE_FROM)
+		req->flags |= GOFER_READ_SHARED;
 	err = gofer_call_take(task, tree, req, "", w.paths, w.used, take_contents, &cc, a);
 	kfree(w.paths);
 	return err;

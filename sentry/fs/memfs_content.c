@@ -121,7 +121,7 @@ static bool make_room(uint32_t len, uint64_t *at)
 	return true;
 }
 
-void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead)
+void mem_content_put(uint32_t tree, const struct gofer_content *c, const uint8_t *bytes, bool ahead)
 {
 	uint64_t ctime = mem_ctime_key(c->rec.ctime_sec, c->rec.ctime_nsec), at;
 	struct entry *e;
@@ -129,7 +129,7 @@ void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead)
 
 	if (find(tree, c->rec.dev, c->rec.ino, ctime) != NULL || !make_room(c->len, &at))
 		return;
-	memcpy(ring + at % ring_size, c + 1, c->len);
+	memcpy(ring + at % ring_size, bytes, c->len);
 	link = bucket(c->rec.dev, c->rec.ino);
 	e = &entries[newest % ENTRIES];
 	*e = (struct entry){.dev = c->rec.dev, .ino = c->rec.ino, .ctime = ctime, .at = at, .len = c->len, .next = *link, .tree = tree,

@@ -237,8 +237,13 @@ int mem_lower_xattrs(struct task *task, struct mem_node *n) must_check;
 void mem_lower_forget(struct mem_node *n);
 /* The root inode of a lower tree. */
 int mem_lower_root(struct mem_sb *sb, struct inode **out) must_check;
-/* Lets go of inodes of sb that nobody has asked for yet. */
+/* Lets go of inodes of sb, and of descriptors, that nobody has asked for yet. */
 void mem_lower_drop_ahead(const struct superblock *sb);
+/* Descriptors of large files that came before anybody asked: whether to have such sent; keeps one, taken, of the file with this
+ * record; is there one? */
+bool mem_lower_wants_fds(void);
+void mem_lower_keep_fd(uint32_t tree, const struct gofer_record *r, int fd);
+bool mem_lower_has_fd(uint32_t tree, const struct gofer_record *r);
 /* Idle lower descriptors are closed until at most max are open. */
 void mem_lower_trim(unsigned max);
 
@@ -254,8 +259,8 @@ static inline uint64_t mem_ctime_key(int64_t sec, uint32_t nsec)
 {
 	return (uint64_t)sec * 1000000000ULL + nsec;
 }
-/* Keeps a file's contents (the bytes lie behind *c). ahead: nobody has asked for them yet. */
-void mem_content_put(uint32_t tree, const struct gofer_content *c, bool ahead);
+/* Keeps a file's contents: c->len bytes, read once. ahead: nobody has asked for them yet. */
+void mem_content_put(uint32_t tree, const struct gofer_content *c, const uint8_t *bytes, bool ahead);
 /* The most bytes that are kept. */
 uint64_t mem_content_room(void);
 bool mem_content_has(uint32_t tree, const struct gofer_record *r);

@@ -314,15 +314,19 @@ static void keep_listings(const struct lower_tree *tree, const uint8_t *data, si
 		keep_listing(tree, path, d->path_len, records, d->len, bare, guessed);
 }
 
-static void take_listings(void *arg, const uint8_t *data, size_t len)
+static void take_listings(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
 {
 	const struct listings_call *lc = arg;
 
+	(void)shared;
+	(void)fd;
 	keep_listings(lc->tree, data, len, lc->bare, true);
 }
 
-void lower_take_small(void *arg, const uint8_t *data, size_t len)
+void lower_take_small(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
 {
+	(void)shared;
+	(void)fd;
 	keep_listings(arg, data, len, true, false);
 }
 

@@ -51,7 +51,7 @@ int lower_dir_known(struct mem_node *dir);
 bool lower_listed(struct mem_node *dir);
 
 /* Keeps what came with GOFER_WALK_LIST; a gofer_take_fn, arg is the tree. */
-void lower_take_small(void *arg, const uint8_t *data, size_t len);
+void lower_take_small(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd);
 
 /* Listings that came with others, of directories nobody has read yet: oldest first. They go when they are used, or by age. */
 struct kept_listing {

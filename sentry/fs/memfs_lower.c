@@ -287,8 +287,31 @@ static void keep_ahead(unsigned i, struct inode *inode)
 	ahead[i] = inode;
 }
 
+/*
+ * Descriptors that came ahead of who opens the file, a few; found as contents are. Like those they are asked for while the last ones
+ * were of use.
+ */
+#define FDS_AHEAD 16U
+#define FDS_FROM 8U /* fd_window.size from which they are asked for */
+
+static struct fd_ahead {
+	uint64_t dev, ino, ctime;
+	uint32_t tree;
+	int fd;
+	bool there;
+} fds_ahead[FDS_AHEAD];
+static unsigned next_ahead;
+
 void mem_lower_drop_ahead(const struct superblock *sb)
 {
+	const struct lower_tree *tree = container_of(sb, const struct mem_sb, sb)->lower;
+
+	for (unsigned i = 0; i < FDS_AHEAD; i++) {
+		if (tree == NULL || !fds_ahead[i].there || fds_ahead[i].tree != tree->key)
+			continue;
+		host_close(fds_ahead[i].fd);
+		fds_ahead[i].there = false;
+	}
 	for (unsigned i = 0; i < GOFER_WALK_MAX; i++)
 		if (ahead[i] != NULL && ahead[i]->sb == sb)
 			keep_ahead(i, NULL);
@@ -363,12 +386,13 @@ static void adopt_fd(struct mem_node *n, struct gofer_answer *a)
 static void learn_content(struct mem_node *n, struct gofer_answer *a, size_t pos)
 {
 	const struct gofer_content *c;
+	const uint8_t *bytes;
 
 	if (!(a->flags & GOFER_REPLY_CONTENT))
 		return;
-	c = gofer_content_next(a->data, a->len, &pos);
+	c = gofer_content_next(a->data, a->len, NULL, &pos, &bytes);
 	if (c != NULL && !(c->rec.flags & GOFER_NO_CONTENT) && c->rec.dev == n->lower_dev && c->rec.ino == n->lower_ino)
-		mem_content_put(mem_sb(n->inode)->lower->key, c, false);
+		mem_content_put(mem_sb(n->inode)->lower->key, c, bytes, false);
 }
 
 /*
@@ -621,6 +645,52 @@ void mem_lower_trim(unsigned max)
 	}
 }
 
+static struct mem_window fd_window = {.size = 1};
+
+bool mem_lower_wants_fds(void)
+{
+	return mem_window_next(&fd_window) >= FDS_FROM && mem_lower_budget() >= 4 * FDS_AHEAD;
+}
+
+static struct fd_ahead *find_fd(uint32_t tree, uint64_t dev, uint64_t ino, uint64_t ctime)
+{
+	for (unsigned i = 0; i < FDS_AHEAD; i++) {
+		struct fd_ahead *f = &fds_ahead[i];
+
+		if (f->there && f->ino == ino && f->dev == dev && f->tree == tree && f->ctime == ctime)
+			return f;
+	}
+	return NULL;
+}
+
+bool mem_lower_has_fd(uint32_t tree, const struct gofer_record *r)
+{
+	return find_fd(tree, r->dev, r->ino, mem_ctime_key(r->ctime_sec, r->ctime_nsec)) != NULL;
+}
+
+void mem_lower_keep_fd(uint32_t tree, const struct gofer_record *r, int fd)
+{
+	struct fd_ahead *f = &fds_ahead[next_ahead++ % FDS_AHEAD];
+
+	if (f->there)
+		host_close(f->fd);
+	*f = (struct fd_ahead){.dev = r->dev, .ino = r->ino, .ctime = mem_ctime_key(r->ctime_sec, r->ctime_nsec), .tree = tree, .fd = fd,
+			       .there = true};
+	fd_window.sent++;
+}
+
+/* n's, to be closed; -1: there is none. */
+static int take_fd(const struct mem_node *n)
+{
+	struct fd_ahead *f = find_fd(mem_sb(n->inode)->lower->key, n->lower_dev, n->lower_ino, n->lower_ctime);
+
+	if (f == NULL)
+		return -1;
+	f->there = false;
+	fd_window.used++;
+	return f->fd;
+}
+
 int mem_lower_open(struct task *task, struct mem_node *n)
 {
 	struct mem_data *d = &n->data;
@@ -637,7 +707,9 @@ int mem_lower_open(struct task *task, struct mem_node *n)
 		return 0;
 	}
 	mem_lower_trim(mem_lower_budget());
-	fd = lower_open(task, mem_sb(n->inode)->lower, n->lower_path, false, n->lower_dev, n->lower_ino);
+	fd = take_fd(n);
+	if (fd < 0)
+		fd = lower_open(task, mem_sb(n->inode)->lower, n->lower_path, false, n->lower_dev, n->lower_ino);
 	if (fd < 0)
 		return fd == -LINUX_ENOENT || fd == -LINUX_ESTALE ? -LINUX_EIO : fd;
 	if (d->lower_fd >= 0 || d->memfd >= 0 || d->lower_len == 0) { /* another task was faster, or it isn't needed now */

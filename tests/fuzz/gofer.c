@@ -82,6 +82,7 @@ static void init(void)
 	gofer_root_init(&roots[0], open(cmd, O_PATH | O_CLOEXEC), false);
 	FUZZ_CHECK(gofer_root_hide(&roots[0], "/hidden") == 0);
 	fill();
+	gofer_share_init();
 	roots[2].fd = -1;
 	umask(0);
 }
@@ -162,7 +163,12 @@ static void check_records(const struct gofer_reply *r, const uint8_t *body, size
 
 		memcpy(&c, body + pos, sizeof(c));
 		FUZZ_CHECK(!is_file(&outside, c.rec.dev, c.rec.ino) && !is_file(&hidden, c.rec.dev, c.rec.ino));
-		FUZZ_CHECK(S_ISREG(c.rec.mode) && c.rec.name_len == 0 && c.rec.target_len == 0 && c.len <= GOFER_CONTENT_MAX && GOFER_CONTENT_SIZE(c.len) <= len - pos);
+		FUZZ_CHECK(S_ISREG(c.rec.mode) && c.rec.name_len == 0 && c.rec.target_len == 0 && c.len <= GOFER_CONTENT_MAX);
+		if (c.rec.flags & GOFER_SHARED) {
+			FUZZ_CHECK(c.len != 0 && c.at <= GOFER_SHARE_SIZE - c.len);
+			c.len = 0;
+		}
+		FUZZ_CHECK(GOFER_CONTENT_SIZE(c.len) <= len - pos);
 		pos += GOFER_CONTENT_SIZE(c.len);
 	}
 }

@@ -3,7 +3,8 @@
  * The sentry's view of files, served by a hostile gofer: the merged root over a lower tree, and a writable bind. Each
  * run works in directories of its own, whose records are honest; every answer about what lies in them comes from the
  * input: records in order with hostile fields, raw bytes, errors, descriptors of the wrong kind, the end of the
- * connection.
+ * connection. Contents are also asked for past the filesystem, such that may lie in memory shared with the gofer, which is honest
+ * where it gives that.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -32,8 +33,9 @@ static struct {
 	char path[8192];
 	bool pending;
 } asked;
-static uint8_t body[GOFER_MESSAGE_MAX];
-static int some_file, some_dir;
+static uint8_t body[GOFER_MESSAGE_MAX] __attribute__((aligned(8)));
+static struct lower_tree *tree;
+static int some_file, some_dir, shared_file;
 
 static const char *const words[] = {"a",      "b", "c",   "d/e", "d", "..", ".",     "d/e/f",
 				    "a/../b", "l", "l/x", "x/y", "",  "a/", "b/c/a", "long-name-that-is-one"};
@@ -111,6 +113,30 @@ static size_t hostile_record(size_t at)
 	return end;
 }
 
+/* Contents whose bytes, where they are said to be shared, may be claimed to lie anywhere. */
+static size_t hostile_contents(void)
+{
+	size_t len = 0;
+
+	for (unsigned n = fuzz_u8(&input) & 7; n > 0; n--) {
+		uint8_t b = fuzz_u8(&input);
+		struct gofer_content c = {.rec = {.dev = 1, .ino = fuzz_u8(&input), .mode = LINUX_S_IFREG | 0644, .size = 4096}};
+		size_t behind;
+
+		c.rec.flags = (b & 1 ? GOFER_SHARED : 0) | (b & 2 ? GOFER_NO_CONTENT | GOFER_WITH_FD : 0);
+		c.index = b >> 6;
+		c.len = b & 4 ? fuzz_u32(&input) : fuzz_u8(&input);
+		c.at = b & 8 ? fuzz_u32(&input) : b & 16 ? GOFER_SHARE_SIZE - c.len : fuzz_u16(&input);
+		if (b & 32)
+			c.rec.mode = fuzz_u32(&input);
+		behind = (b & 1) ? 0 : c.len & 0xfff;
+		memset(body + len, 'c', GOFER_CONTENT_SIZE(behind));
+		memcpy(body + len, &c, sizeof(c));
+		len += GOFER_CONTENT_SIZE(behind);
+	}
+	return len;
+}
+
 static bool is_own_directory(void)
 {
 	return strchr(asked.path, '/') == NULL && (asked.req.op == GOFER_LOOKUP || asked.req.op == GOFER_WALK);
@@ -133,6 +159,12 @@ static size_t make_body(struct gofer_reply *r, uint8_t kind)
 			len = put_record(0, first, LINUX_S_IFDIR | 0755, "");
 			r->count = 1;
 		}
+	}
+	if (asked.req.op == GOFER_SHARE)
+		return 0;
+	if (asked.req.op == GOFER_READ && (kind & 3) == 3) {
+		r->flags = GOFER_REPLY_CONTENT | (kind & 4 ? GOFER_REPLY_MORE : 0);
+		return hostile_contents();
 	}
 	switch (kind & 3) {
 	case 1:
@@ -179,15 +211,17 @@ static int64_t on_recv(int fd, struct msghdr *msg, int flags)
 	(void)fd;
 	(void)flags;
 	msg->msg_flags = 0;
-	if (!asked.pending || (!fuzz_more(&input) && !is_own_directory())) {
+	if (!asked.pending || (!fuzz_more(&input) && !is_own_directory() && asked.req.op != GOFER_SHARE)) {
 		msg->msg_controllen = 0;
 		return 0; /* it is gone */
 	}
-	kind = is_own_directory() ? 0 : fuzz_u8(&input);
+	kind = is_own_directory() || asked.req.op == GOFER_SHARE ? 0 : fuzz_u8(&input);
 	if (kind == 0xff)
 		r.id = fuzz_u32(&input);
 	len = make_body(&r, kind);
-	if ((kind & 0xc0) == 0x40 || asked.req.op == GOFER_OPEN || asked.req.op == GOFER_CREATE)
+	if (asked.req.op == GOFER_SHARE)
+		attach(msg, shared_file);
+	else if ((kind & 0xc0) == 0x40 || asked.req.op == GOFER_OPEN || asked.req.op == GOFER_CREATE)
 		attach(msg, (kind & 0xc0) == 0xc0 ? some_dir : some_file);
 	else
 		msg->msg_controllen = 0;
@@ -286,6 +320,31 @@ static void with_path(const char *name, uint8_t op)
 	path_put(&path);
 }
 
+static uint8_t copied[GOFER_CONTENT_MAX];
+
+static void take(void *arg, const uint8_t *data, size_t len, const uint8_t *shared, int *fd)
+{
+	const struct gofer_content *c;
+	const uint8_t *bytes;
+	size_t pos = 0;
+
+	(void)arg;
+	(void)fd;
+	while ((c = gofer_content_next(data, len, shared, &pos, &bytes)) != NULL) {
+		FUZZ_CHECK(c->len <= sizeof(copied) && c->rec.name_len == 0);
+		memcpy(copied, bytes, c->len);
+	}
+}
+
+static void read_past_it(void)
+{
+	struct gofer_request req = {.op = GOFER_READ, .flags = GOFER_READ_SHARED};
+	struct gofer_answer a;
+
+	if (gofer_call_take(NULL, tree, &req, "", "x", 1, take, NULL, &a) == 0)
+		gofer_answer_done(&a);
+}
+
 static void act(const char *top)
 {
 	uint8_t op = fuzz_u8(&input);
@@ -319,6 +378,9 @@ static void act(const char *top)
 	case 9:
 		(void)!vfs_rename(boot, LINUX_AT_FDCWD, a, LINUX_AT_FDCWD, path_of(b, sizeof(b), top), (op >> 4) & 3);
 		break;
+	case 10:
+		read_past_it();
+		break;
 	default:
 		with_path(a, op);
 		break;
@@ -340,7 +402,9 @@ static void init(void)
 	fuzz_host.recvmsg = on_recv;
 	fuzz_host.poll = on_poll;
 	FUZZ_CHECK(gofer_client_start(-1) == 0);
-	o.lower = lower_tree_new(0);
+	o.lower = tree = lower_tree_new(0);
+	shared_file = memfd_create("shared", MFD_ALLOW_SEALING);
+	FUZZ_CHECK(shared_file >= 0 && ftruncate(shared_file, GOFER_SHARE_SIZE) == 0);
 	FUZZ_CHECK(memfs_mount_root(&o, 0, "none", "") == 0);
 	FUZZ_CHECK(memfs_make_path(boot, "/bind", false, &where) == 0);
 	sb = bindfs_new_superblock(boot, lower_tree_new(1), &err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,6 +52,7 @@ static void serve(void)
 	gofer_root_init(&roots[3], open(path, O_PATH | O_CLOEXEC), true);
 	roots[3].ids = (struct idmaps){{uids, 1}, {gids, 1}};
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	gofer_share_init();
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -188,15 +190,20 @@ Test(gofer, hidden_files_are_not_there)
 	cr_assert_eq(ask(GOFER_XATTRS, 0, "hidden", ""), -ENOENT);
 }
 
+static const char *shared; /* what contents may lie in, once the gofer was asked for it */
+static unsigned in_shared;  /* how many of the last did */
+
 /* Contents that a READ of these paths gives: each file's, one behind the other; of those behind the first at most size bytes. */
 static const char *contents_of(const char *paths, uint64_t size)
 {
 	static uint8_t message[GOFER_MESSAGE_MAX];
-	static char text[GOFER_MESSAGE_MAX];
-	struct gofer_request q = {.op = GOFER_READ, .arg_len = (uint32_t)strlen(paths), .size = size};
+	static char text[2 * GOFER_SHARE_SIZE];
+	struct gofer_request q = {.op = GOFER_READ, .flags = shared != NULL ? GOFER_READ_SHARED : 0, .arg_len = (uint32_t)strlen(paths),
+				  .size = size};
 	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
 	size_t used = 0;
 
+	in_shared = 0;
 	memcpy(message, &q, sizeof(q));
 	memcpy(message + sizeof(q), paths, q.arg_len);
 	cr_assert_eq(send(sock, message, sizeof(q) + q.arg_len, 0), (ssize_t)(sizeof(q) + q.arg_len));
@@ -210,6 +217,15 @@ static const char *contents_of(const char *paths, uint64_t size)
 			struct gofer_content c;
 
 			memcpy(&c, message + pos, sizeof(c));
+			cr_assert_lt(used + c.len, sizeof(text));
+			if (c.rec.flags & GOFER_SHARED) {
+				cr_assert(shared != NULL && c.len != 0 && (uint64_t)c.at + c.len <= GOFER_SHARE_SIZE);
+				memcpy(text + used, shared + c.at, c.len);
+				used += c.len;
+				pos += GOFER_CONTENT_SIZE(0);
+				in_shared++;
+				continue;
+			}
 			cr_assert_leq(pos + GOFER_CONTENT_SIZE(c.len), (size_t)n);
 			memcpy(text + used, message + pos + sizeof(c), c.len);
 			used += c.len;
@@ -238,6 +254,112 @@ Test(gofer, contents_are_those_of_files_that_may_be_opened)
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/./f"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//"), -EINVAL);
 	cr_assert_eq(ask(GOFER_READ, 0, "", ""), -EINVAL);
+}
+
+Test(gofer, contents_lie_in_shared_memory_if_that_was_asked_for)
+{
+	struct gofer_request q = {.op = GOFER_SHARE};
+	static char paths[8192];
+	const char *text;
+	char cmd[256];
+	struct stat st;
+	int fd = -1;
+
+	cr_assert_eq(ask_raw(&q, "", 0, NULL, 0, &fd), 0);
+	cr_assert_eq(ask_raw(&q, "", 0, NULL, 0, NULL), -ENOSYS, "it is given once");
+	cr_assert(fstat(fd, &st) == 0 && st.st_size == GOFER_SHARE_SIZE);
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	cr_assert_lt(ftruncate(fd, 4096), 0);
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_eq(in_shared, 0, "not asked for");
+	shared = mmap(NULL, GOFER_SHARE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	cr_assert_neq(shared, MAP_FAILED);
+
+	cr_assert_str_eq(contents("d/f//d/f"), "inside\ninside\n");
+	cr_assert_eq(in_shared, 2);
+	cr_assert_str_eq(contents("nothing//d//fifo//out/f//out//hidden/f//d/f"), "inside\n");
+	cr_assert_eq(in_shared, 1);
+	cr_assert_str_eq(contents_of("d/f//d/f//d/f", 6), "inside\n");
+	cr_assert_eq(ask(GOFER_READ, 0, "", "d/f//../secret/f"), -EINVAL);
+
+	/* More than fits: the rest comes behind the structures. */
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && for i in 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29; do "
+		 "head -c 60000 /dev/zero | tr '\\0' \"$(printf '\\\\%%o' $((i + 38)))\" >big$i; done", dir);
+	cr_assert_eq(system(cmd), 0);
+	for (int i = 10; i < 30; i++)
+		sprintf(paths + strlen(paths), "%sd/big%d", i > 10 ? "//" : "", i);
+	text = contents_of(paths, 4 * GOFER_SHARE_SIZE);
+	cr_assert_eq(strlen(text), 20 * 60000UL);
+	cr_assert_eq(in_shared, GOFER_SHARE_SIZE / 60000);
+	for (size_t i = 0; i < 20 * 60000UL; i++)
+		cr_assert_eq(text[i], (char)(48 + i / 60000), "byte %zu", i);
+}
+
+/* For each message that a READ of these paths gives: "index:size", "d" behind it if the descriptor is said to be its, and "=" behind that
+ * if it is, of the file with this size; then "+" if the message has a descriptor. */
+static const char *descriptors(const char *paths, uint32_t flags)
+{
+	static uint8_t message[GOFER_MESSAGE_MAX];
+	static char text[4096];
+	struct gofer_request q = {.op = GOFER_READ, .flags = flags, .arg_len = (uint32_t)strlen(paths), .size = 1000};
+	struct gofer_reply reply = {.flags = GOFER_REPLY_MORE};
+	size_t used = 0;
+
+	memcpy(message, &q, sizeof(q));
+	memcpy(message + sizeof(q), paths, q.arg_len);
+	cr_assert_gt(send(sock, message, sizeof(q) + q.arg_len, 0), 0);
+	while (reply.flags & GOFER_REPLY_MORE) {
+		union {
+			struct cmsghdr align;
+			char bytes[CMSG_SPACE(4 * sizeof(int))];
+		} control;
+		struct iovec iov = {message, sizeof(message)};
+		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(sock, &msg, 0);
+		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+		struct stat st = {0};
+		int fd = -1;
+
+		cr_assert_geq(n, (ssize_t)sizeof(reply));
+		memcpy(&reply, message, sizeof(reply));
+		cr_assert_eq(reply.err, 0);
+		if (cm != NULL) {
+			cr_assert_eq(cm->cmsg_len, CMSG_LEN(sizeof(int)), "one in a message");
+			memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+			cr_assert_eq(fstat(fd, &st), 0);
+			cr_assert_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+			close(fd);
+		}
+		for (size_t pos = sizeof(reply); pos < (size_t)n;) {
+			struct gofer_content c;
+
+			memcpy(&c, message + pos, sizeof(c));
+			used += (size_t)sprintf(text + used, "%u:%u%s%s ", c.index, (unsigned)c.rec.size, (c.rec.flags & GOFER_WITH_FD) ? "d" : "",
+						(c.rec.flags & GOFER_WITH_FD) && st.st_ino == c.rec.ino && st.st_size == (off_t)c.rec.size ? "=" : "");
+			pos += GOFER_CONTENT_SIZE(c.len);
+		}
+		if (fd >= 0)
+			used += (size_t)sprintf(text + used, "+ ");
+	}
+	text[used] = '\0';
+	return text;
+}
+
+Test(gofer, descriptors_of_large_files_come_ahead_if_that_was_asked_for)
+{
+	char cmd[256], many[128] = "d/f";
+
+	snprintf(cmd, sizeof(cmd), "cd %s/ro/d && truncate -s 100001 l1 && truncate -s 100002 l2 && truncate -s 100003 ../hidden/l && ln -s l1 s", dir);
+	cr_assert_eq(system(cmd), 0);
+	cr_assert_str_eq(descriptors("d/f//d/l1//d/l2", 0), "0:7 1:100001 2:100002 ");
+	cr_assert_str_eq(descriptors("d/f//d/l1//d/l2", GOFER_READ_FDS), "0:7 1:100001d= + 2:100002d= + ");
+	cr_assert_str_eq(descriptors("d/l1//d/f//d/l2", GOFER_READ_FDS), "0:100001 1:7 + 2:100002d= + ");
+	cr_assert_str_eq(descriptors("d/l1//d/l2//d/f", GOFER_READ_FDS), "0:100001 + 1:100002d= + 2:7 ");
+	cr_assert_str_eq(descriptors("d/f//hidden/l//d/s//fifo//d//out/f//d/l1", GOFER_READ_FDS), "0:7 6:100001d= + ");
+	for (int i = 0; i < 10; i++)
+		strcat(many, "//d/l1");
+	cr_assert_str_eq(descriptors(many, GOFER_READ_FDS),
+			 "0:7 1:100001d= + 2:100001d= + 3:100001d= + 4:100001d= + 5:100001d= + 6:100001d= + 7:100001d= + 8:100001d= + 9:100001 10:100001 ");
 }
 
 /* The records that a request gives, as "name:type:flags:size " each, in the answer's order. */

@@ -73,6 +73,7 @@ FX void fixture_gofer(const char *dir, const char *rw, const char *hide)
 		gofer_root_init(&fx_roots[1], open(rw, O_PATH), true);
 	if (hide != NULL)
 		cr_assert_eq(gofer_root_hide(&fx_roots[0], hide), 0);
+	gofer_share_init();
 	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)

@@ -622,6 +622,21 @@ Test(memfs, what_is_read_ahead_is_each_files_own)
 	cr_assert_eq(walk_and_read("/t"), 6 * 6 * 21 - 1);
 }
 
+/* Large files between small ones, in the order of a walk: their descriptors come ahead. What stands in each is its own name. */
+Test(memfs, descriptors_that_come_ahead_are_each_files_own)
+{
+	const char *host = fixture_dir();
+
+	cr_assert_eq(sh("cd %s && for d in 1 2 3 4; do mkdir -p t/$d && for i in $(seq 1 60); do printf /t/$d/$i >t/$d/$i; "
+			"[ $((i %% 3)) -ne 0 ] || truncate -s 70000 t/$d/$i; done; done", host), 0);
+	fixture_gofer(host, NULL, NULL);
+	fixture_root(true);
+	for (int turn = 0; turn < 3; turn++) {
+		cr_assert_eq(walk_and_read("/t"), 240);
+		dentry_trim();
+	}
+}
+
 /* Of a small directory in which a name was missing all is known; what is made below afterwards isn't there. */
 Test(memfs, a_missing_name_tells_of_a_small_directory)
 {
