@@ -245,8 +245,10 @@ void loop_turn(void)
 	case GATE_SLEEP:
 		break;
 	}
-	if (timeout != 0)
+	if (timeout != 0) {
 		stubs_before_sleep();
+		timeout = until_next(); /* an end of polling has timers of its own */
+	}
 	if (host_poll(fds, 2, by_alarm(timeout)) <= 0)
 		return;
 	if (fds[0].revents != 0)

@@ -22,6 +22,7 @@
 #include "sentry/mm/memory_pace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/text.h"
+#include "sentry/mm/usercopy.h"
 #include "sentry/platform/platform.h"
 #include "sentry/trace/trace.h"
 #include "syscalls/dispatch.h"
@@ -110,6 +111,14 @@ static void serve_syscall(struct task *task, const struct platform_event *ev)
 	task_return(task, ret, true);
 }
 
+/* A breakpoint that the program has written there itself: ours aren't in what it reads. */
+static bool programs_own(struct task *task, uint64_t at)
+{
+	uint8_t byte;
+
+	return get_guest(task, &byte, GVA(at)) == 0 && byte == 0xcc;
+}
+
 /* What a handler or a fork's child would see of the thread must not be a trampoline, which it knows nothing of. True: it was
  * a breakpoint of our own, and nothing has happened. */
 static bool leave_trampoline(struct task *task, bool breakpoint)
@@ -118,7 +127,7 @@ static bool leave_trampoline(struct task *task, bool breakpoint)
 
 	if (regs == NULL)
 		return false;
-	if (breakpoint && text_fix_trap(task->mm, regs))
+	if (breakpoint && !programs_own(task, regs->rip - 1) && text_fix_trap(task->mm, regs))
 		return true;
 	(void)text_fix_ip(task->mm, regs);
 	return false;

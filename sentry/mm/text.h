@@ -41,9 +41,9 @@ bool text_return(struct task *task, int64_t ret) must_check;
 bool text_fix_ip(struct mm *mm, struct regs *regs);
 /* A thread could not fetch its instruction at ip: because that was a trampoline, which another one has had taken away? Then it goes
  * on from where text_fix_ip puts it. */
-bool text_taken_away(const struct mm *mm, uint64_t ip);
+bool text_taken_away(struct mm *mm, uint64_t ip);
 /* A thread that is stepped stands at ip: has it done nothing of its own since it left the text for a trampoline? */
-bool text_stepped_nothing(const struct mm *mm, uint64_t ip);
+bool text_stepped_nothing(struct mm *mm, uint64_t ip);
 /* Registers of a thread that ran into a breakpoint: if it is one of ours, they are changed so that it goes on as if what stood
  * there before were still there. */
 bool text_fix_trap(struct mm *mm, struct regs *regs);

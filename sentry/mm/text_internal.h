@@ -104,6 +104,7 @@ struct text_record {
 	struct text_file *file; /* counted; NULL: only a reservation, for whatever will be mapped in [start, end) */
 	bool region[TEXT_REGIONS]; /* reserved; with a file: mapped */
 	bool busy;              /* on its way in or out: somebody sleeps */
+	uint64_t gone_until;    /* ns: mm_text.gone */
 	bool failed;            /* it can't be rewritten here (no room, no memory): don't try again. No regions */
 };
 

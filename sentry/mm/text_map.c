@@ -51,8 +51,8 @@
 #define NEAR TEXT_FORM_NEAR
 #define FAR TEXT_FORM_FAR
 #define FIND_TRIES 64U
-#define GONE_MAX 8U /* records whose trampolines went, remembered ... */
-#define GONE_NS NSEC_PER_SEC /* ... for so long after the last one */
+#define GONE_MAX TEXT_MAX_RECORDS /* records whose trampolines went, remembered ... */
+#define GONE_NS NSEC_PER_SEC     /* ... for so long */
 #define RESERVE_MAX (192 * MiB) /* files larger than that get no room: it would meet them */
 
 /* ---- records ---- */
@@ -203,13 +203,16 @@ static void record_drop(struct mm *mm, struct text_record *r)
 	record_free(r);
 }
 
+/* All but the last so many, and those that have been long enough. */
 static void gone_drop(struct mm_text *t, unsigned keep)
 {
 	struct text_record *r, *tmp;
 
 	list_for_each_safe(r, tmp, &t->gone, link) {
-		if (t->ngone <= keep)
+		if (t->ngone <= keep && r->gone_until > loop_now()) {
+			ktimer_set(&t->gone_timer, r->gone_until);
 			break;
+		}
 		list_del(&r->link);
 		t->ngone--;
 		record_free(r);
@@ -219,7 +222,7 @@ static void gone_drop(struct mm_text *t, unsigned keep)
 
 static void gone_for_good(struct ktimer *timer)
 {
-	gone_drop(container_of(timer, struct mm_text, gone_timer), 0);
+	gone_drop(container_of(timer, struct mm_text, gone_timer), GONE_MAX);
 }
 
 /* r's trampolines have gone, and other threads may still stand there: for a while it is known where that was. */
@@ -230,8 +233,8 @@ static void record_gone(struct mm *mm, struct text_record *r)
 	record_leave(mm, r);
 	list_add_tail(&t->gone, &r->link);
 	t->ngone++;
+	r->gone_until = loop_now() + GONE_NS;
 	gone_drop(t, GONE_MAX);
-	ktimer_set(&t->gone_timer, loop_now() + GONE_NS);
 }
 
 /* It becomes a mark that says: not here. */
@@ -284,8 +287,9 @@ void text_mm_free(struct mm *mm)
 		text_file_put(r->file);
 		kfree(r);
 	}
+	list_for_each_safe(r, tmp, &t->gone, link)
+		record_free(r);
 	ktimer_cancel(&t->gone_timer);
-	gone_drop(t, 0);
 	text_file_put(t->want);
 	kfree(t->spans);
 	kfree(t);
@@ -297,7 +301,7 @@ bool text_dup(const struct mm *from, struct mm *to)
 	struct text_record *r, *copy;
 
 	to->text = NULL;
-	to->text_pending = false;
+	to->text_pending = to->text_gone = false; /* nobody else stands in the copy's */
 	if (from->text == NULL)
 		return true;
 	list_for_each(r, &from->text->records, link) {
@@ -1039,13 +1043,12 @@ static const struct text_site *site_jumping_at(const struct text_file *f, uint64
 	return NULL;
 }
 
-/* A breakpoint of ours was at ip a moment ago, and what stands there now is the file's. (If it is the program's own by now, it traps again until
- * that is forgotten.) */
+/* A breakpoint of ours was at ip a moment ago, and what stands there now is the file's. */
 static bool breakpoint_gone(const struct mm *mm, uint64_t ip)
 {
 	const struct text_record *r;
 
-	if (!mm->text_gone)
+	if (mm->text == NULL || !mm->text_gone)
 		return false;
 	list_for_each(r, &mm->text->gone, link)
 		if (ip >= r->start && ip < r->end && site_jumping_at(r->file, ip - r->start) != NULL)
@@ -1086,10 +1089,11 @@ static const struct text_site *slot_in(const struct text_record *r, uint64_t ip,
 }
 
 /* The same of any record, also of one that has just gone; the long jump to a slot is as good as its beginning. */
-static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct text_record **record, unsigned *within)
+static const struct text_site *slot_of(struct mm *mm, uint64_t ip, struct text_record **record, unsigned *within)
 {
 	const struct text_site *s = NULL;
 	struct text_record *r;
+	const struct vma *v;
 
 	if (mm->text == NULL || (!mm->text_gone && (ip < mm->text_low || ip >= mm->text_high)))
 		return NULL;
@@ -1105,6 +1109,10 @@ static const struct text_site *slot_of(const struct mm *mm, uint64_t ip, struct 
 		if (s != NULL)
 			return s;
 	}
+	/* Unless there is other code by now. */
+	v = mm->text_gone ? mm_find(mm, ip) : NULL;
+	if (v != NULL && (v->prot & LINUX_PROT_EXEC))
+		return NULL;
 	list_for_each(r, &mm->text->gone, link) {
 		*record = r;
 		s = slot_in(r, ip, within);
@@ -1123,7 +1131,7 @@ static int slot_done(const struct text_file *f, const struct text_site *s, unsig
 	return text_slot_boundary(s->form, within) ? 0 : -1;
 }
 
-bool text_taken_away(const struct mm *mm, uint64_t ip)
+bool text_taken_away(struct mm *mm, uint64_t ip)
 {
 	struct text_record *r, *gone;
 	unsigned within;
@@ -1152,7 +1160,7 @@ bool text_fix_ip(struct mm *mm, struct regs *regs)
 	return true;
 }
 
-bool text_stepped_nothing(const struct mm *mm, uint64_t ip)
+bool text_stepped_nothing(struct mm *mm, uint64_t ip)
 {
 	struct text_record *r;
 	unsigned within;

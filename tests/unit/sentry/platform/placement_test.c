@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,9 +146,11 @@ static bool beside(void (*what)(void))
 		return false;
 	procs[1] = (struct host_proc){.mm = &mms[0], .pid = fork()};
 	cr_assert(procs[1].pid >= 0);
-	if (procs[1].pid == 0)
+	if (procs[1].pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			what();
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		list_init(&threads[i].gate_link);
 		threads[i].proc = &procs[i];
