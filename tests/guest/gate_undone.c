@@ -8,6 +8,7 @@
 #include "t.h"
 
 #include <pthread.h>
+#include <ucontext.h>
 
 #define THREADS 3
 #define ROUNDS 48
@@ -248,4 +249,56 @@ TEST(who_computes_or_sleeps)
 	CHECK_EQ(write(fds[1], "x", 1), 1);
 	CHECK_EQ(pthread_join(a, NULL), 0);
 	CHECK_EQ(pthread_join(b, NULL), 0);
+}
+
+/* What the program itself puts where something was rewritten: a breakpoint, and in a child that has none of the threads. */
+static char *volatile trap_at;
+static volatile long traps;
+
+static void on_trap(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)sig;
+	(void)info;
+	traps++;
+	*trap_at = (char)0xb8;
+	uc->uc_mcontext.gregs[REG_RIP]--;
+	CHECK(uc->uc_mcontext.gregs[REG_RIP] == (greg_t)(uintptr_t)trap_at);
+}
+
+TEST(own_breakpoints)
+{
+	struct sigaction act = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
+	int fds[2], fd, status;
+	pthread_t thread;
+	pid_t pid;
+
+	t_scratch();
+	parent = getppid();
+	fd = new_file();
+	CHECK_OK(pipe(fds));
+	CHECK_OK(sigaction(SIGTRAP, &act, NULL));
+	CHECK_EQ(pthread_create(&thread, NULL, sleeper, &fds[0]), 0);
+	for (int round = 0; round < 4; round++) {
+		base = map(fd, NULL, 0);
+		trap_at = base + 2 * 64;
+		for (int i = 0; i < 100; i++)
+			call_all(base);
+		CHECK_OK(mprotect(base, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));
+		*trap_at = (char)0xcc;
+		call_all(base);
+		CHECK_EQ(traps, round + 1);
+		pid = MUST(fork());
+		if (pid == 0) {
+			CHECK(signal(SIGTRAP, SIG_DFL) != SIG_ERR);
+			__asm__ volatile("int3");
+			_exit(0);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTRAP);
+		CHECK_OK(munmap(base, PAGE));
+	}
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
