@@ -368,6 +368,12 @@ int gofer_flush(struct answer *a, uint32_t flags)
 	do
 		n = sendmsg(a->sock, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == ETOOMANYREFS && (flags & GOFER_REPLY_MORE)) {
+		/* As many are on their way as a user may have: what was only a guess goes without. */
+		msg.msg_control = NULL;
+		msg.msg_controllen = 0;
+		n = sendmsg(a->sock, &msg, MSG_NOSIGNAL);
+	}
 	if (a->fd >= 0)
 		close(a->fd);
 	a->fd = -1;

@@ -184,7 +184,7 @@ static bool take_message(struct gofer_client *g)
 	} control;
 	struct iovec iov = {.iov_base = message, .iov_len = sizeof(message)};
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))}; /* no room for two */
 	struct gofer_reply reply;
 	struct cmsghdr *cm;
 	int64_t n;

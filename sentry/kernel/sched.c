@@ -141,6 +141,13 @@ static bool in_trampoline(struct task *task)
 	return regs != NULL && text_stepped_nothing(task->mm, regs->rip);
 }
 
+static bool trampoline_gone(struct task *task)
+{
+	struct regs *regs = platform->context(task, 0);
+
+	return regs != NULL && text_taken_away(task->mm, regs);
+}
+
 static void serve_fault(struct task *task, const struct platform_event *ev)
 {
 	struct linux_siginfo info = {.signo = ev->sig, .code = ev->code};
@@ -156,10 +163,10 @@ static void serve_fault(struct task *task, const struct platform_event *ev)
 	}
 	if (task->mm != NULL && (task->mm->text_high != 0 || task->mm->text_gone)) {
 		bool trap = ev->sig == LINUX_SIGTRAP;
-		bool gone = ev->sig == LINUX_SIGSEGV && ev->addr == ev->ip && text_taken_away(task->mm, ev->ip);
 
 		if ((trap && ev->code == LINUX_TRAP_TRACE && in_trampoline(task)) ||
-		    leave_trampoline(task, trap && ev->code == LINUX_SI_KERNEL) || gone) {
+		    (ev->sig == LINUX_SIGSEGV && ev->addr == ev->ip && trampoline_gone(task)) ||
+		    leave_trampoline(task, trap && ev->code == LINUX_SI_KERNEL)) {
 			task_return(task, 0, false);
 			return;
 		}

@@ -39,9 +39,9 @@ bool text_return(struct task *task, int64_t ret) must_check;
 /* Registers of an interrupted or faulting thread: if they stand in a trampoline, puts them back to the site. True then:
  * what has run of the site's instructions lies before. */
 bool text_fix_ip(struct mm *mm, struct regs *regs);
-/* A thread could not fetch its instruction at ip: because that was a trampoline, which another one has had taken away? Then it goes
- * on from where text_fix_ip puts it. */
-bool text_taken_away(struct mm *mm, uint64_t ip);
+/* A thread could not fetch its next instruction: because that was in a trampoline which another one has had taken away? Then the registers
+ * are put back to the text, and it goes on. */
+bool text_taken_away(struct mm *mm, struct regs *regs);
 /* A thread that is stepped stands at ip: has it done nothing of its own since it left the text for a trampoline? */
 bool text_stepped_nothing(struct mm *mm, uint64_t ip);
 /* Registers of a thread that ran into a breakpoint: if it is one of ours, they are changed so that it goes on as if what stood

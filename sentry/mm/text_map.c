@@ -1131,20 +1131,15 @@ static int slot_done(const struct text_file *f, const struct text_site *s, unsig
 	return text_slot_boundary(s->form, within) ? 0 : -1;
 }
 
-bool text_taken_away(struct mm *mm, uint64_t ip)
+/* Puts ip, `within` bytes into the slot of s, back to the text. False: no instruction begins there. */
+static bool put_back(const struct text_record *r, const struct text_site *s, unsigned within, struct regs *regs)
 {
-	struct text_record *r, *gone;
-	unsigned within;
-	const struct text_site *s = slot_of(mm, ip, &r, &within);
+	int done = s != NULL ? slot_done(r->file, s, within) : -1;
 
-	if (s == NULL || slot_done(r->file, s, within) < 0)
+	if (done < 0)
 		return false;
-	if (r->busy)
-		return true;
-	list_for_each(gone, &mm->text->gone, link)
-		if (gone == r)
-			return true;
-	return false;
+	regs->rip = r->start + s->off - s->back + (unsigned)done;
+	return true;
 }
 
 bool text_fix_ip(struct mm *mm, struct regs *regs)
@@ -1152,12 +1147,37 @@ bool text_fix_ip(struct mm *mm, struct regs *regs)
 	struct text_record *r;
 	unsigned within;
 	const struct text_site *s = slot_of(mm, regs->rip, &r, &within);
-	int done = s != NULL ? slot_done(r->file, s, within) : -1;
 
-	if (done < 0)
+	return put_back(r, s, within, regs);
+}
+
+bool text_taken_away(struct mm *mm, struct regs *regs)
+{
+	struct regs back = *regs;
+	const struct text_site *s;
+	bool gone = false;
+	struct text_record *r;
+	unsigned within = 0;
+
+	if (mm->text == NULL)
 		return false;
-	regs->rip = r->start + s->off - s->back + (unsigned)done;
-	return true;
+	list_for_each(r, &mm->text->records, link) {
+		s = r->busy && r->file != NULL && !r->failed ? slot_in(r, regs->rip, &within) : NULL;
+		if (put_back(r, s, within, regs))
+			return true;
+	}
+	/* The last one that was there. There may be another in its place by now, where the thread wouldn't have faulted. */
+	list_for_each(r, &mm->text->gone, link) {
+		struct regs at = *regs;
+
+		s = slot_in(r, regs->rip, &within);
+		if (put_back(r, s, within, &at)) {
+			back = at;
+			gone = true;
+		}
+	}
+	*regs = back;
+	return gone;
 }
 
 bool text_stepped_nothing(struct mm *mm, uint64_t ip)

@@ -522,6 +522,13 @@ Test(text_map, text_that_becomes_writable_is_the_files)
 	cr_assert_eq(inode.text->maps, 0);
 }
 
+static bool taken_away(uint64_t ip)
+{
+	struct regs r = {.rip = ip};
+
+	return text_taken_away(task.mm, &r);
+}
+
 /* Other threads may stand where trampolines were, or behind a breakpoint that has gone. */
 Test(text_map, who_stood_in_a_trampoline_goes_on_from_the_file)
 {
@@ -539,12 +546,12 @@ Test(text_map, who_stood_in_a_trampoline_goes_on_from_the_file)
 	s = text_site_find(inode.text, MOVED_SITE);
 	cr_assert_eq(s->state, TEXT_PENDING);
 	moved = text + text_shift(s->region) + s->slot;
-	cr_assert_not(text_taken_away(task.mm, slot), "it is there");
+	cr_assert_not(taken_away(slot), "it is there");
 	cr_assert_eq(mm_mprotect(&task, text, LEN, RW), 0);
 	cr_assert_eq(inode.text->maps, 0);
-	cr_assert(text_taken_away(task.mm, slot) && text_taken_away(task.mm, moved));
-	cr_assert_not(text_taken_away(task.mm, slot + 1), "no instruction begins there");
-	cr_assert_not(text_taken_away(task.mm, text + NEAR_SITE), "the file's");
+	cr_assert(taken_away(slot) && taken_away(moved));
+	cr_assert_not(taken_away(slot + 1), "no instruction begins there");
+	cr_assert_not(taken_away(text + NEAR_SITE), "the file's");
 	r = (struct regs){.rip = slot + 7};
 	cr_assert(text_fix_ip(task.mm, &r));
 	cr_assert_eq(r.rip, text + NEAR_SITE);
@@ -567,12 +574,12 @@ Test(text_map, who_stood_in_a_trampoline_goes_on_from_the_file)
 	/* Other code in the place of a trampoline is run as it is, data is not. */
 	cr_assert_eq(mm_mmap(&task, (slot & ~(PAGE_SIZE - 1)), PAGE_SIZE, RW, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0),
 		     (int64_t)(slot & ~(PAGE_SIZE - 1)));
-	cr_assert(text_taken_away(task.mm, slot));
+	cr_assert(taken_away(slot));
 	cr_assert_eq(mm_mmap(&task, (slot & ~(PAGE_SIZE - 1)), PAGE_SIZE, RX, LINUX_MAP_PRIVATE | LINUX_MAP_ANONYMOUS | LINUX_MAP_FIXED, NULL, 0),
 		     (int64_t)(slot & ~(PAGE_SIZE - 1)));
-	cr_assert_not(text_taken_away(task.mm, slot));
 	r = (struct regs){.rip = slot};
 	cr_assert_not(text_fix_ip(task.mm, &r));
+	cr_assert(taken_away(slot), "who couldn't fetch that wasn't there for it");
 	for (unsigned step = 0; step < 3; step++)
 		text_turn(); /* a site on its way keeps its file */
 	cr_assert_eq(s->state, TEXT_PATCHED);
@@ -584,7 +591,7 @@ Test(text_map, nobody_else_stands_there)
 
 	cr_assert_eq(mm_mprotect(&task, text, LEN, RW), 0);
 	cr_assert_not(task.mm->text_gone);
-	cr_assert_not(text_taken_away(task.mm, slot));
+	cr_assert_not(taken_away(slot));
 }
 
 Test(text_map, later_mappings_begin_rewritten)
