@@ -368,7 +368,7 @@ int gofer_flush(struct answer *a, uint32_t flags)
 	do
 		n = sendmsg(a->sock, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == ETOOMANYREFS && (flags & GOFER_REPLY_MORE)) {
+	if (n < 0 && errno == ETOOMANYREFS && a->fd_ahead) {
 		/* As many are on their way as a user may have: what was only a guess goes without. */
 		msg.msg_control = NULL;
 		msg.msg_controllen = 0;
@@ -377,6 +377,7 @@ int gofer_flush(struct answer *a, uint32_t flags)
 	if (a->fd >= 0)
 		close(a->fd);
 	a->fd = -1;
+	a->fd_ahead = false;
 	a->len = 0;
 	a->head.count = 0;
 	return n < 0 ? -errno : 0;
@@ -663,6 +664,7 @@ static int add_content(struct answer *a, int dir, const char *name, uint32_t ind
 	if (fd >= 0 && fd_ahead) {
 		fds_given++;
 		a->fd = fd;
+		a->fd_ahead = true;
 		return gofer_flush(a, a->flags | GOFER_REPLY_MORE);
 	}
 	if (fd >= 0 && wanted && ((head.rec.flags & GOFER_NO_CONTENT) || with_fd))

@@ -24,6 +24,7 @@ struct ask {
 struct answer {
 	int sock;          /* -1: one that is only put together: what doesn't fit is -E2BIG */
 	int fd;            /* to pass along and close, or -1 */
+	bool fd_ahead;     /* nobody has asked for it */
 	uint32_t flags;    /* of the last message */
 	struct gofer_reply head;
 	size_t len;        /* of body */

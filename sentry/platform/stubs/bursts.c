@@ -19,8 +19,8 @@
  * gets it, and guest threads do). Who calls less often than a call is worth loses patience, and polling ends.
  *
  * Calls that sleep are counted like others if another thread's call has ended that: two that wake each other in turns may make no
- * others, or few (a thread that makes threads and joins them). What they sleep is a gap. Those with which a process begins are not: it may be over before polling has paid, as what shells run is
- * (gate_poll.c: YOUNG_CALLS).
+ * others, or few (a thread that makes threads and joins them). What they sleep is a gap. Those with which a process begins are not:
+ * it may be over before polling has paid, as what shells run is (gate_poll.c: YOUNG_CALLS).
  *
  * The guest controls all of it. What it gains by a good history is that we look in vain for its next burst, which it can have
  * by making some calls more as well; after that one its history is worse, and bursts for which polling was wrong count as short.

@@ -70,7 +70,7 @@ struct host_proc {
 	struct list threads;        /* platform_thread.proc_link */
 	unsigned nidle;             /* of them idle */
 	bool several;               /* it has had more than one */
-	unsigned calls;             /* that woke us and were counted: bursts.c; no further than that matters */
+	unsigned calls;             /* that woke us, counted up to YOUNG_CALLS: gate_poll.c */
 	bool cloned;                /* it was told to clone: a thread, or another process */
 	uint64_t resident;          /* bytes, as last sampled */
 	uint64_t cpu_ns;            /* used, as far as it is in stubs_cpu_ns(); once it has ended: all */
